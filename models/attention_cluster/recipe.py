@@ -1,0 +1,54 @@
+"""AttentionCluster from a config: keys, network, optimizer. Needs Paddle only once it builds something."""
+
+from models.model import DEAD_KEYS, Recipe, youtube8m_sections
+from tools.config import Config, Key, Schema
+from tools.errors import ConfigError
+from tools.registry import MODELS
+
+
+def check_streams(config: Config) -> None:
+    """One name, one width and one number of clusters for each of feature_num streams."""
+    model = config.MODEL
+    for key in ("feature_names", "feature_dims", "cluster_nums"):
+        count = len(getattr(model, key))
+        if count != model.feature_num:
+            raise ConfigError(
+                f"{config.where('MODEL')}: {key} has {count} entries, but feature_num = {model.feature_num}"
+            )
+
+
+@MODELS.register("AttentionCluster")
+class AttentionClusterRecipe(Recipe):
+    """Adam at a constant rate; the loss is summed over classes and averaged over videos."""
+
+    schema = Schema(
+        sections=youtube8m_sections(
+            model={
+                "feature_num": Key(int, minimum=1),
+                "feature_names": Key(list[str]),
+                "feature_dims": Key(list[int], minimum=1),
+                "seg_num": Key(int, minimum=1),
+                "cluster_nums": Key(list[int], minimum=1),
+                "drop_rate": Key(float, minimum=0, below=1),
+            },
+            train={},
+        ),
+        dead=DEAD_KEYS,
+        check=check_streams,
+    )
+
+    def build_network(self, config):
+        from models.attention_cluster.attention_cluster import AttentionCluster
+
+        model = config.MODEL
+        return AttentionCluster(
+            feature_dims=model.feature_dims,
+            cluster_nums=model.cluster_nums,
+            num_classes=model.num_classes,
+            drop_rate=model.drop_rate,
+        )
+
+    def build_optimizer(self, config, network, steps_per_epoch):
+        from models.optimizers import FluidAdam
+
+        return FluidAdam(config.TRAIN.learning_rate, network.parameters())

@@ -1,0 +1,58 @@
+"""What train.py, test.py and infer.py need of a model, and the config keys that models share.
+
+A model is two files: ``recipe.py``, which needs no Paddle, says what a config may hold and how the
+network and its optimizer are built from it; ``<model>.py`` is the network. A network is an
+``nn.Layer`` with
+
+- ``forward(*inputs)``: the reader's inputs -> logits (N, num_classes) float32;
+- ``loss(logits, labels)``: scalar float32, what training minimises;
+- ``probs(logits)``: (N, num_classes) float32 in [0, 1];
+- ``classifier``: the prefix of the parameters whose shape depends on num_classes.
+"""
+
+from abc import ABC, abstractmethod
+
+from tools.config import Key, Schema
+
+DEAD_KEYS = frozenset({"dataset", "bone_network", "bone_nework", "pretrain_base", "num_gpus"})
+
+
+class Recipe(ABC):
+    """How one model goes from a checked config to a network in training. Holds no state."""
+
+    schema: Schema
+
+    @abstractmethod
+    def build_network(self, config):
+        """The network, initialised from Paddle's global generator (seed it first)."""
+
+    @abstractmethod
+    def build_optimizer(self, config, network, steps_per_epoch: int):
+        """The optimizer with its learning-rate schedule; the schedule is stepped once a batch."""
+
+
+def youtube8m_sections(model: dict[str, Key], train: dict[str, Key]) -> dict[str, dict[str, Key]]:
+    """Sections of a model on YouTube-8M features: its own keys and those all of them have."""
+    data = {
+        "batch_size": Key(int, minimum=1),
+        "filelist": Key(str),
+        "num_reader_threads": Key(int, default=2, minimum=0),
+    }
+    return {
+        "MODEL": {
+            **model,
+            "num_classes": Key(int, minimum=1),
+            "topk": Key(int, default=20, minimum=1),
+        },
+        "TRAIN": {
+            "epoch": Key(int, minimum=1),
+            "learning_rate": Key(float, minimum=0),
+            **train,
+            **data,
+            "use_gpu": Key(bool, default=True),
+            "seed": Key(int, default=0, minimum=0),
+        },
+        "VALID": data,
+        "TEST": data,
+        "INFER": {**data, "class_names": Key(str, default=None)},
+    }

@@ -1,0 +1,261 @@
+"""Configs: INI ``.txt`` as in 2019, or the same sections as ``.yaml``, checked against a typed schema.
+
+Values are Python literals. Everything a user can get wrong is found here, before any data is read
+and before Paddle is imported, and is reported with file, section and key.
+"""
+
+import ast
+import configparser
+import re
+from collections import namedtuple
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+from tools.errors import ConfigError
+
+REQUIRED = object()
+
+
+@dataclass(frozen=True)
+class Key:
+    """What one key may hold.
+
+    type: ``int``, ``float``, ``str``, ``bool``, or a list of one of them (``list[int]``).
+    default: the value of a key that is left out; without one the key must be given. ``None`` as a
+        default allows ``None`` as a value.
+    minimum, below: bounds for numbers (of every item, in a list): minimum <= value < below.
+    """
+
+    type: Any
+    default: Any = REQUIRED
+    minimum: float | None = None
+    below: float | None = None
+
+    def problem(self, value) -> str | None:
+        """What is wrong with a value, as the end of a sentence; None if nothing is."""
+        if value is None and self.default is None:
+            return None
+        item_type = getattr(self.type, "__args__", None)
+        if item_type is None:
+            items, kind, name = [value], self.type, self.type.__name__
+        else:
+            items, kind, name = value, item_type[0], f"a list of {item_type[0].__name__}"
+            if not isinstance(value, list | tuple) or not value:
+                return f"should be {name}"
+        if not all(_is_a(item, kind) for item in items):
+            return f"should be {name}"
+        if self.minimum is not None and any(item < self.minimum for item in items):
+            return f"should be at least {self.minimum}"
+        if self.below is not None and any(item >= self.below for item in items):
+            return f"should be less than {self.below}"
+        return None
+
+
+def _is_a(value, kind) -> bool:
+    if isinstance(value, bool):
+        return kind is bool
+    return isinstance(value, (int, float) if kind is float else kind)
+
+
+@dataclass(frozen=True)
+class Schema:
+    """Everything a model's config may hold.
+
+    sections: section -> key -> Key.
+    dead: keys of 2019 that no longer do anything; accepted in any section, and named in a notice.
+    check: called with the finished Config; raises ConfigError for values that do not fit each other.
+    """
+
+    sections: dict[str, dict[str, Key]]
+    dead: frozenset[str] = frozenset()
+    check: Callable = lambda config: None
+
+
+@dataclass(frozen=True)
+class Override:
+    """A value given on the command line. ``raw`` values come from ``--set`` and are parsed here."""
+
+    section: str
+    key: str
+    value: Any
+    flag: str
+    raw: bool = False
+
+
+class Config:
+    """A checked config: ``config.TRAIN.batch_size``. Sections are named tuples and cannot be changed.
+
+    path: what the user can open. notices: lines worth logging once.
+    """
+
+    def __init__(self, path: str, sections: dict[str, dict], notices: list[str]):
+        self.path = path
+        self.notices = notices
+        self._sections = {name: namedtuple(name, values)(**values) for name, values in sections.items()}
+
+    def __getattr__(self, name):
+        try:
+            return self.__dict__["_sections"][name]
+        except KeyError:
+            raise AttributeError(f"no section [{name}] in {self.__dict__.get('path')}") from None
+
+    def __contains__(self, section: str) -> bool:
+        return section in self._sections
+
+    def where(self, section: str) -> str:
+        return f"{self.path} [{section}]"
+
+    def text(self) -> str:
+        """The settings in force as an INI file that ``load_config`` reads back to the same values."""
+        lines = []
+        for name, section in self._sections.items():
+            lines.append(f"[{name}]")
+            lines += [f"{key} = {value!r}" for key, value in section._asdict().items()]
+            lines.append("")
+        return "\n".join(lines)
+
+
+def load_config(
+    path: str, schema: Schema, needs: Iterable[str], model_name: str, overrides: Iterable[Override] = ()
+) -> Config:
+    """Read and check a config.
+
+    needs: the sections without which this run cannot start; others may be absent, but what they
+        hold is checked too.
+    Raises ConfigError naming file, section and key, what came, and what would work.
+    """
+    sections = {name: dict(values) for name, values in _read(path).items()}
+    for name in needs:
+        if name not in sections:
+            found = ", ".join(sections) or "none"
+            raise ConfigError(f"{path}: section [{name}] is missing; sections found: {found}")
+    named = sections.get("MODEL", {}).pop("name", model_name)
+    if str(named).upper() != model_name.upper():
+        raise ConfigError(f"{path} [MODEL]: name = {named!r}, but --model-name is {model_name}")
+
+    _apply(overrides, sections, schema)
+    notices = []
+    for name, values in sections.items():
+        where = f"{path} [{name}]"
+        if name not in schema.sections:
+            raise ConfigError(f"{path}: unknown section [{name}]; {_hint(name, schema.sections)}")
+        dead = [key for key in values if key in schema.dead and key not in schema.sections[name]]
+        for key in dead:
+            del values[key]
+        if dead:
+            notices.append(f"{where}: {', '.join(dead)} had a meaning in 2019 and has no effect now")
+        sections[name] = check_section(values, schema.sections[name], where)
+    config = Config(path, sections, notices)
+    schema.check(config)
+    return config
+
+
+def check_section(values: dict, schema: dict[str, Key], where: str) -> dict:
+    """Refuse unknown, wrong and missing keys; return the values in schema order, defaults filled in.
+
+    where: what the user can open, such as ``configs/tsn.txt [TRAIN]``.
+    """
+    for key, value in values.items():
+        _check_value(key, value, schema, where)
+    missing = [key for key, rule in schema.items() if key not in values and rule.default is REQUIRED]
+    if missing:
+        raise ConfigError(f"{where}: missing {', '.join(missing)}")
+    filled = {key: values.get(key, rule.default) for key, rule in schema.items()}
+    return {key: list(value) if isinstance(value, tuple) else value for key, value in filled.items()}
+
+
+def parse_set(text: str) -> Override:
+    """``SECTION.key=value`` as given to ``--set``."""
+    match = re.fullmatch(r"(\w+)\.(\w+)=(.*)", text, flags=re.DOTALL)
+    if match is None:
+        raise ConfigError(f"--set {text}: expected SECTION.key=value, as in --set TRAIN.batch_size=64")
+    section, key, value = match.groups()
+    return Override(section, key, value, flag=f"--set {section}.{key}", raw=True)
+
+
+def _check_value(key: str, value, schema: dict[str, Key], where: str) -> None:
+    if key not in schema:
+        raise ConfigError(f"{where}: unknown key {key!r}; {_hint(key, schema)}")
+    if problem := schema[key].problem(value):
+        raise ConfigError(f"{where}: {key} = {value!r} {problem}")
+
+
+def _apply(overrides: Iterable[Override], sections: dict, schema: Schema) -> None:
+    """Put command line values into the sections, each checked under the name of its flag."""
+    for item in overrides:
+        if item.section not in schema.sections:
+            raise ConfigError(f"{item.flag}: no section [{item.section}]; {_hint(item.section, schema.sections)}")
+        value = item.value
+        if item.raw:
+            try:
+                value = ast.literal_eval(value)
+            except (ValueError, SyntaxError):
+                pass  # a bare word: right for a string, and the type check speaks up for the rest
+        _check_value(item.key, value, schema.sections[item.section], item.flag)
+        sections.setdefault(item.section, {})[item.key] = value
+
+
+def _hint(name: str, known: Iterable[str]) -> str:
+    near = get_close_matches(name, known, n=1) or get_close_matches(name.lower(), known, n=1)
+    return f"did you mean {near[0]!r}?" if near else f"it takes {', '.join(known)}"
+
+
+def _read(path: str) -> dict[str, dict]:
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise ConfigError(f"config {path} does not exist; the published ones are in configs/") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"config {path} cannot be read: {error}") from None
+    if not text.strip():
+        raise ConfigError(f"config {path} is empty")
+    return _read_yaml(path, text) if Path(path).suffix in (".yaml", ".yml") else _read_ini(path, text)
+
+
+def _read_ini(path: str, text: str) -> dict[str, dict]:
+    parser = configparser.ConfigParser(interpolation=None, default_section="")
+    parser.optionxform = str  # keys keep their case
+    try:
+        parser.read_string(text, source=path)
+    except configparser.Error as error:
+        raise ConfigError(f"config {path}: {' '.join(str(error).split())}") from None
+    return {
+        name: {key: _literal(value, f"{path} [{name}]", key) for key, value in parser.items(name)}
+        for name in parser.sections()
+    }
+
+
+def _literal(text: str, where: str, key: str):
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        raise ConfigError(
+            f"{where}: {key} = {text} is not a Python literal; strings need quotes, as in {key} = {text!r}"
+        ) from None
+
+
+def _read_yaml(path: str, text: str) -> dict[str, dict]:
+    import yaml  # only YAML configs need it
+
+    class Loader(yaml.SafeLoader):
+        """Safe YAML that reads 1e-5 as a number, as YAML 1.2 does, and refuses a key given twice."""
+
+        def construct_mapping(self, node, deep=False):
+            keys = [self.construct_object(key, deep=True) for key, _ in node.value]
+            for key in keys:
+                if keys.count(key) > 1:
+                    raise ConfigError(f"config {path}: key {key!r} is given twice{node.start_mark}")
+            return super().construct_mapping(node, deep)
+
+    number = re.compile(r"[-+]?(\d+\.\d*|\.\d+|\d+)([eE][-+]?\d+)$")
+    Loader.add_implicit_resolver("tag:yaml.org,2002:float", number, list("-+0123456789."))
+    try:
+        content = yaml.load(text, Loader=Loader)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"config {path}: {' '.join(str(error).split())}") from None
+    if not isinstance(content, dict) or not all(isinstance(values, dict) for values in content.values()):
+        raise ConfigError(f"config {path}: expected sections (MODEL, TRAIN, ...) that hold keys")
+    return content

@@ -1,0 +1,112 @@
+"""CPU settings that Paddle reads once, while it is being imported.
+
+Nothing here imports Paddle: call ``tune_cpu`` first. Two settings matter. The MKL inside Paddle's
+wheels takes a slow path on processors that are not Intel's unless ``MKL_DEBUG_CPU_TYPE`` names a
+faster one (3 to 5 times on AVX-512 machines), and Paddle uses a single core unless told otherwise.
+"""
+
+import contextlib
+import io
+import math
+import os
+import platform
+import sys
+import warnings
+from pathlib import Path
+
+OPT_OUT = "PADDLE_VIDEO_CPU_TUNING"  # set to 0 to leave every variable as it is
+_THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "FLAGS_paddle_num_threads")
+_AVX512 = {"avx512f", "avx512dq", "avx512bw", "avx512vl"}
+_AVX2 = {"avx2", "fma"}
+
+
+def tune_cpu(threads: int | None = None, processes: int = 1) -> str:
+    """Set the environment for this process before Paddle is imported; return the line to log.
+
+    threads: what the user asked for; by default the cores this process may use, divided by the
+        ``processes`` that share the machine. Variables the user has set are left alone.
+    """
+    if "paddle" in sys.modules:
+        raise RuntimeError("tune_cpu must run before paddle is imported; it reads these settings once")
+    if os.environ.get(OPT_OUT, "1").lower() in ("0", "false", "no"):
+        return f"CPU settings left as they are ({OPT_OUT}={os.environ[OPT_OUT]})"
+    return f"CPU: {_set_threads(threads, processes)}; {_set_mkl_path()}"
+
+
+def usable_cores() -> int:
+    """Cores this process may use: the affinity mask, cut by the control group's quota."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    quota = _cgroup_quota(Path("/sys/fs/cgroup"))
+    return max(1, min(cores, math.ceil(quota)) if quota else cores)
+
+
+def _set_threads(threads: int | None, processes: int) -> str:
+    taken = {name: os.environ[name] for name in _THREAD_VARIABLES if name in os.environ}
+    if threads is None and taken:
+        return " ".join(f"{name}={value}" for name, value in taken.items()) + " (from the environment)"
+    cores = usable_cores()
+    chosen = threads or max(1, cores // processes)
+    for name in _THREAD_VARIABLES:
+        os.environ[name] = str(chosen)
+    reason = "as asked" if threads else f"{cores} usable cores, {processes} process{'es'[: 2 * (processes > 1)]}"
+    return f"{chosen} thread{'s'[: chosen > 1]} ({reason})"
+
+
+def _set_mkl_path() -> str:
+    name = "MKL_DEBUG_CPU_TYPE"
+    if name in os.environ:
+        return f"{name}={os.environ[name]} (from the environment)"
+    vendor, flags = _processor(Path("/proc/cpuinfo"))
+    if vendor != "AuthenticAMD":
+        return f"MKL as it comes ({vendor or platform.machine()})"
+    if flags >= _AVX512:
+        value, reason = "7", "AMD with AVX-512"
+    elif flags >= _AVX2:
+        value, reason = "5", "AMD with AVX2"
+    else:
+        return "MKL as it comes (AMD without AVX2)"
+    os.environ[name] = value
+    return f"{name}={value} ({reason}; {OPT_OUT}=0 turns this off)"
+
+
+def _processor(cpuinfo: Path) -> tuple[str, set[str]]:
+    """Vendor and flags of the first processor in a /proc/cpuinfo; ("", set()) where there is none."""
+    fields = {}
+    try:
+        text = cpuinfo.read_text()
+    except OSError:
+        return "", set()
+    for line in text.split("\n\n")[0].splitlines():
+        key, _, value = line.partition(":")
+        fields[key.strip()] = value.strip()
+    return fields.get("vendor_id", ""), set(fields.get("flags", "").split())
+
+
+def _cgroup_quota(root: Path) -> float | None:
+    """CPUs granted by a control group (version 2, then 1); None when there is no limit."""
+    try:
+        quota, period = (root / "cpu.max").read_text().split()
+    except (OSError, ValueError):
+        try:
+            quota = (root / "cpu/cpu.cfs_quota_us").read_text()
+            period = (root / "cpu/cpu.cfs_period_us").read_text()
+        except OSError:
+            return None
+    if quota == "max" or int(quota) <= 0:
+        return None
+    return int(quota) / int(period)
+
+
+def load_paddle():
+    """Import Paddle without the start-up remarks that do not concern a user of this project.
+
+    Those are: threads are only for builds with MKL (the published wheels are), and ccache is missing.
+    """
+    heard = io.StringIO()
+    with contextlib.redirect_stderr(heard), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="No ccache found")
+        import paddle
+    for line in heard.getvalue().splitlines():
+        if "OMP_NUM_THREADS" not in line:
+            print(line, file=sys.stderr)
+    return paddle

@@ -1,0 +1,24 @@
+"""The one family of errors that is meant for users."""
+
+
+class ZooError(Exception):
+    """Something the user can mend; the scripts print its text as one line and exit with 1.
+
+    The text says where (file, section, record), what came, and what would work.
+    """
+
+
+class ConfigError(ZooError):
+    """A config, flag or setting that cannot start a run."""
+
+
+class DataError(ZooError):
+    """A list, file or record that cannot be used."""
+
+
+class CheckpointError(ZooError):
+    """Weights or training state that cannot be read or written."""
+
+
+class TrainingError(ZooError):
+    """A run that cannot go on, such as a loss that is no longer finite."""

@@ -1,0 +1,45 @@
+"""Where models, readers and metrics make themselves known under the names users type."""
+
+from tools.errors import ConfigError
+
+
+class Registry:
+    """Model name -> builder. Names are what users type after ``--model-name``; case is ignored."""
+
+    def __init__(self, kind: str):
+        self.kind = kind  # "model", "reader" or "metrics"; used only in messages
+        self._entries = {}  # upper-case name -> (name as published, builder)
+
+    def register(self, *names: str):
+        """Decorator. One builder may serve several: ``@READERS.register("TSN", "STNET")``."""
+
+        def keep(builder):
+            for name in names:
+                if name.upper() in self._entries:
+                    raise ValueError(f"{self.kind} {name!r} is already registered")
+                self._entries[name.upper()] = (name, builder)
+            return builder
+
+        return keep
+
+    def get(self, name: str):
+        return self._entry(name)[1]
+
+    def spelling(self, name: str) -> str:
+        """The published spelling, which file names use: ``attentioncluster`` -> ``AttentionCluster``."""
+        return self._entry(name)[0]
+
+    def names(self) -> list[str]:
+        return sorted(name for name, _ in self._entries.values())
+
+    def _entry(self, name: str):
+        try:
+            return self._entries[name.upper()]
+        except KeyError:
+            known = ", ".join(self.names())
+            raise ConfigError(f"no {self.kind} named {name!r}; known: {known}") from None
+
+
+MODELS = Registry("model")
+READERS = Registry("reader")
+METRICS = Registry("metrics")
