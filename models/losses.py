@@ -3,8 +3,8 @@
 import paddle.nn.functional as F
 
 
-def multilabel_loss_per_video(logits, labels):
-    """Sigmoid cross entropy summed over classes.
+def multilabel_losses(logits, labels):
+    """Sigmoid cross entropy of each video, summed over classes.
 
     logits, labels: (N, num_classes) float32, labels 0 or 1. Returns (N,) float32.
     """

@@ -5,12 +5,14 @@ network and its optimizer are built from it; ``<model>.py`` is the network. A ne
 ``nn.Layer`` with
 
 - ``forward(*inputs)``: the reader's inputs -> logits (N, num_classes) float32;
-- ``loss(logits, labels)``: scalar float32, what training minimises;
+- ``losses(logits, labels)``: (N,) float32, the loss of each video;
+- ``loss_reduction``: ``"mean"`` or ``"sum"``, how training makes one number of a batch's losses;
 - ``probs(logits)``: (N, num_classes) float32 in [0, 1];
-- ``classifier``: the prefix of the parameters whose shape depends on num_classes.
+- ``classifier``: the layer whose parameters change shape with num_classes.
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 
 from tools.config import Key, Schema
 
@@ -27,8 +29,12 @@ class Recipe(ABC):
         """The network, initialised from Paddle's global generator (seed it first)."""
 
     @abstractmethod
-    def build_optimizer(self, config, network, steps_per_epoch: int):
-        """The optimizer with its learning-rate schedule; the schedule is stepped once a batch."""
+    def build_optimizer(self, config, network):
+        """The optimizer. Its rate is set before every step, from the schedule."""
+
+    @abstractmethod
+    def build_schedule(self, config, steps_per_epoch: int) -> Callable[[int], float]:
+        """The learning rate as a function of the number of steps taken since training began."""
 
 
 def youtube8m_sections(model: dict[str, Key], train: dict[str, Key]) -> dict[str, dict[str, Key]]:

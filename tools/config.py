@@ -137,17 +137,16 @@ def load_config(
         raise ConfigError(f"{path} [MODEL]: name = {named!r}, but --model-name is {model_name}")
 
     _apply(overrides, sections, schema)
-    notices = []
+    dead = []
     for name, values in sections.items():
         where = f"{path} [{name}]"
         if name not in schema.sections:
             raise ConfigError(f"{path}: unknown section [{name}]; {_hint(name, schema.sections)}")
-        dead = [key for key in values if key in schema.dead and key not in schema.sections[name]]
-        for key in dead:
+        for key in [key for key in values if key in schema.dead and key not in schema.sections[name]]:
             del values[key]
-        if dead:
-            notices.append(f"{where}: {', '.join(dead)} had a meaning in 2019 and has no effect now")
+            dead.append(f"{name}.{key}")
         sections[name] = check_section(values, schema.sections[name], where)
+    notices = [f"{path}: without effect since 2019: {', '.join(dead)}"] if dead else []
     config = Config(path, sections, notices)
     schema.check(config)
     return config

@@ -8,7 +8,7 @@ import paddle
 import paddle.nn.functional as F
 from paddle import nn
 
-from models.losses import multilabel_loss_per_video
+from models.losses import multilabel_losses
 from models.sequence import dequantize
 
 
@@ -68,6 +68,7 @@ class AttentionCluster(nn.Layer):
     """
 
     classifier = "logistic"
+    loss_reduction = "mean"
 
     def __init__(self, feature_dims, cluster_nums, num_classes: int, drop_rate: float):
         super().__init__()
@@ -88,8 +89,8 @@ class AttentionCluster(nn.Layer):
         x = F.tanh(self.fc2(x))  # (N, 4096)
         return self.logistic(x)  # (N, num_classes)
 
-    def loss(self, logits, labels):
-        return multilabel_loss_per_video(logits, labels).mean()
+    def losses(self, logits, labels):
+        return multilabel_losses(logits, labels)
 
     def probs(self, logits):
         return F.sigmoid(logits)

@@ -48,7 +48,10 @@ class AttentionClusterRecipe(Recipe):
             drop_rate=model.drop_rate,
         )
 
-    def build_optimizer(self, config, network, steps_per_epoch):
+    def build_optimizer(self, config, network):
         from models.optimizers import FluidAdam
 
         return FluidAdam(config.TRAIN.learning_rate, network.parameters())
+
+    def build_schedule(self, config, steps_per_epoch):
+        return lambda step: config.TRAIN.learning_rate

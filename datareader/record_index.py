@@ -1,0 +1,108 @@
+"""How many records each file of a list holds, and which of them are broken: found once, then cached.
+
+The cache stands beside the list as ``<list>.index.npz``. A file whose size or time of change differs
+from what the cache remembers is scanned again, and so is everything when what is expected of the
+records (widths, number of classes) changes.
+"""
+
+import os
+import zipfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from datareader.lists import ListEntry
+from datareader.loader import map_in_order
+from tools.cpu import usable_cores
+
+FORMAT = "1"
+
+
+@dataclass(frozen=True)
+class FileIndex:
+    """The records of one file.
+
+    num_frames: (records,) int32; 0 for a broken record, which is never read again.
+    problems: (record number, text); a record number of -1 stands for the file as a whole.
+    """
+
+    num_frames: np.ndarray
+    problems: tuple[tuple[int, str], ...] = ()
+
+
+def build_index(
+    list_path: str, entries: list[ListEntry], expected: str, scan: Callable[[str], FileIndex]
+) -> tuple[list[FileIndex], list[str]]:
+    """One FileIndex an entry, in list order, and lines worth logging.
+
+    expected: what ``scan`` checks records against, as text; part of the cache's identity.
+    scan: path -> FileIndex; called from threads, for new and changed files only.
+    """
+    cache_path = Path(f"{list_path}.index.npz")
+    known = _load_cache(cache_path, expected)
+    stamps = {entry.path: _stamp(entry.path) for entry in entries}
+    new = [path for path, stamp in stamps.items() if known.get(path, (None,))[0] != stamp]
+    notices = []
+    if new:
+        scanned = map_in_order(scan, new, usable_cores())
+        bar = tqdm(scanned, total=len(new), desc=f"indexing {list_path}", unit="file", disable=None)
+        for path, index in zip(new, bar, strict=True):
+            known[path] = (stamps[path], index)
+        try:
+            _save_cache(cache_path, expected, {path: known[path] for path in stamps})
+        except OSError as error:
+            notices.append(f"{cache_path} cannot be written ({error}); the next run will scan the files again")
+    return [known[entry.path][1] for entry in entries], notices
+
+
+def _stamp(path: str) -> tuple[int, int]:
+    status = os.stat(path)
+    return status.st_size, status.st_mtime_ns
+
+
+def _load_cache(cache_path: Path, expected: str) -> dict:
+    """path -> (stamp, FileIndex); empty when there is no cache, or one of another kind or damaged."""
+    try:
+        with np.load(cache_path, allow_pickle=False) as cache:
+            table = {name: cache[name] for name in cache.files}
+        if str(table["format"]) != FORMAT or str(table["expected"]) != expected:
+            return {}
+        frames = np.split(table["num_frames"], np.cumsum(table["counts"])[:-1])
+        problems = [[] for _ in frames]
+        rows = zip(table["problem_file"], table["problem_record"], table["problem_text"], strict=True)
+        for file, record, text in rows:
+            problems[file].append((int(record), str(text)))
+        stamps = [(int(size), int(changed)) for size, changed in table["stamps"]]
+        paths = [str(path) for path in table["paths"]]
+    except (OSError, KeyError, ValueError, IndexError, EOFError, zipfile.BadZipFile):
+        return {}  # a cache is only ever a saving of time: scan again
+    return {
+        path: (stamp, FileIndex(num_frames, tuple(texts)))
+        for path, stamp, num_frames, texts in zip(paths, stamps, frames, problems, strict=True)
+    }
+
+
+def _save_cache(cache_path: Path, expected: str, known: dict) -> None:
+    indexes = [index for _, index in known.values()]
+    problems = [(i, record, text) for i, index in enumerate(indexes) for record, text in index.problems]
+    temporary = cache_path.with_name(f"{cache_path.name}.{os.getpid()}.tmp")
+    try:
+        with open(temporary, "wb") as file:
+            np.savez(
+                file,
+                format=FORMAT,
+                expected=expected,
+                paths=np.array(list(known), dtype=str),
+                stamps=np.array([stamp for stamp, _ in known.values()], dtype=np.int64),
+                counts=np.array([len(index.num_frames) for index in indexes], dtype=np.int64),
+                num_frames=np.concatenate([index.num_frames for index in indexes]).astype(np.int32),
+                problem_file=np.array([file for file, _, _ in problems], dtype=np.int64),
+                problem_record=np.array([record for _, record, _ in problems], dtype=np.int64),
+                problem_text=np.array([text for _, _, text in problems], dtype=str),
+            )
+        os.replace(temporary, cache_path)
+    finally:
+        temporary.unlink(missing_ok=True)

@@ -1,0 +1,312 @@
+"""YouTube-8M frame features from pickles: records of ``{video, feature, audio, label, nframes}``.
+
+A file holds a list of records, or one record. Keys are str, or bytes where Python 2 wrote the file.
+``feature`` and ``audio`` are (rows, width) uint8, ``label`` a list of class ids, and ``nframes``, where
+given, says how many rows count.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from threading import Lock
+
+import numpy as np
+
+from datareader.lists import ListEntry, load_list
+from datareader.loader import Batch
+from datareader.record_index import FileIndex, build_index
+from datareader.sampling import sample_span_frames
+from datareader.transforms import dequantize
+from tools.errors import ConfigError, DataError
+from tools.registry import READERS
+from tools.safe_pickle import DAMAGED, UnsafePickle, load_pickle
+
+RECORD_KEYS = {"rgb": "feature", "audio": "audio"}  # a config's feature name -> a record's key
+
+
+@dataclass(frozen=True)
+class Expected:
+    """What a config says of every record. labels_needed: False when inferring."""
+
+    feature_names: tuple[str, ...]
+    feature_dims: tuple[int, ...]
+    num_classes: int
+    labels_needed: bool = True
+
+
+@dataclass(frozen=True)
+class Record:
+    """One video. streams: one (T, D) uint8 a feature, T frames each. labels: (labels,) int64 or None."""
+
+    video_id: str
+    where: str
+    streams: tuple[np.ndarray, ...]
+    labels: np.ndarray | None
+
+
+def load_records(path: str) -> list[dict]:
+    """The records of a pickle, unchecked but for being dicts with str keys.
+
+    Raises DataError naming the file. Nothing a pickle names is ever executed.
+    """
+    try:
+        with open(path, "rb") as file:
+            content = load_pickle(file)
+    except UnsafePickle as error:
+        raise DataError(f"{path} is not a data file and was not loaded: {error}") from None
+    except DAMAGED as error:
+        raise DataError(f"{path} is not a whole pickle ({type(error).__name__}: {error})") from None
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error}") from None
+    records = [content] if isinstance(content, dict) else content
+    if not isinstance(records, list | tuple) or not all(isinstance(record, dict) for record in records):
+        raise DataError(f"{path} holds {_kind(content)}; expected a list of records or one record")
+    return [{_text(key): value for key, value in record.items()} for record in records]
+
+
+def parse_record(raw: dict, expected: Expected, where: str) -> Record:
+    """Check one record of ``load_records``. Raises DataError naming ``where`` and the key at fault."""
+    if missing := [key for key in ("video", *_stream_keys(expected)) if key not in raw]:
+        raise DataError(f"{where} has no {', '.join(missing)}; its keys are {', '.join(map(str, raw))}")
+    video_id = _text(raw["video"])
+    if not isinstance(video_id, str) or not video_id:
+        raise DataError(f"{where}: video is {_kind(raw['video'])}, expected a name")
+    where = f"{where} (video {video_id})"
+    streams = [
+        _check_stream(raw[key], key, width, where)
+        for key, width in zip(_stream_keys(expected), expected.feature_dims, strict=True)
+    ]
+    rows = min(len(stream) for stream in streams)
+    num_frames = raw.get("nframes", rows)
+    if not _is_whole(num_frames) or not 1 <= num_frames <= rows:
+        raise DataError(f"{where}: nframes is {num_frames!r}, but there are {rows} rows; expected 1 to {rows}")
+    streams = tuple(stream[: int(num_frames)] for stream in streams)
+    return Record(video_id, where, streams, _check_labels(raw.get("label"), expected, where))
+
+
+def _stream_keys(expected: Expected) -> list[str]:
+    return [RECORD_KEYS[name] for name in expected.feature_names]
+
+
+def _check_stream(value, key: str, width: int, where: str) -> np.ndarray:
+    if not isinstance(value, np.ndarray) or value.dtype != np.uint8 or value.ndim != 2:
+        raise DataError(f"{where}: {key} is {_kind(value)}, expected a (frames, {width}) uint8 array")
+    if value.shape[1] != width:
+        raise DataError(f"{where}: {key} is {value.shape[1]} wide, but the config's feature_dims says {width}")
+    if not len(value):
+        raise DataError(f"{where}: {key} has no frames")
+    return value.view(np.ndarray)
+
+
+def _check_labels(value, expected: Expected, where: str) -> np.ndarray | None:
+    if value is None and not expected.labels_needed:
+        return None
+    items = value.tolist() if isinstance(value, np.ndarray) else value
+    if not isinstance(items, list | tuple) or not all(_is_whole(item) for item in items):
+        raise DataError(f"{where}: label is {_kind(value)}, expected a list of class ids")
+    for item in items:
+        if not 0 <= item < expected.num_classes:
+            if not expected.labels_needed:
+                return None  # the labels of another set of classes do not stop inference
+            raise DataError(f"{where}: label {item} is not in 0 to {expected.num_classes - 1} (num_classes)")
+    return np.array(items, dtype=np.int64)
+
+
+def _is_whole(value) -> bool:
+    return isinstance(value, int | np.integer) and not isinstance(value, bool)
+
+
+def _text(value):
+    return value.decode("utf-8", errors="replace") if isinstance(value, bytes) else value
+
+
+def _kind(value) -> str:
+    if isinstance(value, np.ndarray):
+        return f"a {value.shape} {value.dtype} array"
+    return f"of type {type(value).__name__}"
+
+
+class FeatureDataset:
+    """All usable records of a list, in list order.
+
+    arrange: (records, generators or None) -> the network's inputs; generators, one a record, are for
+        the random choices of training.
+    skip_broken: how many broken records or files may be left out; each is listed in ``broken``.
+    Raises DataError for the first broken record past that number.
+    """
+
+    def __init__(self, list_path: str, expected: Expected, arrange: Callable, *, training: bool, skip_broken: int):
+        self.name = list_path
+        self.expected = expected
+        self.arrange = arrange
+        self.training = training
+        self.entries = load_list(list_path)
+        index, self.notices = build_index(list_path, self.entries, repr(expected), self._scan)
+        self.broken = [text for file in index for _, text in file.problems]
+        self._refuse_broken(skip_broken)
+        counts = [len(file.num_frames) for file in index]
+        self.num_frames = np.concatenate([file.num_frames for file in index])  # (records,)
+        self.first = np.concatenate([[0], np.cumsum(counts)])  # number of each file's first record
+        self.usable = np.flatnonzero(self.num_frames)
+        if not len(self.usable):
+            raise DataError(f"none of the {len(self.entries)} files of {list_path} holds a usable record")
+
+    def __len__(self) -> int:
+        return len(self.usable)
+
+    def order(self, seed: int, epoch: int) -> np.ndarray:
+        """Numbers of the records of one epoch. Training shuffles the files, and the records in each."""
+        if not self.training:
+            return self.usable
+        rng = np.random.default_rng([seed, epoch])
+        edges = np.searchsorted(self.usable, self.first)
+        files = [self.usable[edges[i] : edges[i + 1]] for i in rng.permutation(len(self.entries))]
+        return np.concatenate([rng.permutation(records) for records in files])
+
+    @contextmanager
+    def open(self, batches: list[np.ndarray], seed: int, epoch: int) -> Iterator[Callable[[int], Batch]]:
+        """Give ``fetch(i) -> Batch`` for these batches of record numbers; safe to call from threads."""
+        files_of = [self._files_of(batch) for batch in batches]
+        with ThreadPoolExecutor(1, thread_name_prefix="files") as pool:
+            files = _OpenFiles(lambda file: load_records(self.entries[file].path), files_of, pool)
+
+            def fetch(i: int) -> Batch:
+                loaded = files.borrow(i)
+                try:
+                    return self._make_batch(batches[i], loaded, seed, epoch)
+                finally:
+                    files.give_back(i)
+
+            try:
+                yield fetch
+            finally:
+                pool.shutdown(wait=False, cancel_futures=True)
+
+    @staticmethod
+    def to_float(batch: Batch) -> Batch:
+        """The batch with its features dequantised, for networks on the CPU."""
+        return replace(batch, inputs=tuple(dequantize(part) for part in batch.inputs))
+
+    def _files_of(self, records: np.ndarray) -> np.ndarray:
+        """Numbers of the files that hold these records, in the order of their first use."""
+        files = np.searchsorted(self.first, records, side="right") - 1
+        return files[np.sort(np.unique(files, return_index=True)[1])]
+
+    def _make_batch(self, numbers: np.ndarray, loaded: dict, seed: int, epoch: int) -> Batch:
+        records = [self._record(number, loaded) for number in numbers]
+        generators = [np.random.default_rng([seed, epoch, n]) for n in numbers] if self.training else None
+        return Batch(
+            ids=[record.video_id for record in records],
+            wheres=[record.where for record in records],
+            inputs=self.arrange(records, generators),
+            labels=self._multi_hot(records),
+        )
+
+    def _record(self, number: int, loaded: dict) -> Record:
+        file = int(np.searchsorted(self.first, number, side="right")) - 1
+        path, position = self.entries[file].path, int(number - self.first[file])
+        if len(loaded[file]) != self.first[file + 1] - self.first[file]:
+            raise DataError(f"{path} was changed while it was in use; start again")
+        return parse_record(loaded[file][position], self.expected, f"{path} record {position}")
+
+    def _multi_hot(self, records: list[Record]) -> np.ndarray | None:
+        if any(record.labels is None for record in records):
+            return None
+        labels = np.zeros((len(records), self.expected.num_classes), dtype=np.float32)
+        for row, record in zip(labels, records, strict=True):
+            row[record.labels] = 1
+        return labels
+
+    def _scan(self, path: str) -> FileIndex:
+        try:
+            raws = load_records(path)
+        except DataError as error:
+            return FileIndex(np.zeros(0, np.int32), ((-1, str(error)),))
+        num_frames, problems = np.zeros(len(raws), np.int32), []
+        for i, raw in enumerate(raws):
+            try:
+                num_frames[i] = len(parse_record(raw, self.expected, f"{path} record {i}").streams[0])
+            except DataError as error:
+                problems.append((i, str(error)))
+        return FileIndex(num_frames, tuple(problems))
+
+    def _refuse_broken(self, skip_broken: int) -> None:
+        if len(self.broken) > skip_broken:
+            more = len(self.broken) - 1
+            others = f" (and {more} more in {self.name})" if more else ""
+            raise DataError(f"{self.broken[0]}{others}; --skip-broken {len(self.broken)} would leave such out")
+
+
+class _OpenFiles:
+    """The loaded files that the batches in flight need, and the next one; nothing else stays in memory."""
+
+    def __init__(self, load: Callable[[int], list], files_of: list[np.ndarray], pool: ThreadPoolExecutor):
+        self._load = load
+        self._files_of = [files.tolist() for files in files_of]
+        self._pool = pool
+        self._uses = Counter(file for files in self._files_of for file in files)  # batches yet to come
+        self._sequence = list(self._uses)  # files in the order of their first use
+        self._place = {file: place for place, file in enumerate(self._sequence)}
+        self._started = 0  # how many of the sequence have been started
+        self._futures: dict[int, Future] = {}
+        self._lock = Lock()
+
+    def borrow(self, i: int) -> dict[int, list]:
+        """The files of batch i, loaded: file -> records. Also starts one file past them."""
+        needed = self._files_of[i]
+        with self._lock:
+            wanted = max(self._place[file] for file in needed) + 2
+            for file in self._sequence[self._started : wanted]:
+                self._futures[file] = self._pool.submit(self._load, file)
+            self._started = max(self._started, wanted)
+            futures = {file: self._futures[file] for file in needed}
+        return {file: future.result() for file, future in futures.items()}
+
+    def give_back(self, i: int) -> None:
+        with self._lock:
+            for file in self._files_of[i]:
+                self._uses[file] -= 1
+                if not self._uses[file]:
+                    del self._futures[file]
+
+
+class SpanFrames:
+    """Inputs of AttentionCluster: seg_num frames a video, one a span."""
+
+    def __init__(self, seg_num: int):
+        self.seg_num = seg_num
+
+    def __call__(self, records: list[Record], generators) -> tuple[np.ndarray, ...]:
+        """One (N, seg_num, D) uint8 array a feature."""
+        widths = [stream.shape[1] for stream in records[0].streams]
+        batch = [np.empty((len(records), self.seg_num, width), np.uint8) for width in widths]
+        for i, record in enumerate(records):
+            rng = generators[i] if generators else None
+            frames = sample_span_frames(len(record.streams[0]), self.seg_num, rng)
+            for stream, out in zip(record.streams, batch, strict=True):
+                np.take(stream, frames, axis=0, out=out[i])
+        return tuple(batch)
+
+
+@READERS.register("AttentionCluster")
+def build_span_reader(config, section: str, *, training: bool, skip_broken: int) -> FeatureDataset:
+    """The records of ``[section] filelist`` as AttentionCluster takes them. Labels are optional in INFER."""
+    model = config.MODEL
+    if unknown := [name for name in model.feature_names if name not in RECORD_KEYS]:
+        known = ", ".join(RECORD_KEYS)
+        raise ConfigError(f"{config.where('MODEL')}: feature_names has {unknown[0]!r}; records hold {known}")
+    expected = Expected(
+        feature_names=tuple(model.feature_names),
+        feature_dims=tuple(model.feature_dims),
+        num_classes=model.num_classes,
+        labels_needed=section != "INFER",
+    )
+    return FeatureDataset(
+        getattr(config, section).filelist,
+        expected,
+        SpanFrames(model.seg_num),
+        training=training,
+        skip_broken=skip_broken,
+    )

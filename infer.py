@@ -1,0 +1,71 @@
+"""Name the classes of videos.
+
+python infer.py --model-name=AttentionCluster --config=configs/attention_cluster.txt --weights=PATH --filelist=LIST
+"""
+
+from pathlib import Path
+
+import datareader  # noqa: F401  (registers the readers)
+import metrics  # noqa: F401
+import models  # noqa: F401
+from datareader.loader import Loader
+from tools.checkpoint import fill_network, load_weights
+from tools.command_line import add_override, build_parser, parse_count, read_config, run
+from tools.predictions import load_class_names, rank_classes, write_predictions
+from tools.registry import MODELS
+from tools.run_log import RunLog, progress_bar
+from tools.start import open_dataset, start_paddle
+
+
+def parse_args():
+    parser = build_parser(__doc__, section="INFER", batch_sections=("INFER",))
+    add = parser.add_argument
+    add("--weights", required=True, metavar="PATH", help="a checkpoint folder or a .pdparams file")
+    add_override(parser, "--filelist", ("INFER",), "filelist", str, "list of the files to look at")
+    add_override(parser, "--class-names", ("INFER",), "class_names", str, "names by class id, .txt or .csv")
+    add("--infer-topk", type=parse_count, default=20, metavar="K", help="classes to keep of each video; 0: all")
+    add("--log-interval", type=parse_count, default=1, metavar="BATCHES", help="batches between log lines; 0: none")
+    add("--save-dir", default="./", metavar="DIR", help="where the results go")
+    return parser.parse_args()
+
+
+def main() -> None:
+    args = parse_args()
+    name = MODELS.spelling(args.model_name)
+    recipe = MODELS.get(name)()
+    config = read_config(args, recipe, name, ["MODEL", "INFER"])
+    log = RunLog()
+    for notice in config.notices:
+        log.line(notice)
+    section = config.INFER
+    names = load_class_names(section.class_names, config.MODEL.num_classes) if section.class_names else None
+    weights = load_weights(args.weights, name)
+    dataset = open_dataset(name, config, "INFER", training=False, skip_broken=args.skip_broken, log=log.line)
+    device = start_paddle(args.threads, args.use_gpu, True, log.line)
+    from tools.engine import predict
+
+    network = recipe.build_network(config)
+    log.line(f"--weights {args.weights}: {fill_network(network, weights, args.weights)}")
+    loader = Loader(
+        dataset,
+        section.batch_size,
+        drop_last=False,
+        num_workers=section.num_reader_threads,
+        as_float=device == "cpu",
+    )
+    results = []
+    with progress_bar(len(loader), 0, "inferring") as bar:
+        for number, prediction in enumerate(predict(network, loader.epoch())):
+            for video_id, probs in zip(prediction.batch.ids, prediction.probs, strict=True):
+                results.append((video_id, *rank_classes(probs, args.infer_topk)))
+            bar.update()
+            if args.log_interval and number % args.log_interval == 0:
+                video_id, probs, classes = results[-1]
+                best = names[classes[0]] if names else f"class {classes[0]}"
+                log.line(f"[INFER] iter {number:<4}, {video_id}: {best} {probs[0]:.4f}", shown=bar.disable)
+    paths = write_predictions(Path(args.save_dir) / f"{name}_infer_result", results, names)
+    log.line(f"{len(results)} of {len(results) + len(dataset.broken)} videos; results in {', '.join(map(str, paths))}")
+
+
+if __name__ == "__main__":
+    run(main)

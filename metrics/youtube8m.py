@@ -1,0 +1,183 @@
+"""Metrics of the YouTube-8M challenge: Hit@1, PERR, GAP and MAP.
+
+Abu-El-Haija et al., "YouTube-8M: A Large-Scale Video Classification Benchmark" (arXiv:1609.08675),
+section 5.1, and the challenge's definition of GAP: the average precision of the list of every
+video's top_k predictions, all videos together.
+
+Ties: among equal scores of one video the lower class counts as the higher; among equal scores of
+different videos, hits come first. So no result depends on the order in which videos arrive.
+"""
+
+import numpy as np
+
+from tools.registry import METRICS
+
+
+def select_top_classes(scores: np.ndarray, k: int) -> np.ndarray:
+    """The classes of the k highest scores of each row, highest first: (N, min(k, C)) int64.
+
+    scores: (N, C) float. Of equal scores the lower class comes first.
+    """
+    num_classes = scores.shape[1]
+    if k >= num_classes:
+        return np.argsort(-scores, axis=1, kind="stable")
+    top = np.argpartition(scores, num_classes - k, axis=1)[:, num_classes - k :]
+    top.sort(axis=1)  # by class, so that the stable sort below leaves lower classes first
+    values = np.take_along_axis(scores, top, axis=1)
+    top = np.take_along_axis(top, np.argsort(-values, axis=1, kind="stable"), axis=1)
+    # The partition may have picked any of the classes that tie for the last place.
+    tied = (scores >= values.min(axis=1, keepdims=True)).sum(axis=1) > k
+    if tied.any():
+        top[tied] = np.argsort(-scores[tied], axis=1, kind="stable")[:, :k]
+    return top
+
+
+def hit_at_one(scores: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Whether each video's best class is among its labels: (N,) bool. labels: (N, C), 0 or 1."""
+    return labels[np.arange(len(scores)), scores.argmax(axis=1)] > 0
+
+
+def precision_at_equal_recall_rate(scores: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """For a video with n labels, the share of its n best classes that are labels: (N,) float64.
+
+    A video without labels counts 0.
+    """
+    counts = (labels > 0).sum(axis=1)
+    deepest = int(counts.max(initial=0))
+    if not deepest:
+        return np.zeros(len(scores))
+    top = select_top_classes(scores, deepest)  # (N, deepest)
+    hits = (np.take_along_axis(labels, top, axis=1) > 0) & (np.arange(deepest) < counts[:, None])
+    return hits.sum(axis=1) / np.maximum(counts, 1)
+
+
+def pack_pairs(scores: np.ndarray, hits: np.ndarray) -> np.ndarray:
+    """Scores in [0, 2) and whether they hit, as uint32 keys that sort by score, hits last among equals.
+
+    The bits of a float32 in [0, 2) grow with its value and leave the top two bits free.
+    """
+    bits = np.ascontiguousarray(scores, dtype=np.float32).view(np.uint32)
+    return (bits << np.uint32(1)) | hits.astype(np.uint32)
+
+
+def average_precision(keys: np.ndarray, num_positives: int) -> float:
+    """Non-interpolated average precision of ``pack_pairs`` keys; sorts them in place.
+
+    num_positives: all labels there are, found or not. Without any, the result is 0.
+    """
+    if not num_positives:
+        return 0.0
+    keys.sort()
+    hits = (keys & np.uint32(1)).astype(bool)
+    ranks = len(keys) - np.flatnonzero(hits)[::-1]  # 1 for the highest score
+    return float((np.arange(1, len(ranks) + 1) / ranks).sum() / num_positives)
+
+
+class PairStore:
+    """Pairs of a growing list in one array; ``dtype.itemsize`` bytes a pair and a quarter to spare."""
+
+    def __init__(self, dtype):
+        self._array = np.empty(0, dtype)
+        self._length = 0
+
+    def __len__(self) -> int:
+        return self._length
+
+    def append(self, values: np.ndarray) -> None:
+        needed = self._length + len(values)
+        if needed > len(self._array):
+            self._array.resize(max(needed, len(self._array) * 5 // 4), refcheck=False)
+        self._array[self._length : needed] = values
+        self._length = needed
+
+    def view(self) -> np.ndarray:
+        return self._array[: self._length]
+
+
+class YouTube8MMetrics:
+    """Streaming Hit@1, PERR, GAP, MAP and mean loss of any number of batches.
+
+    num_classes: C. top_k: how many predictions of a video count for GAP and MAP.
+    Six bytes are kept for each of the top_k predictions of a video.
+
+    >>> metrics = YouTube8MMetrics(num_classes=3, top_k=2)
+    >>> metrics.update(np.array([[0.1, 0.9, 0.2]]), np.array([[0, 1, 0]]), loss=0.5)
+    >>> metrics.compute()["gap"]
+    1.0
+    """
+
+    score = "gap"  # what "best" means in {model}_best
+
+    def __init__(self, num_classes: int, top_k: int):
+        self.num_classes = num_classes
+        self.top_k = top_k
+        self.reset()
+
+    def reset(self) -> None:
+        self.num_videos = 0
+        self.hits = 0
+        self.perr_sum = 0.0
+        self.loss_sum = 0.0
+        self.positives = np.zeros(self.num_classes, dtype=np.int64)  # labels there are, by class
+        self.keys = PairStore(np.uint32)
+        self.classes = PairStore(np.uint16 if self.num_classes <= 65536 else np.uint32)
+
+    def update(self, probs: np.ndarray, labels: np.ndarray, loss: float) -> None:
+        """Count one batch: probs (N, C) in [0, 1], labels (N, C) 0 or 1, loss its mean over videos."""
+        top = select_top_classes(probs, self.top_k)  # (N, k)
+        found = np.take_along_axis(labels, top, axis=1) > 0
+        self.keys.append(pack_pairs(np.take_along_axis(probs, top, axis=1), found).ravel())
+        self.classes.append(top.ravel())
+        self.positives += (labels > 0).sum(axis=0)
+        self.hits += int(hit_at_one(probs, labels).sum())
+        self.perr_sum += float(precision_at_equal_recall_rate(probs, labels).sum())
+        self.loss_sum += loss * len(probs)
+        self.num_videos += len(probs)
+
+    def merge(self, other: "YouTube8MMetrics") -> None:
+        """Count what another has counted, as if its batches had come here."""
+        self.keys.append(other.keys.view())
+        self.classes.append(other.classes.view())
+        self.positives += other.positives
+        self.hits += other.hits
+        self.perr_sum += other.perr_sum
+        self.loss_sum += other.loss_sum
+        self.num_videos += other.num_videos
+
+    def compute(self, full: bool = True) -> dict[str, float]:
+        """loss, hit_at_one, perr, gap, and with ``full`` map. All but the loss are in [0, 1]."""
+        if not self.num_videos:
+            raise RuntimeError("YouTube8MMetrics has seen no videos; is the file list empty?")
+        values = {
+            "loss": self.loss_sum / self.num_videos,
+            "hit_at_one": self.hits / self.num_videos,
+            "perr": self.perr_sum / self.num_videos,
+            "gap": average_precision(self.keys.view().copy(), int(self.positives.sum())),
+        }
+        if full:
+            values["map"] = float(np.mean(self.average_precision_per_class()))
+        return values
+
+    def average_precision_per_class(self) -> np.ndarray:
+        """(C,) float64. As in 2019 a class sees only the predictions among their video's top_k."""
+        combined = self.classes.view().astype(np.uint64) << np.uint64(32) | self.keys.view()
+        combined.sort()
+        edges = np.searchsorted(combined, np.arange(self.num_classes + 1, dtype=np.uint64) << np.uint64(32))
+        keys = combined.astype(np.uint32)  # the low 32 bits
+        return np.array(
+            [
+                average_precision(keys[edges[c] : edges[c + 1]], int(self.positives[c]))
+                for c in range(self.num_classes)
+            ]
+        )
+
+    @staticmethod
+    def describe(values: dict[str, float]) -> str:
+        """The values as the log lines of 2019 show them."""
+        text = "loss = {loss:.6f}, Hit@1 = {hit_at_one:.2f}, PERR = {perr:.2f}, GAP = {gap:.2f}".format(**values)
+        return text + (f", MAP = {values['map']:.2f}" if "map" in values else "")
+
+
+@METRICS.register("AttentionCluster")
+def build_youtube8m_metrics(config) -> YouTube8MMetrics:
+    return YouTube8MMetrics(num_classes=config.MODEL.num_classes, top_k=config.MODEL.topk)

@@ -1,0 +1,339 @@
+"""Checkpoints: folders that are complete or not there, and what is read back from them.
+
+``{save_dir}/{model}_epoch{N}`` holds everything after epoch N, ``{model}_epoch{N}_step{S}`` after S
+steps of it, and ``{model}_best`` the best validated epoch. In each:
+
+- ``model.pdparams``: a pickled dict of NumPy arrays by parameter name, which ``paddle.load`` reads;
+- ``optimizer.pdopt``: the same for the optimizer, by accumulator and parameter name;
+- ``state.json``: position, scores and settings, and the size and CRC-32 of the two files.
+
+A folder is written under a temporary name, synced and renamed, so its name alone says it is whole.
+"""
+
+import json
+import os
+import pickle
+import re
+import shutil
+import time
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from tools.errors import CheckpointError
+from tools.safe_files import replacing, sync_folder
+from tools.safe_pickle import DAMAGED, load_pickle
+
+WEIGHTS, OPTIMIZER, STATE = "model.pdparams", "optimizer.pdopt", "state.json"
+_NAME_TABLE = "StructuredToParameterName@@"  # what paddle.save adds to a state dict
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """What a folder holds. weights: name -> array. optimizer: see ``optimizer_arrays``."""
+
+    path: Path
+    weights: dict[str, np.ndarray]
+    optimizer: dict
+    state: dict
+
+
+class CheckpointStore:
+    """The checkpoints of one model in one save_dir.
+
+    keep: how many finished epochs to keep besides the best; 0 keeps all.
+    """
+
+    def __init__(self, save_dir: str, model_name: str, keep: int = 0):
+        self.save_dir = Path(save_dir)
+        self.model_name = model_name
+        self.keep = keep
+        self.best_path = self.save_dir / f"{model_name}_best"
+        self._prepare()
+
+    def save(self, weights: dict, optimizer: dict, state: dict) -> Path:
+        """Write a checkpoint for the position in ``state`` and drop those that it replaces."""
+        if state["step"]:
+            name = f"{self.model_name}_epoch{state['epoch']}_step{state['step']}"
+        else:
+            name = f"{self.model_name}_epoch{state['epoch'] - 1}"
+        path = self.save_dir / name
+        try:
+            _write_folder(path, weights, optimizer, state | {"model": self.model_name})
+            self._drop_old()
+        except OSError as error:
+            raise CheckpointError(
+                f"checkpoint {path} could not be written ({error}); earlier checkpoints are as they were"
+            ) from None
+        return path
+
+    def set_best(self, path: Path) -> None:
+        """Make ``{model}_best`` a copy of a checkpoint, sharing its files where the disk allows."""
+        temporary, old = self._temporary(self.best_path), self._old_best()
+        try:
+            temporary.mkdir()
+            for name in (WEIGHTS, OPTIMIZER, STATE):
+                try:
+                    os.link(path / name, temporary / name)
+                except OSError:
+                    shutil.copyfile(path / name, temporary / name)
+            if self.best_path.exists():
+                os.rename(self.best_path, old)
+            os.rename(temporary, self.best_path)
+            sync_folder(self.save_dir)
+            shutil.rmtree(old, ignore_errors=True)
+        except OSError as error:
+            raise CheckpointError(f"{self.best_path} could not be written: {error}") from None
+
+    def add_to_state(self, path: Path, **values) -> None:
+        """Set values in a checkpoint's state.json."""
+        try:
+            state = json.loads((path / STATE).read_text()) | values
+            with replacing(path / STATE) as file:
+                file.write(_json(state))
+        except OSError as error:
+            raise CheckpointError(f"{path / STATE} could not be written: {error}") from None
+
+    def found(self) -> list[Path]:
+        """The complete checkpoints, latest position first; without the best, which is one of them."""
+        return [path for _, path in sorted(self._positions(), reverse=True)]
+
+    def set_aside(self, after: tuple[int, int] = (0, 0)) -> Path | None:
+        """Move checkpoints of an earlier run out of the way of this one; return where they went.
+
+        after: the position that this run starts from. What lies past it is moved, and with (0, 0),
+        a run from the beginning, the best too.
+        """
+        paths = [path for position, path in self._positions() if position > after]
+        if after == (0, 0) and self.best_path.exists():
+            paths.append(self.best_path)
+        if not paths:
+            return None
+        target = self.save_dir / time.strftime(f"{self.model_name}_before_%Y%m%d_%H%M%S")
+        try:
+            target.mkdir()
+            for path in paths:
+                os.rename(path, target / path.name)
+        except OSError as error:
+            raise CheckpointError(f"checkpoints of an earlier run could not be moved to {target}: {error}") from None
+        return target
+
+    def _positions(self) -> list[tuple[tuple[int, int], Path]]:
+        """((epoch, step) that comes next, path) of every checkpoint; a step of 0 begins an epoch."""
+        pattern = re.compile(re.escape(self.model_name) + r"_epoch(\d+)(?:_step(\d+))?")
+        matches = [(pattern.fullmatch(path.name), path) for path in self.save_dir.iterdir() if path.is_dir()]
+        return [
+            ((int(match[1]), int(match[2])) if match[2] else (int(match[1]) + 1, 0), path)
+            for match, path in matches
+            if match
+        ]
+
+    def _drop_old(self) -> None:
+        """Keep the latest checkpoint, and of the others the finished epochs that ``keep`` allows."""
+        latest, *rest = sorted(self._positions(), reverse=True)
+        epochs = [path for (_, step), path in rest if not step]
+        kept = set(epochs[: self.keep - (latest[0][1] == 0)] if self.keep else epochs)
+        for _, path in rest:
+            if path not in kept:
+                doomed = self._temporary(path)
+                os.rename(path, doomed)  # so that a half-deleted folder never carries a checkpoint's name
+                shutil.rmtree(doomed, ignore_errors=True)
+
+    def _prepare(self) -> None:
+        """Make sure that save_dir can be written, and mend what a killed run left behind."""
+        try:
+            self.save_dir.mkdir(parents=True, exist_ok=True)
+            probe = self.save_dir / f".{self.model_name}.probe-{os.getpid()}"
+            probe.touch()
+            probe.unlink()
+        except OSError as error:
+            raise CheckpointError(f"--save-dir {self.save_dir} cannot be written: {error}") from None
+        if self._old_best().exists() and not self.best_path.exists():
+            os.rename(self._old_best(), self.best_path)
+        for leftover in self.save_dir.glob(f".{self.model_name}_*.tmp-*"):
+            shutil.rmtree(leftover, ignore_errors=True) if leftover.is_dir() else leftover.unlink()
+        shutil.rmtree(self._old_best(), ignore_errors=True)
+
+    def _old_best(self) -> Path:
+        return self.save_dir / f".{self.best_path.name}.old"
+
+    def _temporary(self, path: Path) -> Path:
+        return path.with_name(f".{path.name}.tmp-{os.getpid()}")
+
+
+def load_checkpoint(path: Path, model_name: str) -> Checkpoint:
+    """Read a whole training state. Raises CheckpointError naming what is missing or damaged."""
+    state = _read_state(path)
+    if state is None:
+        raise CheckpointError(f"{path} holds no training state ({STATE}); {_contents(path)}")
+    _require_model(path, state, model_name)
+    for name, facts in state["files"].items():
+        content = path / name
+        if not content.is_file() or content.stat().st_size != facts["size"] or _crc32(content) != facts["crc32"]:
+            raise CheckpointError(f"{content} is damaged: its size or checksum is not what {STATE} says")
+    return Checkpoint(path, _load_arrays(path / WEIGHTS), _load_dict(path / OPTIMIZER), state)
+
+
+def load_weights(path: str, model_name: str) -> dict[str, np.ndarray]:
+    """Weights by name, from a checkpoint folder or a .pdparams file. Raises CheckpointError."""
+    place = Path(path)
+    if place.is_dir():
+        state = _read_state(place)
+        if state is not None:
+            _require_model(place, state, model_name)
+        if not (place / WEIGHTS).is_file():
+            raise CheckpointError(f"{place} holds no weights ({WEIGHTS}); {_contents(place)}")
+        return _load_arrays(place / WEIGHTS)
+    if place.is_file():
+        return _load_arrays(place)
+    raise CheckpointError(f"{place} does not exist; give a checkpoint folder such as {model_name}_epoch0")
+
+
+@dataclass(frozen=True)
+class Match:
+    """How the names and shapes of some weights fit a network."""
+
+    matched: list[str]
+    missing: list[str]  # in the network only
+    unexpected: list[str]  # in the weights only
+    mismatched: list[str]  # "name (weights' shape, network's shape)"
+
+    def __str__(self) -> str:
+        parts = [f"{len(self.matched)} matched"]
+        for kind in ("missing", "unexpected", "mismatched"):
+            names = getattr(self, kind)
+            parts.append(f"{len(names)} {kind}" + (f" ({', '.join(names)})" if names else ""))
+        return ", ".join(parts)
+
+
+def fill_network(network, weights: dict[str, np.ndarray], source: str, *, new_classifier: bool = False) -> Match:
+    """Copy weights into a network and report how they fit.
+
+    new_classifier: skip ``network.classifier`` where its shape differs, for another number of classes.
+    Raises CheckpointError, naming everything that does not fit, unless all else does.
+    """
+    own = {name: list(value.shape) for name, value in network.state_dict().items()}
+    match = Match(
+        matched=[name for name in own if name in weights and list(weights[name].shape) == own[name]],
+        missing=[name for name in own if name not in weights],
+        unexpected=[name for name in weights if name not in own],
+        mismatched=[
+            f"{name} {list(weights[name].shape)} for {own[name]}"
+            for name in own
+            if name in weights and list(weights[name].shape) != own[name]
+        ],
+    )
+    blocking = [text for text in match.mismatched if not (new_classifier and text.startswith(network.classifier))]
+    if not match.matched:
+        raise CheckpointError(f"{source}: no weight fits this network: {match}")
+    if match.missing or blocking:
+        raise CheckpointError(f"{source} does not fit this network: {match}")
+    network.set_state_dict({name: weights[name] for name in match.matched})
+    return match
+
+
+def network_arrays(network) -> dict[str, np.ndarray]:
+    """A network's parameters and buffers by name."""
+    return {name: value.numpy() for name, value in network.state_dict().items()}
+
+
+def optimizer_arrays(optimizer, network) -> dict:
+    """An optimizer's state, accumulators under ``(accumulator, parameter)`` joined by a slash.
+
+    Paddle names them after counters that depend on what else was built in the process.
+    """
+    names = {parameter.name: name for name, parameter in network.named_parameters()}
+    arrays = {}
+    for key, value in optimizer.state_dict().items():
+        owner = max((own for own in names if key.startswith(own + "_")), key=len, default=None)
+        if owner is None:
+            arrays[key] = value
+        else:
+            accumulator = re.sub(r"_\d+$", "", key[len(owner) + 1 :])
+            arrays[f"{accumulator}/{names[owner]}"] = value.numpy()
+    return arrays
+
+
+def fill_optimizer(optimizer, network, arrays: dict) -> None:
+    """The reverse of ``optimizer_arrays``, for an optimizer that has not taken a step."""
+    names = {name: parameter.name for name, parameter in network.named_parameters()}
+    state = {}
+    for key, value in arrays.items():
+        accumulator, slash, name = key.partition("/")
+        state[f"{names[name]}_{accumulator}_0" if slash else key] = value
+    optimizer.set_state_dict(state)
+
+
+def _write_folder(path: Path, weights: dict, optimizer: dict, state: dict) -> None:
+    temporary = path.with_name(f".{path.name}.tmp-{os.getpid()}")
+    try:
+        temporary.mkdir()
+        files = {}
+        for name, content in ((WEIGHTS, weights), (OPTIMIZER, optimizer)):
+            with replacing(temporary / name) as file:
+                pickle.dump(content, file, protocol=4)
+            files[name] = {"size": (temporary / name).stat().st_size, "crc32": _crc32(temporary / name)}
+        with replacing(temporary / STATE) as file:
+            file.write(_json(state | {"files": files}))
+        os.rename(temporary, path)
+        sync_folder(path.parent)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _json(content: dict) -> bytes:
+    return (json.dumps(content, indent=1) + "\n").encode()
+
+
+def _crc32(path: Path) -> int:
+    value = 0
+    with open(path, "rb") as file:
+        while chunk := file.read(1 << 22):
+            value = zlib.crc32(chunk, value)
+    return value
+
+
+def _read_state(path: Path) -> dict | None:
+    """state.json of a folder; None where there is none."""
+    if not path.exists():
+        raise CheckpointError(f"{path} does not exist")
+    try:
+        return json.loads((path / STATE).read_text())
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"{path / STATE} cannot be read: {error}") from None
+
+
+def _require_model(path: Path, state: dict, model_name: str) -> None:
+    if state.get("model") != model_name:
+        raise CheckpointError(f"{path} holds {state.get('model')}, but --model-name is {model_name}")
+
+
+def _contents(path: Path) -> str:
+    if not path.is_dir():
+        return "it is not a folder"
+    names = sorted(item.name for item in path.iterdir() if not item.name.startswith("."))
+    if inner := [name for name in names if (path / name / WEIGHTS).is_file()]:
+        return f"name one of the checkpoints in it: {', '.join(inner)}"
+    return f"it holds {', '.join(names[:8]) or 'nothing'}"
+
+
+def _load_dict(path: Path) -> dict:
+    try:
+        with open(path, "rb") as file:
+            content = load_pickle(file)
+    except (OSError, *DAMAGED) as error:
+        raise CheckpointError(f"{path} cannot be read ({type(error).__name__}: {error})") from None
+    if not isinstance(content, dict):
+        raise CheckpointError(f"{path} holds a {type(content).__name__}, expected weights by name")
+    return {key: value for key, value in content.items() if key != _NAME_TABLE}
+
+
+def _load_arrays(path: Path) -> dict[str, np.ndarray]:
+    content = _load_dict(path)
+    if wrong := [key for key, value in content.items() if not isinstance(value, np.ndarray)]:
+        raise CheckpointError(f"{path}: {wrong[0]!r} is not an array, so this is no file of weights")
+    return {key: value.view(np.ndarray) for key, value in content.items()}

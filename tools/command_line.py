@@ -1,0 +1,96 @@
+"""Flags of the three scripts, and how they end. Imports nothing that is slow: ``--help`` has to be quick."""
+
+import argparse
+import os
+import signal
+import sys
+from collections.abc import Callable
+
+from tools.config import Config, Override, load_config, parse_set
+from tools.errors import ZooError
+from tools.registry import MODELS
+
+_SWITCH = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
+
+
+def parse_switch(text: str) -> bool:
+    """true/false/1/0/yes/no in any case. 2019: every text but the empty one meant true."""
+    try:
+        return _SWITCH[text.lower()]
+    except KeyError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not one of true, false, 1, 0, yes, no") from None
+
+
+def parse_count(text: str) -> int:
+    """A whole number, 0 or more."""
+    if not text.isdigit():
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of 0 or more")
+    return int(text)
+
+
+def build_parser(description: str, section: str, batch_sections: tuple[str, ...]) -> argparse.ArgumentParser:
+    """The flags that the scripts share.
+
+    section: where --num-workers and the like go. batch_sections: where --batch-size goes.
+    """
+    parser = argparse.ArgumentParser(
+        description=description, allow_abbrev=False, formatter_class=argparse.ArgumentDefaultsHelpFormatter
+    )
+    add = parser.add_argument
+    add("--model-name", required=True, metavar="NAME", help=f"{', '.join(MODELS.names())}; case is ignored")
+    add("--config", required=True, metavar="FILE", help="config, .txt (INI) or .yaml; see configs/")
+    add_override(parser, "--batch-size", batch_sections, "batch_size", parse_count, "videos in a batch")
+    add("--use-gpu", type=parse_switch, metavar="BOOL", help="true/false; left out, a GPU is used if there is one")
+    add_override(
+        parser, "--num-workers", (section,), "num_reader_threads", parse_count, "threads that read ahead, 0 for none"
+    )
+    add("--threads", type=int, metavar="N", help="CPU threads for computing; left out, the cores there are")
+    add("--skip-broken", type=parse_count, default=0, metavar="N", help="leave out up to N broken records and list them")
+    add(
+        "--set",
+        action="append",
+        default=[],
+        metavar="SECTION.KEY=VALUE",
+        help="any key of the config, as often as needed: --set TRAIN.seed=1",
+    )
+    return parser
+
+
+def add_override(parser, flag, sections: tuple[str, ...], key: str, type_: Callable, text: str) -> None:
+    """A flag that stands for a config key, in one section or several; the config holds when it is left out."""
+    keys = " and ".join(f"{section}.{key}" for section in sections)
+    flags = [flag] if isinstance(flag, str) else flag
+
+    class Keep(argparse.Action):
+        def __call__(self, parser, namespace, value, option_string=None):
+            chosen = {**(getattr(namespace, "overrides", None) or {})}
+            chosen.update({(section, key): Override(section, key, value, flag=option_string) for section in sections})
+            namespace.overrides = chosen
+
+    parser.add_argument(
+        *flags, action=Keep, type=type_, dest=key, default=argparse.SUPPRESS, metavar=key.upper(), help=f"{text} ({keys})"
+    )
+
+
+def read_config(args: argparse.Namespace, recipe, model_name: str, needs: list[str]) -> Config:
+    """The config with the command line's changes: first the named flags, then --set in order."""
+    named = list((getattr(args, "overrides", None) or {}).values())
+    return load_config(args.config, recipe.schema, needs, model_name, [*named, *map(parse_set, args.set)])
+
+
+def run(main: Callable[[], int | None]) -> None:
+    """Run a script: a ZooError becomes one line and exit code 1, Ctrl-C exit code 130."""
+    try:
+        code = main() or 0
+        sys.stdout.flush()
+    except ZooError as error:
+        print(f"error: {error}", file=sys.stderr)
+        code = 1
+    except KeyboardInterrupt:
+        print("stopped", file=sys.stderr)
+        code = 128 + signal.SIGINT
+    except BrokenPipeError:  # whoever read our output has gone, as in "| head"
+        code = 128 + signal.SIGPIPE
+    sys.stderr.flush()
+    if code:
+        os._exit(code)  # reading threads may still be at work, and there is nothing left to save

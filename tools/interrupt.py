@@ -1,0 +1,33 @@
+"""Ctrl-C and SIGTERM as a request to stop at the next good moment."""
+
+import signal
+from types import TracebackType
+
+
+class StopRequest:
+    """Context manager. The first signal sets ``signal``; a second Ctrl-C stops at once.
+
+    exit_code: what a shell expects of a process that a signal ended.
+    """
+
+    def __init__(self):
+        self.signal: signal.Signals | None = None
+        self._before = {}
+
+    @property
+    def exit_code(self) -> int:
+        return 128 + self.signal if self.signal else 0
+
+    def __enter__(self) -> "StopRequest":
+        for number in (signal.SIGINT, signal.SIGTERM):
+            self._before[number] = signal.signal(number, self._heard)
+        return self
+
+    def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _heard(self, number: int, frame) -> None:
+        if self.signal:
+            raise KeyboardInterrupt
+        self.signal = signal.Signals(number)

@@ -1,0 +1,48 @@
+"""What a run leaves to read: lines for people, one JSON object a line for programs, and bars on terminals."""
+
+import json
+import sys
+import time
+from pathlib import Path
+
+from tqdm import tqdm
+
+from tools.errors import CheckpointError
+
+
+class RunLog:
+    """Lines to standard output and, with a folder, to ``{name}.log`` and ``{name}.jsonl`` in it.
+
+    A run that resumes adds to the files of the one before.
+    """
+
+    def __init__(self, folder: str | None = None, name: str = ""):
+        self._files = {}
+        try:
+            for kind in ("log", "jsonl") if folder else ():
+                self._files[kind] = open(Path(folder) / f"{name}.{kind}", "a", encoding="utf-8")  # noqa: SIM115
+        except OSError as error:
+            raise CheckpointError(f"the log in {folder} cannot be written: {error}") from None
+
+    def line(self, text: str, shown: bool = True) -> None:
+        """One line for people; ``shown=False`` keeps it to the file, as while a bar is on the screen."""
+        if shown:
+            tqdm.write(text, file=sys.stdout)
+            sys.stdout.flush()
+        self._write("log", f"{time.strftime('%Y-%m-%d %H:%M:%S')} {text}")
+
+    def record(self, event: str, **values) -> None:
+        """One JSON line: the event, the time in seconds since 1970, and the values."""
+        self._write("jsonl", json.dumps({"event": event, "time": round(time.time(), 3), **values}))
+
+    def _write(self, kind: str, text: str) -> None:
+        if kind in self._files:
+            try:
+                print(text, file=self._files[kind], flush=True)
+            except OSError as error:
+                raise CheckpointError(f"{self._files[kind].name} cannot be written: {error}") from None
+
+
+def progress_bar(total: int, done: int, description: str) -> tqdm:
+    """A bar of batches on standard error where that is a terminal; nothing elsewhere."""
+    return tqdm(total=total, initial=done, desc=description, unit="batch", disable=None, dynamic_ncols=True)

@@ -1,0 +1,131 @@
+"""Pickles from strangers: plain containers, text, numbers and NumPy arrays, and nothing that runs.
+
+Standard unpickling calls whatever a file names. Here the few callables that NumPy and Python 2 put
+into pickles are replaced by functions of ours that build arrays of plain types only; every other
+name is refused before anything is called.
+"""
+
+import pickle
+from typing import BinaryIO
+
+import numpy as np
+
+
+class UnsafePickle(pickle.UnpicklingError):
+    """The file names something that data does not need; nothing was executed."""
+
+
+def load_pickle(file: BinaryIO):
+    """Unpickle one object. Python 2 strings come as bytes (its NumPy arrays need that).
+
+    Raises UnsafePickle for anything but data, and the usual errors of damaged files, all of which
+    are in ``DAMAGED``.
+    """
+    return _DataUnpickler(file, encoding="bytes", fix_imports=False).load()
+
+
+# What unpickling a cut or altered file raises; each was seen when such files were made by the thousand.
+DAMAGED = (
+    pickle.UnpicklingError,
+    EOFError,
+    ValueError,
+    TypeError,
+    KeyError,
+    IndexError,
+    AttributeError,
+    MemoryError,
+    OverflowError,
+    AssertionError,
+)
+
+_NDARRAY = object()  # stands for the class numpy.ndarray, which a pickle must never get to call
+
+
+class _DType:
+    """A dtype of plain numbers. NumPy's own would let a pickle set its internal flags."""
+
+    def __init__(self, code, align=False, copy=True):
+        code = code.decode("latin1") if isinstance(code, bytes) else code
+        if not isinstance(code, str) or len(code) > 4 or np.dtype(code).kind not in "biuf":
+            raise UnsafePickle(f"it holds an array of type {code!r}, not of plain numbers")
+        self.value = np.dtype(code)
+
+    def __setstate__(self, state):
+        order = state[1].decode("latin1") if isinstance(state[1], bytes) else state[1]
+        self.value = self.value.newbyteorder(order)
+
+
+class _Array(np.ndarray):
+    """An array whose shape, type and bytes a pickle may set, once they agree with each other."""
+
+    def __setstate__(self, state):
+        version, shape, dtype, fortran, data = state
+        if not isinstance(data, bytes):
+            raise UnsafePickle("it holds an array that is not made of bytes")
+        super().__setstate__((version, shape, _plain(dtype), bool(fortran), data))
+
+
+def _plain(dtype) -> np.dtype:
+    if not isinstance(dtype, _DType):
+        raise UnsafePickle("it holds an array without a type")
+    return dtype.value
+
+
+def _reconstruct(subtype, shape, code):
+    if subtype is not _NDARRAY or shape != (0,):
+        raise UnsafePickle("it holds an array that does not start empty")
+    return np.ndarray.__new__(_Array, (0,), dtype="int8")
+
+
+def _scalar(dtype, value=b""):
+    value = value.encode("latin1") if isinstance(value, str) else value
+    return np.frombuffer(value, _plain(dtype), count=1)[0]
+
+
+def _frombuffer(buffer, dtype, shape, order, axis_order=None):
+    if axis_order is not None:
+        raise UnsafePickle("it holds an array with permuted axes")
+    return np.frombuffer(buffer, _plain(dtype)).reshape(shape, order=order)
+
+
+def _latin1(text, encoding):
+    """How protocol 2 spells bytes."""
+    if encoding not in ("latin1", b"latin1") or not isinstance(text, str):
+        raise UnsafePickle(f"it holds text in encoding {encoding!r}")
+    return text.encode("latin1")
+
+
+class _Sealed:
+    """A function that a pickle may call and cannot alter, as it could alter a plain function's defaults."""
+
+    __slots__ = ("_function",)
+
+    def __init__(self, function):
+        self._function = function
+
+    def __call__(self, *arguments):
+        return self._function(*arguments)
+
+    def __setstate__(self, state):
+        raise UnsafePickle("it tries to change a function")
+
+
+_ALLOWED = {
+    ("_codecs", "encode"): _Sealed(_latin1),
+    ("numpy", "dtype"): _Sealed(_DType),
+    ("numpy", "ndarray"): _NDARRAY,
+    **{
+        (f"numpy.{core}.multiarray", name): _Sealed(builder)
+        for core in ("core", "_core")  # before and since NumPy 2
+        for name, builder in (("_reconstruct", _reconstruct), ("scalar", _scalar))
+    },
+    **{(f"numpy.{core}.numeric", "_frombuffer"): _Sealed(_frombuffer) for core in ("core", "_core")},
+}
+
+
+class _DataUnpickler(pickle.Unpickler):
+    def find_class(self, module, name):
+        try:
+            return _ALLOWED[module, name]
+        except KeyError:
+            raise UnsafePickle(f"it names {module}.{name}, which data does not need") from None
