@@ -39,15 +39,20 @@ def parse_args():
     add("--pretrain", metavar="PATH", help="start from these weights; another number of classes skips the classifier")
     add("--resume", metavar="PATH", help="go on from a checkpoint folder, or auto: from the latest in --save-dir")
     add("--save-dir", default="checkpoints", metavar="DIR", help="where checkpoints and logs go")
-    add("--save-every", type=parse_count, default=0, metavar="STEPS", help="save inside an epoch too; 0: on Ctrl-C only")
+    add(
+        "--save-every", type=parse_count, default=0, metavar="STEPS", help="save inside an epoch too; 0: on Ctrl-C only"
+    )
     add("--keep", type=parse_count, default=0, metavar="N", help="finished epochs to keep besides the best; 0: all")
     add("--valid-interval", type=parse_count, default=1, metavar="EPOCHS", help="epochs between validations; 0: none")
+    add("--valid-first", action="store_true", help="validate before the first step too, for the score of chance")
     add("--log-interval", type=parse_count, default=10, metavar="STEPS", help="steps between log lines; 0: none")
     add("--no-use-pyreader", action="store_true", help="of 2019: accepted, no effect")
     add("--no-memory-optimize", action="store_true", help="of 2019: accepted, no effect")
     args = parser.parse_args()
     if args.pretrain and args.resume:
         parser.error("--pretrain begins a run and --resume goes on with one; give one of them")
+    if args.valid_first and not args.valid_interval:
+        parser.error("--valid-first needs validation; --valid-interval 0 turns it off")
     return args
 
 
@@ -130,14 +135,19 @@ class Training:
         best = f", best {saved.best_score:.4f} at epoch {saved.best_epoch}" if saved.best_score is not None else ""
         self.log.line(
             f"resumed {checkpoint.path}: weights, optimizer and {saved.steps_taken} steps of the schedule; "
-            f"next is epoch {saved.epoch}, iter {saved.step}{best}" + (f"; changed: {', '.join(changed)}" if changed else "")
+            f"next is epoch {saved.epoch}, iter {saved.step}{best}"
+            + (f"; changed: {', '.join(changed)}" if changed else "")
         )
 
     def run(self) -> int:
         """Train to the last epoch; return the exit code."""
         with StopRequest() as stop:
+            if self.progress.epoch >= self.config.TRAIN.epoch and self.progress.validated:
+                self.log.line(f"nothing left to do: {self.progress.epoch} of {self.config.TRAIN.epoch} epochs are done")
             if not self.progress.validated:
                 self.validate(self.store.found()[0], stop)
+            if self.args.valid_first and not self.progress.steps_taken:
+                self.score("before training", stop)
             while self.progress.epoch < self.config.TRAIN.epoch and not stop.signal:
                 self.train_epoch(stop)
         if stop.signal:
@@ -163,7 +173,9 @@ class Training:
                 waited, worked = waited + step.data_sec, worked + step.step_sec
                 meter.update(step.probs, step.batch.labels, step.loss)
                 progress.step, progress.steps_taken = step.number + 1, progress.steps_taken + 1
-                bar.set_postfix_str(f"loss {step.loss:.4f}, waiting for data {waited / (waited + worked):.0%}", refresh=False)
+                bar.set_postfix_str(
+                    f"loss {step.loss:.4f}, waiting for data {waited / (waited + worked):.0%}", refresh=False
+                )
                 bar.update()
                 if args.log_interval and step.number % args.log_interval == 0:
                     self.log_step(step, shown=bar.disable)
@@ -194,24 +206,32 @@ class Training:
 
     def validate(self, path: Path, stop: StopRequest) -> None:
         """Score the weights as they are, those of the checkpoint at ``path``; keep them if they are the best."""
-        progress, epoch = self.progress, self.progress.epoch - 1
+        progress = self.progress
+        meter = self.score(f"Epoch {progress.epoch - 1} done", stop)
+        if meter is None:
+            return
+        values = meter.compute()
+        paths = [path]
+        progress.validated = True
+        if progress.best_score is None or values[meter.score] > progress.best_score:
+            progress.best_score, progress.best_epoch = values[meter.score], progress.epoch - 1
+            # Before the state says that it is done: a run killed in between validates once more.
+            paths.append(self.store.set_best(path))
+        for place in paths:
+            self.store.add_to_state(place, **asdict(progress), valid=values)
+
+    def score(self, title: str, stop: StopRequest):
+        """The metrics of the validation data; None when the run was asked to stop meanwhile."""
         meter = METRICS.get(self.store.model_name)(self.config)
-        batches = self.valid_loader.epoch()
-        with progress_bar(len(self.valid_loader), 0, f"validating epoch {epoch}") as bar:
-            for _ in self.engine.evaluate(self.network, batches, meter):
+        with progress_bar(len(self.valid_loader), 0, "validating") as bar:
+            for _ in self.engine.evaluate(self.network, self.valid_loader.epoch(), meter):
                 bar.update()
                 if stop.signal:
-                    return
+                    return None
         values = meter.compute()
-        self.log.line(f"[VALID] Epoch {epoch} done, {meter.describe(values)}, {meter.num_videos} videos")
-        self.log.record("valid_epoch", epoch=epoch, videos=meter.num_videos, **values)
-        better = progress.best_score is None or values[meter.score] > progress.best_score
-        if better:
-            progress.best_score, progress.best_epoch = values[meter.score], epoch
-        progress.validated = True
-        self.store.add_to_state(path, **asdict(progress), valid=values)
-        if better:
-            self.store.set_best(path)
+        self.log.line(f"[VALID] {title}, {meter.describe(values)}, {meter.num_videos} videos")
+        self.log.record("valid_epoch", epoch=self.progress.epoch - 1, videos=meter.num_videos, **values)
+        return meter
 
     def save(self) -> Path:
         began = time.perf_counter()

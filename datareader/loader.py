@@ -41,9 +41,7 @@ class Loader:
         ``num_workers + 1`` steps.
     """
 
-    def __init__(
-        self, dataset, batch_size: int, *, drop_last: bool, num_workers: int, as_float: bool, seed: int = 0
-    ):
+    def __init__(self, dataset, batch_size: int, *, drop_last: bool, num_workers: int, as_float: bool, seed: int = 0):
         self.dataset = dataset
         self.batch_size = batch_size
         self.drop_last = drop_last

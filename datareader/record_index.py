@@ -59,7 +59,7 @@ def build_index(
 
 
 def _stamp(path: str) -> tuple[int, int]:
-    status = os.stat(path)
+    status = Path(path).stat()
     return status.st_size, status.st_mtime_ns
 
 

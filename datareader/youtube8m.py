@@ -14,7 +14,7 @@ from threading import Lock
 
 import numpy as np
 
-from datareader.lists import ListEntry, load_list
+from datareader.lists import load_list
 from datareader.loader import Batch
 from datareader.record_index import FileIndex, build_index
 from datareader.sampling import sample_span_frames

@@ -165,10 +165,7 @@ class YouTube8MMetrics:
         edges = np.searchsorted(combined, np.arange(self.num_classes + 1, dtype=np.uint64) << np.uint64(32))
         keys = combined.astype(np.uint32)  # the low 32 bits
         return np.array(
-            [
-                average_precision(keys[edges[c] : edges[c + 1]], int(self.positives[c]))
-                for c in range(self.num_classes)
-            ]
+            [average_precision(keys[edges[c] : edges[c + 1]], int(self.positives[c])) for c in range(self.num_classes)]
         )
 
     @staticmethod

@@ -4,7 +4,6 @@ import numpy as np
 import paddle
 import pytest
 
-from models.attention_cluster.attention_cluster import AttentionCluster
 import models  # noqa: F401
 from tests.recipe import load_golden, make_feature_batch, make_parameter
 from tools.config import load_config

@@ -1,1 +1,1 @@
-"""The machinery of the zoo, which knows no model, reader or metric, and the programs users run beside the three scripts."""
+"""The machinery, which knows no model, reader or metric, and the programs users run beside the three scripts."""

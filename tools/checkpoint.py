@@ -69,7 +69,7 @@ class CheckpointStore:
             ) from None
         return path
 
-    def set_best(self, path: Path) -> None:
+    def set_best(self, path: Path) -> Path:
         """Make ``{model}_best`` a copy of a checkpoint, sharing its files where the disk allows."""
         temporary, old = self._temporary(self.best_path), self._old_best()
         try:
@@ -80,12 +80,13 @@ class CheckpointStore:
                 except OSError:
                     shutil.copyfile(path / name, temporary / name)
             if self.best_path.exists():
-                os.rename(self.best_path, old)
-            os.rename(temporary, self.best_path)
+                self.best_path.rename(old)
+            temporary.rename(self.best_path)
             sync_folder(self.save_dir)
             shutil.rmtree(old, ignore_errors=True)
         except OSError as error:
             raise CheckpointError(f"{self.best_path} could not be written: {error}") from None
+        return self.best_path
 
     def add_to_state(self, path: Path, **values) -> None:
         """Set values in a checkpoint's state.json."""
@@ -115,7 +116,7 @@ class CheckpointStore:
         try:
             target.mkdir()
             for path in paths:
-                os.rename(path, target / path.name)
+                path.rename(target / path.name)
         except OSError as error:
             raise CheckpointError(f"checkpoints of an earlier run could not be moved to {target}: {error}") from None
         return target
@@ -138,7 +139,7 @@ class CheckpointStore:
         for _, path in rest:
             if path not in kept:
                 doomed = self._temporary(path)
-                os.rename(path, doomed)  # so that a half-deleted folder never carries a checkpoint's name
+                path.rename(doomed)  # so that a half-deleted folder never carries a checkpoint's name
                 shutil.rmtree(doomed, ignore_errors=True)
 
     def _prepare(self) -> None:
@@ -151,7 +152,7 @@ class CheckpointStore:
         except OSError as error:
             raise CheckpointError(f"--save-dir {self.save_dir} cannot be written: {error}") from None
         if self._old_best().exists() and not self.best_path.exists():
-            os.rename(self._old_best(), self.best_path)
+            self._old_best().rename(self.best_path)
         for leftover in self.save_dir.glob(f".{self.model_name}_*.tmp-*"):
             shutil.rmtree(leftover, ignore_errors=True) if leftover.is_dir() else leftover.unlink()
         shutil.rmtree(self._old_best(), ignore_errors=True)
@@ -277,7 +278,7 @@ def _write_folder(path: Path, weights: dict, optimizer: dict, state: dict) -> No
             files[name] = {"size": (temporary / name).stat().st_size, "crc32": _crc32(temporary / name)}
         with replacing(temporary / STATE) as file:
             file.write(_json(state | {"files": files}))
-        os.rename(temporary, path)
+        temporary.rename(path)
         sync_folder(path.parent)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)

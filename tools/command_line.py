@@ -45,7 +45,9 @@ def build_parser(description: str, section: str, batch_sections: tuple[str, ...]
         parser, "--num-workers", (section,), "num_reader_threads", parse_count, "threads that read ahead, 0 for none"
     )
     add("--threads", type=int, metavar="N", help="CPU threads for computing; left out, the cores there are")
-    add("--skip-broken", type=parse_count, default=0, metavar="N", help="leave out up to N broken records and list them")
+    add(
+        "--skip-broken", type=parse_count, default=0, metavar="N", help="leave out up to N broken records and list them"
+    )
     add(
         "--set",
         action="append",
@@ -68,7 +70,13 @@ def add_override(parser, flag, sections: tuple[str, ...], key: str, type_: Calla
             namespace.overrides = chosen
 
     parser.add_argument(
-        *flags, action=Keep, type=type_, dest=key, default=argparse.SUPPRESS, metavar=key.upper(), help=f"{text} ({keys})"
+        *flags,
+        action=Keep,
+        type=type_,
+        dest=key,
+        default=argparse.SUPPRESS,
+        metavar=key.upper(),
+        help=f"{text} ({keys})",
     )
 
 

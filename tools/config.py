@@ -6,6 +6,7 @@ and before Paddle is imported, and is reported with file, section and key.
 
 import ast
 import configparser
+import contextlib
 import re
 from collections import namedtuple
 from collections.abc import Callable, Iterable
@@ -189,10 +190,9 @@ def _apply(overrides: Iterable[Override], sections: dict, schema: Schema) -> Non
             raise ConfigError(f"{item.flag}: no section [{item.section}]; {_hint(item.section, schema.sections)}")
         value = item.value
         if item.raw:
-            try:
+            # A bare word is left as it is: right for a string, and the check speaks up for the rest.
+            with contextlib.suppress(ValueError, SyntaxError):
                 value = ast.literal_eval(value)
-            except (ValueError, SyntaxError):
-                pass  # a bare word: right for a string, and the type check speaks up for the rest
         _check_value(item.key, value, schema.sections[item.section], item.flag)
         sections.setdefault(item.section, {})[item.key] = value
 

@@ -23,10 +23,28 @@ from tools.safe_files import replacing
 
 VERSION = 1  # of the numbers; another version is made anew
 WIDTHS = {"feature": 1024, "audio": 128}
-CLASS_NAMES = (
-    "Accordion Archery Bakery Ballet Bicycle Bonfire Carnival Cello Chess Circus "
-    "Climbing Diving Fencing Fishing Harvest Juggling Kayak Parade Pottery Sailing"
-).split()
+CLASS_NAMES = [
+    "Accordion",
+    "Archery",
+    "Bakery",
+    "Ballet",
+    "Bicycle",
+    "Bonfire",
+    "Carnival",
+    "Cello",
+    "Chess",
+    "Circus",
+    "Climbing",
+    "Diving",
+    "Fencing",
+    "Fishing",
+    "Harvest",
+    "Juggling",
+    "Kayak",
+    "Parade",
+    "Pottery",
+    "Sailing",
+]
 LABEL_FRAMES = 2  # frames of a video in which each of its labels shows
 DECOY_SHARE = 0.35  # of the other frames
 CLASS_SIZE, MARK_SIZE, NOISE = 5.0, 5.0, 0.5  # lengths of the directions; standard deviation of the rest
