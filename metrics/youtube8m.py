@@ -12,6 +12,8 @@ import numpy as np
 
 from tools.registry import METRICS
 
+_CHUNK = 1 << 20  # pairs scored at once, so that millions of them need no temporary arrays of their size
+
 
 def select_top_classes(scores: np.ndarray, k: int) -> np.ndarray:
     """The classes of the k highest scores of each row, highest first: (N, min(k, C)) int64.
@@ -32,23 +34,14 @@ def select_top_classes(scores: np.ndarray, k: int) -> np.ndarray:
     return top
 
 
-def hit_at_one(scores: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Whether each video's best class is among its labels: (N,) bool. labels: (N, C), 0 or 1."""
-    return labels[np.arange(len(scores)), scores.argmax(axis=1)] > 0
-
-
-def precision_at_equal_recall_rate(scores: np.ndarray, labels: np.ndarray) -> np.ndarray:
+def precision_at_equal_recall_rate(hits: np.ndarray, num_labels: np.ndarray) -> np.ndarray:
     """For a video with n labels, the share of its n best classes that are labels: (N,) float64.
 
-    A video without labels counts 0.
+    hits: (N, k) bool, whether each of the best classes is a label, best first, k at least the most
+        labels of a video. num_labels: (N,) int. A video without labels counts 0.
     """
-    counts = (labels > 0).sum(axis=1)
-    deepest = int(counts.max(initial=0))
-    if not deepest:
-        return np.zeros(len(scores))
-    top = select_top_classes(scores, deepest)  # (N, deepest)
-    hits = (np.take_along_axis(labels, top, axis=1) > 0) & (np.arange(deepest) < counts[:, None])
-    return hits.sum(axis=1) / np.maximum(counts, 1)
+    counted = np.arange(hits.shape[1]) < num_labels[:, None]
+    return (hits & counted).sum(axis=1) / np.maximum(num_labels, 1)
 
 
 def pack_pairs(scores: np.ndarray, hits: np.ndarray) -> np.ndarray:
@@ -68,9 +61,13 @@ def average_precision(keys: np.ndarray, num_positives: int) -> float:
     if not num_positives:
         return 0.0
     keys.sort()
-    hits = (keys & np.uint32(1)).astype(bool)
-    ranks = len(keys) - np.flatnonzero(hits)[::-1]  # 1 for the highest score
-    return float((np.arange(1, len(ranks) + 1) / ranks).sum() / num_positives)
+    total, found = 0.0, 0
+    for start in range(0, len(keys), _CHUNK):  # from the highest score down
+        chunk = keys[::-1][start : start + _CHUNK]
+        ranks = np.flatnonzero(chunk & np.uint32(1)) + start + 1  # of the hits, 1 for the highest score
+        total += float((np.arange(found + 1, found + len(ranks) + 1) / ranks).sum())
+        found += len(ranks)
+    return total / num_positives
 
 
 class PairStore:
@@ -124,13 +121,17 @@ class YouTube8MMetrics:
 
     def update(self, probs: np.ndarray, labels: np.ndarray, loss: float) -> None:
         """Count one batch: probs (N, C) in [0, 1], labels (N, C) 0 or 1, loss its mean over videos."""
-        top = select_top_classes(probs, self.top_k)  # (N, k)
-        found = np.take_along_axis(labels, top, axis=1) > 0
-        self.keys.append(pack_pairs(np.take_along_axis(probs, top, axis=1), found).ravel())
+        present = labels > 0
+        num_labels = present.sum(axis=1)  # (N,)
+        deepest = max(self.top_k, int(num_labels.max()))
+        top = select_top_classes(probs, deepest)  # (N, deepest), or fewer where there are fewer classes
+        hits = np.take_along_axis(present, top, axis=1)
+        self.hits += int(hits[:, 0].sum())
+        self.perr_sum += float(precision_at_equal_recall_rate(hits, num_labels).sum())
+        self.positives += present.sum(axis=0)
+        top, hits = top[:, : self.top_k], hits[:, : self.top_k]
+        self.keys.append(pack_pairs(np.take_along_axis(probs, top, axis=1), hits).ravel())
         self.classes.append(top.ravel())
-        self.positives += (labels > 0).sum(axis=0)
-        self.hits += int(hit_at_one(probs, labels).sum())
-        self.perr_sum += float(precision_at_equal_recall_rate(probs, labels).sum())
         self.loss_sum += loss * len(probs)
         self.num_videos += len(probs)
 

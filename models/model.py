@@ -23,6 +23,7 @@ class Recipe(ABC):
     """How one model goes from a checked config to a network in training. Holds no state."""
 
     schema: Schema
+    default_config: str  # path in the project
 
     @abstractmethod
     def build_network(self, config):

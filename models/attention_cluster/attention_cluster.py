@@ -46,8 +46,8 @@ class ShiftingAttention(nn.Layer):
         self.shift = self.create_parameter([cluster_num, 1], default_initializer=init)
 
     def forward(self, x):
-        weights = F.softmax(self.score(x), axis=1)  # (N, T, K), sums to 1 over T
-        pooled = weights.transpose([0, 2, 1]) @ x  # (N, K, D)
+        scores = self.score(x).transpose([0, 2, 1])  # (N, K, T)
+        pooled = F.softmax(scores, axis=-1) @ x  # (N, K, D)
         shifted = self.scale * pooled + self.shift  # (N, K, D)
         # 2019: epsilon is added to the squared norm.
         inverse_norm = paddle.rsqrt((shifted * shifted).sum(axis=-1, keepdim=True) + 1e-12)  # (N, K, 1)

@@ -21,6 +21,7 @@ def check_streams(config: Config) -> None:
 class AttentionClusterRecipe(Recipe):
     """Adam at a constant rate; the loss is summed over classes and averaged over videos."""
 
+    default_config = "configs/attention_cluster.txt"
     schema = Schema(
         sections=youtube8m_sections(
             model={

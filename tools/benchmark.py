@@ -1,0 +1,215 @@
+"""Measure a model on this machine, on made inputs of its default config.
+
+python -m tools.benchmark --model-name AttentionCluster
+
+Speeds are medians. The network is timed in turn with a plain formulation of the same network
+(tests/reference.py), so that their ratio holds whatever else the machine is doing.
+"""
+
+import argparse
+import json
+import multiprocessing
+import pickle
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import tracemalloc
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+import datareader  # noqa: F401  (registers the readers)
+import metrics  # noqa: F401
+import models  # noqa: F401
+from datareader.loader import Loader
+from tools.command_line import parse_count, run
+from tools.config import Config, Override, load_config
+from tools.registry import METRICS, MODELS, READERS
+from tools.safe_files import replacing
+from tools.start import start_paddle
+
+PROJECT = Path(__file__).resolve().parents[1]
+
+
+def parse_args():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add = parser.add_argument
+    add("--model-name", required=True, metavar="NAME", help=", ".join(MODELS.names()))
+    add("--config", metavar="FILE", help="default: the model's own in configs/")
+    add("--batch-size", type=parse_count, default=64, metavar="N", help="videos in a batch (64)")
+    add("--repeat", type=parse_count, default=5, metavar="N", help="timed runs of each, after one that is not (5)")
+    add("--threads", type=int, metavar="N", help="CPU threads; left out, the cores there are")
+    add("--json", metavar="FILE", help="also write the figures here")
+    return parser.parse_args()
+
+
+def make_records(folder: Path, config: Config, count: int) -> Path:
+    """A list of two files of random YouTube-8M records, 200 to 300 frames each."""
+    rng = np.random.default_rng(0)
+    names = []
+    for part, size in enumerate((count - count // 2, count // 2)):
+        records = []
+        for i in range(size):
+            frames = int(rng.integers(200, 301))
+            records.append(
+                {
+                    "video": f"made{part}_{i}",
+                    "feature": rng.integers(0, 256, (frames, 1024), dtype=np.uint8),
+                    "audio": rng.integers(0, 256, (frames, 128), dtype=np.uint8),
+                    "label": rng.choice(config.MODEL.num_classes, 3, replace=False).tolist(),
+                    "nframes": frames,
+                }
+            )
+        names.append(f"made{part}.pkl")
+        (folder / names[-1]).write_bytes(pickle.dumps(records, protocol=4))
+    (folder / "made.list").write_text("\n".join(names) + "\n")
+    return folder / "made.list"
+
+
+def seconds(function: Callable) -> float:
+    began = time.perf_counter()
+    function()
+    return time.perf_counter() - began
+
+
+def compare(ours: Callable, plain: Callable, repeat: int) -> tuple[float, float, float]:
+    """Median seconds of both, and the median ratio of the plain to ours, run in turn."""
+    ours(), plain()
+    pairs = [(seconds(ours), seconds(plain)) for _ in range(repeat)]
+    return (
+        statistics.median(a for a, _ in pairs),
+        statistics.median(b for _, b in pairs),
+        statistics.median(b / a for a, b in pairs),
+    )
+
+
+def measure_network(args, name: str, config: Config, dataset) -> dict:
+    """Training step and inference of one batch, ours and the plain formulation."""
+    import paddle
+
+    from tests.reference import SLOW_NETWORKS
+    from tools.engine import predict, train_epoch
+
+    recipe = MODELS.get(name)()
+    loader = Loader(dataset, args.batch_size, drop_last=False, num_workers=0, as_float=True)
+    batch = next(loader.epoch())
+
+    def make_jobs(network):
+        optimizer = recipe.build_optimizer(config, network)
+        options = {"schedule": recipe.build_schedule(config, 1), "seed": 0, "epoch": 0, "start": 0, "steps_taken": 0}
+        return (
+            lambda: list(train_epoch(network, optimizer, [batch], **options)),
+            lambda: list(predict(network, [batch])),
+        )
+
+    paddle.seed(0)
+    network = recipe.build_network(config)
+    train, infer = make_jobs(network)
+    train()
+    figures = {"peak memory after training, MB": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}
+    slow_train, slow_infer = make_jobs(SLOW_NETWORKS[name](network))
+    for title, ours, plain in (("inference", infer, slow_infer), ("training step", train, slow_train)):
+        our_sec, plain_sec, ratio = compare(ours, plain, args.repeat)
+        figures[f"{title}, ms a video"] = our_sec * 1000 / args.batch_size
+        figures[f"{title}, plain formulation, ms a video"] = plain_sec * 1000 / args.batch_size
+        figures[f"{title}, times faster than plain"] = ratio
+    return figures
+
+
+def measure_reader(args, dataset) -> dict:
+    def read(num_workers: int) -> None:
+        loader = Loader(dataset, args.batch_size, drop_last=False, num_workers=num_workers, as_float=True)
+        for _ in loader.epoch():
+            pass
+
+    figures = {}
+    for num_workers in (0, 2):
+        read(num_workers)
+        sec = statistics.median(seconds(lambda n=num_workers: read(n)) for _ in range(args.repeat))
+        figures[f"reader with {num_workers} workers, records/s"] = len(dataset) / sec
+    return figures
+
+
+def measure_metrics(args, name: str, config: Config) -> dict:
+    """Counting batches of the config's classes; then GAP of 1.1 million videos in a process of its own."""
+    rng = np.random.default_rng(0)
+    probs = rng.random((1000, config.MODEL.num_classes), dtype=np.float32)
+    labels = (rng.random(probs.shape) < 3 / config.MODEL.num_classes).astype(np.float32)
+
+    def count() -> None:
+        METRICS.get(name)(config).update(probs, labels, 1.0)
+
+    count()
+    sec = statistics.median(seconds(count) for _ in range(args.repeat))
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        gap_sec, gap_mb = pool.apply(measure_gap_at_scale)
+    return {
+        "metrics, ms for 1,000 videos": sec * 1000,
+        "GAP of 1.1 million videos x 20, s": gap_sec,
+        "GAP of 1.1 million videos x 20, MB with its pairs": gap_mb,
+    }
+
+
+def measure_gap_at_scale(num_videos: int = 1_100_000, top_k: int = 20) -> tuple[float, float]:
+    """Seconds of the epoch's scores, and the most memory that counting and scoring hold, in MB."""
+    from metrics.youtube8m import YouTube8MMetrics
+
+    rng = np.random.default_rng(0)
+    chunk = 10_000
+    tracemalloc.start()
+    meter = YouTube8MMetrics(top_k, top_k)
+    for _ in range(num_videos // chunk):
+        probs = rng.random((chunk, top_k), dtype=np.float32)
+        meter.update(probs, (probs > 1.7 * rng.random(probs.shape)).astype(np.float32), 1.0)  # 3 hits in 10
+    sec = seconds(lambda: meter.compute(full=False))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    return sec, peak / 1e6
+
+
+def measure_start(args) -> dict:
+    def start(*command: str) -> float:
+        return statistics.median(
+            seconds(lambda: subprocess.run([sys.executable, *command], cwd=PROJECT, capture_output=True, check=True))
+            for _ in range(args.repeat)
+        )
+
+    return {"train.py --help, s": start("train.py", "--help"), "import paddle, s": start("-c", "import paddle")}
+
+
+def main() -> None:
+    args = parse_args()
+    name = MODELS.spelling(args.model_name)
+    recipe = MODELS.get(name)()
+    path = args.config or str(PROJECT / recipe.default_config)
+    with tempfile.TemporaryDirectory() as folder:
+        config = load_config(path, recipe.schema, ["MODEL", "TRAIN"], name)
+        made = make_records(Path(folder), config, 4 * args.batch_size)
+        config = load_config(
+            path, recipe.schema, ["MODEL", "TRAIN"], name, [Override("TRAIN", "filelist", str(made), "benchmark")]
+        )
+        dataset = READERS.get(name)(config, "TRAIN", training=True, skip_broken=0)
+        start_paddle(args.threads, False, False, print)
+        figures = {
+            **measure_network(args, name, config, dataset),
+            **measure_reader(args, dataset),
+            **measure_metrics(args, name, config),
+            **measure_start(args),
+        }
+    width = max(map(len, figures))
+    print(f"{name}, {path}, batches of {args.batch_size}, median of {args.repeat}")
+    for title, value in figures.items():
+        print(f"{title:<{width}}  {value:12.4g}")
+    if args.json:
+        with replacing(Path(args.json)) as file:
+            file.write(
+                json.dumps({"model": name, "batch_size": args.batch_size, "figures": figures}, indent=1).encode()
+            )
+
+
+if __name__ == "__main__":
+    run(main)
