@@ -66,7 +66,7 @@ def _stamp(path: str) -> tuple[int, int]:
 def _load_cache(cache_path: Path, expected: str) -> dict:
     """path -> (stamp, FileIndex); empty when there is no cache, or one of another kind or damaged."""
     try:
-        with np.load(cache_path, allow_pickle=False) as cache:
+        with open(cache_path, "rb") as file, np.load(file, allow_pickle=False) as cache:
             table = {name: cache[name] for name in cache.files}
         if str(table["format"]) != FORMAT or str(table["expected"]) != expected:
             return {}

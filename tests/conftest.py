@@ -1,0 +1,102 @@
+"""Paddle with the CPU settings of the scripts, small data in the YouTube-8M format, and a way to run scripts."""
+
+import os
+import pickle
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tools.cpu import load_paddle, tune_cpu
+
+PROJECT = Path(__file__).resolve().parents[1]
+
+tune_cpu()
+load_paddle()
+
+TINY_CONFIG = """
+[MODEL]
+name = "AttentionCluster"
+drop_rate = 0.5
+feature_num = 2
+feature_names = ['rgb', 'audio']
+feature_dims = [1024, 128]
+seg_num = 8
+cluster_nums = [2, 2]
+num_classes = 12
+topk = 5
+
+[TRAIN]
+epoch = 2
+learning_rate = 0.001
+batch_size = 8
+filelist = "data/train.list"
+
+[VALID]
+batch_size = 8
+filelist = "data/val.list"
+
+[TEST]
+batch_size = 8
+filelist = "data/val.list"
+
+[INFER]
+batch_size = 4
+filelist = "data/val.list"
+"""
+
+
+def make_record(rng, name, num_classes=12, frames=None, labels=None):
+    """One record with str keys. frames: 5 to 30 unless given."""
+    frames = frames or int(rng.integers(5, 31))
+    return {
+        "video": name,
+        "feature": rng.integers(0, 256, (frames, 1024), dtype=np.uint8),
+        "audio": rng.integers(0, 256, (frames, 128), dtype=np.uint8),
+        "label": labels or rng.choice(num_classes, 2, replace=False).tolist(),
+        "nframes": frames,
+    }
+
+
+def write_pickles(folder, name, sizes, seed=0):
+    """Files ``{name}{i}.pkl`` of so many records each, and their list ``{name}.list``."""
+    rng = np.random.default_rng(seed)
+    names = []
+    for i, size in enumerate(sizes):
+        records = [make_record(rng, f"{name}{i}_{j}") for j in range(size)]
+        names.append(f"{name}{i}.pkl")
+        (folder / names[-1]).write_bytes(pickle.dumps(records, protocol=4))
+    path = folder / f"{name}.list"
+    path.write_text("\n".join(names) + "\n")
+    return path
+
+
+@pytest.fixture
+def tiny(tmp_path):
+    """A folder with tiny.txt and its data: 40 training records in 3 files, 21 for validation in 2."""
+    data = tmp_path / "data"
+    data.mkdir()
+    write_pickles(data, "train", [15, 5, 20])
+    write_pickles(data, "val", [10, 11], seed=1)
+    (tmp_path / "tiny.txt").write_text(TINY_CONFIG)
+    return tmp_path
+
+
+def run_script(script, *arguments, cwd, check=True, **options):
+    """Run a script of the project in a folder, with AttentionCluster on tiny.txt unless told otherwise."""
+    given = " ".join(arguments)
+    defaults = [] if "--model-name" in given else ["--model-name=AttentionCluster"]
+    defaults += [] if "--config" in given else ["--config=tiny.txt"]
+    command = [sys.executable, str(PROJECT / f"{script}.py"), *defaults, *arguments]
+    result = subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=120, env=clean_env(), **options)
+    if check and result.returncode:
+        raise AssertionError(f"{' '.join(command)} ended with {result.returncode}:\n{result.stdout}{result.stderr}")
+    return result
+
+
+def clean_env():
+    """The environment as a user has it, without what tune_cpu set for this process."""
+    ours = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "FLAGS_paddle_num_threads", "MKL_DEBUG_CPU_TYPE")
+    return {key: value for key, value in os.environ.items() if key not in ours}

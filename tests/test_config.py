@@ -1,0 +1,157 @@
+"""Configs: both file forms, the schema, the command line's changes, and what is said of mistakes."""
+
+import pytest
+
+import models  # noqa: F401  (registers the recipes)
+from tests.conftest import PROJECT, TINY_CONFIG
+from tools.config import Key, Override, check_section, load_config, parse_set
+from tools.errors import ConfigError
+from tools.registry import MODELS
+
+SCHEMA = MODELS.get("AttentionCluster").schema
+
+
+def load(tmp_path, text=TINY_CONFIG, overrides=(), name="tiny.txt", needs=("MODEL", "TRAIN")):
+    (tmp_path / name).write_text(text)
+    return load_config(str(tmp_path / name), SCHEMA, needs, "AttentionCluster", overrides)
+
+
+def error_of(tmp_path, text, **options):
+    with pytest.raises(ConfigError) as error:
+        load(tmp_path, text, **options)
+    return str(error.value).replace(str(tmp_path) + "/", "")
+
+
+@pytest.mark.parametrize("path", sorted((PROJECT / "configs").rglob("*.*"), key=str))
+def test_every_published_config_is_valid(path):
+    by_stem = {MODELS.get(name).default_config.split("/")[-1].split(".")[0]: name for name in MODELS.names()}
+    name = by_stem[path.stem]
+    load_config(str(path), MODELS.get(name).schema, ["MODEL", "TRAIN", "VALID", "TEST", "INFER"], name)
+
+
+def test_the_default_config_holds_the_values_of_2019():
+    config = load_config(str(PROJECT / "configs/attention_cluster.txt"), SCHEMA, ["MODEL"], "AttentionCluster")
+    assert config.MODEL.cluster_nums == [32, 32]
+    assert (config.MODEL.seg_num, config.MODEL.num_classes, config.MODEL.topk) == (100, 3862, 20)
+    assert (config.TRAIN.epoch, config.TRAIN.learning_rate, config.TRAIN.batch_size) == (5, 0.001, 2048)
+    assert (config.VALID.batch_size, config.TEST.batch_size, config.INFER.batch_size) == (2048, 256, 1)
+
+
+def test_yaml_and_ini_with_the_same_values_give_the_same_config(tmp_path):
+    yaml = """
+MODEL: {name: AttentionCluster, drop_rate: 0.5, feature_num: 2, feature_names: [rgb, audio],
+        feature_dims: [1024, 128], seg_num: 8, cluster_nums: [2, 2], num_classes: 12, topk: 5}
+TRAIN: {epoch: 2, learning_rate: 1e-3, batch_size: 8, filelist: data/train.list}
+VALID: {batch_size: 8, filelist: data/val.list}
+TEST: {batch_size: 8, filelist: data/val.list}
+INFER: {batch_size: 4, filelist: data/val.list}
+"""
+    assert load(tmp_path, yaml, name="tiny.yaml").text() == load(tmp_path).text()
+
+
+def test_the_settings_in_force_are_a_config_again(tmp_path):
+    config = load(tmp_path, overrides=[parse_set("TRAIN.seed=7"), parse_set("INFER.class_names=a b.txt")])
+    again = load(tmp_path, config.text(), name="again.txt")
+    assert again.text() == config.text()
+    assert again.TRAIN.seed == 7
+    assert again.INFER.class_names == "a b.txt"
+
+
+def test_sections_cannot_be_changed_and_share_nothing(tmp_path):
+    config = load(tmp_path, overrides=[Override("TRAIN", "batch_size", 3, "--batch-size")])
+    assert (config.TRAIN.batch_size, config.VALID.batch_size) == (3, 8)
+    with pytest.raises(AttributeError):
+        config.TRAIN.batch_size = 4
+
+
+def test_a_misspelt_key_names_the_file_the_section_and_the_likely_key(tmp_path):
+    text = TINY_CONFIG.replace("learning_rate", "learning_rte")
+    expected = "tiny.txt [TRAIN]: unknown key 'learning_rte'; did you mean 'learning_rate'?"
+    assert error_of(tmp_path, text) == expected
+
+
+def test_a_missing_key_is_named(tmp_path):
+    assert error_of(tmp_path, TINY_CONFIG.replace("seg_num = 8\n", "")) == "tiny.txt [MODEL]: missing seg_num"
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "message"),
+    [
+        ("epoch = 2", "epoch = 2.5", "tiny.txt [TRAIN]: epoch = 2.5 should be int"),
+        ("epoch = 2", "epoch = True", "tiny.txt [TRAIN]: epoch = True should be int"),
+        ("epoch = 2", "epoch = 0", "tiny.txt [TRAIN]: epoch = 0 should be at least 1"),
+        ("drop_rate = 0.5", "drop_rate = 1", "tiny.txt [MODEL]: drop_rate = 1 should be less than 1"),
+        ("[2, 2]", "2", "tiny.txt [MODEL]: cluster_nums = 2 should be a list of int"),
+        ("[2, 2]", "[2, 'x']", "tiny.txt [MODEL]: cluster_nums = [2, 'x'] should be a list of int"),
+        ("[2, 2]", "[]", "tiny.txt [MODEL]: cluster_nums = [] should be a list of int"),
+        ("[2, 2]", "[2]", "tiny.txt [MODEL]: cluster_nums has 1 entries, but feature_num = 2"),
+        ("[VALID]", "[VALIDATE]", "tiny.txt: unknown section [VALIDATE]; did you mean 'VALID'?"),
+        (
+            "[MODEL]",
+            "[model]",
+            "tiny.txt: section [MODEL] is missing; sections found: model, TRAIN, VALID, TEST, INFER",
+        ),
+        ('"AttentionCluster"', '"TSN"', "tiny.txt [MODEL]: name = 'TSN', but --model-name is AttentionCluster"),
+        (
+            '"data/train.list"',
+            "data/train.list",
+            "tiny.txt [TRAIN]: filelist = data/train.list is not a Python literal; "
+            "strings need quotes, as in filelist = 'data/train.list'",
+        ),
+    ],
+)
+def test_a_wrong_value_is_named_with_what_would_work(tmp_path, before, after, message):
+    assert before in TINY_CONFIG
+    assert error_of(tmp_path, TINY_CONFIG.replace(before, after, 1)) == message
+
+
+def test_a_missing_and_an_empty_file_are_errors(tmp_path):
+    with pytest.raises(ConfigError, match=r"nowhere.txt does not exist; the published ones are in configs/"):
+        load_config("nowhere.txt", SCHEMA, [], "AttentionCluster")
+    assert error_of(tmp_path, " \n").endswith("tiny.txt is empty")
+
+
+def test_files_that_are_no_ini_or_yaml_are_errors(tmp_path):
+    assert "config tiny.txt: " in error_of(tmp_path, "epoch = 2")
+    assert "given twice" in error_of(tmp_path, "TRAIN: {epoch: 1, epoch: 2}", name="t.yaml")
+    assert "expected sections" in error_of(tmp_path, "just text", name="t.yaml")
+    assert "already exists" in error_of(tmp_path, "[TRAIN]\nepoch = 1\nepoch = 2")
+
+
+def test_values_are_never_run_as_code(tmp_path):
+    text = TINY_CONFIG.replace("epoch = 2", "epoch = __import__('os').system('touch ran')")
+    assert "is not a Python literal" in error_of(tmp_path, text)
+
+
+def test_dead_keys_of_2019_are_accepted_and_named_in_one_notice(tmp_path):
+    text = TINY_CONFIG.replace("[TRAIN]", "bone_nework = None\n[TRAIN]\nnum_gpus = 8")
+    config = load(tmp_path, text)
+    assert len(config.notices) == 1
+    assert config.notices[0].endswith("without effect since 2019: MODEL.bone_nework, TRAIN.num_gpus")
+
+
+def test_set_takes_any_key_and_bare_words(tmp_path):
+    config = load(tmp_path, overrides=[parse_set("TRAIN.filelist=my.list"), parse_set("MODEL.cluster_nums=[3, 4]")])
+    assert config.TRAIN.filelist == "my.list"
+    assert config.MODEL.cluster_nums == [3, 4]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("TRAIN.epoch", "--set TRAIN.epoch: expected SECTION.key=value, as in --set TRAIN.batch_size=64"),
+        ("TRAIN.epok=1", "--set TRAIN.epok: unknown key 'epok'; did you mean 'epoch'?"),
+        ("TRAINS.epoch=1", "--set TRAINS.epoch: no section [TRAINS]; did you mean 'TRAIN'?"),
+        ("TRAIN.epoch=many", "--set TRAIN.epoch: epoch = 'many' should be int"),
+    ],
+)
+def test_a_wrong_set_is_named(tmp_path, text, message):
+    with pytest.raises(ConfigError) as error:
+        load(tmp_path, overrides=[parse_set(text)])
+    assert str(error.value) == message
+
+
+def test_none_is_a_value_only_where_it_is_the_default():
+    assert check_section({"a": None}, {"a": Key(str, default=None)}, "x")["a"] is None
+    with pytest.raises(ConfigError, match="a = None should be str"):
+        check_section({"a": None}, {"a": Key(str)}, "x")
