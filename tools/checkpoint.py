@@ -54,7 +54,12 @@ class CheckpointStore:
         self._prepare()
 
     def save(self, weights: dict, optimizer: dict, state: dict) -> Path:
-        """Write a checkpoint for the position in ``state`` and drop those that it replaces."""
+        """Write a checkpoint for the position in ``state`` and drop those that it replaces.
+
+        Raises CheckpointError, with nothing changed, when the disk refuses or a weight is not finite.
+        """
+        if bad := [key for key, value in weights.items() if not np.isfinite(value).all()]:
+            raise CheckpointError(f"{bad[0]} is no longer finite; the checkpoints in {self.save_dir} are as they were")
         if state["step"]:
             name = f"{self.model_name}_epoch{state['epoch']}_step{state['step']}"
         else:
@@ -215,7 +220,8 @@ def fill_network(network, weights: dict[str, np.ndarray], source: str, *, new_cl
     new_classifier: skip ``network.classifier`` where its shape differs, for another number of classes.
     Raises CheckpointError, naming everything that does not fit, unless all else does.
     """
-    own = {name: list(value.shape) for name, value in network.state_dict().items()}
+    tensors = network.state_dict()
+    own = {name: list(tensor.shape) for name, tensor in tensors.items()}
     match = Match(
         matched=[name for name in own if name in weights and list(weights[name].shape) == own[name]],
         missing=[name for name in own if name not in weights],
@@ -231,7 +237,8 @@ def fill_network(network, weights: dict[str, np.ndarray], source: str, *, new_cl
         raise CheckpointError(f"{source}: no weight fits this network: {match}")
     if match.missing or blocking:
         raise CheckpointError(f"{source} does not fit this network: {match}")
-    network.set_state_dict({name: weights[name] for name in match.matched})
+    for name in match.matched:
+        tensors[name].set_value(weights[name])
     return match
 
 

@@ -6,6 +6,7 @@ name is refused before anything is called.
 """
 
 import pickle
+import re
 from typing import BinaryIO
 
 import numpy as np
@@ -46,7 +47,7 @@ class _DType:
 
     def __init__(self, code, align=False, copy=True):
         code = code.decode("latin1") if isinstance(code, bytes) else code
-        if not isinstance(code, str) or len(code) > 4 or np.dtype(code).kind not in "biuf":
+        if not isinstance(code, str) or not re.fullmatch("b1|[iu][1248]|f[248]", code):
             raise UnsafePickle(f"it holds an array of type {code!r}, not of plain numbers")
         self.value = np.dtype(code)
 

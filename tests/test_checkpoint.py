@@ -1,0 +1,289 @@
+"""Checkpoints on disk: complete or absent, found in order, and matched to networks by name and shape."""
+
+import json
+import os
+import pickle
+
+import numpy as np
+import paddle
+import pytest
+from paddle import nn
+
+from models.optimizers import FluidAdam
+from tools.checkpoint import (
+    CheckpointStore,
+    fill_network,
+    fill_optimizer,
+    load_checkpoint,
+    load_weights,
+    network_arrays,
+    optimizer_arrays,
+)
+from tools.errors import CheckpointError
+
+WEIGHTS = {"fc.weight": np.ones((2, 3), np.float32)}
+
+
+def position(epoch, step=0):
+    return {"epoch": epoch, "step": step}
+
+
+def save(store, epoch, step=0):
+    return store.save(WEIGHTS, {"steps": 1}, position(epoch, step))
+
+
+def names(store):
+    return [path.name for path in store.found()]
+
+
+def listing(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+def error_of(function, *arguments, **options):
+    with pytest.raises(CheckpointError) as error:
+        function(*arguments, **options)
+    return str(error.value)
+
+
+@pytest.fixture
+def store(tmp_path):
+    return CheckpointStore(str(tmp_path), "TSN")
+
+
+def test_a_finished_epoch_is_named_after_its_number_from_0(store):
+    assert save(store, epoch=1).name == "TSN_epoch0"
+    assert save(store, epoch=1, step=5).name == "TSN_epoch1_step5"
+
+
+def test_what_is_saved_is_read_back_and_paddle_reads_it_too(store):
+    path = save(store, epoch=1)
+    checkpoint = load_checkpoint(path, "TSN")
+    np.testing.assert_array_equal(checkpoint.weights["fc.weight"], WEIGHTS["fc.weight"])
+    assert checkpoint.optimizer == {"steps": 1}
+    assert (checkpoint.state["epoch"], checkpoint.state["model"]) == (1, "TSN")
+    np.testing.assert_array_equal(paddle.load(str(path / "model.pdparams"))["fc.weight"], WEIGHTS["fc.weight"])
+
+
+def test_the_latest_position_comes_first(store):
+    for epoch, step in ((1, 0), (1, 5), (2, 0), (10, 0)):
+        save(store, epoch, step)
+    assert names(store) == ["TSN_epoch9", "TSN_epoch1", "TSN_epoch0"]
+    save(store, 10, 3)
+    assert names(store)[0] == "TSN_epoch10_step3"
+
+
+def test_a_checkpoint_inside_an_epoch_goes_when_the_next_one_is_written(store):
+    save(store, 0, 5)
+    save(store, 0, 10)
+    assert names(store) == ["TSN_epoch0_step10"]
+    save(store, 1)
+    assert names(store) == ["TSN_epoch0"]
+
+
+def test_keep_bounds_the_finished_epochs_and_spares_the_best(tmp_path):
+    store = CheckpointStore(str(tmp_path), "TSN", keep=2)
+    store.set_best(save(store, 1))
+    for epoch in (2, 3, 4):
+        save(store, epoch)
+    assert names(store) == ["TSN_epoch3", "TSN_epoch2"]
+    save(store, 4, 7)
+    assert names(store) == ["TSN_epoch4_step7", "TSN_epoch3", "TSN_epoch2"]
+    assert load_checkpoint(store.best_path, "TSN").state["epoch"] == 1
+
+
+def test_the_best_is_replaced_as_a_whole(store):
+    for epoch in (1, 2):
+        store.set_best(save(store, epoch))
+    assert load_checkpoint(store.best_path, "TSN").state["epoch"] == 2
+    assert listing(store.save_dir) == ["TSN_best", "TSN_epoch0", "TSN_epoch1"]
+
+
+def test_a_run_killed_while_it_replaced_the_best_still_has_one(store, tmp_path):
+    store.set_best(save(store, 1))
+    store.best_path.rename(tmp_path / ".TSN_best.old")  # where the swap stood when the power went
+    (tmp_path / ".TSN_best.tmp-1").mkdir()
+    CheckpointStore(str(tmp_path), "TSN")
+    assert load_checkpoint(tmp_path / "TSN_best", "TSN").state["epoch"] == 1
+    assert listing(tmp_path) == ["TSN_best", "TSN_epoch0"]
+
+
+def test_half_written_folders_are_never_found_and_are_cleared(store, tmp_path):
+    save(store, 1)
+    (tmp_path / ".TSN_epoch1.tmp-99").mkdir()
+    assert names(store) == ["TSN_epoch0"]
+    CheckpointStore(str(tmp_path), "TSN")
+    assert listing(tmp_path) == ["TSN_epoch0"]
+
+
+@pytest.mark.parametrize("name", ["model.pdparams", "optimizer.pdopt"])
+@pytest.mark.parametrize("damage", ["cut", "changed", "gone"])
+def test_a_damaged_checkpoint_is_refused_with_the_file_named(store, name, damage):
+    path = save(store, 1) / name
+    content = bytearray(path.read_bytes())
+    content[-9] ^= 1
+    path.unlink()
+    if damage != "gone":
+        path.write_bytes(content[:-5] if damage == "cut" else content)
+    assert f"{path} is damaged" in error_of(load_checkpoint, path.parent, "TSN")
+
+
+def test_a_full_disk_leaves_earlier_checkpoints_and_no_trace(store, tmp_path, monkeypatch):
+    save(store, 1)
+
+    def full(*arguments, **options):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("tools.checkpoint.pickle.dump", full)
+    message = error_of(save, store, 2)
+    assert "TSN_epoch1 could not be written ([Errno 28] No space left on device)" in message
+    assert listing(tmp_path) == ["TSN_epoch0"]
+
+
+def test_weights_that_are_not_finite_never_replace_good_ones(store, tmp_path):
+    save(store, 0, 5)
+    broken = {"fc.weight": np.array([[1.0, np.nan]], np.float32)}
+    message = error_of(store.save, broken, {}, position(0, 10))
+    assert message.startswith("fc.weight is no longer finite")
+    assert listing(tmp_path) == ["TSN_epoch0_step5"]
+
+
+def test_a_new_run_moves_earlier_checkpoints_aside(store):
+    store.set_best(save(store, 1))
+    save(store, 2)
+    moved = store.set_aside()
+    assert names(store) == []
+    assert sorted(path.name for path in moved.iterdir()) == ["TSN_best", "TSN_epoch0", "TSN_epoch1"]
+    assert store.set_aside() is None
+
+
+def test_a_run_from_an_older_checkpoint_moves_later_ones_aside(store):
+    for epoch in (1, 2, 3):
+        save(store, epoch)
+    store.set_aside(after=(2, 0))
+    assert names(store) == ["TSN_epoch1", "TSN_epoch0"]
+
+
+def test_checkpoints_of_other_models_are_left_alone(store, tmp_path):
+    other = CheckpointStore(str(tmp_path), "TSN_wide")
+    save(other, 1)
+    assert names(store) == []
+    store.set_aside()
+    assert names(other) == ["TSN_wide_epoch0"]
+
+
+def test_a_save_dir_that_is_a_file_is_named(tmp_path):
+    (tmp_path / "file").touch()
+    assert f"--save-dir {tmp_path}/file cannot be written" in error_of(CheckpointStore, str(tmp_path / "file"), "TSN")
+
+
+def test_what_is_given_as_weights_is_named_when_it_holds_none(store, tmp_path):
+    assert "does not exist; give a checkpoint folder" in error_of(load_weights, str(tmp_path / "no"), "TSN")
+    assert "holds no weights (model.pdparams); it holds nothing" in error_of(load_weights, str(tmp_path), "TSN")
+    save(store, 1)
+    message = error_of(load_weights, str(tmp_path), "TSN")
+    assert message.endswith("name one of the checkpoints in it: TSN_epoch0")
+    assert "holds TSN, but --model-name is STNET" in error_of(load_weights, str(tmp_path / "TSN_epoch0"), "STNET")
+
+
+def test_files_that_are_no_weights_are_named(tmp_path):
+    path = tmp_path / "x.pdparams"
+    for content, message in (
+        (b"junk", "x.pdparams cannot be read (UnpicklingError"),
+        (pickle.dumps([1]), "x.pdparams holds a list, expected weights by name"),
+        (pickle.dumps({"a": "text"}), "x.pdparams: 'a' is not an array, so this is no file of weights"),
+        (pickle.dumps({"a": os.getcwd}), "x.pdparams cannot be read (UnsafePickle: it names posix.getcwd"),
+    ):
+        path.write_bytes(content)
+        assert message in error_of(load_weights, str(path), "TSN")
+
+
+class Network(nn.Layer):
+    classifier = "last"
+
+    def __init__(self, num_classes=4):
+        super().__init__()
+        self.first = nn.Linear(3, 5)
+        self.last = nn.Linear(5, num_classes)
+
+    def forward(self, x):
+        return self.last(self.first(x))
+
+
+def test_what_paddle_saves_itself_is_read(tmp_path):
+    network = Network()
+    paddle.save(network.state_dict(), str(tmp_path / "x.pdparams"))
+    match = fill_network(Network(), load_weights(str(tmp_path / "x.pdparams"), "TSN"), "x.pdparams")
+    assert str(match) == "4 matched, 0 missing, 0 unexpected, 0 mismatched"
+
+
+def test_weights_that_do_not_fit_are_named_with_both_shapes():
+    weights = network_arrays(Network(7))
+    del weights["first.bias"]
+    weights["extra"] = np.zeros(1)
+    message = error_of(fill_network, Network(4), weights, "w")
+    assert message == (
+        "w does not fit this network: 1 matched, 1 missing (first.bias), 1 unexpected (extra), "
+        "2 mismatched (last.weight [5, 7] for [5, 4], last.bias [7] for [4])"
+    )
+
+
+def test_no_match_at_all_is_an_error():
+    assert "no weight fits this network" in error_of(fill_network, Network(), {"a": np.zeros(1)}, "w")
+
+
+def test_another_number_of_classes_skips_the_classifier_only_when_fine_tuning():
+    source, target = Network(7), Network(4)
+    match = fill_network(target, network_arrays(source), "w", new_classifier=True)
+    assert match.matched == ["first.weight", "first.bias"]
+    np.testing.assert_array_equal(target.first.weight.numpy(), source.first.weight.numpy())
+    wrong = network_arrays(source) | {"first.bias": np.zeros(9, np.float32)}
+    assert "first.bias [9] for [5]" in error_of(fill_network, target, wrong, "w", new_classifier=True)
+
+
+def train(network, optimizer, steps):
+    x = paddle.to_tensor(np.linspace(-1, 1, 6, dtype=np.float32).reshape(2, 3))
+    for _ in range(steps):
+        (network(x) ** 2).sum().backward()
+        optimizer.step()
+        optimizer.clear_grad()
+
+
+def test_an_optimizer_goes_on_with_the_same_bits_in_another_process_image():
+    network = Network()
+    optimizer = FluidAdam(0.01, network.parameters())
+    train(network, optimizer, 3)
+    weights = {name: value.copy() for name, value in network_arrays(network).items()}
+    state = pickle.loads(pickle.dumps(optimizer_arrays(optimizer, network)))
+    train(network, optimizer, 3)
+
+    other = Network()  # whose parameters Paddle names otherwise
+    fill_network(other, weights, "w")
+    resumed = FluidAdam(0.01, other.parameters())
+    fill_optimizer(resumed, other, state)
+    train(other, resumed, 3)
+    for name, value in network_arrays(network).items():
+        np.testing.assert_array_equal(network_arrays(other)[name], value)
+
+
+def test_the_state_of_the_optimizer_is_kept_under_the_network_s_names():
+    network = Network()
+    optimizer = FluidAdam(0.01, network.parameters())
+    train(network, optimizer, 2)
+    arrays = optimizer_arrays(optimizer, network)
+    assert arrays["steps"] == 2
+    assert arrays["moment1/first.weight"].shape == (3, 5)
+    assert {key.partition("/")[0] for key in arrays} == {
+        "moment1",
+        "moment2",
+        "beta1_pow_acc",
+        "beta2_pow_acc",
+        "steps",
+    }
+
+
+def test_values_can_be_added_to_the_state(store):
+    path = save(store, 1)
+    store.add_to_state(path, best_score=0.5)
+    assert json.loads((path / "state.json").read_text())["best_score"] == 0.5
+    assert load_checkpoint(path, "TSN").state["epoch"] == 1

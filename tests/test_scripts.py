@@ -1,0 +1,253 @@
+"""test.py and infer.py, the flags, and how every bad input ends."""
+
+import csv
+import json
+import os
+import pickle
+import subprocess
+
+import numpy as np
+import pytest
+
+from tests.conftest import PROJECT, run_script
+from tools.errors import DataError
+from tools.predictions import load_class_names, rank_classes
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A folder like ``tiny`` with one trained epoch in it; tests must not change its data."""
+    from tests.conftest import TINY_CONFIG, write_pickles
+
+    folder = tmp_path_factory.mktemp("trained")
+    (folder / "data").mkdir()
+    write_pickles(folder / "data", "train", [24])
+    write_pickles(folder / "data", "val", [10, 11], seed=1)
+    (folder / "tiny.txt").write_text(TINY_CONFIG)
+    (folder / "names.txt").write_text("\n".join(f"name {i}" for i in range(12)) + "\n")
+    run_script("train", "--epoch=1", cwd=folder)
+    return folder
+
+
+BEST = "--weights=checkpoints/AttentionCluster_best"
+
+
+def test_scores_do_not_depend_on_batch_size_or_workers_and_every_record_counts(trained):
+    reports = []
+    for batch_size, workers in ((7, 0), (7, 4), (64, 0), (64, 4)):
+        flags = [f"--batch-size={batch_size}", f"--num-workers={workers}", "--output=scores.json"]
+        result = run_script("test", BEST, *flags, cwd=trained)
+        assert "evaluated 21 of 21 records" in result.stdout
+        reports.append(json.loads((trained / "scores.json").read_text()))
+    for report in reports[1:]:
+        assert report["scores"] == pytest.approx(reports[0]["scores"], abs=1e-6)
+    state = json.loads((trained / "checkpoints/AttentionCluster_best/state.json").read_text())
+    assert reports[0]["scores"] == pytest.approx(state["valid"], abs=1e-6)
+
+
+def test_infer_writes_the_pickle_of_2019_with_json_and_csv_beside_it(trained):
+    run_script("infer", BEST, "--infer-topk=3", "--class-names=names.txt", "--save-dir=out", cwd=trained)
+    base = trained / "out" / "AttentionCluster_infer_result"
+    results = pickle.loads(base.read_bytes())
+    assert [video for video, _, _ in results] == [f"val0_{i}" for i in range(10)] + [f"val1_{i}" for i in range(11)]
+    for _, probs, classes in results:
+        assert (len(probs), len(classes)) == (3, 3)
+        assert all(type(p) is float for p in probs)
+        assert all(type(c) is int for c in classes)
+        assert probs == sorted(probs, reverse=True)
+    nested = json.loads((trained / "out" / "AttentionCluster_infer_result.json").read_text())
+    with open(trained / "out" / "AttentionCluster_infer_result.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    first = {
+        "rank": 1,
+        "class_id": results[0][2][0],
+        "name": f"name {results[0][2][0]}",
+        "probability": results[0][1][0],
+    }
+    assert nested[0]["classes"][0] == first
+    assert rows[0] == {"id": "val0_0", **{key: str(value) for key, value in first.items()}}
+    assert len(rows) == 63
+
+
+def test_infer_keeps_all_classes_with_topk_0_and_needs_no_labels(trained):
+    records = pickle.loads((trained / "data/val0.pkl").read_bytes())
+    record = {key.encode(): value for key, value in records[0].items() if key != "label"}
+    record[b"video"] = record[b"video"].encode()
+    (trained / "one.pkl").write_bytes(pickle.dumps(record, protocol=2))  # one record, keys of Python 2, no label
+    (trained / "one.list").write_text("one.pkl\n")
+    run_script("infer", BEST, "--filelist=one.list", "--infer-topk=0", "--save-dir=one", cwd=trained)
+    ((video, probs, classes),) = pickle.loads((trained / "one/AttentionCluster_infer_result").read_bytes())
+    assert video == "val0_0"
+    assert sorted(classes) == list(range(12))
+    assert len(probs) == 12
+
+
+def test_the_config_s_batch_size_holds_unless_the_flag_is_given(trained):
+    many = run_script("infer", BEST, "--save-dir=out", cwd=trained)
+    assert many.stdout.count("[INFER] iter") == 6  # 21 records in fours
+    one = run_script("infer", BEST, "--save-dir=out", "--batch-size=21", cwd=trained)
+    assert one.stdout.count("[INFER] iter") == 1
+
+
+def test_yaml_configs_any_case_of_the_name_and_the_dead_flags_work(trained):
+    (trained / "tiny.yaml").write_text(
+        "MODEL: {drop_rate: 0.5, feature_num: 2, feature_names: [rgb, audio], feature_dims: [1024, 128], seg_num: 8,\n"
+        "        cluster_nums: [2, 2], num_classes: 12}\n"
+        "TRAIN: {epoch: 1, learning_rate: 1e-3, batch_size: 8, filelist: data/train.list}\n"
+    )
+    flags = ["--no-use-pyreader", "--no-memory-optimize", "--valid-interval=0", "--save-dir=yaml"]
+    result = run_script("train", "--model-name=ATTENTIONCLUSTER", "--config=tiny.yaml", *flags, cwd=trained)
+    assert result.stdout.count("has no effect any more") == 2
+    assert (trained / "yaml" / "AttentionCluster_epoch0").is_dir()
+
+
+@pytest.mark.parametrize("value", ["false", "False", "0", "no"])
+def test_use_gpu_takes_every_spelling_of_no(trained, value):
+    assert run_script("test", BEST, f"--use-gpu={value}", "--help", cwd=trained).returncode == 0
+
+
+def test_a_gpu_asked_for_where_there_is_none_is_an_error_and_otherwise_one_line(trained):
+    import paddle
+
+    if paddle.device.is_compiled_with_cuda() and paddle.device.cuda.device_count():
+        pytest.skip("this machine has a GPU")
+    result = run_script("test", BEST, "--use-gpu=yes", cwd=trained, check=False)
+    assert result.returncode == 1
+    assert "error: --use-gpu: Paddle" in result.stderr
+    assert run_script("test", BEST, cwd=trained).stdout.count("running on the CPU") == 1
+    assert "no GPU" not in run_script("test", BEST, "--use-gpu=false", cwd=trained).stdout
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--config=gone.txt"], "error: config gone.txt does not exist; the published ones are in configs/"),
+        (
+            ["--set", "TEST.batch_sise=1"],
+            "error: --set TEST.batch_sise: unknown key 'batch_sise'; did you mean 'batch_size'?",
+        ),
+        (["--use-gpu=maybe"], "test.py: error: argument --use-gpu: 'maybe' is not one of true, false, 1, 0, yes, no"),
+        (["--batch-size=some"], "test.py: error: argument --batch-size: 'some' is not a whole number of 0 or more"),
+        (["--batch-size=0"], "error: --batch-size: batch_size = 0 should be at least 1"),
+        (["--batch_size=1"], "test.py: error: unrecognized arguments: --batch_size=1"),
+        (["--model-name=AttentionClusters"], "error: no model named 'AttentionClusters'; known: AttentionCluster"),
+        (["--weights=data"], "error: data holds no weights (model.pdparams); it holds "),
+        (["--weights=gone"], "error: gone does not exist; give a checkpoint folder such as AttentionCluster_epoch0"),
+        (
+            ["--weights=checkpoints"],
+            "name one of the checkpoints in it: AttentionCluster_best, AttentionCluster_epoch0",
+        ),
+        (["--weights=other"], "error: other holds TSN, but --model-name is AttentionCluster"),
+        (["--set", "TEST.filelist=empty.list"], "error: file list empty.list names no files"),
+        (["--set", "TEST.filelist=gone.list"], "error: file list gone.list does not exist"),
+        (["--set", "TEST.filelist=dangling.list"], "error: dangling.list line 1: no file gone.pkl"),
+        (["--set", "TEST.filelist=truncated.list"], "error: truncated.pkl is not a whole pickle"),
+        (
+            ["--set", "TEST.filelist=code.list"],
+            "error: code.pkl is not a data file and was not loaded: it names posix.system",
+        ),
+        (["--set", "TEST.filelist=narrow.list"], "feature is 1000 wide, but the config's feature_dims says 1024"),
+        (["--set", "TEST.filelist=label.list"], "label 5000 is not in 0 to 11 (num_classes)"),
+        (["--set", "MODEL.feature_names=['rgb', 'flow']"], "feature_names has 'flow'; records hold rgb, audio"),
+        (["--set", "MODEL.seg_num=lots"], "error: --set MODEL.seg_num: seg_num = 'lots' should be int"),
+        (["--set", "MODEL.num_classes=13"], "does not fit this network: 12 matched"),
+        (["--output=gone/scores.json"], "error: --output gone/scores.json could not be written"),
+    ],
+)
+def test_a_bad_input_ends_with_one_clear_line_and_no_traceback(trained, flags, message):
+    record = pickle.loads((trained / "data/val0.pkl").read_bytes())[0]
+    files = {
+        "truncated": pickle.dumps([record], protocol=4)[:5000],
+        "code": b"cposix\nsystem\n(S'touch ran'\ntR.",
+        "narrow": pickle.dumps([record | {"feature": np.zeros((9, 1000), np.uint8)}], protocol=4),
+        "label": pickle.dumps([record | {"label": [5000]}], protocol=4),
+    }
+    for name, content in files.items():
+        (trained / f"{name}.pkl").write_bytes(content)
+        (trained / f"{name}.list").write_text(f"{name}.pkl\n")
+    (trained / "empty.list").write_text("\n")
+    (trained / "dangling.list").write_text("gone.pkl\n")
+    (trained / "other").mkdir(exist_ok=True)
+    (trained / "other/state.json").write_text('{"model": "TSN"}')
+
+    weights = [] if "--weights" in flags[0] else [BEST]
+    result = run_script("test", *weights, *flags, cwd=trained, check=False)
+    assert result.returncode in (1, 2)
+    last = result.stderr.strip().splitlines()[-1]
+    assert message in last
+    assert "Traceback" not in result.stderr
+    assert result.stderr.count("error:") == 1
+    assert not (trained / "ran").exists()
+
+
+@pytest.mark.parametrize(
+    ("script", "flags", "message"),
+    [
+        ("train", ["--save-dir=tiny.txt"], "error: --save-dir tiny.txt cannot be written"),
+        ("train", ["--resume=checkpoints"], "error: checkpoints holds no training state (state.json); name one of"),
+        ("train", ["--resume=gone"], "error: gone does not exist"),
+        ("train", ["--resume=a", "--pretrain=b"], "--pretrain begins a run and --resume goes on with one"),
+        ("train", ["--batch-size=64"], "has 24 records, which do not fill one training batch of 64"),
+        ("infer", [BEST, "--class-names=tiny.txt"], "error: class names tiny.txt has "),
+        ("infer", [BEST, "--save-dir=tiny.txt"], "error: results could not be written to tiny.txt"),
+        ("infer", [], "error: the following arguments are required: --weights"),
+    ],
+)
+def test_a_bad_flag_of_train_or_infer_ends_the_same_way(trained, script, flags, message):
+    result = run_script(script, *flags, cwd=trained, check=False)
+    assert result.returncode in (1, 2)
+    assert message in result.stderr.strip().splitlines()[-1]
+    assert "Traceback" not in result.stderr
+
+
+def test_skipped_records_are_listed_and_the_count_says_so(trained):
+    records = pickle.loads((trained / "data/val0.pkl").read_bytes())
+    records[2]["label"] = [5000]
+    (trained / "mixed.pkl").write_bytes(pickle.dumps(records, protocol=4))
+    (trained / "mixed.list").write_text("mixed.pkl\n")
+    result = run_script("test", BEST, "--set", "TEST.filelist=mixed.list", "--skip-broken=1", cwd=trained)
+    assert "[TEST] left out: mixed.pkl record 2 (video val0_2): label 5000" in result.stdout
+    assert "evaluated 9 of 10 records" in result.stdout
+
+
+def test_class_names_come_from_lines_or_from_a_vocabulary(tmp_path):
+    (tmp_path / "v.csv").write_text("Index,TrainVideoCount,Name\n1,9,Cat\n0,8,Dog\n")
+    assert load_class_names(str(tmp_path / "v.csv"), 3) == ["Dog", "Cat", ""]
+    with pytest.raises(DataError, match=r"v.csv line 2: Index 1 is not in 0 to 0"):
+        load_class_names(str(tmp_path / "v.csv"), 1)
+    (tmp_path / "w.csv").write_text("a,b\n1,2\n")
+    with pytest.raises(DataError, match="needs the columns Index and Name"):
+        load_class_names(str(tmp_path / "w.csv"), 1)
+
+
+def test_equal_probabilities_rank_the_lower_class_first():
+    assert rank_classes(np.array([0.2, 0.5, 0.5, 0.1]), 3) == ([0.5, 0.5, 0.2], [1, 2, 0])
+
+
+@pytest.mark.parametrize("kind", ["train", "test", "infer"])
+def test_the_shell_scripts_pass_their_flags_on_from_any_folder(tmp_path, kind):
+    script = PROJECT / "scripts" / kind / f"{kind}_AttentionCluster.sh"
+    result = subprocess.run(["bash", script, "--help"], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert "--skip-broken" in result.stdout
+
+
+@pytest.mark.parametrize("script", ["quickstart.sh", "run_tests.sh"])
+def test_the_two_commands_have_help_and_refuse_a_wrong_python(tmp_path, script):
+    command = ["bash", str(PROJECT / "scripts" / script)]
+    result = subprocess.run([*command, "--help"], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert "3.10 to 3.13" in result.stdout or "PYTHON=" in result.stdout
+    env = {**os.environ, "PYTHON": "/bin/false"}
+    result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, env=env, check=False)
+    assert result.returncode == 1
+    assert "error: PYTHON=/bin/false is not a Python 3.10, 3.11, 3.12 or 3.13" in result.stderr
+
+
+def test_the_quickstart_refuses_unknown_arguments_and_models(tmp_path):
+    command = ["bash", str(PROJECT / "scripts/quickstart.sh")]
+    for flags, message in (
+        (["--modle=x"], "unknown argument --modle=x"),
+        (["--model", "x"], "no demo for a model named x"),
+    ):
+        result = subprocess.run([*command, *flags], cwd=tmp_path, capture_output=True, text=True, check=False)
+        assert result.returncode == 1
+        assert message in result.stderr

@@ -1,0 +1,180 @@
+"""train.py as a whole: what it leaves, and that no interruption changes how it ends."""
+
+import json
+import random
+import re
+import resource
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+from tests.conftest import PROJECT, clean_env, run_script
+from tools.safe_pickle import load_pickle
+
+
+def weights_of(folder):
+    with open(folder / "model.pdparams", "rb") as file:
+        return load_pickle(file)
+
+
+def assert_same_bits(one, other):
+    for name in ("model.pdparams", "optimizer.pdopt"):
+        assert (one / name).read_bytes() == (other / name).read_bytes(), name
+
+
+def start(cwd, *arguments):
+    command = [sys.executable, str(PROJECT / "train.py"), "--model-name=AttentionCluster", "--config=tiny.txt"]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+    return subprocess.Popen([*command, *arguments], cwd=cwd, env=clean_env(), **pipes)
+
+
+def wait_for(process, text):
+    """Read the output up to a line that holds ``text``; return that line."""
+    for line in process.stdout:
+        if text in line:
+            return line
+    raise AssertionError(f"the process ended without {text!r}")
+
+
+def test_a_run_leaves_checkpoints_a_log_numbers_and_its_settings(tiny):
+    result = run_script("train", "--log-interval=2", "--seed=3", "--keep=1", "--valid-first", cwd=tiny)
+    saved = tiny / "checkpoints"
+    kinds = ["best", "config.txt", "epoch1", "train.jsonl", "train.log"]
+    assert sorted(path.name for path in saved.iterdir()) == [f"AttentionCluster_{kind}" for kind in kinds]
+    line = r"\[TRAIN\] Epoch 0, iter 2   , loss = \d+\.\d{6}, Hit@1 = \d\.\d\d, PERR = \d\.\d\d, GAP = \d\.\d\d\n"
+    assert re.search(line, result.stdout)
+    assert "running on the CPU" in result.stdout or "gpu" in result.stdout.lower()
+    log = (saved / "AttentionCluster_train.log").read_text()
+    assert all(text in log for text in result.stdout.splitlines())
+    events = [json.loads(text) for text in (saved / "AttentionCluster_train.jsonl").read_text().splitlines()]
+    assert [event["epoch"] for event in events if event["event"] == "valid_epoch"] == [-1, 0, 1]
+    assert [event["iter"] for event in events if event["event"] == "train_step"] == [0, 2, 4] * 2
+    state = json.loads((saved / "AttentionCluster_best" / "state.json").read_text())
+    scores = {event["epoch"]: event["gap"] for event in events if event["event"] == "valid_epoch"}
+    assert state["best_score"] == max(scores[0], scores[1]) == scores[state["best_epoch"]]
+
+    again = run_script("train", "--config=checkpoints/AttentionCluster_config.txt", "--save-dir=again", cwd=tiny)
+    assert "2 of 2 epochs" not in again.stdout
+    assert_same_bits(saved / "AttentionCluster_epoch1", tiny / "again" / "AttentionCluster_epoch1")
+
+
+def test_the_weights_do_not_depend_on_the_number_of_reading_threads(tiny):
+    for workers in ("0", "4"):
+        run_script("train", f"--num-workers={workers}", f"--save-dir={workers}", "--valid-interval=0", cwd=tiny)
+    assert_same_bits(tiny / "0" / "AttentionCluster_epoch1", tiny / "4" / "AttentionCluster_epoch1")
+
+
+def kill_and_resume(tiny, kills, longest_sec):
+    """Train undisturbed in one folder, and killed ``kills`` times in another; compare all that was left."""
+    options = ["--save-every=1", "--epoch=3", "--log-interval=0"]
+    run_script("train", *options, "--save-dir=calm", cwd=tiny)
+    rng = random.Random(0)
+    for _ in range(kills):
+        process = start(tiny, *options, "--save-dir=killed", "--resume=auto")
+        time.sleep(rng.uniform(1.5, longest_sec))
+        process.kill()
+        process.communicate()
+    run_script("train", *options, "--save-dir=killed", "--resume=auto", cwd=tiny)
+    names = sorted(path.name for path in (tiny / "calm").iterdir() if path.is_dir())
+    assert names == sorted(path.name for path in (tiny / "killed").iterdir() if path.is_dir())
+    for name in names:
+        assert_same_bits(tiny / "calm" / name, tiny / "killed" / name)
+    states = [json.loads((tiny / run / names[-1] / "state.json").read_text()) for run in ("calm", "killed")]
+    assert states[0] == states[1]
+
+
+def test_a_run_that_was_killed_and_resumed_ends_with_the_same_bits(tiny):
+    kill_and_resume(tiny, kills=3, longest_sec=4)
+
+
+@pytest.mark.slow
+def test_ten_kills_at_random_moments_change_nothing(tiny):
+    kill_and_resume(tiny, kills=10, longest_sec=3.5)
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_ctrl_c_and_sigterm_save_inside_the_epoch_and_resume_goes_on(tiny, number, code):
+    options = ["--save-dir=stopped", "--epoch=400", "--log-interval=1", "--valid-interval=0"]
+    process = start(tiny, *options)
+    wait_for(process, "iter 1 ")
+    process.send_signal(number)
+    rest, _ = process.communicate(timeout=60)
+    assert process.returncode == code
+    assert f"stopped by {number.name}; --resume auto goes on from here" in rest
+    process = start(tiny, *options, "--resume=auto")
+    resumed = wait_for(process, "resumed")
+    process.kill()
+    process.communicate()
+    epoch, step = map(int, re.search(r"next is epoch (\d+), iter (\d+)", resumed).groups())
+    assert epoch * 5 + step >= 2
+
+
+def test_a_loss_that_is_not_finite_keeps_the_last_good_checkpoint(tiny):
+    run_script("train", "--epoch=1", cwd=tiny)
+    before = weights_of(tiny / "checkpoints" / "AttentionCluster_epoch0")
+    result = run_script("train", "--resume=auto", "--learning-rate=1e38", cwd=tiny, check=False)
+    assert result.returncode == 1
+    assert re.search(r"error: the loss of \d of 8 videos is not finite at epoch 1, iter \d: data/train", result.stderr)
+    after = weights_of(tiny / "checkpoints" / "AttentionCluster_epoch0")
+    assert all((before[name] == after[name]).all() for name in before)
+    assert not (tiny / "checkpoints" / "AttentionCluster_epoch1").exists()
+
+
+def test_a_full_disk_ends_with_one_line_and_keeps_what_was_saved(tiny):
+    run_script("train", "--epoch=1", cwd=tiny)
+
+    def limit():  # a file may have 20 MB; the weights have 27
+        resource.setrlimit(resource.RLIMIT_FSIZE, (20_000_000, 20_000_000))
+
+    result = run_script("train", "--resume=auto", cwd=tiny, check=False, preexec_fn=limit)
+    assert result.returncode == 1
+    assert "AttentionCluster_epoch1 could not be written" in result.stderr
+    assert "Traceback" not in result.stderr
+    folders = sorted(path.name for path in (tiny / "checkpoints").iterdir() if path.is_dir())
+    assert folders == ["AttentionCluster_best", "AttentionCluster_epoch0"]
+    weights_of(tiny / "checkpoints" / "AttentionCluster_epoch0")
+
+
+def test_resuming_inside_an_epoch_needs_the_same_settings(tiny):
+    process = start(tiny, "--save-every=2", "--epoch=400", "--valid-interval=0")
+    wait_for(process, "step2")
+    process.kill()
+    process.communicate()
+    result = run_script("train", "--resume=auto", "--batch-size=4", cwd=tiny, check=False)
+    assert result.returncode == 1
+    assert "stands inside an epoch" in result.stderr
+    assert "batch_size 8 -> 4" in result.stderr
+
+
+def test_a_damaged_latest_checkpoint_is_passed_over_by_auto(tiny):
+    run_script("train", cwd=tiny)
+    (tiny / "checkpoints" / "AttentionCluster_epoch1" / "model.pdparams").write_bytes(b"cut")
+    result = run_script("train", "--resume=auto", "--epoch=3", "--valid-interval=0", cwd=tiny)
+    assert "passed over: checkpoints/AttentionCluster_epoch1/model.pdparams is damaged" in result.stdout
+    assert "resumed checkpoints/AttentionCluster_epoch0" in result.stdout
+    assert "checkpoints of an earlier run are now in" in result.stdout
+
+
+def test_fine_tuning_takes_everything_but_a_classifier_of_another_size(tiny):
+    run_script("train", "--epoch=1", cwd=tiny)
+    source = weights_of(tiny / "checkpoints" / "AttentionCluster_epoch0")
+    options = ["--pretrain=checkpoints/AttentionCluster_best", "--set", "MODEL.num_classes=15", "--save-dir=tuned"]
+    result = run_script("train", *options, "--learning-rate=0", "--epoch=1", cwd=tiny)
+    assert (
+        "12 matched, 0 missing, 0 unexpected, 2 mismatched (logistic.weight [4096, 12] for [4096, 15]" in result.stdout
+    )
+    tuned = weights_of(tiny / "tuned" / "AttentionCluster_epoch0")
+    np.testing.assert_array_equal(tuned["fc1.weight"], source["fc1.weight"])
+    assert tuned["logistic.bias"].shape == (15,)
+
+
+def test_training_again_in_the_same_folder_moves_the_earlier_run_aside(tiny):
+    for _ in range(2):
+        result = run_script("train", "--epoch=1", "--valid-interval=0", cwd=tiny)
+    assert "checkpoints of an earlier run are now in checkpoints/AttentionCluster_before_" in result.stdout
+    (moved,) = (tiny / "checkpoints").glob("AttentionCluster_before_*")
+    assert [path.name for path in moved.iterdir()] == ["AttentionCluster_epoch0"]
