@@ -267,7 +267,7 @@ def find_checkpoint(resume: str, store: CheckpointStore, log: RunLog) -> Checkpo
             return load_checkpoint(path, store.model_name)
         except CheckpointError as error:
             log.line(f"passed over: {error}")
-    log.line(f"--resume auto: no checkpoint in {store.save_dir} yet, starting from the beginning")
+    log.line(f"--resume auto: no whole checkpoint in {store.save_dir}, starting from the beginning")
     return None
 
 

@@ -2,6 +2,7 @@
 
 import os
 import pickle
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -84,6 +85,24 @@ def tiny(tmp_path):
     return tmp_path
 
 
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory):
+    """A folder like ``tiny`` after one epoch of training, to be read only: 24 training records, 21 others."""
+    folder = tmp_path_factory.mktemp("trained")
+    (folder / "data").mkdir()
+    write_pickles(folder / "data", "train", [24])
+    write_pickles(folder / "data", "val", [10, 11], seed=1)
+    (folder / "tiny.txt").write_text(TINY_CONFIG)
+    run_script("train", "--epoch=1", cwd=folder)
+    return folder
+
+
+@pytest.fixture
+def trained_copy(trained, tmp_path):
+    """A copy of ``trained`` that a test may change."""
+    return shutil.copytree(trained, tmp_path / "copy")
+
+
 def run_script(script, *arguments, cwd, check=True, **options):
     """Run a script of the project in a folder, with AttentionCluster on tiny.txt unless told otherwise."""
     given = " ".join(arguments)
@@ -100,3 +119,33 @@ def clean_env():
     """The environment as a user has it, without what tune_cpu set for this process."""
     ours = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "FLAGS_paddle_num_threads", "MKL_DEBUG_CPU_TYPE")
     return {key: value for key, value in os.environ.items() if key not in ours}
+
+
+@pytest.fixture(scope="module")
+def project_copy(tmp_path_factory):
+    """The project as a fresh clone has it, with lists of a few records of 3862 classes for the default configs."""
+    target = tmp_path_factory.mktemp("clone") / "zoo"
+    made = shutil.ignore_patterns(
+        ".git", ".venv", "__pycache__", ".*_cache", "checkpoints", "demo", "*.list", ".hypothesis"
+    )
+
+    def ignore(folder, names):
+        return made(folder, names) - ({"demo"} if Path(folder).name == "configs" else set())
+
+    shutil.copytree(PROJECT, target, ignore=ignore)
+    data = target / "dataset" / "youtube8m"
+    rng = np.random.default_rng(0)
+    for name, count in (("train", 64), ("val", 8), ("test", 8), ("infer", 3)):
+        records = [make_record(rng, f"{name}{i}", num_classes=3862) for i in range(count)]
+        (data / f"{name}.pkl").write_bytes(pickle.dumps(records, protocol=4))
+        (data / f"{name}.list").write_text(f"dataset/youtube8m/{name}.pkl\n")
+    return target
+
+
+def run_shell(command, cwd):
+    """Run a line as a user would, with the Python of these tests first in the path; return its output."""
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    env = {**clean_env(), "PATH": path, "PYTHON": sys.executable}
+    result = subprocess.run(["bash", "-c", command], cwd=cwd, env=env, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, f"{command}\n{result.stdout[-2000:]}{result.stderr[-2000:]}"
+    return result.stdout

@@ -77,7 +77,7 @@ def test_what_python_2_wrote_is_read_as_bytes():
         np.ma.masked_array([1, 2]),
         RecursionError("x"),
     ],
-    ids=str,
+    ids=["system", "eval", "empty", "ndarray", "objects", "text", "fields", "masked", "exception"],
 )
 def test_anything_but_data_is_refused_before_it_runs(value, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)

@@ -13,39 +13,23 @@ from tests.conftest import PROJECT, run_script
 from tools.errors import DataError
 from tools.predictions import load_class_names, rank_classes
 
-
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory):
-    """A folder like ``tiny`` with one trained epoch in it; tests must not change its data."""
-    from tests.conftest import TINY_CONFIG, write_pickles
-
-    folder = tmp_path_factory.mktemp("trained")
-    (folder / "data").mkdir()
-    write_pickles(folder / "data", "train", [24])
-    write_pickles(folder / "data", "val", [10, 11], seed=1)
-    (folder / "tiny.txt").write_text(TINY_CONFIG)
-    (folder / "names.txt").write_text("\n".join(f"name {i}" for i in range(12)) + "\n")
-    run_script("train", "--epoch=1", cwd=folder)
-    return folder
-
-
 BEST = "--weights=checkpoints/AttentionCluster_best"
 
 
 def test_scores_do_not_depend_on_batch_size_or_workers_and_every_record_counts(trained):
     reports = []
-    for batch_size, workers in ((7, 0), (7, 4), (64, 0), (64, 4)):
+    for batch_size, workers in ((7, 4), (64, 0)):
         flags = [f"--batch-size={batch_size}", f"--num-workers={workers}", "--output=scores.json"]
         result = run_script("test", BEST, *flags, cwd=trained)
         assert "evaluated 21 of 21 records" in result.stdout
         reports.append(json.loads((trained / "scores.json").read_text()))
-    for report in reports[1:]:
-        assert report["scores"] == pytest.approx(reports[0]["scores"], abs=1e-6)
+    assert reports[1]["scores"] == pytest.approx(reports[0]["scores"], abs=1e-6)
     state = json.loads((trained / "checkpoints/AttentionCluster_best/state.json").read_text())
     assert reports[0]["scores"] == pytest.approx(state["valid"], abs=1e-6)
 
 
 def test_infer_writes_the_pickle_of_2019_with_json_and_csv_beside_it(trained):
+    (trained / "names.txt").write_text("\n".join(f"name {i}" for i in range(12)) + "\n")
     run_script("infer", BEST, "--infer-topk=3", "--class-names=names.txt", "--save-dir=out", cwd=trained)
     base = trained / "out" / "AttentionCluster_infer_result"
     results = pickle.loads(base.read_bytes())

@@ -1,0 +1,40 @@
+"""The quickstart, run in a fresh copy of the project with the Python at hand."""
+
+import json
+import re
+
+import pytest
+
+from tests.conftest import run_shell
+
+COMMAND = "bash scripts/quickstart.sh --no-install"  # the tests need no network
+
+
+@pytest.fixture(scope="module")
+def quickstart(project_copy):
+    """What the quickstart printed, run in the copy."""
+    return run_shell(COMMAND, project_copy)
+
+
+def test_the_quickstart_shows_its_commands_and_ends_with_scores_and_places(quickstart, project_copy):
+    for command in ("dataset/youtube8m/make_demo.py", "train.py", "test.py", "infer.py"):
+        assert re.search(rf"^\$ \S*python\S* {re.escape(command)}", quickstart, flags=re.MULTILINE)
+    assert "no GPU" in quickstart or "gpu" in quickstart.lower()
+    assert "(none)" in quickstart
+    for name in ("best", "train.log", "train.jsonl", "config.txt", "infer_result.csv"):
+        assert f"checkpoints/demo/AttentionCluster_{name}" in quickstart
+        assert (project_copy / f"checkpoints/demo/AttentionCluster_{name}").exists()
+
+
+def test_attention_earns_its_keep_on_the_demo(quickstart, project_copy):
+    saved = project_copy / "checkpoints" / "demo"
+    gap = json.loads((saved / "AttentionCluster_test.json").read_text())["scores"]["gap"]
+    assert gap >= 0.90
+    events = [json.loads(line) for line in (saved / "AttentionCluster_train.jsonl").read_text().splitlines()]
+    assert next(event for event in events if event["event"] == "valid_epoch")["gap"] < 0.3
+
+
+def test_a_second_quickstart_uses_what_is_there(quickstart, project_copy):
+    again = run_shell(COMMAND, project_copy)
+    assert "is there already" in again
+    assert "nothing left to do" in again

@@ -1,0 +1,36 @@
+"""Every command that a README shows, run in its order in a fresh copy of the project."""
+
+import re
+
+from tests.conftest import PROJECT, run_shell
+
+# What cannot be run as it stands: a command's beginning -> what is run in its place.
+STAND_INS = {
+    "bash scripts/quickstart.sh": "bash scripts/quickstart.sh --help",  # test_quickstart.py runs it
+    "bash scripts/run_tests.sh": "bash scripts/run_tests.sh --help",  # this is them
+    "python -m pip install -r": "test -f",  # the tests need no network
+    "python -m tools.benchmark": "python -m tools.benchmark --help",  # test_benchmark.py runs it
+}
+MODEL_PAGES = sorted((PROJECT / "models").glob("*/README.md"))
+
+
+def commands_of(page: str) -> list[str]:
+    """The lines of a page's bash blocks."""
+    blocks = re.findall(r"^```bash\n(.*?)^```", (PROJECT / page).read_text(), flags=re.MULTILINE | re.DOTALL)
+    return [line for block in blocks for line in block.splitlines() if line.strip()]
+
+
+def test_every_command_of_every_page_runs(project_copy):
+    pages = ["README.md", "dataset/README.md", *(f"models/{path.parent.name}/README.md" for path in MODEL_PAGES)]
+    commands = {page: commands_of(page) for page in pages}
+    assert all(commands.values())
+    for command in dict.fromkeys(command for page in pages for command in commands[page]):  # each once
+        for beginning, stand_in in STAND_INS.items():
+            command = command.replace(beginning, stand_in, 1)
+        run_shell(command, project_copy)
+
+
+def test_links_between_pages_lead_somewhere():
+    for page in [*PROJECT.glob("*.md"), *PROJECT.glob("*/README.md"), *PROJECT.glob("models/*/README.md")]:
+        for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text()):
+            assert (page.parent / target).exists(), f"{page}: {target}"
