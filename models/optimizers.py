@@ -1,6 +1,7 @@
 """Optimizers whose arithmetic in Fluid differs from Paddle's of today."""
 
 import math
+from collections.abc import Callable
 
 import paddle
 
@@ -21,7 +22,8 @@ class FluidAdam(paddle.optimizer.Adam):
 
     def step(self):
         self._steps += 1
-        self._epsilon = self._fluid_epsilon / math.sqrt(1 - self._beta2**self._steps)
+        epsilon = self._fluid_epsilon / math.sqrt(1 - self._beta2**self._steps)
+        self._epsilon = self._default_dict["epsilon"] = epsilon  # the latter is what parameter groups use
         super().step()
 
     def state_dict(self):
@@ -31,3 +33,11 @@ class FluidAdam(paddle.optimizer.Adam):
         state = dict(state)
         self._steps = int(state.pop("steps"))
         super().set_state_dict(state)
+
+
+def split_parameters(network, chosen: Callable[[str], bool]) -> tuple[list, list]:
+    """The trainable parameters whose names are chosen, and the others."""
+    groups = [], []
+    for name, parameter in network.named_parameters():
+        groups[not chosen(name)].append(parameter)
+    return groups

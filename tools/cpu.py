@@ -100,12 +100,14 @@ def _cgroup_quota(root: Path) -> float | None:
 def load_paddle():
     """Import Paddle without the start-up remarks that do not concern a user of this project.
 
-    Those are: threads are only for builds with MKL (the published wheels are), and ccache is missing.
+    Those are: threads are only for builds with MKL (the published wheels are), ccache is missing, and
+    batch normalisation tracks its statistics in training.
     """
     heard = io.StringIO()
     with contextlib.redirect_stderr(heard), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="No ccache found")
         import paddle
+    warnings.filterwarnings("ignore", message="When training, we now always track global mean and variance")
     for line in heard.getvalue().splitlines():
         if "OMP_NUM_THREADS" not in line:
             print(line, file=sys.stderr)

@@ -94,3 +94,24 @@ class AttentionCluster(nn.Layer):
 
     def probs(self, logits):
         return F.sigmoid(logits)
+
+
+# Own name -> name in the weights of 2019, whose scores are 1x1 convolutions (K, D, 1, 1).
+RELEASED_NAMES = {
+    **{
+        f"attention.{i}.{own}": f"satt{i}.{released}"
+        for i in range(2)
+        for own, released in {
+            "score.weight": "conv.weight",
+            "score.bias": "conv.bias",
+            "scale": "shift_w",
+            "shift": "shift_b",
+        }.items()
+    },
+    "fc1.weight": "fc1.weights",
+    "fc1.bias": "fc1.bias",
+    "fc2.weight": "fc2.weights",
+    "fc2.bias": "fc2.bias",
+    "logistic.weight": "logistic.weights",
+    "logistic.bias": "logistic.bias",
+}

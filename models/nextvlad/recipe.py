@@ -1,0 +1,123 @@
+"""NeXtVLAD from a config: keys, whitening, network, optimizer. Needs Paddle only once it builds something."""
+
+from pathlib import Path
+
+import numpy as np
+
+from models.model import DEAD_KEYS, Recipe, youtube8m_sections
+from tools.config import Config, Key, Schema
+from tools.errors import ConfigError
+from tools.registry import MODELS
+
+
+def load_whitening(path: str, feature_size: int, where: str) -> np.ndarray:
+    """What the rgb features are multiplied by: sqrt(eigenvalue) + 1e-4, (feature_size,) float32.
+
+    path: eigenvalues of YouTube-8M's published PCA, an .npy of at least feature_size numbers.
+    Raises ConfigError, beginning with ``where``, for a file that is missing or holds something else.
+    """
+    where = f"{where}: eigen_file {path}"
+    if not Path(path).is_file():
+        raise ConfigError(
+            f"{where} does not exist; it is part of YouTube-8M's published PCA (yt8m_pca.tgz at data.yt8m.org): "
+            f'"python -m tools.download eigenvals --output {path}" fetches it, or put the eigenvals.npy of that archive there'
+        )
+    try:
+        values = np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise ConfigError(f"{where} is not a NumPy array ({error})") from None
+    if values.size < feature_size or values.size != max(values.shape, default=0) or values.dtype.kind != "f":
+        raise ConfigError(
+            f"{where} is a {values.shape} {values.dtype} array; expected (2048, 1) float32, of which the first "
+            f"{feature_size} (video_feature_size) are used"
+        )
+    values = values.reshape(-1)[:feature_size].astype(np.float32)
+    if not (np.isfinite(values).all() and (values >= 0).all()):
+        raise ConfigError(f"{where} holds values that are negative or not finite; eigenvalues are neither")
+    return np.sqrt(values) + np.float32(1e-4)
+
+
+def check_sizes(config: Config) -> None:
+    """Groups divide the expanded features, the gate divides the hidden layer, and the eigenvalues are there."""
+    model, where = config.MODEL, config.where("MODEL")
+    for key in ("video_feature_size", "audio_feature_size"):
+        width = model.expansion * getattr(model, key)
+        if width % model.groups:
+            raise ConfigError(
+                f"{where}: groups = {model.groups} does not divide expansion * {key} = {width}; "
+                f"a divisor of {width} works, such as {max(g for g in range(1, model.groups) if width % g == 0)}"
+            )
+    if model.hidden_size % model.gating_reduction:
+        raise ConfigError(
+            f"{where}: gating_reduction = {model.gating_reduction} does not divide hidden_size = {model.hidden_size}"
+        )
+    load_whitening(model.eigen_file, model.video_feature_size, where)
+
+
+@MODELS.register("NEXTVLAD")
+class NeXtVLADRecipe(Recipe):
+    """Adam; the rate falls by a factor every so many examples; L2 decay on the classifier alone."""
+
+    default_config = "configs/nextvlad.txt"
+    schema = Schema(
+        sections=youtube8m_sections(
+            model={
+                "video_feature_size": Key(int, minimum=1),
+                "audio_feature_size": Key(int, minimum=1),
+                "cluster_size": Key(int, minimum=1),
+                "hidden_size": Key(int, minimum=1),
+                "groups": Key(int, minimum=1),
+                "expansion": Key(int, minimum=1),
+                "drop_rate": Key(float, minimum=0, below=1),
+                "gating_reduction": Key(int, minimum=1),
+                "eigen_file": Key(str),
+            },
+            train={
+                "lr_boundary_examples": Key(int, minimum=1),
+                "max_iter": Key(int, minimum=1),
+                "learning_rate_decay": Key(float, minimum=0),
+                "l2_penalty": Key(float, minimum=0),
+                "gradient_clip_norm": Key(float, minimum=0),
+                "apply_gradient_clip": Key(bool, default=False),
+                "sort_by_length": Key(bool, default=False),
+            },
+        ),
+        dead=DEAD_KEYS,
+        check=check_sizes,
+    )
+
+    def build_network(self, config):
+        from models.nextvlad.nextvlad import NeXtVLAD
+
+        model = config.MODEL
+        return NeXtVLAD(
+            video_feature_size=model.video_feature_size,
+            audio_feature_size=model.audio_feature_size,
+            cluster_size=model.cluster_size,
+            hidden_size=model.hidden_size,
+            groups=model.groups,
+            expansion=model.expansion,
+            gating_reduction=model.gating_reduction,
+            num_classes=model.num_classes,
+            drop_rate=model.drop_rate,
+            whitening=load_whitening(model.eigen_file, model.video_feature_size, config.where("MODEL")),
+        )
+
+    def build_optimizer(self, config, network):
+        import paddle
+
+        from models.optimizers import FluidAdam, split_parameters
+
+        train = config.TRAIN
+        classifier, others = split_parameters(network, lambda name: name.startswith(network.classifier))
+        groups = [{"params": classifier, "weight_decay": train.l2_penalty}, {"params": others}]
+        # 2019: gradient_clip_norm was read and never applied; the paper's authors clip at 1.0.
+        clip = paddle.nn.ClipGradByGlobalNorm(train.gradient_clip_norm) if train.apply_gradient_clip else None
+        return FluidAdam(train.learning_rate, groups, grad_clip=clip)
+
+    def build_schedule(self, config, steps_per_epoch):
+        train = config.TRAIN
+        boundary = max(1, train.lr_boundary_examples // train.batch_size)  # 2019: looped for ever when it was 0
+        return lambda step: (
+            train.learning_rate * train.learning_rate_decay ** (min(step, train.max_iter - 1) // boundary)
+        )
