@@ -1,4 +1,5 @@
 """The networks of the zoo. Importing this package makes every recipe known; none of it needs Paddle."""
 
 from models.attention_cluster import recipe as _attention_cluster  # noqa: F401  (registers itself)
+from models.attention_lstm import recipe as _attention_lstm  # noqa: F401
 from models.nextvlad import recipe as _nextvlad  # noqa: F401

@@ -32,3 +32,35 @@ def _look_up(table: np.ndarray, frames):
         return frames
     values = paddle.gather(paddle.to_tensor(table), frames.flatten().astype("int32"))
     return values.reshape(frames.shape)
+
+
+class PackedOrder:
+    """Frames of many videos in the order in which a recurrent network meets them.
+
+    Videos stand longest first, frames time-major: all first frames, then all second ones, and so on, so
+    that step t works on the first ``active[t]`` rows and nothing is padded.
+
+    lengths: (N,) int array, frames of each video; the frames come one video after another (flat order).
+
+    - ``active``: videos still running at each step.
+    - ``flat``: (M,) packed place -> flat place.
+    - ``flip``: (M,) packed place -> packed place of the frame as far from the video's other end; its own
+      inverse, so it turns frames back to front and back again.
+    - ``padded``: (N, T) flat video and time -> packed place, 0 behind the end. ``real``: (N, T) bool.
+    """
+
+    def __init__(self, lengths: np.ndarray):
+        longest_first = np.argsort(-lengths, kind="stable")
+        sorted_lengths = lengths[longest_first]
+        times = np.arange(sorted_lengths[0])
+        self.active = (sorted_lengths > times[:, None]).sum(axis=1).tolist()
+        starts = np.cumsum([0, *self.active[:-1]])
+        time = np.repeat(times, self.active)  # (M,)
+        row = np.arange(len(time)) - starts[time]  # place of the video among the sorted ones
+        first = np.cumsum([0, *lengths[:-1]])[longest_first]
+        self.flat = first[row] + time
+        self.flip = starts[sorted_lengths[row] - 1 - time] + row
+        self.real = times < lengths[:, None]
+        place = np.empty(len(lengths), np.int64)
+        place[longest_first] = np.arange(len(lengths))
+        self.padded = np.where(self.real, starts + place[:, None], 0)
