@@ -31,7 +31,7 @@ class Batch:
 class Loader:
     """Epochs of batches from a dataset.
 
-    dataset: has ``order(seed, epoch)``, an int array of the records in the order of that epoch,
+    dataset: has ``order(seed, epoch, batch_size)``, the numbers of the records of that epoch in order,
         ``open(batches, seed, epoch)``, a context manager that gives ``fetch(i) -> Batch``, and
         ``to_float(batch)``, which makes of the stored uint8 what a network computes with.
     as_float: do that in the reading threads, for networks on the CPU; with a GPU the small uint8
@@ -61,7 +61,7 @@ class Loader:
 
     def epoch(self, epoch: int = 0, start: int = 0) -> Iterator[Batch]:
         """The batches of an epoch from number ``start`` on; nothing before it is read."""
-        order = self.dataset.order(self.seed, epoch)
+        order = self.dataset.order(self.seed, epoch, self.batch_size)
         batches = [order[i * self.batch_size : (i + 1) * self.batch_size] for i in range(start, len(self))]
         with self.dataset.open(batches, self.seed, epoch) as fetch:
 

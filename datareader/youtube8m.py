@@ -18,7 +18,7 @@ from datareader.lists import load_list
 from datareader.loader import Batch
 from datareader.record_index import FileIndex, build_index
 from datareader.sampling import sample_span_frames
-from datareader.transforms import dequantize
+from datareader.transforms import DEQUANTIZED, DEQUANTIZED_UNBIASED, dequantize
 from tools.errors import ConfigError, DataError
 from tools.registry import READERS
 from tools.safe_pickle import DAMAGED, UnsafePickle, load_pickle
@@ -131,17 +131,27 @@ def _kind(value) -> str:
 class FeatureDataset:
     """All usable records of a list, in list order.
 
-    arrange: (records, generators or None) -> the network's inputs; generators, one a record, are for
-        the random choices of training.
+    arrange: makes the network's inputs, as SpanFrames and RaggedFrames do.
+    sort_by_length: training batches hold videos of similar length; see ``group_by_length``.
     skip_broken: how many broken records or files may be left out; each is listed in ``broken``.
     Raises DataError for the first broken record past that number.
     """
 
-    def __init__(self, list_path: str, expected: Expected, arrange: Callable, *, training: bool, skip_broken: int):
+    def __init__(
+        self,
+        list_path: str,
+        expected: Expected,
+        arrange: "SpanFrames | RaggedFrames",
+        *,
+        training: bool,
+        skip_broken: int,
+        sort_by_length: bool = False,
+    ):
         self.name = list_path
         self.expected = expected
         self.arrange = arrange
         self.training = training
+        self.sort_by_length = sort_by_length
         self.entries = load_list(list_path)
         index, self.notices = build_index(list_path, self.entries, repr(expected), self._scan)
         self.broken = [text for file in index for _, text in file.problems]
@@ -156,14 +166,15 @@ class FeatureDataset:
     def __len__(self) -> int:
         return len(self.usable)
 
-    def order(self, seed: int, epoch: int) -> np.ndarray:
+    def order(self, seed: int, epoch: int, batch_size: int) -> np.ndarray:
         """Numbers of the records of one epoch. Training shuffles the files, and the records in each."""
         if not self.training:
             return self.usable
         rng = np.random.default_rng([seed, epoch])
         edges = np.searchsorted(self.usable, self.first)
         files = [self.usable[edges[i] : edges[i + 1]] for i in rng.permutation(len(self.entries))]
-        return np.concatenate([rng.permutation(records) for records in files])
+        order = np.concatenate([rng.permutation(records) for records in files])
+        return group_by_length(order, self.num_frames, batch_size, rng) if self.sort_by_length else order
 
     @contextmanager
     def open(self, batches: list[np.ndarray], seed: int, epoch: int) -> Iterator[Callable[[int], Batch]]:
@@ -184,10 +195,9 @@ class FeatureDataset:
             finally:
                 pool.shutdown(wait=False, cancel_futures=True)
 
-    @staticmethod
-    def to_float(batch: Batch) -> Batch:
+    def to_float(self, batch: Batch) -> Batch:
         """The batch with its features dequantised, for networks on the CPU."""
-        return replace(batch, inputs=tuple(dequantize(part) for part in batch.inputs))
+        return replace(batch, inputs=self.arrange.to_float(batch.inputs))
 
     def _files_of(self, records: np.ndarray) -> np.ndarray:
         """Numbers of the files that hold these records, in the order of their first use."""
@@ -272,6 +282,23 @@ class _OpenFiles:
                     del self._futures[file]
 
 
+def group_by_length(
+    order: np.ndarray, num_frames: np.ndarray, batch_size: int, rng: np.random.Generator, window: int = 16
+) -> np.ndarray:
+    """Reorder records so that the videos of a batch have similar lengths.
+
+    Among ``window`` batches at a time the records are sorted by length and the batches shuffled. Every
+    whole batch's worth of records stays ahead of the partial last one, so an epoch holds what it held.
+    """
+    whole = len(order) // batch_size * batch_size
+    batches = []
+    for start in range(0, whole, window * batch_size):
+        part = order[start : min(start + window * batch_size, whole)]
+        part = part[np.argsort(num_frames[part], kind="stable")]
+        batches.append(rng.permutation(part.reshape(-1, batch_size)).ravel())
+    return np.concatenate([*batches, order[whole:]])
+
+
 class SpanFrames:
     """Inputs of AttentionCluster: seg_num frames a video, one a span."""
 
@@ -279,7 +306,7 @@ class SpanFrames:
         self.seg_num = seg_num
 
     def __call__(self, records: list[Record], generators) -> tuple[np.ndarray, ...]:
-        """One (N, seg_num, D) uint8 array a feature."""
+        """One (N, seg_num, D) uint8 array a feature. generators: one a record in training, else None."""
         widths = [stream.shape[1] for stream in records[0].streams]
         batch = [np.empty((len(records), self.seg_num, width), np.uint8) for width in widths]
         for i, record in enumerate(records):
@@ -289,24 +316,80 @@ class SpanFrames:
                 np.take(stream, frames, axis=0, out=out[i])
         return tuple(batch)
 
+    @staticmethod
+    def to_float(inputs: tuple[np.ndarray, ...]) -> tuple[np.ndarray, ...]:
+        return tuple(dequantize(part) for part in inputs)
+
+
+class RaggedFrames:
+    """Inputs of the networks over all frames: lengths, then the frames of all videos one after another.
+
+    tables: (256,) float32 a feature, the value of each stored byte.
+    """
+
+    def __init__(self, tables: list[np.ndarray]):
+        self.tables = tables
+
+    def __call__(self, records: list[Record], generators) -> tuple[np.ndarray, ...]:
+        """(N,) int64 lengths and one (sum of lengths, D) uint8 array a feature. Nothing is random."""
+        lengths = np.array([len(record.streams[0]) for record in records], dtype=np.int64)
+        return lengths, *(np.concatenate(parts) for parts in zip(*(record.streams for record in records), strict=True))
+
+    def to_float(self, inputs: tuple[np.ndarray, ...]) -> tuple[np.ndarray, ...]:
+        lengths, *streams = inputs
+        return lengths, *(dequantize(part, table) for part, table in zip(streams, self.tables, strict=True))
+
 
 @READERS.register("AttentionCluster")
 def build_span_reader(config, section: str, *, training: bool, skip_broken: int) -> FeatureDataset:
-    """The records of ``[section] filelist`` as AttentionCluster takes them. Labels are optional in INFER."""
+    """The records of ``[section] filelist`` as AttentionCluster takes them."""
+    expected = _expect_streams(config, section)
+    list_path = getattr(config, section).filelist
+    return FeatureDataset(
+        list_path, expected, SpanFrames(config.MODEL.seg_num), training=training, skip_broken=skip_broken
+    )
+
+
+@READERS.register("AttentionLSTM")
+def build_ragged_reader(config, section: str, *, training: bool, skip_broken: int) -> FeatureDataset:
+    """The records of ``[section] filelist`` with all their frames."""
+    expected = _expect_streams(config, section)
+    return _open_ragged(config, section, expected, [DEQUANTIZED] * len(expected.feature_dims), training, skip_broken)
+
+
+@READERS.register("NEXTVLAD")
+def build_whitened_reader(config, section: str, *, training: bool, skip_broken: int) -> FeatureDataset:
+    """As ``build_ragged_reader``, for NeXtVLAD's names of the widths and its rgb, which it whitens itself."""
+    model = config.MODEL
+    expected = Expected(
+        feature_names=("rgb", "audio"),
+        feature_dims=(model.video_feature_size, model.audio_feature_size),
+        num_classes=model.num_classes,
+        labels_needed=section != "INFER",
+    )
+    return _open_ragged(config, section, expected, [DEQUANTIZED_UNBIASED, DEQUANTIZED], training, skip_broken)
+
+
+def _expect_streams(config, section: str) -> Expected:
+    """What a config with feature_names and feature_dims says of its records. INFER needs no labels."""
     model = config.MODEL
     if unknown := [name for name in model.feature_names if name not in RECORD_KEYS]:
         known = ", ".join(RECORD_KEYS)
         raise ConfigError(f"{config.where('MODEL')}: feature_names has {unknown[0]!r}; records hold {known}")
-    expected = Expected(
+    return Expected(
         feature_names=tuple(model.feature_names),
         feature_dims=tuple(model.feature_dims),
         num_classes=model.num_classes,
         labels_needed=section != "INFER",
     )
+
+
+def _open_ragged(config, section: str, expected: Expected, tables, training: bool, skip_broken: int) -> FeatureDataset:
     return FeatureDataset(
         getattr(config, section).filelist,
         expected,
-        SpanFrames(model.seg_num),
+        RaggedFrames(tables),
         training=training,
         skip_broken=skip_broken,
+        sort_by_length=training and config.TRAIN.sort_by_length,
     )

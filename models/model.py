@@ -14,7 +14,8 @@ network and its optimizer are built from it; ``<model>.py`` is the network. A ne
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 
-from tools.config import Key, Schema
+from tools.config import Config, Key, Schema
+from tools.errors import ConfigError
 
 DEAD_KEYS = frozenset({"dataset", "bone_network", "bone_nework", "pretrain_base", "num_gpus"})
 
@@ -63,3 +64,14 @@ def youtube8m_sections(model: dict[str, Key], train: dict[str, Key]) -> dict[str
         "TEST": data,
         "INFER": {**data, "class_names": Key(str, default=None)},
     }
+
+
+def check_streams(config: Config, keys: tuple[str, ...]) -> None:
+    """Each of these keys of MODEL holds one value a stream, feature_num in all."""
+    model = config.MODEL
+    for key in keys:
+        count = len(getattr(model, key))
+        if count != model.feature_num:
+            raise ConfigError(
+                f"{config.where('MODEL')}: {key} has {count} entries, but feature_num = {model.feature_num}"
+            )

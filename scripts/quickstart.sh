@@ -12,7 +12,7 @@ Makes .venv, installs requirements.txt, makes a small data set, and trains, test
 it with train.py, test.py and infer.py. Needs bash, Python 3.10 to 3.13 and a network for pip; no GPU.
 What is there already is used again; remove checkpoints/demo to train anew.
 
-  --model NAME   one of: AttentionCluster (the default)
+  --model NAME   AttentionCluster (the default), AttentionLSTM or NEXTVLAD, in any case
   --no-install   use $PYTHON, or the Python found, as it is
   PYTHON=...     the Python to use
 TEXT
@@ -32,7 +32,9 @@ while [ $# -gt 0 ]; do
 done
 case $(echo "$model" | tr '[:upper:]' '[:lower:]') in
     attentioncluster) model=AttentionCluster; config=configs/demo/attention_cluster.txt ;;
-    *) fail "no demo for a model named $model; there is one for AttentionCluster" ;;
+    attentionlstm) model=AttentionLSTM; config=configs/demo/attention_lstm.txt ;;
+    nextvlad) model=NEXTVLAD; config=configs/demo/nextvlad.txt ;;
+    *) fail "no demo for a model named $model; there is one for AttentionCluster, AttentionLSTM and NEXTVLAD" ;;
 esac
 
 if [ "$install" = yes ]; then

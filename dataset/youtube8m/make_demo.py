@@ -3,7 +3,7 @@
 python dataset/youtube8m/make_demo.py [FOLDER]
 
 20 classes; 1,000 training and 300 validation videos of 20 to 60 frames with one to three labels each.
-Every class has a direction in feature space. A label shows in two frames of its video, and those
+Every class has a direction in feature space. A label shows in three frames of its video, and those
 frames carry a mark that all labels share. About a third of the other frames show classes that are
 not labels, without the mark. Averaged over the video the two can hardly be told apart; a network
 that learns to attend to the mark can tell them well.
@@ -21,7 +21,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # the project, whe
 
 from tools.safe_files import replacing
 
-VERSION = 1  # of the numbers; another version is made anew
+VERSION = 3  # of the numbers; another version is made anew
 WIDTHS = {"feature": 1024, "audio": 128}
 CLASS_NAMES = [
     "Accordion",
@@ -45,9 +45,9 @@ CLASS_NAMES = [
     "Pottery",
     "Sailing",
 ]
-LABEL_FRAMES = 2  # frames of a video in which each of its labels shows
+LABEL_FRAMES = 3  # frames of a video in which each of its labels shows
 DECOY_SHARE = 0.35  # of the other frames
-CLASS_SIZE, MARK_SIZE, NOISE = 5.0, 5.0, 0.5  # lengths of the directions; standard deviation of the rest
+CLASS_SIZE, MARK_SIZE, NOISE = 6.0, 6.0, 0.5  # lengths of the directions; standard deviation of the rest
 SPLITS = {"train": (10, 100), "val": (3, 100)}  # files and videos a file
 
 
@@ -86,7 +86,7 @@ def make_video(rng: np.random.Generator, video_id: str, directions: dict) -> dic
 
 
 def make_demo(folder: Path) -> None:
-    """Write the pickles, their lists and the class names."""
+    """Write the pickles, their lists, the class names, and eigenvalues for NeXtVLAD's whitening."""
     folder.mkdir(parents=True, exist_ok=True)
     directions = make_directions()
     for number, (split, (num_files, num_videos)) in enumerate(SPLITS.items()):
@@ -99,6 +99,8 @@ def make_demo(folder: Path) -> None:
                 pickle.dump(records, file, protocol=4)  # protocol 2 loads 40 times slower
         write_text(folder / f"{split}.list", names)
     write_text(folder / "class_names.txt", CLASS_NAMES)
+    with replacing(folder / "eigenvals.npy") as file:  # the shape of YouTube-8M's; falling, as eigenvalues do
+        np.save(file, np.geomspace(4, 0.25, 2048, dtype=np.float32)[:, None])
     write_text(folder / "made.json", [json.dumps({"version": VERSION})])  # last: says that all of it is there
 
 

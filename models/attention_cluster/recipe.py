@@ -1,20 +1,10 @@
 """AttentionCluster from a config: keys, network, optimizer. Needs Paddle only once it builds something."""
 
-from models.model import DEAD_KEYS, Recipe, youtube8m_sections
-from tools.config import Config, Key, Schema
-from tools.errors import ConfigError
+from functools import partial
+
+from models.model import DEAD_KEYS, Recipe, check_streams, youtube8m_sections
+from tools.config import Key, Schema
 from tools.registry import MODELS
-
-
-def check_streams(config: Config) -> None:
-    """One name, one width and one number of clusters for each of feature_num streams."""
-    model = config.MODEL
-    for key in ("feature_names", "feature_dims", "cluster_nums"):
-        count = len(getattr(model, key))
-        if count != model.feature_num:
-            raise ConfigError(
-                f"{config.where('MODEL')}: {key} has {count} entries, but feature_num = {model.feature_num}"
-            )
 
 
 @MODELS.register("AttentionCluster")
@@ -35,7 +25,7 @@ class AttentionClusterRecipe(Recipe):
             train={},
         ),
         dead=DEAD_KEYS,
-        check=check_streams,
+        check=partial(check_streams, keys=("feature_names", "feature_dims", "cluster_nums")),
     )
 
     def build_network(self, config):

@@ -231,6 +231,58 @@ class AttentionLSTM(nn.Layer):
         return F.sigmoid(logits)
 
 
+class PaddedAttentionLSTM(nn.Layer):
+    """The same network in test mode on padded frames: one graph for any lengths, for ``paddle.jit.save``.
+
+    The recurrence is a loop in the graph, in place of the PyLayer, which cannot be exported.
+
+    Shape:
+        lengths: (N,) int64. streams: one (N, T, D) a feature; what lies behind a video's length is ignored.
+        output: probabilities (N, num_classes) float32.
+    """
+
+    def __init__(self, network: AttentionLSTM):
+        super().__init__()
+        self.network = network
+        self.eval()
+
+    def forward(self, lengths, *streams):
+        network = self.network
+        real = mask_frames(lengths, paddle.shape(streams[0])[1])  # (N, T)
+        layers = zip(network.streams, streams, strict=True)
+        return network.probs(network.classify([self._pool(layer, dequantize(x), real) for layer, x in layers]))
+
+    def _pool(self, layer: AttentionStream, x, real):
+        embedded = F.tanh(layer.embedding(x))  # (N, T, E)
+        forward = self._recur(layer.lstm_forward, layer.project_forward(embedded), real)
+        turned = paddle.flip(layer.project_backward(embedded), [1])
+        backward = self._recur(layer.lstm_backward, turned, paddle.flip(real, [1]))
+        hidden = paddle.concat([forward, paddle.flip(backward, [1])], axis=2)
+        return layer.attend(layer.drop(hidden), real)
+
+    def _recur(self, lstm: PeepholeLSTM, projected, real):
+        """h at every step: projected (N, T, 4H), real (N, T) -> (N, T, H). Padding leaves h and c at 0."""
+        gate_bias, *peepholes = lstm.split_bias()
+        steps = (projected + gate_bias).transpose([1, 0, 2])  # (T, N, 4H)
+        real = real.t().unsqueeze(-1)  # (T, N, 1)
+        num_steps, num_videos, hidden = paddle.shape(steps)[0], paddle.shape(steps)[1], lstm.weight.shape[0]
+
+        def go_on(t, h, c, outputs):
+            return t < num_steps.astype("int64")
+
+        def step(t, h, c, outputs):
+            gates = paddle.addmm(paddle.gather(steps, t).squeeze(0), h, lstm.weight)
+            *_, o, c, tanh_c = lstm_step(gates, c, *peepholes)
+            mask = paddle.gather(real, t).squeeze(0)
+            h, c = o * tanh_c * mask, c * mask
+            return t + 1, h, c, paddle.scatter(outputs, t, h.unsqueeze(0))
+
+        start = [paddle.zeros([num_videos, hidden]) for _ in range(2)]
+        outputs = paddle.zeros([num_steps, num_videos, hidden])
+        *_, outputs = paddle.static.nn.while_loop(go_on, step, [paddle.zeros([1], "int64"), *start, outputs])
+        return outputs.transpose([1, 0, 2])
+
+
 def _stream(i: int) -> dict[str, str]:
     layers = {f"streams.{i}.{own}": f"fc_{4 * i + n}" for n, own in enumerate(_LAYERS)}
     lstms = {f"streams.{i}.lstm_{way}": f"lstm_{2 * i + n}" for n, way in enumerate(("forward", "backward"))}

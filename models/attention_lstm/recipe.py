@@ -1,20 +1,10 @@
 """AttentionLSTM from a config: keys, network, optimizer. Needs Paddle only once it builds something."""
 
-from models.model import DEAD_KEYS, Recipe, youtube8m_sections
-from tools.config import Config, Key, Schema
-from tools.errors import ConfigError
+from functools import partial
+
+from models.model import DEAD_KEYS, Recipe, check_streams, youtube8m_sections
+from tools.config import Key, Schema
 from tools.registry import MODELS
-
-
-def check_streams(config: Config) -> None:
-    """One name and one width for each of feature_num streams."""
-    model = config.MODEL
-    for key in ("feature_names", "feature_dims"):
-        count = len(getattr(model, key))
-        if count != model.feature_num:
-            raise ConfigError(
-                f"{config.where('MODEL')}: {key} has {count} entries, but feature_num = {model.feature_num}"
-            )
 
 
 @MODELS.register("AttentionLSTM")
@@ -41,7 +31,7 @@ class AttentionLSTMRecipe(Recipe):
             },
         ),
         dead=DEAD_KEYS,
-        check=check_streams,
+        check=partial(check_streams, keys=("feature_names", "feature_dims")),
     )
 
     def build_network(self, config):

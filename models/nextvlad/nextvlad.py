@@ -44,9 +44,7 @@ class NeXtVLADPooling(nn.Layer):
         self.attention = _linear(width, groups)
         self.clusters = self.create_parameter([width, groups * cluster_size], default_initializer=_normal(width))
         self.cluster_norm = nn.BatchNorm1D(groups * cluster_size, momentum=0.9, epsilon=1e-5)
-        self.centers = self.create_parameter(
-            [cluster_size, self.group_size], default_initializer=_normal(cluster_size)
-        )
+        self.centers = self.create_parameter([cluster_size, self.group_size], default_initializer=_normal(cluster_size))
         self.output_norm = nn.BatchNorm1D(cluster_size * self.group_size, momentum=0.9, epsilon=1e-5)
 
     def forward(self, x, lengths: list[int]):

@@ -1,0 +1,6 @@
+#!/usr/bin/env bash
+# Train AttentionLSTM on YouTube-8M. Further flags are passed on; paths are relative to the project.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/../.."
+source scripts/environment.sh
+exec "$(project_python)" train.py --model-name=AttentionLSTM --config=configs/attention_lstm.txt "$@"
