@@ -10,22 +10,24 @@ import metrics  # noqa: F401
 import models  # noqa: F401
 from datareader.loader import Loader
 from tools.checkpoint import fill_network, load_weights
-from tools.command_line import add_override, build_parser, parse_count, read_config, run
+from tools.command_line import add_override, build_parser, parse_count, parse_text, read_config, run
+from tools.errors import DataError
 from tools.predictions import load_class_names, rank_classes, write_predictions
 from tools.registry import MODELS
 from tools.run_log import RunLog, progress_bar
+from tools.safe_files import require_place
 from tools.start import open_dataset, start_paddle
 
 
 def parse_args():
     parser = build_parser(__doc__, section="INFER", batch_sections=("INFER",))
     add = parser.add_argument
-    add("--weights", required=True, metavar="PATH", help="a checkpoint folder or a .pdparams file")
-    add_override(parser, "--filelist", ("INFER",), "filelist", str, "list of the files to look at")
-    add_override(parser, "--class-names", ("INFER",), "class_names", str, "names by class id, .txt or .csv")
+    add("--weights", type=parse_text, required=True, metavar="PATH", help="a checkpoint folder or a .pdparams file")
+    add_override(parser, "--filelist", ("INFER",), "filelist", parse_text, "list of the files to look at")
+    add_override(parser, "--class-names", ("INFER",), "class_names", parse_text, "names by class id, .txt or .csv")
     add("--infer-topk", type=parse_count, default=20, metavar="K", help="classes to keep of each video; 0: all")
     add("--log-interval", type=parse_count, default=1, metavar="BATCHES", help="batches between log lines; 0: none")
-    add("--save-dir", default="./", metavar="DIR", help="where the results go")
+    add("--save-dir", type=parse_text, default="./", metavar="DIR", help="where the results go")
     return parser.parse_args()
 
 
@@ -37,6 +39,11 @@ def main() -> None:
     log = RunLog()
     for notice in config.notices:
         log.line(notice)
+    base = Path(args.save_dir) / f"{name}_infer_result"
+    try:
+        require_place(base)
+    except OSError as error:
+        raise DataError(f"--save-dir {args.save_dir} cannot be written: {error}") from None
     section = config.INFER
     names = load_class_names(section.class_names, config.MODEL.num_classes) if section.class_names else None
     weights = load_weights(args.weights, name)
@@ -63,7 +70,7 @@ def main() -> None:
                 video_id, probs, classes = results[-1]
                 best = names[classes[0]] if names else f"class {classes[0]}"
                 log.line(f"[INFER] iter {number:<4}, {video_id}: {best} {probs[0]:.4f}", shown=bar.disable)
-    paths = write_predictions(Path(args.save_dir) / f"{name}_infer_result", results, names)
+    paths = write_predictions(base, results, names)
     log.line(f"{len(results)} of {len(results) + len(dataset.broken)} videos; results in {', '.join(map(str, paths))}")
 
 

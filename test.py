@@ -11,20 +11,20 @@ import metrics  # noqa: F401
 import models  # noqa: F401
 from datareader.loader import Loader
 from tools.checkpoint import fill_network, load_weights
-from tools.command_line import build_parser, parse_count, read_config, run
+from tools.command_line import build_parser, parse_count, parse_text, read_config, run
 from tools.errors import DataError
 from tools.registry import METRICS, MODELS
 from tools.run_log import RunLog, progress_bar
-from tools.safe_files import replacing
+from tools.safe_files import replacing, require_place
 from tools.start import open_dataset, start_paddle
 
 
 def parse_args():
     parser = build_parser(__doc__, section="TEST", batch_sections=("TEST",))
     add = parser.add_argument
-    add("--weights", required=True, metavar="PATH", help="a checkpoint folder or a .pdparams file")
+    add("--weights", type=parse_text, required=True, metavar="PATH", help="a checkpoint folder or a .pdparams file")
     add("--log-interval", type=parse_count, default=1, metavar="BATCHES", help="batches between log lines; 0: none")
-    add("--output", metavar="FILE", help="also write the scores as JSON")
+    add("--output", type=parse_text, metavar="FILE", help="also write the scores as JSON")
     return parser.parse_args()
 
 
@@ -36,6 +36,11 @@ def main() -> None:
     log = RunLog()
     for notice in config.notices:
         log.line(notice)
+    if args.output:
+        try:
+            require_place(Path(args.output))
+        except (OSError, ValueError) as error:
+            raise DataError(f"--output {args.output} cannot be written: {error}") from None
     weights = load_weights(args.weights, name)
     dataset = open_dataset(name, config, "TEST", training=False, skip_broken=args.skip_broken, log=log.line)
     device = start_paddle(args.threads, args.use_gpu, True, log.line)

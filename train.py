@@ -4,7 +4,7 @@ python train.py --model-name=AttentionCluster --config=configs/attention_cluster
 """
 
 import time
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import datareader  # noqa: F401  (registers the readers)
@@ -14,6 +14,7 @@ from datareader.loader import Loader
 from tools.checkpoint import (
     Checkpoint,
     CheckpointStore,
+    Progress,
     fill_network,
     fill_optimizer,
     load_checkpoint,
@@ -21,7 +22,7 @@ from tools.checkpoint import (
     network_arrays,
     optimizer_arrays,
 )
-from tools.command_line import add_override, build_parser, parse_count, read_config, run
+from tools.command_line import add_override, build_parser, parse_count, parse_text, read_config, run
 from tools.errors import CheckpointError
 from tools.interrupt import StopRequest
 from tools.registry import METRICS, MODELS
@@ -36,9 +37,19 @@ def parse_args():
     add_override(parser, "--learning-rate", ("TRAIN",), "learning_rate", float, "learning rate at the start")
     add_override(parser, ("--epoch-num", "--epoch"), ("TRAIN",), "epoch", parse_count, "epochs, all told")
     add_override(parser, "--seed", ("TRAIN",), "seed", parse_count, "seed of weights, order, frames and dropout")
-    add("--pretrain", metavar="PATH", help="start from these weights; another number of classes skips the classifier")
-    add("--resume", metavar="PATH", help="go on from a checkpoint folder, or auto: from the latest in --save-dir")
-    add("--save-dir", default="checkpoints", metavar="DIR", help="where checkpoints and logs go")
+    add(
+        "--pretrain",
+        type=parse_text,
+        metavar="PATH",
+        help="start from these weights; another number of classes skips the classifier",
+    )
+    add(
+        "--resume",
+        type=parse_text,
+        metavar="PATH",
+        help="go on from a checkpoint folder, or auto: from the latest in --save-dir",
+    )
+    add("--save-dir", type=parse_text, default="checkpoints", metavar="DIR", help="where checkpoints and logs go")
     add(
         "--save-every", type=parse_count, default=0, metavar="STEPS", help="save inside an epoch too; 0: on Ctrl-C only"
     )
@@ -56,25 +67,6 @@ def parse_args():
     return args
 
 
-@dataclass
-class Progress:
-    """Where a run stands, as state.json holds it.
-
-    epoch, step: what comes next. validated: whether the epoch before has been, if it was to be.
-    batch_size, seed, records: what the meaning of a position inside an epoch depends on.
-    """
-
-    batch_size: int
-    seed: int
-    records: int
-    epoch: int = 0
-    step: int = 0
-    steps_taken: int = 0
-    validated: bool = True
-    best_score: float | None = None
-    best_epoch: int | None = None
-
-
 class Training:
     """One run: what its epochs share, and the loop over them."""
 
@@ -84,7 +76,8 @@ class Training:
         options = {"skip_broken": args.skip_broken, "log": log.line}
         train_set = open_dataset(name, config, "TRAIN", training=True, **options)
         valid_set = open_dataset(name, config, "VALID", training=False, **options) if args.valid_interval else None
-        self.progress = Progress(train.batch_size, train.seed, len(train_set))
+        self.progress = Progress(train.batch_size, train.seed, len(train_set), train_set.checksum())
+        self.begun_at = None  # the checkpoint that --resume found, at the beginning of an epoch
         device = start_paddle(args.threads, args.use_gpu, train.use_gpu, log.line)
         import paddle
 
@@ -112,31 +105,37 @@ class Training:
             weights = load_weights(args.pretrain, store.model_name)
             match = fill_network(self.network, weights, args.pretrain, new_classifier=True)
             self.log.line(f"--pretrain {args.pretrain}: {match}")
-        if moved := store.set_aside(after=(self.progress.epoch, self.progress.step)):
+        progress = self.progress
+        here = checkpoint and checkpoint.path.resolve().parent == store.save_dir.resolve()
+        if moved := store.set_aside(after=(progress.epoch, progress.step) if here else (0, 0)):
             self.log.line(f"checkpoints of an earlier run are now in {moved}")
+        if not checkpoint:
+            self.log.record("begin")
+            return
+        if progress.best_score is not None and not store.best_path.exists():
+            self.log.line(f"there is no {store.best_path.name} here: the best is looked for anew")
+            progress.best_score = progress.best_epoch = None
+            progress.validated = False
+        if not progress.step:
+            self.begun_at = checkpoint.path if here else self.save()
 
     def restore(self, checkpoint: Checkpoint) -> None:
-        names = {field.name for field in fields(Progress)}
-        saved = Progress(**{key: value for key, value in checkpoint.state.items() if key in names})
-        changed = [
-            f"{key} {getattr(saved, key)} -> {getattr(self.progress, key)}"
-            for key in ("batch_size", "seed", "records")
-            if getattr(saved, key) != getattr(self.progress, key)
-        ]
+        saved, now = checkpoint.progress, self.progress
+        settings = ("batch_size", "seed", "records", "data")
+        changed = [name for name in settings if getattr(saved, name) != getattr(now, name)]
+        changes = ", ".join(f"{name} {getattr(saved, name)} -> {getattr(now, name)}" for name in changed)
         if changed and saved.step:
             raise CheckpointError(
                 f"{checkpoint.path} stands inside an epoch, where a run can go on only as it was, but "
-                f"{', '.join(changed)}; resume from a finished epoch, or with the former settings"
+                f"{changes}; resume from a finished epoch, or with the former settings and data"
             )
         fill_network(self.network, checkpoint.weights, str(checkpoint.path))
-        fill_optimizer(self.optimizer, self.network, checkpoint.optimizer)
-        for key in ("epoch", "step", "steps_taken", "validated", "best_score", "best_epoch"):
-            setattr(self.progress, key, getattr(saved, key))
+        fill_optimizer(self.optimizer, self.network, checkpoint.optimizer, str(checkpoint.path))
+        self.progress = replace(saved, **{name: getattr(now, name) for name in settings})
         best = f", best {saved.best_score:.4f} at epoch {saved.best_epoch}" if saved.best_score is not None else ""
         self.log.line(
             f"resumed {checkpoint.path}: weights, optimizer and {saved.steps_taken} steps of the schedule; "
-            f"next is epoch {saved.epoch}, iter {saved.step}{best}"
-            + (f"; changed: {', '.join(changed)}" if changed else "")
+            f"next is epoch {saved.epoch}, iter {saved.step}{best}{'; changed: ' * bool(changed)}{changes}"
         )
 
     def run(self) -> int:
@@ -144,8 +143,8 @@ class Training:
         with StopRequest() as stop:
             if self.progress.epoch >= self.config.TRAIN.epoch and self.progress.validated:
                 self.log.line(f"nothing left to do: {self.progress.epoch} of {self.config.TRAIN.epoch} epochs are done")
-            if not self.progress.validated:
-                self.validate(self.store.found()[0], stop)
+            if not self.progress.validated and self.begun_at and self.args.valid_interval:
+                self.validate(self.begun_at, stop)
             if self.args.valid_first and not self.progress.steps_taken:
                 self.score("before training", stop)
             while self.progress.epoch < self.config.TRAIN.epoch and not stop.signal:
@@ -180,9 +179,10 @@ class Training:
                 if args.log_interval and step.number % args.log_interval == 0:
                     self.log_step(step, shown=bar.disable)
                 due = args.save_every and progress.step % args.save_every == 0 and progress.step < total
-                if due or stop.signal:
+                stopping = stop.signal and progress.step < total  # a whole epoch is saved as such
+                if due or stopping:
                     self.save()
-                if stop.signal:
+                if stopping:
                     return
         self.finish_epoch(meter, waited, worked, stop)
 
@@ -236,7 +236,7 @@ class Training:
     def save(self) -> Path:
         began = time.perf_counter()
         arrays = network_arrays(self.network), optimizer_arrays(self.optimizer, self.network)
-        path = self.store.save(*arrays, asdict(self.progress))
+        path = self.store.save(*arrays, self.progress)
         self.log.line(f"saved {path} in {time.perf_counter() - began:.1f} s")
         return path
 

@@ -23,10 +23,10 @@ def load_list(list_path: str) -> list[ListEntry]:
     if not list_path:
         raise DataError("no file list is given; set filelist in the config or pass --filelist")
     try:
-        text = Path(list_path).read_text(encoding="utf-8")
+        text = Path(list_path).read_text(encoding="utf-8-sig")
     except FileNotFoundError:
         raise DataError(f"file list {list_path} does not exist; dataset/README.md says how to make one") from None
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, ValueError) as error:
         raise DataError(f"file list {list_path} cannot be read: {error}") from None
     entries = []
     for number, line in enumerate(text.splitlines(), start=1):
@@ -41,7 +41,11 @@ def load_list(list_path: str) -> list[ListEntry]:
 def _find(line: str, list_path: Path, number: int) -> ListEntry:
     where = f"{list_path} line {number}"
     for candidate in (Path(line), list_path.parent / line):
-        if candidate.is_file():
+        try:
+            found = candidate.is_file()
+        except (OSError, ValueError) as error:  # a name that no file can have, a folder that is closed to us
+            raise DataError(f"{where}: {line[:80]!r} cannot be looked up: {error}") from None
+        if found:
             return ListEntry(str(candidate), where)
     beside = list_path.parent / line
     raise DataError(f"{where}: no file {line}; looked for {Path(line).absolute()} and {beside.absolute()}")

@@ -1,12 +1,13 @@
 """How many records each file of a list holds, and which of them are broken: found once, then cached.
 
-The cache stands beside the list as ``<list>.index.npz``. A file whose size or time of change differs
+The cache stands beside the list. A file whose size or time of change differs
 from what the cache remembers is scanned again, and so is everything when what is expected of the
 records (widths, number of classes) changes.
 """
 
 import os
 import zipfile
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,14 +35,14 @@ class FileIndex:
 
 
 def build_index(
-    list_path: str, entries: list[ListEntry], expected: str, scan: Callable[[str], FileIndex]
+    list_path: str, entries: list[ListEntry], expected: str, scan: Callable[[str], FileIndex], cache: str
 ) -> tuple[list[FileIndex], list[str]]:
     """One FileIndex an entry, in list order, and lines worth logging.
 
     expected: what ``scan`` checks records against, as text; part of the cache's identity.
-    scan: path -> FileIndex; called from threads, for new and changed files only.
+    scan: path -> FileIndex; called from threads, for new and changed files only. cache: its path.
     """
-    cache_path = Path(f"{list_path}.index.npz")
+    cache_path = Path(cache)
     known = _load_cache(cache_path, expected)
     stamps = {entry.path: _stamp(entry.path) for entry in entries}
     new = [path for path, stamp in stamps.items() if known.get(path, (None,))[0] != stamp]
@@ -67,22 +68,43 @@ def _load_cache(cache_path: Path, expected: str) -> dict:
     """path -> (stamp, FileIndex); empty when there is no cache, or one of another kind or damaged."""
     try:
         with open(cache_path, "rb") as file, np.load(file, allow_pickle=False) as cache:
-            table = {name: cache[name] for name in cache.files}
-        if str(table["format"]) != FORMAT or str(table["expected"]) != expected:
-            return {}
-        frames = np.split(table["num_frames"], np.cumsum(table["counts"])[:-1])
-        problems = [[] for _ in frames]
-        rows = zip(table["problem_file"], table["problem_record"], table["problem_text"], strict=True)
-        for file, record, text in rows:
-            problems[file].append((int(record), str(text)))
-        stamps = [(int(size), int(changed)) for size, changed in table["stamps"]]
-        paths = [str(path) for path in table["paths"]]
-    except (OSError, KeyError, ValueError, IndexError, EOFError, zipfile.BadZipFile):
+            return _parse_cache({name: cache[name] for name in cache.files}, expected)
+    except _UNUSABLE:
         return {}  # a cache is only ever a saving of time: scan again
-    return {
-        path: (stamp, FileIndex(num_frames, tuple(texts)))
-        for path, stamp, num_frames, texts in zip(paths, stamps, frames, problems, strict=True)
-    }
+
+
+# What a cache that is missing, damaged or made by hand can raise.
+_UNUSABLE = (
+    OSError,
+    LookupError,
+    ValueError,
+    TypeError,
+    AttributeError,
+    ArithmeticError,
+    EOFError,
+    MemoryError,
+    RuntimeError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
+
+
+def _parse_cache(table: dict[str, np.ndarray], expected: str) -> dict:
+    if str(table["format"]) != FORMAT or str(table["expected"]) != expected:
+        return {}
+    counts, num_frames = table["counts"], table["num_frames"]
+    if counts.sum() != len(num_frames) or counts.dtype.kind != "i" or num_frames.dtype != np.int32:
+        return {}
+    frames = np.split(num_frames, np.cumsum(counts)[:-1])
+    problems = [[] for _ in frames]
+    for file, record, text in zip(table["problem_file"], table["problem_record"], table["problem_text"], strict=True):
+        problems[file].append((int(record), str(text)))
+    for lengths, texts in zip(frames, problems, strict=True):
+        if np.flatnonzero(lengths <= 0).tolist() != sorted(record for record, _ in texts if record >= 0):
+            return {}
+    stamps = [(int(size), int(changed)) for size, changed in table["stamps"]]
+    rows = zip(table["paths"], stamps, frames, problems, strict=True)
+    return {str(path): (stamp, FileIndex(lengths, tuple(texts))) for path, stamp, lengths, texts in rows}
 
 
 def _save_cache(cache_path: Path, expected: str, known: dict) -> None:

@@ -5,11 +5,13 @@ A file holds a list of records, or one record. Keys are str, or bytes where Pyth
 given, says how many rows count.
 """
 
+import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from pathlib import Path
 from threading import Lock
 
 import numpy as np
@@ -54,6 +56,8 @@ def load_records(path: str) -> list[dict]:
     try:
         with open(path, "rb") as file:
             content = load_pickle(file)
+            if file.read(1):
+                raise DataError(f"{path} goes on behind its first pickle; write all records as one list")
     except UnsafePickle as error:
         raise DataError(f"{path} is not a data file and was not loaded: {error}") from None
     except DAMAGED as error:
@@ -69,11 +73,11 @@ def load_records(path: str) -> list[dict]:
 def parse_record(raw: dict, expected: Expected, where: str) -> Record:
     """Check one record of ``load_records``. Raises DataError naming ``where`` and the key at fault."""
     if missing := [key for key in ("video", *_stream_keys(expected)) if key not in raw]:
-        raise DataError(f"{where} has no {', '.join(missing)}; its keys are {', '.join(map(str, raw))}")
+        raise DataError(f"{where} has no {', '.join(missing)}; its keys are {_shown(list(raw))}")
     video_id = _text(raw["video"])
     if not isinstance(video_id, str) or not video_id:
         raise DataError(f"{where}: video is {_kind(raw['video'])}, expected a name")
-    where = f"{where} (video {video_id})"
+    where = f"{where} (video {video_id if video_id.isprintable() else ascii(video_id)})"
     streams = [
         _check_stream(raw[key], key, width, where)
         for key, width in zip(_stream_keys(expected), expected.feature_dims, strict=True)
@@ -81,7 +85,7 @@ def parse_record(raw: dict, expected: Expected, where: str) -> Record:
     rows = min(len(stream) for stream in streams)
     num_frames = raw.get("nframes", rows)
     if not _is_whole(num_frames) or not 1 <= num_frames <= rows:
-        raise DataError(f"{where}: nframes is {num_frames!r}, but there are {rows} rows; expected 1 to {rows}")
+        raise DataError(f"{where}: nframes is {_shown(num_frames)}, but there are {rows} rows; expected 1 to {rows}")
     streams = tuple(stream[: int(num_frames)] for stream in streams)
     return Record(video_id, where, streams, _check_labels(raw.get("label"), expected, where))
 
@@ -110,7 +114,7 @@ def _check_labels(value, expected: Expected, where: str) -> np.ndarray | None:
         if not 0 <= item < expected.num_classes:
             if not expected.labels_needed:
                 return None  # the labels of another set of classes do not stop inference
-            raise DataError(f"{where}: label {item} is not in 0 to {expected.num_classes - 1} (num_classes)")
+            raise DataError(f"{where}: label {_shown(item)} is not in 0 to {expected.num_classes - 1} (num_classes)")
     return np.array(items, dtype=np.int64)
 
 
@@ -119,7 +123,19 @@ def _is_whole(value) -> bool:
 
 
 def _text(value):
-    return value.decode("utf-8", errors="replace") if isinstance(value, bytes) else value
+    """Text of Python 2 or 3; what is not valid UTF-8 becomes a question mark."""
+    if isinstance(value, bytes):
+        return value.decode("utf-8", errors="replace")
+    return value.encode("utf-8", errors="replace").decode() if isinstance(value, str) else value
+
+
+def _shown(value) -> str:
+    """A value for a message: short, whatever it is."""
+    try:
+        text = repr(value)
+    except (ValueError, RecursionError):  # numbers of thousands of digits, lists in lists in lists
+        text = f"a value of type {type(value).__name__}"
+    return text if len(text) <= 80 else f"{text[:77]}..."
 
 
 def _kind(value) -> str:
@@ -153,7 +169,8 @@ class FeatureDataset:
         self.training = training
         self.sort_by_length = sort_by_length
         self.entries = load_list(list_path)
-        index, self.notices = build_index(list_path, self.entries, repr(expected), self._scan)
+        self.cache = f"{list_path}.{'index' if expected.labels_needed else 'unlabelled.index'}.npz"
+        index, self.notices = build_index(list_path, self.entries, repr(expected), self._scan, self.cache)
         self.broken = [text for file in index for _, text in file.problems]
         self._refuse_broken(skip_broken)
         counts = [len(file.num_frames) for file in index]
@@ -165,6 +182,11 @@ class FeatureDataset:
 
     def __len__(self) -> int:
         return len(self.usable)
+
+    def checksum(self) -> int:
+        """A number that changes when the files, their order or their records' lengths do."""
+        paths = "\n".join(entry.path for entry in self.entries).encode()
+        return zlib.crc32(self.num_frames.tobytes(), zlib.crc32(paths))
 
     def order(self, seed: int, epoch: int, batch_size: int) -> np.ndarray:
         """Numbers of the records of one epoch. Training shuffles the files, and the records in each."""
@@ -218,7 +240,8 @@ class FeatureDataset:
         file = int(np.searchsorted(self.first, number, side="right")) - 1
         path, position = self.entries[file].path, int(number - self.first[file])
         if len(loaded[file]) != self.first[file + 1] - self.first[file]:
-            raise DataError(f"{path} was changed while it was in use; start again")
+            Path(self.cache).unlink(missing_ok=True)
+            raise DataError(f"{path} is not what it was when {self.cache} was made (now removed); start again")
         return parse_record(loaded[file][position], self.expected, f"{path} record {position}")
 
     def _multi_hot(self, records: list[Record]) -> np.ndarray | None:

@@ -4,12 +4,14 @@ Abu-El-Haija et al., "YouTube-8M: A Large-Scale Video Classification Benchmark" 
 section 5.1, and the challenge's definition of GAP: the average precision of the list of every
 video's top_k predictions, all videos together.
 
-Ties: among equal scores of one video the lower class counts as the higher; among equal scores of
-different videos, hits come first. So no result depends on the order in which videos arrive.
+Ties: among equal scores of one video the lower class counts as the higher; among equal scores of all
+pairs, hits come last. So no result depends on the order in which videos arrive, and a network that
+gives everything the same score earns nothing by it.
 """
 
 import numpy as np
 
+from tools.errors import DataError
 from tools.registry import METRICS
 
 _CHUNK = 1 << 20  # pairs scored at once, so that millions of them need no temporary arrays of their size
@@ -45,12 +47,13 @@ def precision_at_equal_recall_rate(hits: np.ndarray, num_labels: np.ndarray) -> 
 
 
 def pack_pairs(scores: np.ndarray, hits: np.ndarray) -> np.ndarray:
-    """Scores in [0, 2) and whether they hit, as uint32 keys that sort by score, hits last among equals.
+    """Scores in [0, 2) and whether they hit, as uint32 keys that sort by score.
 
-    The bits of a float32 in [0, 2) grow with its value and leave the top two bits free.
+    The lowest bit says that a pair misses, so from the highest key down hits come last among equals. The
+    bits of a float32 in [0, 2) grow with its value and leave the top two bits free.
     """
     bits = np.ascontiguousarray(scores, dtype=np.float32).view(np.uint32)
-    return (bits << np.uint32(1)) | hits.astype(np.uint32)
+    return (bits << np.uint32(1)) | (~hits).astype(np.uint32)
 
 
 def average_precision(keys: np.ndarray, num_positives: int) -> float:
@@ -64,7 +67,7 @@ def average_precision(keys: np.ndarray, num_positives: int) -> float:
     total, found = 0.0, 0
     for start in range(0, len(keys), _CHUNK):  # from the highest score down
         chunk = keys[::-1][start : start + _CHUNK]
-        ranks = np.flatnonzero(chunk & np.uint32(1)) + start + 1  # of the hits, 1 for the highest score
+        ranks = np.flatnonzero(~chunk & np.uint32(1)) + start + 1  # of the hits, 1 for the highest score
         total += float((np.arange(found + 1, found + len(ranks) + 1) / ranks).sum())
         found += len(ranks)
     return total / num_positives
@@ -120,7 +123,12 @@ class YouTube8MMetrics:
         self.classes = PairStore(np.uint16 if self.num_classes <= 65536 else np.uint32)
 
     def update(self, probs: np.ndarray, labels: np.ndarray, loss: float) -> None:
-        """Count one batch: probs (N, C) in [0, 1], labels (N, C) 0 or 1, loss its mean over videos."""
+        """Count one batch: probs (N, C) in [0, 1], labels (N, C) 0 or 1, loss its mean over videos.
+
+        Raises DataError for probabilities that are not in [0, 1], as those of broken weights.
+        """
+        if not (probs.min() >= 0 and probs.max() <= 1):
+            raise DataError("some probabilities are not in [0, 1]; the weights or the features are broken")
         present = labels > 0
         num_labels = present.sum(axis=1)  # (N,)
         deepest = max(self.top_k, int(num_labels.max()))

@@ -58,7 +58,7 @@ def youtube8m_sections(model: dict[str, Key], train: dict[str, Key]) -> dict[str
             **train,
             **data,
             "use_gpu": Key(bool, default=True),
-            "seed": Key(int, default=0, minimum=0),
+            "seed": Key(int, default=0, minimum=0, below=2**63),
         },
         "VALID": data,
         "TEST": data,

@@ -12,6 +12,7 @@ from paddle import nn
 from models.optimizers import FluidAdam
 from tools.checkpoint import (
     CheckpointStore,
+    Progress,
     fill_network,
     fill_optimizer,
     load_checkpoint,
@@ -25,7 +26,7 @@ WEIGHTS = {"fc.weight": np.ones((2, 3), np.float32)}
 
 
 def position(epoch, step=0):
-    return {"epoch": epoch, "step": step}
+    return Progress(batch_size=8, seed=0, records=40, data=1, epoch=epoch, step=step)
 
 
 def save(store, epoch, step=0):
@@ -37,7 +38,8 @@ def names(store):
 
 
 def listing(folder):
-    return sorted(path.name for path in folder.iterdir())
+    """What a user sees in a folder, and anything hidden but the lock."""
+    return sorted(path.name for path in folder.iterdir() if not path.name.endswith(".lock"))
 
 
 def error_of(function, *arguments, **options):
@@ -51,6 +53,12 @@ def store(tmp_path):
     return CheckpointStore(str(tmp_path), "TSN")
 
 
+def reopen(store):
+    """The store of the next run, after the process of this one has ended."""
+    store.close()
+    return CheckpointStore(str(store.save_dir), "TSN")
+
+
 def test_a_finished_epoch_is_named_after_its_number_from_0(store):
     assert save(store, epoch=1).name == "TSN_epoch0"
     assert save(store, epoch=1, step=5).name == "TSN_epoch1_step5"
@@ -61,7 +69,7 @@ def test_what_is_saved_is_read_back_and_paddle_reads_it_too(store):
     checkpoint = load_checkpoint(path, "TSN")
     np.testing.assert_array_equal(checkpoint.weights["fc.weight"], WEIGHTS["fc.weight"])
     assert checkpoint.optimizer == {"steps": 1}
-    assert (checkpoint.state["epoch"], checkpoint.state["model"]) == (1, "TSN")
+    assert checkpoint.progress == position(1)
     np.testing.assert_array_equal(paddle.load(str(path / "model.pdparams"))["fc.weight"], WEIGHTS["fc.weight"])
 
 
@@ -89,13 +97,13 @@ def test_keep_bounds_the_finished_epochs_and_spares_the_best(tmp_path):
     assert names(store) == ["TSN_epoch3", "TSN_epoch2"]
     save(store, 4, 7)
     assert names(store) == ["TSN_epoch4_step7", "TSN_epoch3", "TSN_epoch2"]
-    assert load_checkpoint(store.best_path, "TSN").state["epoch"] == 1
+    assert load_checkpoint(store.best_path, "TSN").progress.epoch == 1
 
 
 def test_the_best_is_replaced_as_a_whole(store):
     for epoch in (1, 2):
         store.set_best(save(store, epoch))
-    assert load_checkpoint(store.best_path, "TSN").state["epoch"] == 2
+    assert load_checkpoint(store.best_path, "TSN").progress.epoch == 2
     assert listing(store.save_dir) == ["TSN_best", "TSN_epoch0", "TSN_epoch1"]
 
 
@@ -103,8 +111,8 @@ def test_a_run_killed_while_it_replaced_the_best_still_has_one(store, tmp_path):
     store.set_best(save(store, 1))
     store.best_path.rename(tmp_path / ".TSN_best.old")  # where the swap stood when the power went
     (tmp_path / ".TSN_best.tmp-1").mkdir()
-    CheckpointStore(str(tmp_path), "TSN")
-    assert load_checkpoint(tmp_path / "TSN_best", "TSN").state["epoch"] == 1
+    reopen(store)
+    assert load_checkpoint(tmp_path / "TSN_best", "TSN").progress.epoch == 1
     assert listing(tmp_path) == ["TSN_best", "TSN_epoch0"]
 
 
@@ -112,7 +120,7 @@ def test_half_written_folders_are_never_found_and_are_cleared(store, tmp_path):
     save(store, 1)
     (tmp_path / ".TSN_epoch1.tmp-99").mkdir()
     assert names(store) == ["TSN_epoch0"]
-    CheckpointStore(str(tmp_path), "TSN")
+    reopen(store)
     assert listing(tmp_path) == ["TSN_epoch0"]
 
 
@@ -191,7 +199,7 @@ def test_files_that_are_no_weights_are_named(tmp_path):
     for content, message in (
         (b"junk", "x.pdparams cannot be read (UnpicklingError"),
         (pickle.dumps([1]), "x.pdparams holds a list, expected weights by name"),
-        (pickle.dumps({"a": "text"}), "x.pdparams: 'a' is not an array, so this is no file of weights"),
+        (pickle.dumps({"a": "text"}), "x.pdparams: 'a' is not an array under a name, so this is no file of weights"),
         (pickle.dumps({"a": os.getcwd}), "x.pdparams cannot be read (UnsafePickle: it names posix.getcwd"),
     ):
         path.write_bytes(content)
@@ -260,7 +268,7 @@ def test_an_optimizer_goes_on_with_the_same_bits_in_another_process_image():
     other = Network()  # whose parameters Paddle names otherwise
     fill_network(other, weights, "w")
     resumed = FluidAdam(0.01, other.parameters())
-    fill_optimizer(resumed, other, state)
+    fill_optimizer(resumed, other, state, "w")
     train(other, resumed, 3)
     for name, value in network_arrays(network).items():
         np.testing.assert_array_equal(network_arrays(other)[name], value)
@@ -282,8 +290,79 @@ def test_the_state_of_the_optimizer_is_kept_under_the_network_s_names():
     }
 
 
+def test_two_runs_of_a_model_cannot_share_a_folder(store, tmp_path):
+    assert "is in use by another run of TSN" in error_of(CheckpointStore, str(tmp_path), "TSN")
+    CheckpointStore(str(tmp_path), "STNET")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "[1]", "5", "[" * 100_000, "{", {"files": 3}, {"files": {}}, {"files": {"model.pdparams": 5}},
+        {"epoch": "1"}, {"epoch": None}, {"epoch": -5}, {"step": 1.5}, {"steps_taken": True}, {"best_score": "x"},
+        {"best_score": float("nan")}, {"validated": "no"}, {"batch_size": None}, {"model": 3},
+    ],
+    ids=lambda change: str(change)[:30],
+)  # fmt: skip
+def test_a_state_that_no_run_wrote_is_refused(store, change):
+    path = save(store, 1) / "state.json"
+    state = json.loads(path.read_text())
+    path.write_text(change if isinstance(change, str) else json.dumps(state | change))
+    assert "TSN_epoch0" in error_of(load_checkpoint, path.parent, "TSN")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"steps": -1}, {"steps": "x"}, {"moment1/none": np.zeros((3, 5), np.float32)}, {5: 1},
+        {"moment1/first.weight": np.zeros((5, 3), np.float32)}, {"moment1/first.weight": np.zeros((3, 5), np.int64)},
+        {"moment1/first.weight": None},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_an_optimizer_state_of_another_network_is_refused(change):
+    network = Network()
+    optimizer = FluidAdam(0.01, network.parameters())
+    train(network, optimizer, 1)
+    arrays = optimizer_arrays(optimizer, network)
+    assert "w: " in error_of(fill_optimizer, FluidAdam(0.01, network.parameters()), network, arrays | change, "w")
+    del arrays["moment1/first.weight"]
+    assert "moment1 of first.weight is missing" in error_of(fill_optimizer, optimizer, network, arrays, "w")
+
+
+def test_a_state_can_be_saved_again_before_it_was_used(store):
+    network = Network()
+    optimizer = FluidAdam(0.01, network.parameters())
+    train(network, optimizer, 1)
+    first = store.save(network_arrays(network), optimizer_arrays(optimizer, network), position(1))
+    read = load_checkpoint(first, "TSN")
+    resumed = FluidAdam(0.01, network.parameters())
+    fill_optimizer(resumed, network, read.optimizer, "w")
+    second = store.save(read.weights, optimizer_arrays(resumed, network), position(2))
+    assert load_checkpoint(second, "TSN").optimizer.keys() == read.optimizer.keys()
+
+
+def test_weights_that_are_not_finite_or_not_numbers_are_refused(tmp_path):
+    path = tmp_path / "x.pdparams"
+    path.write_bytes(pickle.dumps({"first.bias": np.array([np.nan], np.float32)}))
+    assert "first.bias holds values that are not finite" in error_of(load_weights, str(path), "TSN")
+    network = Network()
+    whole = network_arrays(network)
+    message = error_of(fill_network, network, whole | {"first.bias": np.zeros(5, np.int64)}, "w")
+    assert message == "w: first.bias holds int64, expected float32"
+    fill_network(network, {name: value.astype(np.float64) for name, value in whole.items()}, "w")
+
+
+def test_damaged_weights_are_noticed_without_resuming_too(store):
+    path = save(store, 1) / "model.pdparams"
+    content = bytearray(path.read_bytes())
+    content[-9] ^= 1
+    path.write_bytes(content)
+    assert f"{path} is damaged" in error_of(load_weights, str(path.parent), "TSN")
+
+
 def test_values_can_be_added_to_the_state(store):
     path = save(store, 1)
     store.add_to_state(path, best_score=0.5)
     assert json.loads((path / "state.json").read_text())["best_score"] == 0.5
-    assert load_checkpoint(path, "TSN").state["epoch"] == 1
+    assert load_checkpoint(path, "TSN").progress.epoch == 1

@@ -8,6 +8,7 @@ import pytest
 import metrics.youtube8m
 from metrics.youtube8m import YouTube8MMetrics, average_precision, pack_pairs, select_top_classes
 from tests.recipe import load_golden, make_prediction_batches
+from tools.errors import DataError
 
 YOUTUBE8M = [case for case in load_golden("metrics") if case["metrics"] == "youtube8m"]
 
@@ -82,9 +83,22 @@ def test_average_precision_does_not_depend_on_the_size_of_its_chunks(monkeypatch
     assert average_precision(keys.copy(), 100) == pytest.approx(whole)
 
 
-def test_equal_scores_put_hits_first():
+def test_equal_scores_put_hits_last_so_that_ties_earn_nothing():
     scores = np.full(4, 0.5, np.float32)
-    assert average_precision(pack_pairs(scores, np.array([False, True, False, True])), 2) == 1.0
+    hits = np.array([False, True, False, True])
+    assert average_precision(pack_pairs(scores, hits), 2) == pytest.approx((1 / 3 + 2 / 4) / 2)
+    probs, labels = random_batch(np.random.default_rng(9), num_videos=300)
+    values = counted([(np.full_like(probs, 0.5), labels)], top_k=30).compute()
+    assert values["gap"] < 0.15
+    assert values["map"] < 0.15
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -0.1, 1.1])
+def test_what_is_no_probability_is_refused(value):
+    probs, labels = random_batch(np.random.default_rng(10))
+    probs[3, 4] = value
+    with pytest.raises(DataError, match=r"some probabilities are not in \[0, 1\]"):
+        counted([(probs, labels)])
 
 
 def test_keys_keep_the_order_of_scores_up_to_one():

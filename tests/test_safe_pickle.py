@@ -116,6 +116,8 @@ def test_hand_made_attacks_are_refused(data):
         load(data)
 
 
+# Python itself prints a SystemError for some damaged bytearrays, and goes on.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @settings(max_examples=400, deadline=None)
 @given(data=st.data())
 def test_damaged_files_raise_only_the_errors_that_callers_expect(data):

@@ -135,7 +135,7 @@ def test_a_gpu_asked_for_where_there_is_none_is_an_error_and_otherwise_one_line(
         (["--set", "MODEL.feature_names=['rgb', 'flow']"], "feature_names has 'flow'; records hold rgb, audio"),
         (["--set", "MODEL.seg_num=lots"], "error: --set MODEL.seg_num: seg_num = 'lots' should be int"),
         (["--set", "MODEL.num_classes=13"], "does not fit this network: 12 matched"),
-        (["--output=gone/scores.json"], "error: --output gone/scores.json could not be written"),
+        (["--output=tiny.txt/scores.json"], "error: --output tiny.txt/scores.json cannot be written"),
     ],
 )
 def test_a_bad_input_ends_with_one_clear_line_and_no_traceback(trained, flags, message):
@@ -173,7 +173,7 @@ def test_a_bad_input_ends_with_one_clear_line_and_no_traceback(trained, flags, m
         ("train", ["--resume=a", "--pretrain=b"], "--pretrain begins a run and --resume goes on with one"),
         ("train", ["--batch-size=64"], "has 24 records, which do not fill one training batch of 64"),
         ("infer", [BEST, "--class-names=tiny.txt"], "error: class names tiny.txt has "),
-        ("infer", [BEST, "--save-dir=tiny.txt"], "error: results could not be written to tiny.txt"),
+        ("infer", [BEST, "--save-dir=tiny.txt"], "error: --save-dir tiny.txt cannot be written"),
         ("infer", [], "error: the following arguments are required: --weights"),
     ],
 )

@@ -4,6 +4,7 @@ import json
 import random
 import re
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -44,7 +45,9 @@ def test_a_run_leaves_checkpoints_a_log_numbers_and_its_settings(tiny):
     result = run_script("train", "--log-interval=2", "--seed=3", "--keep=1", "--valid-first", cwd=tiny)
     saved = tiny / "checkpoints"
     kinds = ["best", "config.txt", "epoch1", "train.jsonl", "train.log"]
-    assert sorted(path.name for path in saved.iterdir()) == [f"AttentionCluster_{kind}" for kind in kinds]
+    assert sorted(path.name for path in saved.iterdir() if path.suffix != ".lock") == [
+        f"AttentionCluster_{kind}" for kind in kinds
+    ]
     line = r"\[TRAIN\] Epoch 0, iter 2   , loss = \d+\.\d{6}, Hit@1 = \d\.\d\d, PERR = \d\.\d\d, GAP = \d\.\d\d\n"
     assert re.search(line, result.stdout)
     assert "running on the CPU" in result.stdout or "gpu" in result.stdout.lower()
@@ -168,3 +171,43 @@ def test_fine_tuning_takes_everything_but_a_classifier_of_another_size(trained_c
     tuned = weights_of(trained_copy / "tuned" / "AttentionCluster_epoch0")
     np.testing.assert_array_equal(tuned["fc1.weight"], source["fc1.weight"])
     assert tuned["logistic.bias"].shape == (15,)
+
+
+def test_a_run_resumed_in_another_folder_takes_nothing_from_what_is_there(trained_copy):
+    run_script("train", "--epoch=1", "--save-dir=other", "--seed=7", cwd=trained_copy)
+    best = weights_of(trained_copy / "other" / "AttentionCluster_best")
+    flags = ["--resume=checkpoints/AttentionCluster_epoch0", "--save-dir=other", "--epoch=2", "--keep=1"]
+    result = run_script("train", *flags, cwd=trained_copy)
+    assert "there is no AttentionCluster_best here" in result.stdout
+    (moved,) = (trained_copy / "other").glob("AttentionCluster_before_*")
+    assert sorted(path.name for path in moved.iterdir()) == ["AttentionCluster_best", "AttentionCluster_epoch0"]
+    kept = weights_of(moved / "AttentionCluster_best")
+    assert all((best[name] == kept[name]).all() for name in best)
+    assert (trained_copy / "other" / "AttentionCluster_best").is_dir()
+
+
+def test_a_run_stopped_while_it_validated_validates_first_when_it_goes_on(trained_copy):
+    state_path = trained_copy / "checkpoints" / "AttentionCluster_epoch0" / "state.json"
+    state = json.loads(state_path.read_text())
+    unfinished = state | {"validated": False, "best_score": None, "best_epoch": None}
+    del unfinished["valid"]
+    state_path.write_text(json.dumps(unfinished))
+    shutil.rmtree(trained_copy / "checkpoints" / "AttentionCluster_best")
+    run_script("train", "--epoch=1", "--resume=auto", cwd=trained_copy)
+    assert json.loads(state_path.read_text())["valid"] == pytest.approx(state["valid"])
+    assert_same_bits(state_path.parent, trained_copy / "checkpoints" / "AttentionCluster_best")
+    state_path.write_text(json.dumps(unfinished))
+    result = run_script("train", "--epoch=1", "--resume=auto", "--valid-interval=0", cwd=trained_copy)
+    assert "[VALID]" not in result.stdout
+
+
+def test_resuming_inside_an_epoch_needs_the_same_data(tiny):
+    process = start(tiny, "--save-every=2", "--epoch=400", "--valid-interval=0")
+    wait_for(process, "step2")
+    process.kill()
+    process.communicate()
+    names = (tiny / "data/train.list").read_text().split()
+    (tiny / "data/train.list").write_text("\n".join(reversed(names)))
+    result = run_script("train", "--resume=auto", cwd=tiny, check=False)
+    assert "stands inside an epoch" in result.stderr
+    assert "data " in result.stderr

@@ -10,14 +10,16 @@ steps of it, and ``{model}_best`` the best validated epoch. In each:
 A folder is written under a temporary name, synced and renamed, so its name alone says it is whole.
 """
 
+import fcntl
 import json
+import math
 import os
 import pickle
 import re
 import shutil
 import time
 import zlib
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 import numpy as np
@@ -30,6 +32,27 @@ WEIGHTS, OPTIMIZER, STATE = "model.pdparams", "optimizer.pdopt", "state.json"
 _NAME_TABLE = "StructuredToParameterName@@"  # what paddle.save adds to a state dict
 
 
+@dataclass
+class Progress:
+    """Where a run stands.
+
+    epoch, step: what comes next; a step of 0 begins an epoch. validated: whether the epoch before has
+    been scored, if it was to be. batch_size, seed, records, data: what the meaning of a position inside
+    an epoch depends on; data is a checksum of the training list's files and lengths.
+    """
+
+    batch_size: int
+    seed: int
+    records: int
+    data: int
+    epoch: int = 0
+    step: int = 0
+    steps_taken: int = 0
+    validated: bool = True
+    best_score: float | None = None
+    best_epoch: int | None = None
+
+
 @dataclass(frozen=True)
 class Checkpoint:
     """What a folder holds. weights: name -> array. optimizer: see ``optimizer_arrays``."""
@@ -37,7 +60,7 @@ class Checkpoint:
     path: Path
     weights: dict[str, np.ndarray]
     optimizer: dict
-    state: dict
+    progress: Progress
 
 
 class CheckpointStore:
@@ -51,22 +74,27 @@ class CheckpointStore:
         self.model_name = model_name
         self.keep = keep
         self.best_path = self.save_dir / f"{model_name}_best"
+        self._lock = -1  # held open for as long as this store is used
         self._prepare()
 
-    def save(self, weights: dict, optimizer: dict, state: dict) -> Path:
-        """Write a checkpoint for the position in ``state`` and drop those that it replaces.
+    def close(self) -> None:
+        """Let another run use the folder; the end of the process does the same."""
+        os.close(self._lock)
+
+    def save(self, weights: dict, optimizer: dict, progress: Progress) -> Path:
+        """Write a checkpoint for a position and drop those that it replaces.
 
         Raises CheckpointError, with nothing changed, when the disk refuses or a weight is not finite.
         """
         if bad := [key for key, value in weights.items() if not np.isfinite(value).all()]:
             raise CheckpointError(f"{bad[0]} is no longer finite; the checkpoints in {self.save_dir} are as they were")
-        if state["step"]:
-            name = f"{self.model_name}_epoch{state['epoch']}_step{state['step']}"
+        if progress.step:
+            name = f"{self.model_name}_epoch{progress.epoch}_step{progress.step}"
         else:
-            name = f"{self.model_name}_epoch{state['epoch'] - 1}"
+            name = f"{self.model_name}_epoch{progress.epoch - 1}"
         path = self.save_dir / name
         try:
-            _write_folder(path, weights, optimizer, state | {"model": self.model_name})
+            _write_folder(path, weights, optimizer, asdict(progress) | {"model": self.model_name})
             self._drop_old()
         except OSError as error:
             raise CheckpointError(
@@ -109,11 +137,11 @@ class CheckpointStore:
     def set_aside(self, after: tuple[int, int] = (0, 0)) -> Path | None:
         """Move checkpoints of an earlier run out of the way of this one; return where they went.
 
-        after: the position that this run starts from. What lies past it is moved, and with (0, 0),
-        a run from the beginning, the best too.
+        after: the position that this run starts from. What lies past it is moved, the best included; a
+        best that cannot be read is moved too.
         """
         paths = [path for position, path in self._positions() if position > after]
-        if after == (0, 0) and self.best_path.exists():
+        if self.best_path.exists() and self._best_epoch() > after[0]:
             paths.append(self.best_path)
         if not paths:
             return None
@@ -125,6 +153,12 @@ class CheckpointStore:
         except OSError as error:
             raise CheckpointError(f"checkpoints of an earlier run could not be moved to {target}: {error}") from None
         return target
+
+    def _best_epoch(self) -> float:
+        try:
+            return _parse_progress(_read_state(self.best_path), self.best_path).epoch
+        except CheckpointError:
+            return math.inf
 
     def _positions(self) -> list[tuple[tuple[int, int], Path]]:
         """((epoch, step) that comes next, path) of every checkpoint; a step of 0 begins an epoch."""
@@ -151,9 +185,13 @@ class CheckpointStore:
         """Make sure that save_dir can be written, and mend what a killed run left behind."""
         try:
             self.save_dir.mkdir(parents=True, exist_ok=True)
-            probe = self.save_dir / f".{self.model_name}.probe-{os.getpid()}"
-            probe.touch()
-            probe.unlink()
+            self._lock = os.open(self.save_dir / f".{self.model_name}.lock", os.O_WRONLY | os.O_CREAT)
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            self.close()
+            raise CheckpointError(
+                f"--save-dir {self.save_dir} is in use by another run of {self.model_name}; name another folder"
+            ) from None
         except OSError as error:
             raise CheckpointError(f"--save-dir {self.save_dir} cannot be written: {error}") from None
         if self._old_best().exists() and not self.best_path.exists():
@@ -175,11 +213,10 @@ def load_checkpoint(path: Path, model_name: str) -> Checkpoint:
     if state is None:
         raise CheckpointError(f"{path} holds no training state ({STATE}); {_contents(path)}")
     _require_model(path, state, model_name)
-    for name, facts in state["files"].items():
-        content = path / name
-        if not content.is_file() or content.stat().st_size != facts["size"] or _crc32(content) != facts["crc32"]:
-            raise CheckpointError(f"{content} is damaged: its size or checksum is not what {STATE} says")
-    return Checkpoint(path, _load_arrays(path / WEIGHTS), _load_dict(path / OPTIMIZER), state)
+    progress = _parse_progress(state, path)
+    for name in (WEIGHTS, OPTIMIZER):
+        _require_whole(path / name, state)
+    return Checkpoint(path, _load_arrays(path / WEIGHTS), _load_dict(path / OPTIMIZER), progress)
 
 
 def load_weights(path: str, model_name: str) -> dict[str, np.ndarray]:
@@ -191,6 +228,8 @@ def load_weights(path: str, model_name: str) -> dict[str, np.ndarray]:
             _require_model(place, state, model_name)
         if not (place / WEIGHTS).is_file():
             raise CheckpointError(f"{place} holds no weights ({WEIGHTS}); {_contents(place)}")
+        if state is not None:
+            _require_whole(place / WEIGHTS, state)
         return _load_arrays(place / WEIGHTS)
     if place.is_file():
         return _load_arrays(place)
@@ -221,6 +260,7 @@ def fill_network(network, weights: dict[str, np.ndarray], source: str, *, new_cl
     Raises CheckpointError, naming everything that does not fit, unless all else does.
     """
     tensors = network.state_dict()
+    weights = {name: _as_float32(value) for name, value in weights.items()}
     own = {name: list(tensor.shape) for name, tensor in tensors.items()}
     match = Match(
         matched=[name for name in own if name in weights and list(weights[name].shape) == own[name]],
@@ -232,6 +272,8 @@ def fill_network(network, weights: dict[str, np.ndarray], source: str, *, new_cl
             if name in weights and list(weights[name].shape) != own[name]
         ],
     )
+    if integers := [name for name in match.matched if weights[name].dtype.kind != "f"]:
+        raise CheckpointError(f"{source}: {integers[0]} holds {weights[integers[0]].dtype}, expected float32")
     blocking = [text for text in match.mismatched if not (new_classifier and text.startswith(network.classifier))]
     if not match.matched:
         raise CheckpointError(f"{source}: no weight fits this network: {match}")
@@ -260,17 +302,34 @@ def optimizer_arrays(optimizer, network) -> dict:
             arrays[key] = value
         else:
             accumulator = re.sub(r"_\d+$", "", key[len(owner) + 1 :])
-            arrays[f"{accumulator}/{names[owner]}"] = value.numpy()
+            # A state that was filled in and not used yet is still the array that it was filled from.
+            arrays[f"{accumulator}/{names[owner]}"] = value.numpy() if hasattr(value, "numpy") else value
     return arrays
 
 
-def fill_optimizer(optimizer, network, arrays: dict) -> None:
-    """The reverse of ``optimizer_arrays``, for an optimizer that has not taken a step."""
-    names = {name: parameter.name for name, parameter in network.named_parameters()}
-    state = {}
+def fill_optimizer(optimizer, network, arrays: dict, source: str) -> None:
+    """The reverse of ``optimizer_arrays``, for an optimizer that has not taken a step.
+
+    Raises CheckpointError naming an entry that does not belong to this network.
+    """
+    parameters = dict(network.named_parameters())
+    state, owners = {}, {}
     for key, value in arrays.items():
-        accumulator, slash, name = key.partition("/")
-        state[f"{names[name]}_{accumulator}_0" if slash else key] = value
+        accumulator, slash, name = str(key).partition("/")
+        if not slash:
+            if key != "steps" or not isinstance(value, int) or value < 0:
+                raise CheckpointError(f"{source}: {key!r} = {value!r} is no state of an optimizer")
+            state[key] = value
+        elif name not in parameters or not isinstance(value, np.ndarray) or value.dtype != np.float32:
+            raise CheckpointError(f"{source}: {key!r} does not belong to the optimizer of this network")
+        elif list(value.shape) not in ([1], list(parameters[name].shape)):
+            raise CheckpointError(f"{source}: {key!r} of the optimizer has shape {list(value.shape)}")
+        else:
+            state[f"{parameters[name].name}_{accumulator}_0"] = value
+            owners.setdefault(accumulator, set()).add(name)
+    for accumulator, names in owners.items():
+        if missing := parameters.keys() - names:
+            raise CheckpointError(f"{source}: the optimizer's {accumulator} of {', '.join(sorted(missing))} is missing")
     optimizer.set_state_dict(state)
 
 
@@ -308,11 +367,40 @@ def _read_state(path: Path) -> dict | None:
     if not path.exists():
         raise CheckpointError(f"{path} does not exist")
     try:
-        return json.loads((path / STATE).read_text())
+        state = json.loads((path / STATE).read_text())
     except (FileNotFoundError, NotADirectoryError):
         return None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise CheckpointError(f"{path / STATE} cannot be read: {error}") from None
+    if not isinstance(state, dict):
+        raise CheckpointError(f"{path / STATE} holds a {type(state).__name__}, expected a training state")
+    return state
+
+
+def _parse_progress(state: dict | None, path: Path) -> Progress:
+    """The fields of a Progress, each of its own type and none negative."""
+    values = {field.name: (state or {}).get(field.name) for field in fields(Progress)}
+    for name, value in values.items():
+        if name == "validated":
+            good = isinstance(value, bool)
+        elif name == "best_score":
+            good = value is None or (isinstance(value, float | int) and math.isfinite(value))
+        else:
+            good = isinstance(value, int) and not isinstance(value, bool) and value >= 0
+            good = good or (name == "best_epoch" and value is None)
+        if not good:
+            raise CheckpointError(f"{path / STATE}: {name} is {value!r}, which no run has written")
+    return Progress(**values)
+
+
+def _require_whole(content: Path, state: dict) -> None:
+    """A file must have the size and checksum that its state.json says."""
+    facts = state.get("files")
+    facts = facts.get(content.name) if isinstance(facts, dict) else None
+    if not isinstance(facts, dict):
+        raise CheckpointError(f"{content.parent / STATE} does not say what {content.name} should be")
+    if not content.is_file() or content.stat().st_size != facts.get("size") or _crc32(content) != facts.get("crc32"):
+        raise CheckpointError(f"{content} is damaged: its size or checksum is not what {STATE} says")
 
 
 def _require_model(path: Path, state: dict, model_name: str) -> None:
@@ -337,11 +425,21 @@ def _load_dict(path: Path) -> dict:
         raise CheckpointError(f"{path} cannot be read ({type(error).__name__}: {error})") from None
     if not isinstance(content, dict):
         raise CheckpointError(f"{path} holds a {type(content).__name__}, expected weights by name")
-    return {key: value for key, value in content.items() if key != _NAME_TABLE}
+    plain = {key: value.view(np.ndarray) if isinstance(value, np.ndarray) else value for key, value in content.items()}
+    plain = {key.decode() if isinstance(key, bytes) else key: value for key, value in plain.items()}
+    plain.pop(_NAME_TABLE, None)
+    return plain
 
 
 def _load_arrays(path: Path) -> dict[str, np.ndarray]:
     content = _load_dict(path)
-    if wrong := [key for key, value in content.items() if not isinstance(value, np.ndarray)]:
-        raise CheckpointError(f"{path}: {wrong[0]!r} is not an array, so this is no file of weights")
-    return {key: value.view(np.ndarray) for key, value in content.items()}
+    for key, value in content.items():
+        if not isinstance(key, str) or not isinstance(value, np.ndarray):
+            raise CheckpointError(f"{path}: {key!r} is not an array under a name, so this is no file of weights")
+        if not np.isfinite(value).all():
+            raise CheckpointError(f"{path}: {key} holds values that are not finite")
+    return content
+
+
+def _as_float32(value: np.ndarray) -> np.ndarray:
+    return value.astype(np.float32) if value.dtype.kind == "f" else value

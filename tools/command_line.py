@@ -23,8 +23,22 @@ def parse_switch(text: str) -> bool:
 
 def parse_count(text: str) -> int:
     """A whole number, 0 or more."""
-    if not text.isdigit():
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of 0 or more")
+    if not (text.isascii() and text.isdigit() and len(text) < 20):
+        raise argparse.ArgumentTypeError(f"{text[:40]!r} is not a whole number of 0 or more")
+    return int(text)
+
+
+def parse_text(text: str) -> str:
+    """Anything but nothing, which is what an unset shell variable leaves."""
+    if not text:
+        raise argparse.ArgumentTypeError("it is empty")
+    return text
+
+
+def parse_threads(text: str) -> int:
+    """A number of threads, 1 to 1024."""
+    if not text.isdigit() or not 1 <= int(text) <= 1024:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1 to 1024")
     return int(text)
 
 
@@ -37,14 +51,20 @@ def build_parser(description: str, section: str, batch_sections: tuple[str, ...]
         description=description, allow_abbrev=False, formatter_class=argparse.ArgumentDefaultsHelpFormatter
     )
     add = parser.add_argument
-    add("--model-name", required=True, metavar="NAME", help=f"{', '.join(MODELS.names())}; case is ignored")
-    add("--config", required=True, metavar="FILE", help="config, .txt (INI) or .yaml; see configs/")
+    add(
+        "--model-name",
+        required=True,
+        type=parse_text,
+        metavar="NAME",
+        help=f"{', '.join(MODELS.names())}; case is ignored",
+    )
+    add("--config", required=True, type=parse_text, metavar="FILE", help="config, .txt (INI) or .yaml; see configs/")
     add_override(parser, "--batch-size", batch_sections, "batch_size", parse_count, "videos in a batch")
     add("--use-gpu", type=parse_switch, metavar="BOOL", help="true/false; left out, a GPU is used if there is one")
     add_override(
         parser, "--num-workers", (section,), "num_reader_threads", parse_count, "threads that read ahead, 0 for none"
     )
-    add("--threads", type=int, metavar="N", help="CPU threads for computing; left out, the cores there are")
+    add("--threads", type=parse_threads, metavar="N", help="CPU threads for computing; left out, the cores there are")
     add(
         "--skip-broken", type=parse_count, default=0, metavar="N", help="leave out up to N broken records and list them"
     )
@@ -88,9 +108,13 @@ def read_config(args: argparse.Namespace, recipe, model_name: str, needs: list[s
 
 def run(main: Callable[[], int | None]) -> None:
     """Run a script: a ZooError becomes one line and exit code 1, Ctrl-C exit code 130."""
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None:
+            stream.reconfigure(errors="backslashreplace")  # a video's name may not fit the terminal's encoding
     try:
         code = main() or 0
-        sys.stdout.flush()
+        if sys.stdout is not None:
+            sys.stdout.flush()
     except ZooError as error:
         print(f"error: {error}", file=sys.stderr)
         code = 1
@@ -99,6 +123,7 @@ def run(main: Callable[[], int | None]) -> None:
         code = 128 + signal.SIGINT
     except BrokenPipeError:  # whoever read our output has gone, as in "| head"
         code = 128 + signal.SIGPIPE
-    sys.stderr.flush()
+    if sys.stderr is not None:
+        sys.stderr.flush()
     if code:
         os._exit(code)  # reading threads may still be at work, and there is nothing left to save

@@ -7,6 +7,7 @@ and before Paddle is imported, and is reported with file, section and key.
 import ast
 import configparser
 import contextlib
+import math
 import re
 from collections import namedtuple
 from collections.abc import Callable, Iterable
@@ -18,6 +19,7 @@ from typing import Any
 from tools.errors import ConfigError
 
 REQUIRED = object()
+_NO_LITERAL = (ValueError, SyntaxError, TypeError, MemoryError, RecursionError)  # what ast.literal_eval raises
 
 
 @dataclass(frozen=True)
@@ -58,6 +60,8 @@ class Key:
 def _is_a(value, kind) -> bool:
     if isinstance(value, bool):
         return kind is bool
+    if isinstance(value, float) and not math.isfinite(value):
+        return False
     return isinstance(value, (int, float) if kind is float else kind)
 
 
@@ -137,7 +141,7 @@ def load_config(
     if str(named).upper() != model_name.upper():
         raise ConfigError(f"{path} [MODEL]: name = {named!r}, but --model-name is {model_name}")
 
-    _apply(overrides, sections, schema)
+    _apply(overrides, sections, schema, set(needs))
     dead = []
     for name, values in sections.items():
         where = f"{path} [{name}]"
@@ -183,15 +187,22 @@ def _check_value(key: str, value, schema: dict[str, Key], where: str) -> None:
         raise ConfigError(f"{where}: {key} = {value!r} {problem}")
 
 
-def _apply(overrides: Iterable[Override], sections: dict, schema: Schema) -> None:
-    """Put command line values into the sections, each checked under the name of its flag."""
+def _apply(overrides: Iterable[Override], sections: dict, schema: Schema, needs: set[str]) -> None:
+    """Put command line values into the sections, each checked under the name of its flag.
+
+    A named flag that stands for several sections passes over one that is neither there nor needed.
+    """
     for item in overrides:
         if item.section not in schema.sections:
             raise ConfigError(f"{item.flag}: no section [{item.section}]; {_hint(item.section, schema.sections)}")
+        if item.raw and item.key in schema.dead and item.key not in schema.sections[item.section]:
+            continue
+        if not item.raw and item.section not in sections and item.section not in needs:
+            continue
         value = item.value
         if item.raw:
             # A bare word is left as it is: right for a string, and the check speaks up for the rest.
-            with contextlib.suppress(ValueError, SyntaxError):
+            with contextlib.suppress(*_NO_LITERAL):
                 value = ast.literal_eval(value)
         _check_value(item.key, value, schema.sections[item.section], item.flag)
         sections.setdefault(item.section, {})[item.key] = value
@@ -204,14 +215,14 @@ def _hint(name: str, known: Iterable[str]) -> str:
 
 def _read(path: str) -> dict[str, dict]:
     try:
-        text = Path(path).read_text(encoding="utf-8")
+        text = Path(path).read_text(encoding="utf-8-sig")
     except FileNotFoundError:
         raise ConfigError(f"config {path} does not exist; the published ones are in configs/") from None
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, ValueError) as error:
         raise ConfigError(f"config {path} cannot be read: {error}") from None
     if not text.strip():
         raise ConfigError(f"config {path} is empty")
-    return _read_yaml(path, text) if Path(path).suffix in (".yaml", ".yml") else _read_ini(path, text)
+    return _read_yaml(path, text) if Path(path).suffix.lower() in (".yaml", ".yml") else _read_ini(path, text)
 
 
 def _read_ini(path: str, text: str) -> dict[str, dict]:
@@ -230,7 +241,7 @@ def _read_ini(path: str, text: str) -> dict[str, dict]:
 def _literal(text: str, where: str, key: str):
     try:
         return ast.literal_eval(text)
-    except (ValueError, SyntaxError):
+    except _NO_LITERAL:
         raise ConfigError(
             f"{where}: {key} = {text} is not a Python literal; strings need quotes, as in {key} = {text!r}"
         ) from None
@@ -246,15 +257,18 @@ def _read_yaml(path: str, text: str) -> dict[str, dict]:
             keys = [self.construct_object(key, deep=True) for key, _ in node.value]
             for key in keys:
                 if keys.count(key) > 1:
-                    raise ConfigError(f"config {path}: key {key!r} is given twice{node.start_mark}")
+                    raise ConfigError(f"config {path}: key {key!r} is given twice, line {node.start_mark.line + 1}")
             return super().construct_mapping(node, deep)
 
     number = re.compile(r"[-+]?(\d+\.\d*|\.\d+|\d+)([eE][-+]?\d+)$")
     Loader.add_implicit_resolver("tag:yaml.org,2002:float", number, list("-+0123456789."))
     try:
         content = yaml.load(text, Loader=Loader)
-    except yaml.YAMLError as error:
-        raise ConfigError(f"config {path}: {' '.join(str(error).split())}") from None
-    if not isinstance(content, dict) or not all(isinstance(values, dict) for values in content.values()):
+    except (yaml.YAMLError, ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
+        raise ConfigError(f"config {path} is not valid YAML: {' '.join(str(error).split())}") from None
+    sections = content.values() if isinstance(content, dict) else [None]
+    keys = [key for values in sections if isinstance(values, dict) for key in values]
+    named = isinstance(content, dict) and all(isinstance(key, str) for key in [*content, *keys])
+    if not named or not all(isinstance(values, dict) for values in sections):
         raise ConfigError(f"config {path}: expected sections (MODEL, TRAIN, ...) that hold keys")
     return content

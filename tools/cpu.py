@@ -10,6 +10,7 @@ import io
 import math
 import os
 import platform
+import signal
 import sys
 import warnings
 from pathlib import Path
@@ -104,7 +105,7 @@ def load_paddle():
     batch normalisation tracks its statistics in training.
     """
     heard = io.StringIO()
-    with contextlib.redirect_stderr(heard), warnings.catch_warnings():
+    with _deferred_interrupt(), contextlib.redirect_stderr(heard), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="No ccache found")
         import paddle
     warnings.filterwarnings("ignore", message="When training, we now always track global mean and variance")
@@ -112,3 +113,16 @@ def load_paddle():
         if "OMP_NUM_THREADS" not in line:
             print(line, file=sys.stderr)
     return paddle
+
+
+@contextlib.contextmanager
+def _deferred_interrupt():
+    """Ctrl-C waits until Paddle is loaded: in the middle of it, it would surface as an ImportError."""
+    heard = []
+    before = signal.signal(signal.SIGINT, lambda *_: heard.append(True))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if heard:
+        raise KeyboardInterrupt

@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import pickle
+import re
 from pathlib import Path
 
 import numpy as np
@@ -32,14 +33,17 @@ def load_class_names(path: str, num_classes: int) -> list[str]:
         if len(names) != num_classes:
             raise DataError(f"class names {path} has {len(names)} lines, but num_classes = {num_classes}")
         return names
-    rows = list(csv.DictReader(io.StringIO(text)))
+    try:
+        rows = list(csv.DictReader(io.StringIO(text)))
+    except csv.Error as error:
+        raise DataError(f"class names {path} is not a CSV: {error}") from None
     if not rows or not {"Index", "Name"} <= rows[0].keys():
         raise DataError(f"class names {path} needs the columns Index and Name")
     names = [""] * num_classes
     for number, row in enumerate(rows, start=2):
-        if not row["Index"].isdigit() or int(row["Index"]) >= num_classes:
+        if not re.fullmatch("[0-9]{1,9}", row["Index"] or "") or int(row["Index"]) >= num_classes:
             raise DataError(f"class names {path} line {number}: Index {row['Index']} is not in 0 to {num_classes - 1}")
-        names[int(row["Index"])] = row["Name"]
+        names[int(row["Index"])] = row["Name"] or ""
     return names
 
 

@@ -1,5 +1,6 @@
 """What a run leaves to read: lines for people, one JSON object a line for programs, and bars on terminals."""
 
+import io
 import json
 import sys
 import time
@@ -20,7 +21,7 @@ class RunLog:
         self._files = {}
         try:
             for kind in ("log", "jsonl") if folder else ():
-                self._files[kind] = open(Path(folder) / f"{name}.{kind}", "a", encoding="utf-8")  # noqa: SIM115
+                self._files[kind] = _open_at_new_line(Path(folder) / f"{name}.{kind}")
         except OSError as error:
             raise CheckpointError(f"the log in {folder} cannot be written: {error}") from None
 
@@ -41,6 +42,16 @@ class RunLog:
                 print(text, file=self._files[kind], flush=True)
             except OSError as error:
                 raise CheckpointError(f"{self._files[kind].name} cannot be written: {error}") from None
+
+
+def _open_at_new_line(path: Path):
+    """Open for appending; a line that a killed run did not finish is ended first."""
+    file = open(path, "ab+")  # noqa: SIM115
+    if file.tell():
+        file.seek(-1, 2)
+        if file.read(1) != b"\n":
+            file.write(b"\n")
+    return io.TextIOWrapper(file, encoding="utf-8", errors="backslashreplace")
 
 
 def progress_bar(total: int, done: int, description: str) -> tqdm:

@@ -22,6 +22,16 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
         temporary.unlink(missing_ok=True)
 
 
+def require_place(path: Path) -> None:
+    """Raise OSError unless a file can be written at ``path``; makes its folder. Ask before long work."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.is_dir():
+        raise IsADirectoryError(f"{path} is a folder")
+    probe = path.with_name(f".{path.name}.tmp-{os.getpid()}")
+    probe.touch()
+    probe.unlink()
+
+
 def sync_folder(folder: Path) -> None:
     """Make the names in a folder durable."""
     handle = os.open(folder, os.O_RDONLY)

@@ -8,7 +8,9 @@ import json
 import sys
 from pathlib import Path
 
-from tools.errors import DataError
+import models  # noqa: F401  (registers the names)
+from tools.errors import DataError, ZooError
+from tools.registry import MODELS
 
 
 def load_epochs(path: Path) -> list[dict]:
@@ -23,7 +25,10 @@ def load_epochs(path: Path) -> list[dict]:
             events.append(json.loads(line))
         except ValueError:
             continue  # the line that a killed run was writing
-    latest = {event["epoch"]: event for event in events if event.get("event") == "valid_epoch"}
+    events = [event for event in events if isinstance(event, dict)]
+    begins = [i for i, event in enumerate(events) if event.get("event") == "begin"]
+    run = events[begins[-1] :] if begins else events  # earlier runs in this folder are another matter
+    latest = {event["epoch"]: event for event in run if event.get("event") == "valid_epoch" and "epoch" in event}
     return [latest[epoch] for epoch in sorted(latest)]
 
 
@@ -45,10 +50,10 @@ def main() -> int:
     parser.add_argument("save_dir", type=Path, help="the --save-dir of train.py")
     parser.add_argument("--model-name", required=True)
     args = parser.parse_args()
-    base = args.save_dir / args.model_name
     try:
+        base = args.save_dir / MODELS.spelling(args.model_name)
         print(format_epochs(load_epochs(Path(f"{base}_train.jsonl"))))
-    except DataError as error:
+    except ZooError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     print()

@@ -74,7 +74,7 @@ class PackedLSTM(PyLayer):
         d_h = d_c = None  # what step t + 1 hands back
         d_gates = [None] * len(active)
         for t, d_output in reversed(list(enumerate(_split(d_outputs, active)))):
-            candidate, i, f, o, c, tanh_c = steps[t]
+            candidate, i, f, o, _, tanh_c = steps[t]
             if d_h is not None:
                 d_h, d_c = _extend(d_h, active[t]), _extend(d_c, active[t])
                 d_output = d_output + d_h

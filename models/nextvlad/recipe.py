@@ -19,8 +19,8 @@ def load_whitening(path: str, feature_size: int, where: str) -> np.ndarray:
     where = f"{where}: eigen_file {path}"
     if not Path(path).is_file():
         raise ConfigError(
-            f"{where} does not exist; it is part of YouTube-8M's published PCA (yt8m_pca.tgz at data.yt8m.org): "
-            f'"python -m tools.download eigenvals --output {path}" fetches it, or put the eigenvals.npy of that archive there'
+            f"{where} does not exist; it is the eigenvals.npy of YouTube-8M's published PCA (yt8m_pca.tgz at "
+            f'data.yt8m.org): put it there, or let "python -m tools.download eigenvals --output {path}" fetch it'
         )
     try:
         values = np.load(path, allow_pickle=False)
