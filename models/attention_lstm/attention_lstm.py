@@ -39,6 +39,20 @@ def lstm_step(gates, c, peep_i, peep_f, peep_o):
     return candidate, i, f, o, c, paddle.tanh(c)
 
 
+def few_rows_product(rows, matrix, transposed):
+    """``rows @ matrix`` for (n, A) and (A, B), given ``transposed`` (B, A) too.
+
+    MKL takes twice as long for few rows as for their transposed product; measured for 1024 x 4096 on two
+    cores: 0.9, 1.1 and 2.1 ms for 12 rows in these three ways, 2.4, 1.2 and 2.1 ms for 16.
+    """
+    count = rows.shape[0]
+    if count <= 12:
+        return paddle.matmul(rows, transposed, transpose_y=True)
+    if count <= 24:
+        return paddle.matmul(transposed, rows.t().contiguous()).t()
+    return rows @ matrix
+
+
 class PackedLSTM(PyLayer):
     """The recurrence over packed frames (see ``PackedOrder``), with its own backward.
 
@@ -53,11 +67,12 @@ class PackedLSTM(PyLayer):
         """active: videos running at each step. keep: whether backward will be called."""
         h = c = None
         outputs, steps = [], []
+        transposed = weight.t().contiguous()
         for gates in _split(projected, active):
             n = gates.shape[0]
             if h is not None:
                 h, c = (h, c) if h.shape[0] == n else (h[:n], c[:n])
-                gates = paddle.addmm(gates, h, weight)
+                gates = gates + few_rows_product(h, weight, transposed)
             *activated, c, tanh_c = lstm_step(gates, c, peep_i, peep_f, peep_o)
             h = activated[-1] * tanh_c
             outputs.append(h)
@@ -91,7 +106,7 @@ class PackedLSTM(PyLayer):
                 d_f = paddle.zeros_like(d_i)
             d_gates[t] = paddle.concat([d_candidate, d_i, d_f, d_o], axis=1)
             if t:
-                d_h = d_gates[t] @ transposed
+                d_h = few_rows_product(d_gates[t], transposed, weight)
         d_projected = paddle.concat(d_gates)
         return d_projected, *_weight_gradients(d_projected, outputs, [step[4] for step in steps], active)
 
