@@ -41,9 +41,9 @@ def test_gap_of_a_whole_data_set_and_both_ratios_are_as_promised(tmp_path):
 
 
 def test_a_summary_without_a_run_is_one_line(tmp_path):
-    result = run_module("summary", str(tmp_path), "--model-name=TSN")
+    result = run_module("summary", str(tmp_path), "--model-name=NEXTVLAD")
     assert result.returncode == 1
-    assert result.stderr.startswith(f"error: {tmp_path}/TSN_train.jsonl cannot be read")
+    assert result.stderr.startswith(f"error: {tmp_path}/NEXTVLAD_train.jsonl cannot be read")
 
 
 def test_a_summary_passes_over_the_line_that_a_killed_run_was_writing(tmp_path):
@@ -51,8 +51,8 @@ def test_a_summary_passes_over_the_line_that_a_killed_run_was_writing(tmp_path):
         {"event": "valid_epoch", "epoch": epoch, "time": 0, "videos": 2, "gap": 0.5 + epoch / 10} for epoch in (0, 1)
     ]
     lines = [json.dumps(event) for event in events]
-    (tmp_path / "TSN_train.jsonl").write_text("\n".join([*lines, '{"event": "val']))
-    result = run_module("summary", str(tmp_path), "--model-name=TSN")
+    (tmp_path / "NEXTVLAD_train.jsonl").write_text("\n".join([*lines, '{"event": "val']))
+    result = run_module("summary", str(tmp_path), "--model-name=NEXTVLAD")
     assert result.stdout.split() == [
         "after",
         "epoch",
@@ -62,5 +62,5 @@ def test_a_summary_passes_over_the_line_that_a_killed_run_was_writing(tmp_path):
         "1",
         "0.6000",
         "numbers",
-        f"{tmp_path}/TSN_train.jsonl",
+        f"{tmp_path}/NEXTVLAD_train.jsonl",
     ]

@@ -9,7 +9,7 @@ import paddle
 import pytest
 from paddle import nn
 
-from models.optimizers import FluidAdam
+from models.optimizers import FluidAdam, split_parameters
 from tools.checkpoint import (
     CheckpointStore,
     Progress,
@@ -257,21 +257,48 @@ def train(network, optimizer, steps):
         optimizer.clear_grad()
 
 
-def test_an_optimizer_goes_on_with_the_same_bits_in_another_process_image():
+def adam(network):
+    return FluidAdam(0.01, network.parameters())
+
+
+def grouped_adam(network):
+    last, others = split_parameters(network, lambda name: name.startswith("last"))
+    return FluidAdam(0.01, [{"params": last, "weight_decay": 0.1}, {"params": others}])
+
+
+def grouped_rmsprop(network):
+    bias, others = split_parameters(network, lambda name: name.endswith("bias"))
+    groups = [{"params": others, "weight_decay": 0.1}, {"params": bias}]
+    return paddle.optimizer.RMSProp(0.01, rho=0.95, epsilon=1e-6, centered=True, parameters=groups)
+
+
+@pytest.mark.parametrize("build", [adam, grouped_adam, grouped_rmsprop])
+def test_an_optimizer_goes_on_with_the_same_bits_where_parameters_have_other_names(build):
     network = Network()
-    optimizer = FluidAdam(0.01, network.parameters())
+    optimizer = build(network)
     train(network, optimizer, 3)
     weights = {name: value.copy() for name, value in network_arrays(network).items()}
     state = pickle.loads(pickle.dumps(optimizer_arrays(optimizer, network)))
     train(network, optimizer, 3)
 
-    other = Network()  # whose parameters Paddle names otherwise
+    other = Network()  # whose parameters Paddle names otherwise, as another process may
     fill_network(other, weights, "w")
-    resumed = FluidAdam(0.01, other.parameters())
+    resumed = build(other)
     fill_optimizer(resumed, other, state, "w")
     train(other, resumed, 3)
     for name, value in network_arrays(network).items():
         np.testing.assert_array_equal(network_arrays(other)[name], value)
+
+
+def test_weight_decay_reaches_its_own_group_only():
+    network = Network()
+    before = network_arrays(network)
+    optimizer = grouped_rmsprop(network)
+    (network(paddle.zeros([1, 3])) * 0).sum().backward()
+    optimizer.step()
+    after = network_arrays(network)
+    assert (before["first.weight"] != after["first.weight"]).all()
+    np.testing.assert_array_equal(before["first.bias"], after["first.bias"])
 
 
 def test_the_state_of_the_optimizer_is_kept_under_the_network_s_names():

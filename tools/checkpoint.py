@@ -312,7 +312,8 @@ def fill_optimizer(optimizer, network, arrays: dict, source: str) -> None:
 
     Raises CheckpointError naming an entry that does not belong to this network.
     """
-    parameters = dict(network.named_parameters())
+    trained = [(name, parameter) for name, parameter in network.named_parameters() if not parameter.stop_gradient]
+    parameters = dict(trained)
     state, owners = {}, {}
     for key, value in arrays.items():
         accumulator, slash, name = str(key).partition("/")

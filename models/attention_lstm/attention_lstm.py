@@ -252,7 +252,8 @@ class PaddedAttentionLSTM(nn.Layer):
     The recurrence is a loop in the graph, in place of the PyLayer, which cannot be exported.
 
     Shape:
-        lengths: (N,) int64. streams: one (N, T, D) a feature; what lies behind a video's length is ignored.
+        lengths: (N,) int64. rgb, audio: (N, T, D); what lies behind a video's length is ignored. A network
+            with one stream takes one. (Export needs named inputs.)
         output: probabilities (N, num_classes) float32.
     """
 
@@ -261,11 +262,12 @@ class PaddedAttentionLSTM(nn.Layer):
         self.network = network
         self.eval()
 
-    def forward(self, lengths, *streams):
+    def forward(self, lengths, rgb, audio=None):
         network = self.network
+        streams = [rgb] if audio is None else [rgb, audio]
         real = mask_frames(lengths, paddle.shape(streams[0])[1])  # (N, T)
-        layers = zip(network.streams, streams, strict=True)
-        return network.probs(network.classify([self._pool(layer, dequantize(x), real) for layer, x in layers]))
+        pooled = [self._pool(network.streams[i], dequantize(x), real) for i, x in enumerate(streams)]
+        return network.probs(network.classify(pooled))
 
     def _pool(self, layer: AttentionStream, x, real):
         embedded = F.tanh(layer.embedding(x))  # (N, T, E)

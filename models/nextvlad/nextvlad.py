@@ -48,7 +48,9 @@ class NeXtVLADPooling(nn.Layer):
         self.output_norm = nn.BatchNorm1D(cluster_size * self.group_size, momentum=0.9, epsilon=1e-5)
 
     def forward(self, x, lengths: list[int]):
-        features, assignment = self.assign(x)  # (sum T, G, F), (sum T, G, K)
+        width = self.groups * self.group_size
+        saves = x.shape[0] * (width - x.shape[1]) > x.shape[1] * width  # see _cluster_scores
+        features, assignment = self.assign(x, merged=saves)  # (sum T, G, F), (sum T, G, K)
         if len(lengths) == 1:
             sums = self.aggregate(features.unsqueeze(0), assignment.unsqueeze(0))
         else:  # split, not slices: the gradient of a slice fills the whole array with zeros, every time
@@ -56,14 +58,14 @@ class NeXtVLADPooling(nn.Layer):
             sums = paddle.concat([self.aggregate(f.unsqueeze(0), a.unsqueeze(0)) for f, a in pairs])
         return self.finish(sums)
 
-    def assign(self, x):
+    def assign(self, x, merged: bool):
         """The expanded features by group, and how much of each group goes to each cluster.
 
-        x: (M, D). Returns (M, G, F) and (M, G, K).
+        x: (M, D). merged: how the cluster scores are computed. Returns (M, G, F) and (M, G, K).
         """
         expanded = self.expansion(x)  # (M, G * F)
         attention = F.sigmoid(self.attention(expanded))  # (M, G)
-        scores = self.cluster_norm(self._cluster_scores(x, expanded))  # (M, G * K)
+        scores = self.cluster_norm(self._cluster_scores(x, expanded, merged))  # (M, G * K)
         shares = F.softmax(scores.reshape([-1, self.groups, self.cluster_size]), axis=-1)
         return expanded.reshape([-1, self.groups, self.group_size]), shares * attention.unsqueeze(-1)
 
@@ -79,10 +81,9 @@ class NeXtVLADPooling(nn.Layer):
         inverse_norm = paddle.rsqrt((sums * sums).sum(axis=-1, keepdim=True) + 1e-12)
         return self.output_norm((sums * inverse_norm).transpose([0, 2, 1]).flatten(start_axis=1))
 
-    def _cluster_scores(self, x, expanded):
-        """``expanded @ clusters``. With many frames, (x W + b) C = x (W C) + b C has fewer operations."""
-        width, feature_size = expanded.shape[1], x.shape[1]
-        if x.shape[0] < 0 or x.shape[0] * (width - feature_size) < feature_size * width:
+    def _cluster_scores(self, x, expanded, merged: bool):
+        """``expanded @ clusters``, or merged, (x W + b) C = x (W C) + b C: fewer operations for many frames."""
+        if not merged:
             return expanded @ self.clusters
         return x @ (self.expansion.weight @ self.clusters) + self.expansion.bias @ self.clusters
 
@@ -170,7 +171,7 @@ class PaddedNeXtVLAD(nn.Layer):
 
     def _pool(self, pooling: NeXtVLADPooling, x, lengths):
         frames = paddle.shape(x)[1]
-        features, assignment = pooling.assign(x.flatten(0, 1))
+        features, assignment = pooling.assign(x.flatten(0, 1), merged=False)
         features = features.reshape([-1, frames, pooling.groups, pooling.group_size])
         assignment = assignment.reshape([-1, frames, pooling.groups, pooling.cluster_size])
         real = mask_frames(lengths, frames)  # (N, T), 1 for real frames
