@@ -74,7 +74,7 @@ def test_a_folder_that_cannot_be_written_is_one_line():
 
 
 def test_logistic_regression_on_averaged_frames_stays_far_below_attention(demo):
-    """GAP 0.31 at best; the quickstart's AttentionCluster reaches 0.99 and must reach 0.90."""
+    """GAP 0.73 at best; the quickstart's AttentionCluster reaches 0.99 and must reach 0.90."""
     (x, labels), (x_val, labels_val) = pooled(load(demo, "train")), pooled(load(demo, "val"))
     mean, std = x.mean(axis=0), x.std(axis=0)
     x, x_val = (x - mean) / std, (x_val - mean) / std
@@ -95,4 +95,4 @@ def test_logistic_regression_on_averaged_frames_stays_far_below_attention(demo):
         meter = YouTube8MMetrics(num_classes=20, top_k=20)
         meter.update(probs.astype(np.float32), labels_val, loss=0.0)
         best = max(best, meter.compute()["gap"])
-    assert 0.15 < best < 0.85
+    assert 0.5 < best <= 0.85
