@@ -172,8 +172,11 @@ class Training:
                 waited, worked = waited + step.data_sec, worked + step.step_sec
                 meter.update(step.probs, step.batch.labels, step.loss)
                 progress.step, progress.steps_taken = step.number + 1, progress.steps_taken + 1
+                elapsed = waited + worked
                 bar.set_postfix_str(
-                    f"loss {step.loss:.4f}, waiting for data {waited / (waited + worked):.0%}", refresh=False
+                    f"loss {step.loss:.4f}, {meter.num_videos / elapsed:.1f} videos/s, "
+                    f"waiting for data {waited / elapsed:.0%}",
+                    refresh=False,
                 )
                 bar.update()
                 if args.log_interval and step.number % args.log_interval == 0:
