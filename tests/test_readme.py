@@ -2,6 +2,8 @@
 
 import re
 
+import pytest
+
 from tests.conftest import PROJECT, run_shell
 
 # What cannot be run as it stands: a command's beginning -> what is run in its place.
@@ -11,6 +13,7 @@ STAND_INS = {
     "python -m pip install -r": "test -f",  # the tests need no network
     "python -m tools.benchmark": "python -m tools.benchmark --help",  # test_benchmark.py runs it
 }
+LONG_PAGES = ["models/attention_lstm/README.md"]
 MODEL_PAGES = sorted((PROJECT / "models").glob("*/README.md"))
 
 
@@ -20,14 +23,24 @@ def commands_of(page: str) -> list[str]:
     return [line for block in blocks for line in block.splitlines() if line.strip()]
 
 
-def test_every_command_of_every_page_runs(project_copy):
-    pages = ["README.md", "dataset/README.md", *(f"models/{path.parent.name}/README.md" for path in MODEL_PAGES)]
+def run_pages(pages, folder):
     commands = {page: commands_of(page) for page in pages}
     assert all(commands.values())
     for command in dict.fromkeys(command for page in pages for command in commands[page]):  # each once
         for beginning, stand_in in STAND_INS.items():
             command = command.replace(beginning, stand_in, 1)
-        run_shell(command, project_copy)
+        run_shell(command, folder)
+
+
+def test_every_command_of_every_page_runs(project_copy):
+    pages = [f"models/{path.parent.name}/README.md" for path in MODEL_PAGES]
+    run_pages(["README.md", "dataset/README.md", *(page for page in pages if page not in LONG_PAGES)], project_copy)
+
+
+@pytest.mark.slow
+def test_every_command_of_the_longer_pages_runs(project_copy):
+    run_shell("python dataset/youtube8m/make_demo.py", project_copy)
+    run_pages(LONG_PAGES, project_copy)
 
 
 def test_links_between_pages_lead_somewhere():
