@@ -5,11 +5,12 @@ import json
 import os
 import pickle
 import subprocess
+import sys
 
 import numpy as np
 import pytest
 
-from tests.conftest import PROJECT, run_script
+from tests.conftest import PROJECT, clean_env, run_script
 from tools.errors import DataError
 from tools.predictions import load_class_names, rank_classes
 
@@ -211,7 +212,10 @@ def test_equal_probabilities_rank_the_lower_class_first():
 @pytest.mark.parametrize("kind", ["train", "test", "infer"])
 def test_the_shell_scripts_pass_their_flags_on_from_any_folder(tmp_path, kind):
     script = PROJECT / "scripts" / kind / f"{kind}_AttentionCluster.sh"
-    result = subprocess.run(["bash", script, "--help"], cwd=tmp_path, capture_output=True, text=True, check=True)
+    env = {**clean_env(), "PYTHON": sys.executable}
+    result = subprocess.run(
+        ["bash", script, "--help"], cwd=tmp_path, env=env, capture_output=True, text=True, check=True
+    )
     assert "--skip-broken" in result.stdout
 
 
