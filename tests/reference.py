@@ -75,9 +75,10 @@ def slow_nextvlad(fast: NeXtVLAD) -> NeXtVLAD:
 class StepwiseLSTM(PeepholeLSTM):
     """PeepholeLSTM whose backward is left to autograd, step by step."""
 
-    def forward(self, projected, active):
+    def forward(self, x, project, active):
         gate_bias, *peepholes = self.split_bias()
-        rows = paddle.split(projected + gate_bias, active) if len(active) > 1 else [projected + gate_bias]
+        projected = project(x) + gate_bias
+        rows = paddle.split(projected, active) if len(active) > 1 else [projected]
         h = c = None
         outputs = []
         for gates in rows:

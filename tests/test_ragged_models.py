@@ -122,16 +122,18 @@ def test_packed_order_holds_every_frame_once_and_its_maps_agree(lengths):
 def lstm_gradients(kind, lengths):
     """Output and all gradients of one LSTM direction in float64."""
     rng = np.random.default_rng(1)
-    lstm = kind(4)
-    lstm.to(dtype="float64")
-    for parameter in lstm.parameters():
-        parameter.set_value(0.5 * rng.standard_normal(parameter.shape))
+    lstm, project = kind(4), paddle.nn.Linear(3, 16)
+    for layer in (lstm, project):
+        layer.to(dtype="float64")
+        for parameter in layer.parameters():
+            parameter.set_value(0.5 * rng.standard_normal(parameter.shape))
     order = PackedOrder(np.array(lengths))
-    projected = paddle.to_tensor(rng.standard_normal((sum(lengths), 16)), stop_gradient=False)
-    output = lstm(projected, order.active)
+    x = paddle.to_tensor(rng.standard_normal((sum(lengths), 3)), stop_gradient=False)
+    output = lstm(x, project, order.active)
     (output * paddle.to_tensor(rng.standard_normal(output.shape))).sum().backward()
     weight_grad = lstm.weight.grad if lstm.weight.grad is not None else paddle.zeros_like(lstm.weight)  # one step
-    return [value.numpy() for value in (output, projected.grad, weight_grad, lstm.bias.grad)]
+    found = (output, x.grad, project.weight.grad, project.bias.grad, weight_grad, lstm.bias.grad)
+    return [value.numpy() for value in found]
 
 
 @pytest.mark.parametrize("lengths", [[5, 3, 3, 1], [1], [1, 1], [6], [2, 7]])

@@ -5,6 +5,8 @@ JMLR 3, 2002, in Fluid's layout; the attention that of Zhou et al., "Attention-B
 Short-Term Memory Networks for Relation Classification", ACL 2016, section 3.3.
 """
 
+import itertools
+
 import paddle
 import paddle.nn.functional as F
 from paddle import nn
@@ -46,7 +48,7 @@ def few_rows_product(rows, matrix, transposed):
     cores: 0.9, 1.1 and 2.1 ms for 12 rows in these three ways, 2.4, 1.2 and 2.1 ms for 16.
     """
     count = rows.shape[0]
-    if count <= 12:
+    if count < 16:
         return paddle.matmul(rows, transposed, transpose_y=True)
     if count <= 24:
         return paddle.matmul(transposed, rows.t().contiguous()).t()
@@ -68,8 +70,8 @@ class PackedLSTM(PyLayer):
         h = c = None
         outputs, steps = [], []
         transposed = weight.t().contiguous()
-        for gates in _split(projected, active):
-            n = gates.shape[0]
+        for n, end in zip(active, itertools.accumulate(active), strict=True):
+            gates = projected[end - n : end]  # a view: split would copy
             if h is not None:
                 h, c = (h, c) if h.shape[0] == n else (h[:n], c[:n])
                 gates = gates + few_rows_product(h, weight, transposed)
@@ -88,7 +90,9 @@ class PackedLSTM(PyLayer):
         transposed = weight.t().contiguous()
         d_h = d_c = None  # what step t + 1 hands back
         d_gates = [None] * len(active)
-        for t, d_output in reversed(list(enumerate(_split(d_outputs, active)))):
+        ends = list(itertools.accumulate(active))
+        for t in reversed(range(len(active))):
+            d_output = d_outputs[ends[t] - active[t] : ends[t]]
             candidate, i, f, o, _, tanh_c = steps[t]
             if d_h is not None:
                 d_h, d_c = _extend(d_h, active[t]), _extend(d_c, active[t])
@@ -111,10 +115,6 @@ class PackedLSTM(PyLayer):
         return d_projected, *_weight_gradients(d_projected, outputs, [step[4] for step in steps], active)
 
 
-def _split(rows, counts: list[int]):
-    return paddle.split(rows, counts) if len(counts) > 1 else [rows]
-
-
 def _extend(rows, count: int):
     """Rows of zeros behind: videos that end here get nothing from later steps."""
     if rows.shape[0] == count:
@@ -125,8 +125,7 @@ def _extend(rows, count: int):
 def _weight_gradients(d_projected, outputs, cells, active):
     """Gradients of the recurrent weight and the three peepholes, each as one product over all steps."""
     hidden = outputs[0].shape[1]
-    _, d_i, d_f, d_o = paddle.split(d_projected, 4, axis=1)
-    d_peep_o = (d_o * paddle.concat(cells)).sum(axis=0)
+    d_peep_o = _column_sums(d_projected[:, 3 * hidden :] * paddle.concat(cells))
     if len(active) == 1:
         zeros = paddle.zeros([hidden], d_projected.dtype)
         return paddle.zeros([hidden, 4 * hidden], d_projected.dtype), zeros, zeros.clone(), d_peep_o
@@ -136,10 +135,15 @@ def _weight_gradients(d_projected, outputs, cells, active):
     later = d_projected[active[0] :]
     return (
         paddle.matmul(h_before, later, transpose_x=True),
-        (d_i[active[0] :] * c_before).sum(axis=0),
-        (d_f[active[0] :] * c_before).sum(axis=0),
+        _column_sums(later[:, hidden : 2 * hidden] * c_before),
+        _column_sums(later[:, 2 * hidden : 3 * hidden] * c_before),
         d_peep_o,
     )
+
+
+def _column_sums(x):
+    """As ``x.sum(axis=0)``, as a product: an order of magnitude faster on a CPU."""
+    return (paddle.ones([1, x.shape[0]], x.dtype) @ x).squeeze(0)
 
 
 class PeepholeLSTM(nn.Layer):
@@ -160,10 +164,12 @@ class PeepholeLSTM(nn.Layer):
         hidden = self.weight.shape[0]
         return paddle.split(self.bias.flatten(), [4 * hidden, hidden, hidden, hidden])
 
-    def forward(self, projected, active: list[int]):
-        """projected: (M, 4H) in packed order. Returns h (M, H)."""
+    def forward(self, x, project: nn.Linear, active: list[int]):
+        """x: (M, E) in packed order; project: E to 4H, what the gates take of it. Returns h (M, H)."""
         gate_bias, *peepholes = self.split_bias()
-        return PackedLSTM.apply(projected + gate_bias, self.weight, *peepholes, active, paddle.is_grad_enabled())
+        bias = (project.bias + gate_bias).unsqueeze(0)  # one pass over (M, 4H) in place of two
+        projected = paddle.addmm(bias, x, project.weight)
+        return PackedLSTM.apply(projected, self.weight, *peepholes, active, paddle.is_grad_enabled())
 
 
 class AttentionStream(nn.Layer):
@@ -186,9 +192,9 @@ class AttentionStream(nn.Layer):
     def forward(self, x, order: PackedOrder):
         flip = paddle.to_tensor(order.flip)
         embedded = F.tanh(self.embedding(x))  # (M, E)
-        forward = self.lstm_forward(self.project_forward(embedded), order.active)
-        turned = self.project_backward(paddle.gather(embedded, flip))
-        backward = paddle.gather(self.lstm_backward(turned, order.active), flip)
+        forward = self.lstm_forward(embedded, self.project_forward, order.active)
+        turned = paddle.gather(embedded, flip)
+        backward = paddle.gather(self.lstm_backward(turned, self.project_backward, order.active), flip)
         hidden = self.drop(paddle.concat([forward, backward], axis=1))  # (M, 2H)
         padded = paddle.gather(hidden, paddle.to_tensor(order.padded.ravel()))
         padded = padded.reshape([*order.padded.shape, hidden.shape[1]])  # (N, T, 2H); any frame behind the end
