@@ -9,14 +9,22 @@ import datareader  # noqa: F401  (registers the readers)
 import metrics  # noqa: F401
 import models  # noqa: F401
 from datareader.loader import Loader
-from tools.checkpoint import fill_network, load_weights
-from tools.command_line import add_override, build_parser, parse_count, parse_text, read_config, run
+from tools.checkpoint import load_weights
+from tools.command_line import (
+    add_engine_flags,
+    add_override,
+    build_parser,
+    parse_count,
+    parse_text,
+    read_config,
+    run,
+)
 from tools.errors import DataError
 from tools.predictions import load_class_names, rank_classes, write_predictions
 from tools.registry import MODELS
 from tools.run_log import RunLog, progress_bar
 from tools.safe_files import require_place
-from tools.start import open_dataset, start_paddle
+from tools.start import load_network, open_dataset, start_paddle
 
 
 def parse_args():
@@ -28,6 +36,7 @@ def parse_args():
     add("--infer-topk", type=parse_count, default=20, metavar="K", help="classes to keep of each video; 0: all")
     add("--log-interval", type=parse_count, default=1, metavar="BATCHES", help="batches between log lines; 0: none")
     add("--save-dir", type=parse_text, default="./", metavar="DIR", help="where the results go")
+    add_engine_flags(parser)
     return parser.parse_args()
 
 
@@ -51,8 +60,7 @@ def main() -> None:
     device = start_paddle(args.threads, args.use_gpu, True, log.line)
     from tools.engine import predict
 
-    network = recipe.build_network(config)
-    log.line(f"--weights {args.weights}: {fill_network(network, weights, args.weights)}")
+    network = load_network(args, recipe, config, "INFER", weights, device, log.line)
     loader = Loader(
         dataset,
         section.batch_size,

@@ -10,13 +10,13 @@ import datareader  # noqa: F401  (registers the readers)
 import metrics  # noqa: F401
 import models  # noqa: F401
 from datareader.loader import Loader
-from tools.checkpoint import fill_network, load_weights
-from tools.command_line import build_parser, parse_count, parse_text, read_config, run
+from tools.checkpoint import load_weights
+from tools.command_line import add_engine_flags, build_parser, parse_count, parse_text, read_config, run
 from tools.errors import DataError
 from tools.registry import METRICS, MODELS
 from tools.run_log import RunLog, progress_bar
 from tools.safe_files import replacing, require_place
-from tools.start import open_dataset, start_paddle
+from tools.start import load_network, open_dataset, start_paddle
 
 
 def parse_args():
@@ -25,6 +25,7 @@ def parse_args():
     add("--weights", type=parse_text, required=True, metavar="PATH", help="a checkpoint folder or a .pdparams file")
     add("--log-interval", type=parse_count, default=1, metavar="BATCHES", help="batches between log lines; 0: none")
     add("--output", type=parse_text, metavar="FILE", help="also write the scores as JSON")
+    add_engine_flags(parser)
     return parser.parse_args()
 
 
@@ -46,8 +47,7 @@ def main() -> None:
     device = start_paddle(args.threads, args.use_gpu, True, log.line)
     from tools.engine import evaluate
 
-    network = recipe.build_network(config)
-    log.line(f"--weights {args.weights}: {fill_network(network, weights, args.weights)}")
+    network = load_network(args, recipe, config, "TEST", weights, device, log.line)
     section = config.TEST
     loader = Loader(
         dataset,
@@ -68,10 +68,11 @@ def main() -> None:
     values = meter.compute()
     total = meter.num_videos + len(dataset.broken)
     log.line(format_table(values))
-    log.line(f"evaluated {meter.num_videos} of {total} records")
+    log.line(f"evaluated {meter.num_videos} of {total} records{f': {dataset.protocol}' * bool(dataset.protocol)}")
     if args.output:
         report = {"model": name, "weights": args.weights, "config": args.config, "filelist": section.filelist}
-        report |= {"scores": values, "evaluated": meter.num_videos, "of": total, "broken": dataset.broken}
+        report |= {"protocol": dataset.protocol, "scores": values, **meter.report()}
+        report |= {"evaluated": meter.num_videos, "of": total, "broken": dataset.broken}
         write_report(Path(args.output), report)
 
 

@@ -94,6 +94,8 @@ class Training:
         self.network = recipe.build_network(config)
         self.optimizer = recipe.build_optimizer(config, self.network)
         self.schedule = recipe.build_schedule(config, len(self.train_loader))
+        for notice in recipe.notices(config, len(train_set)):
+            log.line(notice)
 
     def begin(self) -> None:
         """Start afresh, from --pretrain, or from where --resume left off."""

@@ -17,12 +17,14 @@ class Batch:
     ids: the videos' names. wheres: file and record of each, for messages.
     inputs: arrays for the network's ``forward``, N first where they are not ragged.
     labels: (N, num_classes) float32 multi-hot or (N,) int64; None when the data has none.
+    views: how often each record is in the inputs, one after another, for a result averaged over them.
     """
 
     ids: list[str]
     wheres: list[str]
     inputs: tuple[np.ndarray, ...]
     labels: np.ndarray | None
+    views: int = 1
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -33,7 +35,8 @@ class Loader:
 
     dataset: has ``order(seed, epoch, batch_size)``, the numbers of the records of that epoch in order,
         ``open(batches, seed, epoch)``, a context manager that gives ``fetch(i) -> Batch``, and
-        ``to_float(batch)``, which makes of the stored uint8 what a network computes with.
+        ``to_float(batch)``, which makes of the stored uint8 what a network computes with. A fetch may
+        leave out records, and then calls the dataset's ``on_broken(text)``.
     as_float: do that in the reading threads, for networks on the CPU; with a GPU the small uint8
         batches are handed over and the network does it there.
     drop_last: training leaves out the records that do not fill a batch; evaluation uses them all.
@@ -60,7 +63,11 @@ class Loader:
         return count // self.batch_size if self.drop_last else -(-count // self.batch_size)
 
     def epoch(self, epoch: int = 0, start: int = 0) -> Iterator[Batch]:
-        """The batches of an epoch from number ``start`` on; nothing before it is read."""
+        """The batches of an epoch from number ``start`` on; nothing before it is read.
+
+        A batch without any record, as when all of them were left out, is passed over. Raises DataError
+        when nothing is left at all.
+        """
         order = self.dataset.order(self.seed, epoch, self.batch_size)
         batches = [order[i * self.batch_size : (i + 1) * self.batch_size] for i in range(start, len(self))]
         with self.dataset.open(batches, self.seed, epoch) as fetch:
@@ -68,7 +75,13 @@ class Loader:
             def make(i: int) -> Batch:
                 return self.dataset.to_float(fetch(i)) if self.as_float else fetch(i)
 
-            yield from map_in_order(make, range(len(batches)), self.num_workers)
+            found = False
+            for batch in map_in_order(make, range(len(batches)), self.num_workers):
+                if len(batch):
+                    found = True
+                    yield batch
+        if batches and not found:
+            raise DataError(f"none of the {len(order)} records of {self.dataset.name} can be read")
 
 
 def map_in_order(function: Callable, items: Iterable, num_workers: int) -> Iterator:

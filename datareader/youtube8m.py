@@ -153,6 +153,8 @@ class FeatureDataset:
     Raises DataError for the first broken record past that number.
     """
 
+    protocol = ""  # there is one way only to score these
+
     def __init__(
         self,
         list_path: str,

@@ -3,3 +3,5 @@
 from models.attention_cluster import recipe as _attention_cluster  # noqa: F401  (registers itself)
 from models.attention_lstm import recipe as _attention_lstm  # noqa: F401
 from models.nextvlad import recipe as _nextvlad  # noqa: F401
+from models.stnet import recipe as _stnet  # noqa: F401
+from models.tsn import recipe as _tsn  # noqa: F401

@@ -17,7 +17,7 @@ from collections.abc import Callable
 from tools.config import Config, Key, Schema
 from tools.errors import ConfigError
 
-DEAD_KEYS = frozenset({"dataset", "bone_network", "bone_nework", "pretrain_base", "num_gpus"})
+DEAD_KEYS = frozenset({"dataset", "bone_network", "bone_nework", "pretrain_base", "num_gpus", "buf_size"})
 
 
 class Recipe(ABC):
@@ -37,6 +37,14 @@ class Recipe(ABC):
     @abstractmethod
     def build_schedule(self, config, steps_per_epoch: int) -> Callable[[int], float]:
         """The learning rate as a function of the number of steps taken since training began."""
+
+    def input_shape(self, config, section: str) -> tuple[int, ...] | None:
+        """The shape of one record's only input, for exporting the network; None where it is not exported."""
+        return None
+
+    def notices(self, config, num_videos: int) -> list[str]:
+        """Lines worth logging once it is known how many videos the training list holds."""
+        return []
 
 
 def youtube8m_sections(model: dict[str, Key], train: dict[str, Key]) -> dict[str, dict[str, Key]]:
@@ -63,6 +71,47 @@ def youtube8m_sections(model: dict[str, Key], train: dict[str, Key]) -> dict[str
         "VALID": data,
         "TEST": data,
         "INFER": {**data, "class_names": Key(str, default=None)},
+    }
+
+
+def kinetics_sections(model: dict[str, Key], train: dict[str, Key]) -> dict[str, dict[str, Key]]:
+    """Sections of a model on clips of Kinetics' videos: its own keys and those all of them have."""
+    data = {
+        "short_size": Key(int, minimum=1),
+        "target_size": Key(int, minimum=1),
+        "num_reader_threads": Key(int, default=2, minimum=0),
+        "batch_size": Key(int, minimum=1),
+        "filelist": Key(str),
+        "keep_aspect": Key(bool, default=False),
+        "fast_decode": Key(bool, default=False),
+    }
+    seg_num = {"seg_num": Key(int, default=None, minimum=1)}  # None: that of MODEL
+    return {
+        "MODEL": {
+            "format": Key(str, default="pkl"),  # a hint; each line of a list shows what it is
+            "num_classes": Key(int, minimum=1),
+            "seg_num": Key(int, minimum=1),
+            "seglen": Key(int, minimum=1),
+            "image_mean": Key(list[float]),
+            "image_std": Key(list[float]),
+            **model,
+        },
+        "TRAIN": {
+            "epoch": Key(int, minimum=1),
+            "learning_rate": Key(float, minimum=0),
+            **train,
+            **data,
+            "use_gpu": Key(bool, default=True),
+            "seed": Key(int, default=0, minimum=0, below=2**63),
+        },
+        "VALID": data,
+        "TEST": {
+            **data,
+            **seg_num,
+            "num_clips": Key(int, default=1, minimum=1),
+            "num_crops": Key(int, default=1),
+        },
+        "INFER": {**data, **seg_num, "class_names": Key(str, default=None)},
     }
 
 

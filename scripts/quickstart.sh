@@ -12,7 +12,7 @@ Makes .venv, installs requirements.txt, makes a small data set, and trains, test
 it with train.py, test.py and infer.py. Needs bash, Python 3.10 to 3.13 and a network for pip; no GPU.
 What is there already is used again; remove checkpoints/demo to train anew.
 
-  --model NAME   AttentionCluster (the default), AttentionLSTM or NEXTVLAD, in any case
+  --model NAME   AttentionCluster (the default), AttentionLSTM, NEXTVLAD, STNET or TSN, in any case
   --no-install   use $PYTHON, or the Python found, as it is
   PYTHON=...     the Python to use
 TEXT
@@ -30,11 +30,14 @@ while [ $# -gt 0 ]; do
     esac
     shift
 done
+data=youtube8m
 case $(echo "$model" | tr '[:upper:]' '[:lower:]') in
     attentioncluster) model=AttentionCluster; config=configs/demo/attention_cluster.txt ;;
     attentionlstm) model=AttentionLSTM; config=configs/demo/attention_lstm.txt ;;
     nextvlad) model=NEXTVLAD; config=configs/demo/nextvlad.txt ;;
-    *) fail "no demo for a model named $model; there is one for AttentionCluster, AttentionLSTM and NEXTVLAD" ;;
+    stnet) model=STNET; config=configs/demo/stnet.txt; data=kinetics ;;
+    tsn) model=TSN; config=configs/demo/tsn.txt; data=kinetics ;;
+    *) fail "no demo for a model named $model; there is one for AttentionCluster, AttentionLSTM, NEXTVLAD, STNET, TSN" ;;
 esac
 
 if [ "$install" = yes ]; then
@@ -44,7 +47,7 @@ else
 fi
 
 save_dir=checkpoints/demo
-show "$python" dataset/youtube8m/make_demo.py
+show "$python" "dataset/$data/make_demo.py"
 show "$python" train.py --model-name="$model" --config="$config" --save-dir="$save_dir" --resume=auto --valid-first
 show "$python" test.py --model-name="$model" --config="$config" --weights="$save_dir/${model}_best" --output="$save_dir/${model}_test.json"
 show "$python" infer.py --model-name="$model" --config="$config" --weights="$save_dir/${model}_best" --save-dir="$save_dir" --log-interval=100

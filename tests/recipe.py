@@ -53,6 +53,17 @@ def make_feature_batch(step: int, inputs: dict):
     return videos
 
 
+def make_frame_batch(step: int, inputs: dict):
+    """One batch as the network sees it: a list of (image (S, 3 * seglen, size, size), class id) a video."""
+    rng = np.random.RandomState(2000 + step)
+    shape = (inputs["seg_num"], 3 * inputs["seglen"], inputs["size"], inputs["size"])
+    videos = []
+    for _ in range(inputs["batch_size"]):
+        image = rng.standard_normal(shape).astype("float32")
+        videos.append((image, int(rng.randint(inputs["num_classes"]))))
+    return videos
+
+
 def make_prediction_batches(seed, batch_size, num_classes, max_labels, num_batches):
     """Batches of (loss, probs (N, C) float32, multi-hot labels (N, C)) for the YouTube-8M metrics."""
     rng = np.random.RandomState(seed)
@@ -64,3 +75,16 @@ def make_prediction_batches(seed, batch_size, num_classes, max_labels, num_batch
         logits = noise - 4 + 4 * labels * rng.uniform(size=labels.shape)
         probs = (1 / (1 + np.exp(-logits))).astype("float32")
         yield float(np.float32(rng.uniform(1, 20))), probs, labels
+
+
+def make_score_batches(seed, batch_size, num_classes, num_batches):
+    """Batches of (loss, probs (N, C) float32, class ids (N,) int64) for Kinetics; the last is half as long."""
+    rng = np.random.RandomState(seed)
+    for batch in range(num_batches):
+        length = batch_size if batch < num_batches - 1 else batch_size // 2
+        labels = rng.randint(num_classes, size=(length, 1)).astype("int64")[:, 0]
+        probs = rng.uniform(size=(length, num_classes)).astype("float32")
+        for row, label in zip(probs, labels, strict=True):
+            row[label] += rng.uniform()
+        probs /= probs.sum(axis=1, keepdims=True)
+        yield float(np.float32(rng.uniform(0, 3))), probs, labels

@@ -1,19 +1,22 @@
 """Every network against the output of the 2019 zoo: test mode, and every training step with its optimizer."""
 
 import inspect
+import multiprocessing
 import sys
+from concurrent.futures import ProcessPoolExecutor
 
 import numpy as np
 import paddle
 import pytest
 
 import models  # noqa: F401  (registers the recipes)
-from tests.recipe import load_golden, make_feature_batch, make_parameter
+from tests.recipe import load_golden, make_feature_batch, make_frame_batch, make_parameter
 from tools.config import load_config
 from tools.registry import MODELS
 
-# How closely the losses of training agree, relative; 1e-4 is what the reference's own noise allows.
-TRAINING = {"AttentionCluster": 1e-5, "NEXTVLAD": 1e-4, "AttentionLSTM": 1e-4}
+# How closely the losses of training agree, relative; 1e-4 is what the reference's own noise allows,
+# and 2e-3 for the convolutional networks: it repeats itself to 1e-5 and to 1e-3.
+TRAINING = {"AttentionCluster": 1e-5, "NEXTVLAD": 1e-4, "AttentionLSTM": 1e-4, "TSN": 2e-3, "STNET": 2e-3}
 
 
 def fill(network, parameters):
@@ -51,24 +54,34 @@ class Golden:
     def run(self, step):
         """Per-video losses and probabilities of a golden batch."""
         inputs = self.numbers["inputs"]
-        videos = make_feature_batch(inputs["first_step"] + step, inputs)
+        seed = inputs["first_step"] + (0 if inputs.get("same_batch_every_step") else step)
+        arrays, labels = self.frames(seed) if inputs["kind"] == "frames" else self.features(seed)
+        logits = self.network(*map(paddle.to_tensor, arrays))
+        return self.network.losses(logits, paddle.to_tensor(labels)), self.network.probs(logits)
+
+    def frames(self, seed):
+        images, labels = zip(*make_frame_batch(seed, self.numbers["inputs"]), strict=True)
+        return [np.stack(images)], np.array(labels)
+
+    def features(self, seed):
+        videos = make_feature_batch(seed, self.numbers["inputs"])
         rgb, audio, labels = ([video[i] for video in videos] for i in range(3))
         if "lengths" in inspect.signature(self.network.forward).parameters:
             lengths = np.array([len(frames) for frames in rgb])
             arrays = lengths, np.concatenate(rgb), np.concatenate(audio)
         else:
             arrays = np.stack(rgb), np.stack(audio)
-        logits = self.network(*map(paddle.to_tensor, arrays))
-        return self.network.losses(logits, paddle.to_tensor(np.stack(labels))), self.network.probs(logits)
+        return arrays, np.stack(labels)
 
     def reduce(self, losses):
         return losses.mean() if self.network.loss_reduction == "mean" else losses.sum()
 
 
-NAMES = ["AttentionCluster", "NEXTVLAD", "AttentionLSTM"]
+FEATURES = ["AttentionCluster", "NEXTVLAD", "AttentionLSTM"]
+CONVOLUTIONS = ["TSN", "STNET"]
 
 
-@pytest.mark.parametrize("name", [name + kind for name in NAMES for kind in ("", "_dropout")])
+@pytest.mark.parametrize("name", CONVOLUTIONS + [name + kind for name in FEATURES for kind in ("", "_dropout")])
 def test_test_mode_equals_the_2019_zoo(name, tmp_path):
     golden = Golden(name, tmp_path)
     golden.network.eval()
@@ -77,27 +90,56 @@ def test_test_mode_equals_the_2019_zoo(name, tmp_path):
     assert float(golden.reduce(losses)) == pytest.approx(golden.numbers["eval"]["loss"], rel=1e-5)
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_every_training_step_equals_the_2019_zoo(name, tmp_path):
+def train(name, tmp_path):
+    """Every training step of a golden run, then test mode: losses, and probabilities of the first and the last."""
     golden = Golden(name, tmp_path)
     golden.network.train()
-    expected = golden.numbers["train"]
-    found = []
-    for step in range(len(expected["loss"])):
+    found, all_probs = [], []
+    for step in range(len(golden.numbers["train"]["loss"])):
         golden.optimizer.set_lr(golden.schedule(step))
         losses, probs = golden.run(step)
         loss = golden.reduce(losses)
-        if step == 0:
-            np.testing.assert_allclose(probs.numpy(), expected["first_batch_prob"], rtol=1e-5)
         loss.backward()
         golden.optimizer.step()
         golden.optimizer.clear_grad()
         found.append(float(loss))
-    assert found[0] == pytest.approx(expected["loss"][0], rel=1e-5)
-    assert found == pytest.approx(expected["loss"], rel=TRAINING[name])
-
+        all_probs.append(probs.numpy())
     golden.network.eval()
     losses, probs = golden.run(0)
-    after = golden.numbers["after_training"]
-    np.testing.assert_allclose(probs.numpy(), after["eval_prob"], rtol=2e-4, atol=1e-6)
-    assert float(golden.reduce(losses)) == pytest.approx(after["eval_loss"], rel=1e-4)
+    return found, float(golden.reduce(losses)), all_probs[0], probs.numpy()
+
+
+def check_training(name, run, first_probs_tolerance, first_tolerance, tolerance):
+    losses, loss_after, first_probs, probs_after = run
+    numbers = load_golden(name)
+    expected, after = numbers["train"], numbers["after_training"]
+    np.testing.assert_allclose(first_probs, expected["first_batch_prob"], rtol=first_probs_tolerance)
+    assert losses[0] == pytest.approx(expected["loss"][0], rel=first_tolerance)
+    assert losses == pytest.approx(expected["loss"], rel=tolerance)
+    np.testing.assert_allclose(probs_after, after["eval_prob"], rtol=1e-3 if name in CONVOLUTIONS else 2e-4, atol=1e-6)
+    assert loss_after == pytest.approx(after["eval_loss"], rel=1e-4)
+
+
+@pytest.mark.parametrize("name", FEATURES)
+def test_every_training_step_equals_the_2019_zoo(name, tmp_path):
+    check_training(name, train(name, tmp_path), 1e-5, 1e-5, TRAINING[name])
+
+
+@pytest.mark.parametrize("name", CONVOLUTIONS)
+def test_every_training_step_is_near_the_2019_zoo(name, tmp_path):
+    """In training mode these networks magnify rounding, here that of a processor's fast paths.
+
+    The first loss of STNET is 1e-5 away from the reference's even in float64.
+    """
+    check_training(name, train(name, tmp_path), 1e-3, 5e-5, 2 * TRAINING[name])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", CONVOLUTIONS)
+def test_every_training_step_equals_the_2019_zoo_where_sums_are_plain(name, tmp_path, monkeypatch):
+    """In a process of its own, whose products are summed as the reference's were, on any processor."""
+    monkeypatch.delenv("MKL_DEBUG_CPU_TYPE", raising=False)
+    monkeypatch.setenv("MKL_CBWR", "COMPATIBLE")
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+        run = pool.submit(train, name, tmp_path).result()
+    check_training(name, run, 1e-4, 1e-5, TRAINING[name])

@@ -1,4 +1,4 @@
-"""Measure a model on this machine, on made inputs of its default config.
+"""Measure a model of YouTube-8M on this machine, on made inputs of its default config.
 
 python -m tools.benchmark --model-name AttentionCluster
 
@@ -7,7 +7,6 @@ Speeds are medians. The network is timed in turn with a plain formulation of the
 """
 
 import argparse
-import json
 import multiprocessing
 import pickle
 import resource
@@ -15,9 +14,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import time
 import tracemalloc
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -28,9 +25,10 @@ import models  # noqa: F401
 from datareader.loader import Loader
 from tools.command_line import parse_count, run
 from tools.config import Config, Override, load_config
+from tools.errors import ConfigError
 from tools.registry import METRICS, MODELS, READERS
-from tools.safe_files import replacing
 from tools.start import start_paddle
+from tools.timing import compare, seconds, show_figures
 
 PROJECT = Path(__file__).resolve().parents[1]
 
@@ -78,23 +76,6 @@ def make_records(folder: Path, config: Config, count: int) -> None:
         names.append(f"made{part}.pkl")
         (folder / names[-1]).write_bytes(pickle.dumps(records, protocol=4))
     (folder / "made.list").write_text("\n".join(names) + "\n")
-
-
-def seconds(function: Callable) -> float:
-    began = time.perf_counter()
-    function()
-    return time.perf_counter() - began
-
-
-def compare(ours: Callable, plain: Callable, repeat: int) -> tuple[float, float, float]:
-    """Median seconds of both, and the median ratio of the plain to ours, run in turn."""
-    ours(), plain()
-    pairs = [(seconds(ours), seconds(plain)) for _ in range(repeat)]
-    return (
-        statistics.median(a for a, _ in pairs),
-        statistics.median(b for _, b in pairs),
-        statistics.median(b / a for a, b in pairs),
-    )
 
 
 def measure_network(args, name: str, config: Config, dataset) -> dict:
@@ -196,6 +177,8 @@ def main() -> None:
     args = parse_args()
     name = MODELS.spelling(args.model_name)
     recipe = MODELS.get(name)()
+    if "seglen" in recipe.schema.sections["MODEL"]:
+        raise ConfigError(f"{name} is measured by python -m tools.benchmark_clips --model-name {name}")
     path = args.config or str(PROJECT / recipe.default_config)
     with tempfile.TemporaryDirectory() as folder:
         config = load_made_config(path, recipe, name, Path(folder), 4 * args.batch_size)
@@ -207,15 +190,8 @@ def main() -> None:
             **measure_metrics(args, name, config),
             **measure_start(args),
         }
-    width = max(map(len, figures))
-    print(f"{name}, {path}, batches of {args.batch_size}, median of {args.repeat}")
-    for title, value in figures.items():
-        print(f"{title:<{width}}  {value:12.4g}")
-    if args.json:
-        with replacing(Path(args.json)) as file:
-            file.write(
-                json.dumps({"model": name, "batch_size": args.batch_size, "figures": figures}, indent=1).encode()
-            )
+    title = f"{name}, {path}, batches of {args.batch_size}, median of {args.repeat}"
+    show_figures(title, figures, args.json, {"model": name, "batch_size": args.batch_size})
 
 
 if __name__ == "__main__":

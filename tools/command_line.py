@@ -78,6 +78,20 @@ def build_parser(description: str, section: str, batch_sections: tuple[str, ...]
     return parser
 
 
+def add_engine_flags(parser: argparse.ArgumentParser) -> None:
+    """How test.py and infer.py compute; ``tools.start.load_network`` goes by it."""
+    parser.add_argument(
+        "--engine",
+        choices=("auto", "dygraph", "predictor"),
+        default="auto",
+        help="what runs the network: Paddle's inference engine on an exported program (predictor), or the network as "
+        "in training (dygraph); auto: the former where a model can be exported and no GPU is used",
+    )
+    parser.add_argument(
+        "--precision", choices=("fp32", "bf16"), default="fp32", help="bf16: faster with the predictor, changes answers"
+    )
+
+
 def add_override(parser, flag, sections: tuple[str, ...], key: str, type_: Callable, text: str) -> None:
     """A flag that stands for a config key, in one section or several; the config holds when it is left out."""
     keys = " and ".join(f"{section}.{key}" for section in sections)

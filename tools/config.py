@@ -30,17 +30,24 @@ class Key:
     default: the value of a key that is left out; without one the key must be given. ``None`` as a
         default allows ``None`` as a value.
     minimum, below: bounds for numbers (of every item, in a list): minimum <= value < below.
+    words: strings that are allowed besides.
     """
 
     type: Any
     default: Any = REQUIRED
     minimum: float | None = None
     below: float | None = None
+    words: tuple[str, ...] = ()
 
     def problem(self, value) -> str | None:
         """What is wrong with a value, as the end of a sentence; None if nothing is."""
-        if value is None and self.default is None:
+        if (value is None and self.default is None) or (isinstance(value, str) and value in self.words):
             return None
+        if problem := self._problem(value):
+            return " or ".join([problem, *map(repr, self.words)])
+        return None
+
+    def _problem(self, value) -> str | None:
         item_type = getattr(self.type, "__args__", None)
         if item_type is None:
             items, kind, name = [value], self.type, self.type.__name__

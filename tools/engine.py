@@ -63,11 +63,13 @@ def train_epoch(
 
 
 def predict(network, batches: Iterable) -> Iterator[Prediction]:
-    """Run the network in test mode."""
+    """Run the network in test mode. The views of a record become one prediction."""
     for batch in batches:
         network.eval()
         with paddle.no_grad():
             logits = network(*map(to_tensor, batch.inputs))
+            if batch.views > 1:
+                logits = network.average_views(logits, batch.views)
             probs = network.probs(logits).numpy()
             loss = None
             if batch.labels is not None:

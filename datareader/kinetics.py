@@ -1,0 +1,303 @@
+"""Clips of a Kinetics-style list: pickles of JPEG frames and video files, told apart by their content.
+
+A pickle holds ``(video_id, label, [JPEG bytes, ...])``. A video's id is its file's stem and its label
+stands behind its path in the list.
+"""
+
+import io
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from threading import Lock
+
+import cv2
+import numpy as np
+from PIL import Image
+
+from datareader.decoding import read_frames
+from datareader.lists import ListEntry, load_list
+from datareader.loader import Batch
+from datareader.sampling import sample_segment_frames
+from datareader.transforms import crop_frame, draw_crop, list_crops, normalize, scale_size
+from tools.errors import DataError
+from tools.registry import READERS
+from tools.safe_pickle import DAMAGED, UnsafePickle, load_pickle
+
+_PICKLE_SUFFIXES = {".pkl", ".pickle"}
+
+
+@dataclass(frozen=True)
+class ClipSettings:
+    """What of a clip the network sees; the names are those of the config.
+
+    num_clips, num_crops: views of a video in a test, whose probabilities are averaged.
+    labels_needed: False when inferring.
+    """
+
+    num_classes: int
+    seg_num: int
+    seglen: int
+    short_size: int
+    target_size: int
+    image_mean: tuple[float, ...]
+    image_std: tuple[float, ...]
+    keep_aspect: bool = False
+    fast_decode: bool = False
+    num_clips: int = 1
+    num_crops: int = 1
+    labels_needed: bool = True
+
+    def describe(self) -> str:
+        """The testing protocol, for the result table."""
+        clips = f"{self.num_clips} clip{'s' * (self.num_clips > 1)}"
+        crops = f"{self.num_crops} crops" if self.num_crops > 1 else "the centre crop"
+        frames = f"{self.seg_num} segments of {self.seglen} frame{'s' * (self.seglen > 1)}"
+        scale = f"{self.target_size} px of a short side of {self.short_size} px"
+        switches = [name for name in ("keep_aspect", "fast_decode") if getattr(self, name)]
+        return ", ".join([f"{clips} x {crops}", frames, scale, *switches])
+
+
+@dataclass(frozen=True)
+class Clip:
+    """One video before its frames are decoded. label: class id, -1 for none known, or None.
+
+    read: takes ``choose(num_frames) -> frame numbers`` and gives those frames, (H, W, 3) uint8 RGB each.
+    """
+
+    video_id: str
+    label: int | None
+    read: Callable[[Callable[[int], np.ndarray]], list[np.ndarray]]
+
+
+def is_pickle(path: str) -> bool:
+    """Whether a file begins as a pickle does; every video container begins otherwise."""
+    with open(path, "rb") as file:
+        return file.read(1) in (b"\x80", b"(", b"]")
+
+
+def open_clip(entry: ListEntry, settings: ClipSettings) -> Clip:
+    """The clip of a list entry. Raises DataError naming list, line and file."""
+    try:
+        pickled = is_pickle(entry.path)
+    except OSError as error:
+        raise DataError(f"{entry.where}: {entry.path} cannot be read: {error}") from None
+    if pickled:
+        return _open_pickle(entry, settings)
+    label = entry.label if entry.label is not None or not settings.labels_needed else _no_label(entry)
+    return Clip(Path(entry.path).stem, label, lambda choose: read_frames(entry.path, choose)[0])
+
+
+def _no_label(entry: ListEntry):
+    raise DataError(f"{entry.where}: {entry.path} has no label; a video's line is its path and its class id")
+
+
+def _open_pickle(entry: ListEntry, settings: ClipSettings) -> Clip:
+    where = f"{entry.where}: {entry.path}"
+    try:
+        with open(entry.path, "rb") as file:
+            content = load_pickle(file)
+    except UnsafePickle as error:
+        raise DataError(f"{where} is not a data file and was not loaded: {error}") from None
+    except DAMAGED as error:
+        raise DataError(f"{where} is not a whole pickle ({type(error).__name__}: {error})") from None
+    except OSError as error:
+        raise DataError(f"{where} cannot be read: {error}") from None
+    if not isinstance(content, list | tuple) or len(content) != 3:
+        raise DataError(f"{where} holds a {type(content).__name__}; expected (video_id, label, [JPEG bytes, ...])")
+    video_id, label, frames = content
+    video_id = video_id.decode("utf-8", errors="replace") if isinstance(video_id, bytes) else str(video_id)
+    if not isinstance(frames, list | tuple) or not all(isinstance(frame, bytes) for frame in frames):
+        raise DataError(f"{where}: its frames are not a list of JPEG bytes")
+    if not frames:
+        raise DataError(f"{where} holds no frames")
+
+    def read(choose) -> list[np.ndarray]:
+        return [_decode_image(frames[i], settings, f"{where} frame {i}") for i in choose(len(frames)).ravel()]
+
+    return Clip(video_id, entry.label if entry.label is not None else _check_label(label, settings, where), read)
+
+
+def _check_label(label, settings: ClipSettings, where: str) -> int | None:
+    if isinstance(label, int | np.integer) and not isinstance(label, bool) and -1 <= label < settings.num_classes:
+        return int(label)
+    if not settings.labels_needed:
+        return None
+    raise DataError(f"{where}: label {str(label)[:80]} is not in 0 to {settings.num_classes - 1} (num_classes)")
+
+
+def _decode_image(data: bytes, settings: ClipSettings, where: str) -> np.ndarray:
+    """(H, W, 3) uint8 RGB. OpenCV gives the same bytes as PIL here, in about half the time."""
+    if data[:2] == b"\xff\xd8" and b"\xff\xd9" not in data[-64:]:  # OpenCV would fill up the rest with grey
+        raise DataError(f"{where} is a JPEG that was cut off")
+    flags = _reduction(data, settings.short_size) if settings.fast_decode else cv2.IMREAD_COLOR
+    try:
+        frame = cv2.imdecode(np.frombuffer(data, np.uint8), flags) if data else None
+    except cv2.error:
+        frame = None
+    if frame is None:
+        raise DataError(f"{where} is no image that can be decoded ({len(data)} bytes)")
+    return cv2.cvtColor(frame, cv2.COLOR_BGR2RGB, dst=frame)
+
+
+def _reduction(data: bytes, short_size: int) -> int:
+    """OpenCV's flag for the smallest JPEG scale that still is larger than short_size."""
+    try:
+        with Image.open(io.BytesIO(data)) as image:  # reads the header only
+            short = min(image.size)
+    except (OSError, ValueError):
+        return cv2.IMREAD_COLOR  # its decoder says what is wrong
+    flags = {8: cv2.IMREAD_REDUCED_COLOR_8, 4: cv2.IMREAD_REDUCED_COLOR_4, 2: cv2.IMREAD_REDUCED_COLOR_2}
+    return next((flag for scale, flag in flags.items() if short // scale > short_size), cv2.IMREAD_COLOR)
+
+
+class ClipDataset:
+    """All clips of a list, in list order.
+
+    Clips are opened when a batch needs them. One that cannot be read is left out of its batch and
+    listed in ``broken``, up to ``skip_broken`` of them; the next raises its DataError. No other clip
+    takes its place.
+    """
+
+    notices = ()
+
+    def __init__(self, list_path: str, settings: ClipSettings, *, training: bool, skip_broken: int):
+        self.name = list_path
+        self.settings = settings
+        self.training = training
+        self.skip_broken = skip_broken
+        self.entries = load_list(list_path, labelled=True)
+        self.protocol = settings.describe()
+        self.on_broken = lambda text: None
+        self._broken: dict[int, str] = {}
+        self._lock = Lock()
+        for entry in self.entries:
+            self._check_entry(entry)
+
+    def _check_entry(self, entry: ListEntry) -> None:
+        """What can be known of a line without opening a pickle."""
+        settings = self.settings
+        if entry.label is not None and not -1 <= entry.label < settings.num_classes and settings.labels_needed:
+            raise DataError(
+                f"{entry.where}: label {entry.label} of {entry.path} is not in 0 to {settings.num_classes - 1} "
+                "(num_classes)"
+            )
+        unlabelled = entry.label is None and settings.labels_needed
+        if unlabelled and Path(entry.path).suffix not in _PICKLE_SUFFIXES and not is_pickle(entry.path):
+            _no_label(entry)
+
+    def __len__(self) -> int:
+        return len(self.entries)
+
+    @property
+    def broken(self) -> list[str]:
+        """What is wrong with each clip that was left out so far, in list order."""
+        with self._lock:
+            return [self._broken[number] for number in sorted(self._broken)]
+
+    def checksum(self) -> int:
+        """A number that changes when the files, their order or their labels do."""
+        return zlib.crc32("\n".join(f"{entry.path} {entry.label}" for entry in self.entries).encode())
+
+    def order(self, seed: int, epoch: int, batch_size: int) -> np.ndarray:
+        """Numbers of the clips of one epoch, shuffled in training."""
+        if not self.training:
+            return np.arange(len(self))
+        return np.random.default_rng([seed, epoch]).permutation(len(self))
+
+    @contextmanager
+    def open(self, batches: list[np.ndarray], seed: int, epoch: int) -> Iterator[Callable[[int], Batch]]:
+        """Give ``fetch(i) -> Batch`` for these batches of clip numbers; safe to call from threads."""
+        cv2.setNumThreads(0)  # the reading threads are as many as they should be
+        yield lambda i: self._make_batch(batches[i], seed, epoch)
+
+    def to_float(self, batch: Batch) -> Batch:
+        """The batch with its frames normalised, for networks on the CPU."""
+        (frames,) = batch.inputs
+        return replace(batch, inputs=(normalize(frames, self.settings.image_mean, self.settings.image_std),))
+
+    def _make_batch(self, numbers: np.ndarray, seed: int, epoch: int) -> Batch:
+        settings = self.settings
+        views = 1 if self.training else settings.num_clips * settings.num_crops
+        shape = (views, settings.seg_num, 3 * settings.seglen, settings.target_size, settings.target_size)
+        frames = np.empty((len(numbers), *shape), np.uint8)
+        clips, wheres = [], []
+        for number in numbers.tolist():
+            entry = self.entries[number]
+            try:
+                if number in self._broken:
+                    continue
+                clip = open_clip(entry, settings)
+                rng = np.random.default_rng([seed, epoch, number]) if self.training else None
+                fill_views(frames[len(clips)], clip, settings, rng)
+            except DataError as error:
+                text = str(error)
+                self._leave_out(number, text if text.startswith(entry.where) else f"{entry.where}: {text}")
+                continue
+            clips.append(clip)
+            wheres.append(f"{entry.path} ({entry.where})")
+        if not clips and self.training:
+            raise DataError(f"none of the {len(numbers)} clips of a batch from {self.name} can be read")
+        labels = [clip.label for clip in clips]
+        return Batch(
+            ids=[clip.video_id for clip in clips],
+            wheres=wheres,
+            inputs=(frames[: len(clips)].reshape(-1, *shape[1:]),),
+            labels=None if None in labels else np.array(labels, np.int64),
+            views=views,
+        )
+
+    def _leave_out(self, number: int, text: str) -> None:
+        with self._lock:
+            if len(self._broken) >= self.skip_broken:
+                more = f"; {len(self._broken)} were left out before it" if self._broken else ""
+                raise DataError(f"{text}{more}; --skip-broken N leaves out up to N such clips") from None
+            self._broken[number] = text
+        self.on_broken(text)
+
+
+def fill_views(out: np.ndarray, clip: Clip, settings: ClipSettings, rng: np.random.Generator | None) -> None:
+    """Decode what the network sees of a clip into ``out`` (views, S, 3 * L, H, W) uint8.
+
+    rng: draws the place in each segment, one crop and one flip (training); None makes every view of the
+    testing protocol, crop by crop within clip by clip.
+    """
+    num_clips = 1 if rng else settings.num_clips
+    seg_num, seglen, size = settings.seg_num, settings.seglen, settings.target_size
+
+    def choose(num_frames: int) -> np.ndarray:
+        return np.stack(
+            [sample_segment_frames(num_frames, seg_num, seglen, rng, c, num_clips) for c in range(num_clips)]
+        )
+
+    frames = clip.read(choose)  # num_clips * S * L
+    resample = Image.Resampling.BOX if settings.fast_decode else Image.Resampling.BILINEAR
+    sizes = [scale_size(frame.shape[1], frame.shape[0], settings.short_size, settings.keep_aspect) for frame in frames]
+    crops = [draw_crop(*sizes[0], size, rng)] if rng else list_crops(settings.num_crops, *sizes[0])
+    out = out.reshape(num_clips, len(crops), seg_num * seglen, 3, size, size)
+    for i, (frame, scaled) in enumerate(zip(frames, sizes, strict=True)):
+        clip_number, place = divmod(i, seg_num * seglen)
+        for crop, view in zip(crops, out[clip_number], strict=True):
+            view[place] = crop_frame(frame, crop, scaled, size, resample).transpose(2, 0, 1)
+
+
+@READERS.register("TSN", "STNET")
+def build_clip_reader(config, section: str, *, training: bool, skip_broken: int) -> ClipDataset:
+    """The clips of ``[section] filelist``."""
+    model, part = config.MODEL, getattr(config, section)
+    settings = ClipSettings(
+        num_classes=model.num_classes,
+        seg_num=getattr(part, "seg_num", None) or model.seg_num,
+        seglen=model.seglen,
+        short_size=part.short_size,
+        target_size=part.target_size,
+        image_mean=tuple(model.image_mean),
+        image_std=tuple(model.image_std),
+        keep_aspect=part.keep_aspect,
+        fast_decode=part.fast_decode,
+        num_clips=getattr(part, "num_clips", 1),
+        num_crops=getattr(part, "num_crops", 1),
+        labels_needed=section != "INFER",
+    )
+    return ClipDataset(part.filelist, settings, training=training, skip_broken=skip_broken)

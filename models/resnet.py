@@ -1,0 +1,109 @@
+"""ResNet, the trunk that TSN and StNet share: He et al., "Deep Residual Learning for Image Recognition",
+CVPR 2016 (arXiv:1512.03385), section 4.1, bottlenecks of the first version, with the stride in the 3x3 convolution.
+"""
+
+import math
+import string
+
+import paddle.nn.functional as F
+from paddle import nn
+
+# Layers -> bottlenecks in each of the four stages (table 1).
+STAGE_SIZES = {50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3)}
+
+
+class ConvNorm(nn.Layer):
+    """A convolution without bias, then batch normalisation. Padding keeps the size for stride 1.
+
+    Shape: x (N, in_channels, H, W) -> (N, out_channels, ceil(H / stride), ceil(W / stride)).
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, kernel: int, stride: int = 1):
+        super().__init__()
+        start = nn.initializer.Normal(0.0, math.sqrt(2.0 / (in_channels * kernel * kernel)))
+        self.conv = nn.Conv2D(
+            in_channels, out_channels, kernel, stride, kernel // 2, weight_attr=start, bias_attr=False
+        )
+        self.norm = nn.BatchNorm2D(out_channels, momentum=0.9, epsilon=1e-5)
+
+    def forward(self, x):
+        return self.norm(self.conv(x))
+
+
+class Bottleneck(nn.Layer):
+    """1x1, 3x3 and 1x1 convolutions beside a shortcut: (N, in_channels, H, W) -> (N, 4 * width, H', W').
+
+    The names of the branches are those of the released weights. branch1 is there where the shape changes.
+    """
+
+    def __init__(self, in_channels: int, width: int, stride: int):
+        super().__init__()
+        self.branch2a = ConvNorm(in_channels, width, 1)
+        self.branch2b = ConvNorm(width, width, 3, stride)
+        self.branch2c = ConvNorm(width, 4 * width, 1)
+        changes = stride != 1 or in_channels != 4 * width
+        self.branch1 = ConvNorm(in_channels, 4 * width, 1, stride) if changes else None
+
+    def forward(self, x):
+        shortcut = x if self.branch1 is None else self.branch1(x)
+        x = F.relu(self.branch2a(x))
+        x = F.relu(self.branch2b(x))
+        return F.relu(shortcut + self.branch2c(x))
+
+
+class ResNet(nn.Layer):
+    """The trunk without its classifier. ``stem``, then ``stages[0]`` to ``stages[3]``, can be called one by one.
+
+    num_layers: 50, 101 or 152.
+
+    Shape:
+        x: (N, in_channels, H, W) float32.
+        stem: (N, 64, H / 4, W / 4). stages[i]: (N, 256 * 2**i, H / (4 * 2**i), W / (4 * 2**i)), rounded up.
+        output: (N, 2048, H / 32, W / 32), that of the last stage.
+    """
+
+    def __init__(self, num_layers: int, in_channels: int = 3):
+        super().__init__()
+        self.conv1 = ConvNorm(in_channels, 64, 7, stride=2)
+        self.stages = nn.LayerList()
+        channels = 64
+        for i, size in enumerate(STAGE_SIZES[num_layers]):
+            blocks = []
+            for j in range(size):
+                blocks.append(Bottleneck(channels, 64 * 2**i, stride=2 if i > 0 and j == 0 else 1))
+                channels = 256 * 2**i
+            self.stages.append(nn.Sequential(*blocks))
+
+    def forward(self, x):
+        x = self.stem(x)
+        for stage in self.stages:
+            x = stage(x)
+        return x
+
+    def stem(self, x):
+        return F.max_pool2d(F.relu(self.conv1(x)), kernel_size=3, stride=2, padding=1)
+
+
+def released_trunk_names(num_layers: int, own: str) -> dict[str, str]:
+    """Own name -> name in the weights of 2019, of a ResNet that is the attribute ``own`` of its network.
+
+    The weights of 2019 are those of 50 layers, whose blocks have letters (res4a ... res4f). In a stage of more
+    than six blocks they are numbered after the first (res4a, res4b1 ... res4b22), as in the authors' Caffe models;
+    no released file says so.
+    """
+    names = _conv_norm(f"{own}.conv1", "conv1", "bn_conv1")
+    for i, size in enumerate(STAGE_SIZES[num_layers]):
+        for j in range(size):
+            block = f"{i + 2}{string.ascii_lowercase[j]}" if size <= 6 else f"{i + 2}{f'b{j}' if j else 'a'}"
+            for branch in ("branch2a", "branch2b", "branch2c", *(["branch1"] if j == 0 else [])):
+                here = f"{own}.stages.{i}.{j}.{branch}"
+                names |= _conv_norm(here, f"res{block}_{branch}", f"bn{block}_{branch}")
+    return names
+
+
+def _conv_norm(own: str, conv: str, norm: str) -> dict[str, str]:
+    fields = {"weight": "scale", "bias": "offset", "_mean": "mean", "_variance": "variance"}
+    return {
+        f"{own}.conv.weight": f"{conv}_weights",
+        **{f"{own}.norm.{field}": f"{norm}_{released}" for field, released in fields.items()},
+    }

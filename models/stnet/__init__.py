@@ -1,0 +1,1 @@
+"""StNet: recipe.py is what the scripts see, stnet.py is the network."""

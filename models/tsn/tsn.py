@@ -1,0 +1,67 @@
+"""TSN: Wang et al., "Temporal Segment Networks: Towards Good Practices for Deep Action Recognition", ECCV 2016
+(arXiv:1608.00859), on rgb frames and a ResNet, in the form of the zoo of 2019.
+"""
+
+import math
+
+from paddle import nn
+
+from models.clips import NormalizePixels
+from models.losses import average_views, class_losses
+from models.resnet import ResNet, released_trunk_names
+
+
+class TSN(nn.Layer):
+    """One ResNet for the frames of all segments; their features are averaged and classified once.
+
+    arXiv:1608.00859, section 3.1, with the segmental consensus before the classifier. As both are linear, this
+    is the average of the segments' scores. Any number of segments S works, in training and in testing.
+
+    image_mean, image_std: of the three colours, for inputs that are bytes. seglen: frames of a segment, stacked
+    on the channel axis.
+
+    Shape:
+        x: (N, S, 3 * seglen, H, W), float32 normalised or uint8 as decoded.
+        output: logits (N, num_classes) float32.
+    """
+
+    classifier = "fc"
+    loss_reduction = "mean"
+
+    def __init__(
+        self,
+        num_layers: int,
+        num_classes: int,
+        image_mean: list[float],
+        image_std: list[float],
+        seglen: int = 1,
+    ):
+        super().__init__()
+        self.normalize = NormalizePixels(image_mean, image_std, seglen)
+        self.trunk = ResNet(num_layers, in_channels=3 * seglen)
+        bound = 1 / math.sqrt(2048)
+        start, zero = nn.initializer.Uniform(-bound, bound), nn.initializer.Constant(0.0)
+        self.fc = nn.Linear(2048, num_classes, weight_attr=start, bias_attr=zero)
+
+    def forward(self, x):
+        segments = x.shape[1]
+        frames = self.normalize(x).flatten(0, 1)  # (N * S, 3 * seglen, H, W)
+        features = self.trunk(frames).mean(axis=[2, 3])  # (N * S, 2048)
+        return self.fc(features.reshape([-1, segments, 2048]).mean(axis=1))  # (N, num_classes)
+
+    def losses(self, logits, labels):
+        return class_losses(logits, labels)
+
+    def probs(self, logits):
+        return nn.functional.softmax(logits, axis=-1)
+
+    def average_views(self, logits, views: int):
+        return average_views(logits, views)
+
+
+# Own name -> name in the weights of 2019.
+RELEASED_NAMES = {
+    **released_trunk_names(50, "trunk"),
+    "fc.weight": "fc_0.w_0",
+    "fc.bias": "fc_0.b_0",
+}

@@ -1,0 +1,281 @@
+"""TSN and StNet: pixels, segments, views, losses, the trunk's names, export, schedule and config."""
+
+import copy
+import json
+from pathlib import Path
+
+import numpy as np
+import paddle
+import pytest
+
+import models  # noqa: F401  (registers the recipes)
+from models.clips import NormalizePixels
+from models.kinetics import NUM_LAYERS
+from models.losses import average_views, class_losses
+from models.resnet import STAGE_SIZES, ResNet, released_trunk_names
+from models.stnet.stnet import STNET, TemporalBlock, TemporalXception
+from models.tsn.tsn import TSN
+from tests.conftest import PROJECT
+from tools.config import Override, load_config, parse_set
+from tools.errors import ConfigError
+from tools.registry import MODELS
+
+COLOURS = {"image_mean": [0.485, 0.456, 0.406], "image_std": [0.229, 0.224, 0.225]}
+
+
+@pytest.fixture(scope="module")
+def networks():
+    """Each network with random weights and moving statistics, in test mode; tests leave them as they are."""
+    paddle.seed(0)
+    made = {"TSN": TSN(50, 5, seglen=1, **COLOURS), "STNET": STNET(50, 5, seglen=2, **COLOURS)}
+    for network in made.values():
+        for name, tensor in network.state_dict().items():
+            if name.endswith("._mean"):
+                tensor.set_value(paddle.randn(tensor.shape) * 0.1)
+            elif name.endswith("._variance"):
+                tensor.set_value(paddle.rand(tensor.shape) + 0.5)
+            elif name.endswith("norm.weight"):
+                tensor.set_value(tensor * 0.5)  # or fifty layers on random weights overflow into one class
+        network.eval()
+    return made
+
+
+def make_clips(name, videos=3, segments=3, size=32, seed=0):
+    """uint8 (videos, segments, 3 or 6, size, size)."""
+    shape = (videos, segments, 6 if name == "STNET" else 3, size, size)
+    return np.random.default_rng(seed).integers(0, 256, shape, dtype=np.uint8)
+
+
+def score(network, clips):
+    with paddle.no_grad():
+        return network(paddle.to_tensor(clips)).numpy()
+
+
+def normalize(clips):
+    """The slow, obvious version: float32 operations in NumPy, one colour after another."""
+    out = clips.astype(np.float32)
+    for channel in range(out.shape[2]):
+        mean, std = (np.float32(COLOURS[key][channel % 3]) for key in ("image_mean", "image_std"))
+        out[:, :, channel] = (out[:, :, channel] / np.float32(255) - mean) / std
+    return out
+
+
+@pytest.mark.parametrize("name", ["TSN", "STNET"])
+def test_a_batch_of_one_equals_a_batch_of_many(networks, name):
+    clips = make_clips(name)
+    many = score(networks[name], clips)
+    assert many.std() > 1e-3
+    for i in range(len(clips)):
+        np.testing.assert_allclose(score(networks[name], clips[i : i + 1])[0], many[i], rtol=1e-4, atol=1e-5)
+
+
+def test_every_byte_is_normalised_to_the_bits_of_numpy():
+    clips = np.broadcast_to(np.arange(256, dtype=np.uint8).reshape(1, 1, 1, 16, 16), (2, 3, 6, 16, 16)).copy()
+    layer = NormalizePixels(COLOURS["image_mean"], COLOURS["image_std"], seglen=2)
+    found = layer(paddle.to_tensor(clips)).numpy()
+    assert found.dtype == np.float32
+    np.testing.assert_array_equal(found, normalize(clips))
+
+
+@pytest.mark.parametrize("name", ["TSN", "STNET"])
+def test_bytes_equal_normalised_input_bit_for_bit(networks, name):
+    clips = make_clips(name, videos=2)
+    np.testing.assert_array_equal(score(networks[name], clips), score(networks[name], normalize(clips)))
+
+
+@pytest.mark.parametrize("name", ["TSN", "STNET"])
+def test_any_number_of_segments_works(networks, name):
+    for segments in (1, 5):
+        assert score(networks[name], make_clips(name, videos=2, segments=segments)).shape == (2, 5)
+
+
+def test_tsn_does_not_see_the_order_of_segments_and_stnet_does(networks):
+    for name, sees in (("TSN", False), ("STNET", True)):
+        clips = make_clips(name, videos=1)
+        there, back = score(networks[name], clips), score(networks[name], clips[:, ::-1].copy())
+        assert (np.abs(there - back).max() > 1e-4) is sees
+
+
+def test_the_temporal_block_equals_a_convolution_segment_by_segment():
+    paddle.seed(0)
+    block = TemporalBlock(4)
+    block.bias.set_value(paddle.randn([4]))
+    block.eval()
+    x = np.random.default_rng(0).standard_normal((2 * 3, 4, 2, 5)).astype(np.float32)
+    weight, bias = block.weight.numpy()[:, :, :, 0, 0], block.bias.numpy()
+    expected = x.copy()
+    for video in range(2):
+        for segment in range(3):
+            total = np.zeros((4, 2, 5))
+            for tap in range(3):
+                if 0 <= segment + tap - 1 < 3:
+                    total += np.einsum("oc,chw->ohw", weight[:, :, tap], x[3 * video + segment + tap - 1])
+            total = np.maximum(total + bias[:, None, None], 0)
+            expected[3 * video + segment] += total / np.sqrt(1 + 1e-5)
+    np.testing.assert_allclose(block(paddle.to_tensor(x), 3).numpy(), expected, rtol=1e-4, atol=1e-5)
+
+
+def test_the_depthwise_layers_do_not_mix_features():
+    paddle.seed(0)
+    layer = TemporalXception(6, 4).depthwise1
+    x = paddle.randn([2, 3, 6])
+    changed = x.clone()
+    changed[:, :, 2] += 1.0
+    differs = (layer(x) != layer(changed)).numpy().any(axis=(0, 1))
+    assert differs.tolist() == [False, False, True, False, False, False]
+
+
+def test_losses_are_the_cross_entropy_and_label_minus_one_counts_in_the_mean_only():
+    logits = np.random.default_rng(0).standard_normal((4, 5)).astype(np.float32)
+    labels = np.array([2, -1, 0, 4])
+    x = paddle.to_tensor(logits, stop_gradient=False)
+    losses = class_losses(x, paddle.to_tensor(labels))
+    probs = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    expected = np.array([0.0 if label == -1 else -np.log(row[label]) for row, label in zip(probs, labels, strict=True)])
+    assert losses.shape == [4]
+    np.testing.assert_allclose(losses.numpy(), expected, rtol=1e-5)
+    loss = losses.mean()  # as training does; loss_reduction is "mean"
+    assert float(loss) == pytest.approx(expected.sum() / 4, rel=1e-5)
+    loss.backward()
+    assert (x.grad.numpy()[1] == 0).all()
+    assert (x.grad.numpy()[0] != 0).all()
+
+
+def test_views_are_averaged_as_probabilities():
+    logits = 5 * np.random.default_rng(0).standard_normal((2 * 3, 4)).astype(np.float32)
+    probs = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    averaged = paddle.nn.functional.softmax(average_views(paddle.to_tensor(logits), 3)).numpy()
+    np.testing.assert_allclose(averaged, probs.reshape(2, 3, 4).mean(axis=1), rtol=1e-5)
+
+
+def test_views_of_tiny_probability_stay_finite():
+    logits = paddle.to_tensor([[0.0, -400.0], [0.0, -400.0]])
+    np.testing.assert_allclose(average_views(logits, 2).numpy(), [[0.0, -400.0]], atol=1e-4)
+
+
+@pytest.mark.parametrize("num_layers", [50, 101, 152])
+def test_the_released_names_of_the_trunk_are_unique_and_cover_it(num_layers, monkeypatch):
+    monkeypatch.setattr(paddle.nn.initializer.Normal, "__call__", lambda self, tensor, block=None: tensor)  # is slow
+    own = [f"trunk.{name}" for name in ResNet(num_layers).state_dict()]
+    names = released_trunk_names(num_layers, "trunk")
+    assert sorted(names) == sorted(own)
+    assert len(set(names.values())) == len(names) == 5 * (num_layers - 1 + 4)
+    blocks = {name.split("_")[0] for name in names.values() if name.startswith("res4")}
+    last = {50: "res4f", 101: "res4b22", 152: "res4b35"}[num_layers]
+    assert last in blocks
+    assert len(blocks) == STAGE_SIZES[num_layers][2]
+
+
+def test_the_config_allows_the_trunks_that_exist():
+    assert tuple(STAGE_SIZES) == NUM_LAYERS
+
+
+@pytest.mark.parametrize("name", ["TSN", "STNET"])
+def test_parameters_are_those_of_the_released_networks_and_are_counted_on_their_pages(name):
+    golden = json.loads((PROJECT / "tests" / "golden" / f"{name}.json").read_text())["parameters"]
+    trained = [item for item in golden if item["role"] not in ("bn_mean", "bn_variance")]
+    count = 0
+    for item in trained:
+        shape = list(item["shape"])
+        if item["name"].startswith("fc_0"):
+            shape[-1] = 400
+        if item["name"] == "conv1_weights":
+            shape[1] = 15 if name == "STNET" else 3
+        count += int(np.prod(shape))
+    assert f"{count:,} parameters" in (PROJECT / "models" / name.lower() / "README.md").read_text()
+
+
+@pytest.mark.parametrize("name", ["TSN", "STNET"])
+def test_an_exported_network_gives_the_same_logits(networks, name, tmp_path):
+    network = copy.copy(networks[name])  # to_static replaces forward
+    x = normalize(make_clips(name, videos=2))
+    expected = score(network, x)
+    spec = paddle.static.InputSpec([None, *x.shape[1:]], "float32")
+    paddle.jit.save(network, str(tmp_path / "net"), input_spec=[spec])
+    loaded = paddle.jit.load(str(tmp_path / "net"))
+    loaded.eval()
+    np.testing.assert_allclose(score(loaded, x), expected, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(score(loaded, x[:1]), expected[:1], rtol=1e-4, atol=1e-5)
+
+
+def load(name, *settings, needs=("MODEL", "TRAIN")):
+    recipe = MODELS.get(name)()
+    return recipe, load_config(str(PROJECT / recipe.default_config), recipe.schema, needs, name, settings)
+
+
+def setting(section, key, value):
+    return Override(section, key, value, f"--{key}")
+
+
+@pytest.mark.parametrize(("name", "epochs", "batch_size"), [("TSN", 45, 256), ("STNET", 60, 128)])
+def test_the_rate_falls_after_each_third_of_the_epochs_counted_in_total_videos(name, epochs, batch_size):
+    recipe, config = load(name)
+    rate = recipe.build_schedule(config, steps_per_epoch=1)
+    third = epochs // 3 * int(224684 / batch_size + 1)
+    steps = (0, third - 1, third, 2 * third - 1, 2 * third, 10 * third)
+    assert [rate(step) for step in steps] == pytest.approx([0.01, 0.01, 0.001, 0.001, 0.0001, 0.0001])
+
+
+def test_with_auto_the_rate_falls_by_the_length_of_the_list():
+    recipe, config = load("TSN", parse_set("TRAIN.total_videos=auto"), setting("TRAIN", "epoch", 3))
+    rate = recipe.build_schedule(config, steps_per_epoch=7)
+    assert [rate(step) for step in (6, 7, 13, 14)] == pytest.approx([0.01, 0.001, 0.001, 0.0001])
+
+
+def test_a_total_videos_that_is_not_the_lists_is_noticed():
+    recipe, config = load("TSN", setting("TRAIN", "total_videos", 1000))
+    assert recipe.notices(config, 1000) == recipe.notices(config, 1100) == []
+    (notice,) = recipe.notices(config, 100)
+    assert notice.startswith(f"{config.path} [TRAIN]: total_videos = 1000, but the list holds 100 videos")
+    assert "too late or never" in notice
+    assert '"auto" counts the list' in notice
+    assert "too early" in recipe.notices(config, 10_000)[0]
+    _, config = load("TSN", setting("TRAIN", "total_videos", "auto"))
+    assert recipe.notices(config, 100) == []
+
+
+def test_momentum_decays_everything_that_is_trained():
+    recipe, config = load("TSN", setting("MODEL", "num_classes", 5))
+    network = paddle.nn.Sequential(paddle.nn.Linear(2, 2), paddle.nn.BatchNorm1D(2))
+    optimizer = recipe.build_optimizer(config, network)
+    before = {name: tensor.numpy().copy() for name, tensor in network.named_parameters()}
+    sum((tensor * 0).sum() for tensor in network.parameters()).backward()
+    optimizer.step()
+    for name, tensor in network.named_parameters():
+        expected = before[name] if tensor.stop_gradient else before[name] * (1 - 0.01 * 1e-4)
+        np.testing.assert_allclose(tensor.numpy(), expected, rtol=1e-7)
+
+
+@pytest.mark.parametrize(
+    ("section", "key", "value", "message"),
+    [
+        ("MODEL", "num_layers", 34, "[MODEL]: num_layers = 34 should be 50, 101 or 152"),
+        ("MODEL", "image_mean", [0.5], "[MODEL]: image_mean = [0.5] should be 3 numbers, for red, green and blue"),
+        ("MODEL", "image_std", [1, 0, 1], "[MODEL]: image_std = [1, 0, 1] should be above 0; pixels are divided by it"),
+        ("TEST", "num_crops", 5, "[TEST]: num_crops = 5 should be 1, 3 or 10"),
+        (
+            "VALID",
+            "target_size",
+            257,
+            "[VALID]: target_size = 257 should be at most short_size = 256; "
+            "frames are scaled to short_size and cropped to target_size",
+        ),
+    ],
+)
+def test_a_value_that_cannot_work_is_named(section, key, value, message):
+    with pytest.raises(ConfigError) as error:
+        load("TSN", setting(section, key, value))
+    assert str(error.value) == f"configs/tsn.txt {message}".replace("configs", str(Path(PROJECT) / "configs"))
+
+
+def test_the_default_configs_hold_the_values_of_2019():
+    sections = ("MODEL", "TRAIN", "VALID", "TEST", "INFER")
+    for name, epoch, sizes in (("TSN", 45, (256, 256, 32, 1)), ("STNET", 60, (128, 128, 16, 1))):
+        _, config = load(name, needs=sections)
+        train = config.TRAIN
+        assert (train.epoch, train.learning_rate, train.learning_rate_decay, train.momentum) == (epoch, 0.01, 0.1, 0.9)
+        assert (train.l2_weight_decay, train.total_videos) == (1e-4, 224684)
+        assert tuple(getattr(config, section).batch_size for section in sections[1:]) == sizes
+        assert config.TEST.target_size == config.INFER.target_size == (256 if name == "STNET" else 224)
+        assert (config.TEST.seg_num, config.TEST.num_clips, config.TEST.num_crops) == (None, 1, 1)
+        assert not (config.TEST.keep_aspect or config.TRAIN.fast_decode)

@@ -1,0 +1,180 @@
+"""train.py, test.py and infer.py on clips: engines, testing protocols, broken clips, and resuming."""
+
+import csv
+import json
+import shutil
+
+import numpy as np
+import pytest
+
+from tests.conftest import run_script
+from tests.test_kinetics_reader import make_frames, write_pickle, write_video
+from tests.test_training import assert_same_bits, start, wait_for
+
+CONFIG = """
+[MODEL]
+name = "TSN"
+format = "pkl"
+num_classes = 6
+seg_num = 2
+seglen = 1
+image_mean = [0.485, 0.456, 0.406]
+image_std = [0.229, 0.224, 0.225]
+num_layers = 50
+
+[TRAIN]
+epoch = 1
+short_size = 40
+target_size = 32
+batch_size = 4
+learning_rate = 0.001
+learning_rate_decay = 0.1
+l2_weight_decay = 1e-4
+momentum = 0.9
+total_videos = "auto"
+buf_size = 1024
+filelist = "clips.list"
+
+[VALID]
+short_size = 40
+target_size = 32
+batch_size = 8
+filelist = "clips.list"
+
+[TEST]
+short_size = 40
+target_size = 32
+batch_size = 3
+filelist = "clips.list"
+
+[INFER]
+short_size = 40
+target_size = 32
+batch_size = 2
+filelist = "plain.list"
+"""
+FLAGS = ("--model-name=TSN", "--config=tsn.txt")
+WEIGHTS = "--weights=checkpoints/TSN_epoch0"
+
+
+@pytest.fixture(scope="module")
+def kept_programs(tmp_path_factory):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PADDLE_VIDEO_PROGRAMS", str(tmp_path_factory.mktemp("programs")))
+        yield
+
+
+@pytest.fixture(scope="module")
+def trained_clips(tmp_path_factory, kept_programs):
+    """A folder with a config, eight clips, and TSN after an epoch on them; to be read only."""
+    folder = tmp_path_factory.mktemp("clips")
+    (folder / "tsn.txt").write_text(CONFIG)
+    lines = []
+    for i in range(4):
+        write_pickle(folder / f"p{i}.pkl", make_frames(6 + 4 * i, seed=i), label=i)
+        write_video(folder / f"a video {i}.mp4", make_frames(6 + 4 * i, seed=9 + i))
+        lines += [f"p{i}.pkl", f"a video {i}.mp4 {i}"]
+    (folder / "clips.list").write_text("\n".join(lines) + "\n")
+    (folder / "plain.list").write_text("".join(f"a video {i}.mp4\n" for i in range(4)))
+    run_script("train", *FLAGS, "--valid-interval=0", cwd=folder)
+    return folder
+
+
+@pytest.fixture
+def clips_copy(trained_clips, tmp_path):
+    """A copy of ``trained_clips`` that a test may change."""
+    return shutil.copytree(trained_clips, tmp_path / "copy")
+
+
+def probabilities(folder, *flags):
+    """Video -> probabilities by class, from infer.py's CSV."""
+    run_script("infer", *FLAGS, WEIGHTS, "--infer-topk=0", *flags, cwd=folder)
+    with open(folder / "TSN_infer_result.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    found = {}
+    for row in rows:
+        found.setdefault(row["id"], np.zeros(6))[int(row["class_id"])] = float(row["probability"])
+    return found
+
+
+def test_plain_video_paths_are_inferred_in_both_engines_alike(clips_copy):
+    fast, slow = (probabilities(clips_copy, *flags) for flags in ((), ("--engine=dygraph",)))
+    assert list(fast) == [f"a video {i}" for i in range(4)]
+    for name, probs in slow.items():
+        np.testing.assert_allclose(fast[name], probs, atol=1e-4)
+        assert fast[name].argmax() == probs.argmax()
+
+
+def test_the_exported_program_is_kept_for_the_same_weights(trained_clips):
+    flags = (*FLAGS, WEIGHTS, "--save-dir=again")
+    first, second = (run_script("infer", *flags, "--set=INFER.seg_num=3", cwd=trained_clips).stdout for _ in range(2))
+    assert "exported for the inference engine" in first
+    assert "exported" not in second
+
+
+def test_a_test_shows_its_protocol_and_writes_accuracies_by_class(trained_clips, tmp_path):
+    flags = ("--set=TEST.num_clips=2", "--set=TEST.num_crops=3", "--set=TEST.seg_num=3")
+    shown = run_script("test", *FLAGS, WEIGHTS, *flags, f"--output={tmp_path}/out.json", cwd=trained_clips).stdout
+    protocol = "2 clips x 3 crops, 3 segments of 1 frame, 32 px of a short side of 40 px"
+    assert f"evaluated 8 of 8 records: {protocol}" in shown
+    report = json.loads((tmp_path / "out.json").read_text())
+    assert report["protocol"] == protocol
+    assert report["scores"].keys() == {"loss", "top1_acc", "top5_acc", "top1_low", "top1_high"}
+    assert [(row["class_id"], row["videos"]) for row in report["per_class"]] == [(i, 2) for i in range(4)]
+    assert sum(row["videos"] for row in report["confusions"]) == round(8 - 0.08 * report["scores"]["top1_acc"])
+
+
+def test_the_average_over_views_is_that_of_their_probabilities(clips_copy):
+    views = "--set=MODEL.seg_num=3"
+    shutil.copy(clips_copy / "plain.list", clips_copy / "x.list")
+    one = probabilities(clips_copy, views, "--engine=dygraph")
+    shown = run_script("test", *FLAGS, WEIGHTS, views, "--output=a.json", cwd=clips_copy).stdout
+    assert "1 clip x the centre crop" in shown
+    assert len(one) == 4
+
+
+def test_a_corrupt_clip_stops_training_with_its_name_or_is_left_out_as_allowed(clips_copy):
+    (clips_copy / "a video 2.mp4").write_bytes(b"\0" * 5000)
+    flags = (*FLAGS, "--save-dir=other", "--valid-interval=0")
+    stopped = run_script("train", *flags, cwd=clips_copy, check=False)
+    assert stopped.returncode == 1
+    (line,) = stopped.stderr.splitlines()[-1:]
+    assert line.startswith("error: clips.list line 6: a video 2.mp4 is not a video")
+    shown = run_script("train", *flags, "--skip-broken=1", cwd=clips_copy).stdout
+    assert shown.count("[TRAIN] left out: clips.list line 6") == 1
+    shown = run_script("test", *FLAGS, WEIGHTS, "--skip-broken=1", cwd=clips_copy).stdout
+    assert "evaluated 7 of 8 records" in shown
+    shown = run_script("infer", *FLAGS, WEIGHTS, "--skip-broken=1", cwd=clips_copy).stdout
+    assert "3 of 4 videos" in shown
+
+
+def test_a_killed_run_of_tsn_resumes_with_the_same_bits(clips_copy):
+    flags = (*FLAGS, "--epoch=2", "--valid-interval=0", "--threads=1", "--save-every=1")
+    run_script("train", *flags, "--save-dir=whole", cwd=clips_copy)
+    process = start(clips_copy, *flags, "--save-dir=cut")
+    wait_for(process, "saved cut/TSN_epoch0_step1")
+    process.kill()
+    process.communicate()
+    run_script("train", *flags, "--save-dir=cut", "--resume=auto", cwd=clips_copy)
+    assert_same_bits(clips_copy / "whole/TSN_epoch1", clips_copy / "cut/TSN_epoch1")
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (("--precision=bf16", "--engine=dygraph"), "--precision bf16 needs --engine predictor"),
+        (("--set=TEST.num_crops=5",), "num_crops = 5 should be 1, 3 or 10"),
+        (("--set=TEST.target_size=64",), "target_size = 64 should be at most short_size = 40"),
+        (("--set=MODEL.num_layers=18",), "num_layers = 18 should be 50, 101 or 152"),
+    ],
+)
+def test_what_does_not_fit_is_one_clear_error(trained_clips, flags, message):
+    result = run_script("test", *FLAGS, WEIGHTS, *flags, cwd=trained_clips, check=False)
+    assert result.returncode == 1
+    assert message in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_bf16_warns_and_stays_close(clips_copy):
+    shown = run_script("infer", *FLAGS, WEIGHTS, "--precision=bf16", cwd=clips_copy).stdout
+    assert "probabilities differ" in shown
