@@ -160,3 +160,13 @@ def test_none_is_a_value_only_where_it_is_the_default():
     assert check_section({"a": None}, {"a": Key(str, default=None)}, "x")["a"] is None
     with pytest.raises(ConfigError, match="a = None should be str"):
         check_section({"a": None}, {"a": Key(str)}, "x")
+
+
+def test_a_key_may_allow_words_besides_its_type():
+    schema = {"total": Key(int, minimum=1, words=("auto",))}
+    assert check_section({"total": "auto"}, schema, "x") == {"total": "auto"}
+    assert check_section({"total": 3}, schema, "x") == {"total": 3}
+    for value, problem in (("all", "int or 'auto'"), (0, "at least 1 or 'auto'"), (["auto"], "int or 'auto'")):
+        with pytest.raises(ConfigError) as error:
+            check_section({"total": value}, schema, "x")
+        assert str(error.value) == f"x: total = {value!r} should be {problem}"

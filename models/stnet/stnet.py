@@ -4,7 +4,6 @@
 
 import math
 
-import paddle
 import paddle.nn.functional as F
 from paddle import nn
 
@@ -58,8 +57,7 @@ class DepthwiseOverSegments(nn.Layer):
 
     def forward(self, x):
         segments = x.shape[1]
-        edge = paddle.zeros_like(x[:, :1])
-        padded = paddle.concat([edge, x, edge], axis=1)  # (N, S + 2, C)
+        padded = F.pad(x, [1, 1], data_format="NLC")  # (N, S + 2, C)
         taps = self.weight.reshape([-1, 3])
         return sum(padded[:, i : i + segments] * taps[:, i] for i in range(3)) + self.bias
 
