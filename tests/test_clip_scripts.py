@@ -87,29 +87,28 @@ def clips_copy(trained_clips, tmp_path):
 
 
 def probabilities(folder, *flags):
-    """Video -> probabilities by class, from infer.py's CSV."""
-    run_script("infer", *FLAGS, WEIGHTS, "--infer-topk=0", *flags, cwd=folder)
+    """Video -> probabilities by class, from infer.py's CSV; and what it printed."""
+    shown = run_script("infer", *FLAGS, WEIGHTS, "--infer-topk=0", *flags, cwd=folder).stdout
     with open(folder / "TSN_infer_result.csv", newline="") as file:
         rows = list(csv.DictReader(file))
     found = {}
     for row in rows:
         found.setdefault(row["id"], np.zeros(6))[int(row["class_id"])] = float(row["probability"])
-    return found
+    return found, shown
 
 
-def test_plain_video_paths_are_inferred_in_both_engines_alike(clips_copy):
-    fast, slow = (probabilities(clips_copy, *flags) for flags in ((), ("--engine=dygraph",)))
+def test_plain_video_paths_are_inferred_alike_in_both_engines_and_nearly_so_in_bf16(clips_copy):
+    fast, shown = probabilities(clips_copy)
+    assert "exported for the inference engine" in shown
     assert list(fast) == [f"a video {i}" for i in range(4)]
-    for name, probs in slow.items():
+    exact, _ = probabilities(clips_copy, "--engine=dygraph")
+    rough, shown = probabilities(clips_copy, "--precision=bf16")
+    assert "exported" not in shown  # the program is kept
+    assert "--precision bf16: probabilities differ" in shown
+    for name, probs in exact.items():
         np.testing.assert_allclose(fast[name], probs, atol=1e-4)
         assert fast[name].argmax() == probs.argmax()
-
-
-def test_the_exported_program_is_kept_for_the_same_weights(trained_clips):
-    flags = (*FLAGS, WEIGHTS, "--save-dir=again")
-    first, second = (run_script("infer", *flags, "--set=INFER.seg_num=3", cwd=trained_clips).stdout for _ in range(2))
-    assert "exported for the inference engine" in first
-    assert "exported" not in second
+        np.testing.assert_allclose(rough[name], probs, atol=0.1)
 
 
 def test_a_test_shows_its_protocol_and_writes_accuracies_by_class(trained_clips, tmp_path):
@@ -122,15 +121,6 @@ def test_a_test_shows_its_protocol_and_writes_accuracies_by_class(trained_clips,
     assert report["scores"].keys() == {"loss", "top1_acc", "top5_acc", "top1_low", "top1_high"}
     assert [(row["class_id"], row["videos"]) for row in report["per_class"]] == [(i, 2) for i in range(4)]
     assert sum(row["videos"] for row in report["confusions"]) == round(8 - 0.08 * report["scores"]["top1_acc"])
-
-
-def test_the_average_over_views_is_that_of_their_probabilities(clips_copy):
-    views = "--set=MODEL.seg_num=3"
-    shutil.copy(clips_copy / "plain.list", clips_copy / "x.list")
-    one = probabilities(clips_copy, views, "--engine=dygraph")
-    shown = run_script("test", *FLAGS, WEIGHTS, views, "--output=a.json", cwd=clips_copy).stdout
-    assert "1 clip x the centre crop" in shown
-    assert len(one) == 4
 
 
 def test_a_corrupt_clip_stops_training_with_its_name_or_is_left_out_as_allowed(clips_copy):
@@ -159,22 +149,8 @@ def test_a_killed_run_of_tsn_resumes_with_the_same_bits(clips_copy):
     assert_same_bits(clips_copy / "whole/TSN_epoch1", clips_copy / "cut/TSN_epoch1")
 
 
-@pytest.mark.parametrize(
-    ("flags", "message"),
-    [
-        (("--precision=bf16", "--engine=dygraph"), "--precision bf16 needs --engine predictor"),
-        (("--set=TEST.num_crops=5",), "num_crops = 5 should be 1, 3 or 10"),
-        (("--set=TEST.target_size=64",), "target_size = 64 should be at most short_size = 40"),
-        (("--set=MODEL.num_layers=18",), "num_layers = 18 should be 50, 101 or 152"),
-    ],
-)
-def test_what_does_not_fit_is_one_clear_error(trained_clips, flags, message):
+def test_bf16_needs_the_predictor(trained_clips):
+    flags = ("--precision=bf16", "--engine=dygraph")
     result = run_script("test", *FLAGS, WEIGHTS, *flags, cwd=trained_clips, check=False)
     assert result.returncode == 1
-    assert message in result.stderr
-    assert "Traceback" not in result.stderr
-
-
-def test_bf16_warns_and_stays_close(clips_copy):
-    shown = run_script("infer", *FLAGS, WEIGHTS, "--precision=bf16", cwd=clips_copy).stdout
-    assert "probabilities differ" in shown
+    assert "--precision bf16 needs --engine predictor" in result.stderr

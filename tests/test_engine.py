@@ -1,5 +1,7 @@
 """The loops, on a network small enough to follow."""
 
+from dataclasses import replace
+
 import numpy as np
 import paddle
 import pytest
@@ -98,6 +100,19 @@ def test_predictions_come_in_test_mode_with_a_loss_where_there_are_labels():
     np.testing.assert_allclose(prediction.probs[:, 0], 1 / (1 + np.exp([-1.0, -3.0])), rtol=1e-6)
     unlabelled = Batch(batch.ids, batch.wheres, batch.inputs, None)
     assert next(predict(network, [unlabelled])).loss is None
+
+
+def test_the_views_of_a_record_become_one_prediction():
+    class Views(Line):
+        def average_views(self, logits, views):
+            return logits.reshape([-1, views, 1]).mean(axis=1)
+
+    batch = replace(
+        make_batch([1, 3, 5, 7]), ids=["a", "b"], wheres=["", ""], labels=np.zeros((2, 1), np.float32), views=2
+    )
+    (prediction,) = predict(Views(), [batch])
+    np.testing.assert_allclose(prediction.probs, 1 / (1 + np.exp([[-2.0], [-6.0]])), rtol=1e-6)
+    assert prediction.loss == pytest.approx((2**2 + 6**2) / 2)
 
 
 def test_evaluation_counts_every_batch():

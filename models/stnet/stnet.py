@@ -132,7 +132,7 @@ class STNET(nn.Layer):
         x = trunk.stem(self.normalize(x).flatten(0, 1))  # (N * S, 64, H / 4, W / 4)
         x = self.temporal1(trunk.stages[1](trunk.stages[0](x)), segments)  # (N * S, 512, H / 8, W / 8)
         x = self.temporal2(trunk.stages[2](x), segments)  # (N * S, 1024, H / 16, W / 16)
-        x = trunk.stages[3](x).mean(axis=[2, 3])  # (N * S, 2048)
+        x = F.adaptive_avg_pool2d(trunk.stages[3](x), 1)  # (N * S, 2048, 1, 1)
         x = self.xception(x.reshape([-1, segments, 2048]))  # (N, S, 1024)
         return self.fc(x.max(axis=1))  # (N, num_classes)
 

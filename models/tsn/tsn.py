@@ -46,8 +46,9 @@ class TSN(nn.Layer):
     def forward(self, x):
         segments = x.shape[1]
         frames = self.normalize(x).flatten(0, 1)  # (N * S, 3 * seglen, H, W)
-        features = self.trunk(frames).mean(axis=[2, 3])  # (N * S, 2048)
-        return self.fc(features.reshape([-1, segments, 2048]).mean(axis=1))  # (N, num_classes)
+        features = nn.functional.adaptive_avg_pool2d(self.trunk(frames), 1)  # (N * S, 2048, 1, 1)
+        # Not mean: exported, it makes Paddle's inference engine print a line of its own.
+        return self.fc(features.reshape([-1, segments, 2048]).sum(axis=1) / segments)  # (N, num_classes)
 
     def losses(self, logits, labels):
         return class_losses(logits, labels)
