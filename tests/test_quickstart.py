@@ -38,3 +38,18 @@ def test_a_second_quickstart_uses_what_is_there(quickstart, project_copy):
     again = run_shell(COMMAND, project_copy)
     assert "is there already" in again
     assert "nothing left to do" in again
+
+
+@pytest.mark.slow
+def test_stnet_sees_the_order_of_frames_and_tsn_does_not(project_copy):
+    accuracy = {}
+    for name in ("TSN", "STNET"):
+        run_shell(f"{COMMAND} --model {name.lower()}", project_copy)
+        report = json.loads((project_copy / f"checkpoints/demo/{name}_test.json").read_text())
+        accuracy[name] = report["scores"]["top1_acc"]
+        by_class = {row["class_id"]: row["top1_acc"] for row in report["per_class"]}
+        names = (project_copy / "dataset/kinetics/demo/class_names.txt").read_text().split()
+        looks = [by_class[names.index(kind)] for kind in ("checkers", "stripes")]
+        assert sum(looks) / len(looks) >= 90  # what the looks of a frame tell
+    assert accuracy["STNET"] >= 85
+    assert accuracy["STNET"] >= accuracy["TSN"] + 10  # 4 of 6 classes is what there is to see without order

@@ -4,7 +4,7 @@ python dataset/kinetics/make_demo.py [FOLDER]
 
 6 classes; 180 training and 60 validation clips of 30 to 60 frames at 25 frames a second, 80 to 96
 pixels wide and 64 to 80 high. Stripes and checkers are told by their looks. Rising and sinking
-squares, and growing and shrinking discs, are each other's clips played backwards: no frame, and no
+squares, and growing and shrinking rings, are each other's clips played backwards: no frame, and no
 set of frames without its order, tells them apart. Left and right never matter, as training mirrors.
 
 Files are mp4: H.264 through PyAV (pip install av), or MPEG-4 through OpenCV where PyAV is missing.
@@ -24,23 +24,22 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # the project, whe
 
 from tools.safe_files import replacing
 
-VERSION = 1  # of the clips; another version is made anew
+VERSION = 2  # of the clips; another version is made anew
 SPLITS = {"train": 30, "val": 10}  # clips a class
 INFER_CLIPS = 2  # of the validation clips a class
 FRAMES_PER_SEC = 25
 SIZES = [(64, 80), (64, 88), (64, 96), (72, 80), (72, 88), (72, 96), (68, 92), (72, 72), (80, 80)]  # (H, W) pixels
 FRAMES = (30, 60)  # fewest and most of a clip
-TEXTURE_PX = 128  # height and width of a texture, which goes on at its other side
 NOISE = 3.0  # standard deviation of what is added to every pixel of every frame, of 255
 
 
-def make_colors(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Two colours (3,) float64 in 0 to 255, one clearly darker than the other."""
-    while True:
-        colors = rng.uniform(0, 255, (2, 3))
-        dark, light = colors[np.argsort(colors.mean(axis=1))]
-        if light.mean() - dark.mean() > 80:
-            return dark, light
+# Light colours, one a drawing and of equal brightness, so that looks are learnt at once and motion is what remains.
+TINTS = {"squares": (230, 120, 90), "rings": (80, 210, 110), "stripes": (90, 150, 240), "checkers": (190, 140, 190)}
+
+
+def make_colors(rng: np.random.Generator, drawing: str) -> tuple[np.ndarray, np.ndarray]:
+    """A dark and a light colour (3,) float64 in 0 to 255."""
+    return rng.uniform(0, 60, 3), np.array(TINTS[drawing]) + rng.uniform(-25, 25, 3)
 
 
 def paint(pattern: np.ndarray, colors: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
@@ -49,28 +48,28 @@ def paint(pattern: np.ndarray, colors: tuple[np.ndarray, np.ndarray]) -> np.ndar
     return dark + (light - dark) * (pattern[..., None] + 1) / 2
 
 
-def make_texture(rng: np.random.Generator) -> np.ndarray:
-    """Blobs of two colours without a direction: (TEXTURE_PX, TEXTURE_PX, 3) float64."""
+def make_blobs(rng: np.random.Generator, height: int, width: int) -> np.ndarray:
+    """Grey blobs without a direction, a background: (height, width, 3) float64."""
     wave_px = rng.uniform(9, 15)
-    frequency = np.hypot(np.fft.fftfreq(TEXTURE_PX)[:, None], np.fft.fftfreq(TEXTURE_PX)) * wave_px
+    frequency = np.hypot(np.fft.fftfreq(height)[:, None], np.fft.fftfreq(width)) * wave_px
     band = np.exp(-(((frequency - 1) / 0.3) ** 2))
-    blobs = np.fft.ifft2(np.fft.fft2(rng.standard_normal((TEXTURE_PX, TEXTURE_PX))) * band).real
-    return paint(np.tanh(2 * blobs / blobs.std()), make_colors(rng))
+    blobs = np.fft.ifft2(np.fft.fft2(rng.standard_normal((height, width))) * band).real
+    return np.repeat((70 + 15 * blobs / blobs.std())[..., None], 3, axis=2)
 
 
-def look_up(texture: np.ndarray, y: np.ndarray, x: np.ndarray) -> np.ndarray:
-    """A texture at positions in pixels, any broadcastable shapes (H, 1) and (1, W): (H, W, 3)."""
-    return texture[np.rint(y).astype(int) % TEXTURE_PX, np.rint(x).astype(int) % TEXTURE_PX]
+def make_waves(place_px: np.ndarray, wave_px: float) -> np.ndarray:
+    """A pattern in [-1, 1] of waves along ``place_px``, any shape, with edges."""
+    return np.tanh(3 * np.sin(2 * np.pi * place_px / wave_px))
 
 
 def draw_squares(rng, height, width, times, direction) -> Iterator[np.ndarray]:
-    """Textured squares that move up (direction -1) or down (1) over a background that rests."""
-    y, x = np.arange(height)[:, None], np.arange(width)[None, :]
-    background = look_up(make_texture(rng), y, x)
+    """Barred squares that move up (direction -1) or down (1) over a background that rests."""
+    background = make_blobs(rng, height, width)
     squares = []
     for left in rng.permutation(np.linspace(-8, width - 12, 7)):
-        side = int(rng.integers(18, 29))
-        patch = make_texture(rng)[:side, :side]
+        side = int(rng.integers(20, 31))
+        bars = make_waves(np.arange(side) + rng.uniform(0, 12), rng.uniform(9, 12))
+        patch = paint(np.repeat(bars[:, None], side, axis=1), make_colors(rng, "squares"))
         squares.append((patch, int(left), rng.uniform(0, 1), rng.uniform(2, 3)))
     for time in times:
         frame = background.copy()
@@ -85,20 +84,18 @@ def draw_squares(rng, height, width, times, direction) -> Iterator[np.ndarray]:
         yield frame
 
 
-def draw_disc(rng, height, width, times, direction) -> Iterator[np.ndarray]:
-    """A textured disc that grows (direction 1) or shrinks (-1), again and again, over a background that rests."""
+def draw_rings(rng, height, width, times, direction) -> Iterator[np.ndarray]:
+    """A disc of rings that grow (direction 1) or shrink (-1), over a background that rests."""
     y = np.arange(height)[:, None] - height * rng.uniform(0.4, 0.6)
     x = np.arange(width)[None, :] - width * rng.uniform(0.4, 0.6)
-    background = look_up(make_texture(rng), y, x)
-    texture = make_texture(rng)
-    period, phase = rng.uniform(16, 20), rng.uniform(0, 1)
-    least, most = rng.uniform(5, 8), rng.uniform(38, 46)  # radius in pixels
+    background = make_blobs(rng, height, width)
     distance = np.hypot(y, x)
+    inside = (distance < rng.uniform(28, 40))[..., None]
+    wave_px, speed_px, start_px = rng.uniform(9, 12), rng.uniform(2, 3), rng.uniform(0, 12)
+    colors = make_colors(rng, "rings")
     for time in times:
-        radius = least + (most - least) * ((phase + direction * time / period) % 1)
-        zoom = 24 / radius  # the texture grows with the disc
-        disc = look_up(texture, np.broadcast_to(y * zoom, distance.shape), x * zoom)
-        yield np.where((distance < radius)[..., None], disc, background)
+        rings = make_waves(distance - direction * speed_px * time + start_px, wave_px)
+        yield np.where(inside, paint(rings, colors), background)
 
 
 def draw_stripes(rng, height, width, times) -> Iterator[np.ndarray]:
@@ -106,9 +103,9 @@ def draw_stripes(rng, height, width, times) -> Iterator[np.ndarray]:
     angle, phase = rng.uniform(0, np.pi), rng.uniform(0, 1)
     wave_px, speed_px = rng.uniform(9, 18), rng.uniform(1, 3) * rng.choice([-1, 1])
     across = np.cos(angle) * np.arange(width) + np.sin(angle) * np.arange(height)[:, None]
-    colors = make_colors(rng)
+    colors = make_colors(rng, "stripes")
     for time in times:
-        yield paint(np.tanh(3 * np.sin(2 * np.pi * ((across - speed_px * time) / wave_px + phase))), colors)
+        yield paint(make_waves(across - speed_px * time + phase * wave_px, wave_px), colors)
 
 
 def draw_checkers(rng, height, width, times) -> Iterator[np.ndarray]:
@@ -117,7 +114,7 @@ def draw_checkers(rng, height, width, times) -> Iterator[np.ndarray]:
     side_px, reach_px = rng.uniform(8, 14), rng.uniform(6, 14)
     periods = rng.uniform(20, 50, 2)  # frames
     y, x = np.arange(height)[:, None], np.arange(width)
-    colors = make_colors(rng)
+    colors = make_colors(rng, "checkers")
     for time in times:
         dy, dx = reach_px * np.sin(2 * np.pi * time / periods + phases[:2])
         u = np.cos(angle) * (x - dx) + np.sin(angle) * (y - dy)
@@ -129,9 +126,9 @@ def draw_checkers(rng, height, width, times) -> Iterator[np.ndarray]:
 # A class's place in this table, sorted by name, is its label. A direction makes two classes of one drawing.
 CLASSES: dict[str, tuple[Callable, tuple[int, ...]]] = {
     "checkers": (draw_checkers, ()),
-    "growing": (draw_disc, (1,)),
+    "growing": (draw_rings, (1,)),
     "rising": (draw_squares, (-1,)),
-    "shrinking": (draw_disc, (-1,)),
+    "shrinking": (draw_rings, (-1,)),
     "sinking": (draw_squares, (1,)),
     "stripes": (draw_stripes, ()),
 }
