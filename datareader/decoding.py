@@ -31,6 +31,7 @@ PLANNED_CODECS = {"h264", "hevc", "vp8", "vp9", "av1"}
 SKIPPING_CODECS = {"h264", "hevc"}
 
 Choose = Callable[[int], np.ndarray]
+Finish = Callable[[np.ndarray], np.ndarray]
 Frames = tuple[list[np.ndarray], int]
 
 
@@ -42,28 +43,35 @@ class PacketInfo(NamedTuple):
     is_shown: bool
 
 
-def read_frames(path: str, choose: Choose) -> Frames:
+def keep_whole(frame: np.ndarray) -> np.ndarray:
+    """What ``read_frames`` does with a frame unless it is told otherwise."""
+    return frame
+
+
+def read_frames(path: str, choose: Choose, finish: Finish = keep_whole) -> Frames:
     """The chosen frames of a video, and how many frames it has.
 
     choose: is given the number of frames, 1 or more, and returns an int array of any shape of frame numbers
         from 0 to one less; repeats are allowed. It is asked once, and again only if a damaged file turns out
         to have fewer frames.
-    Returns (frames, num_frames): one (H, W, 3) uint8 RGB array for each number, in the order of ``ravel()``;
-        a repeated number may give the same array.
+    finish: is given each wanted frame, (H, W, 3) uint8 RGB, and returns what to keep of it, so that the frames of
+        a large video need not be in memory together.
+    Returns (frames, num_frames): what was kept for each number, in the order of ``ravel()``; a repeated number may
+    give the same array.
 
     Raises DataError naming the file where it cannot be read, is not a video or gives no frame. Of a file that
     is cut short, the frames that can be decoded count.
     """
     choose = cache(choose)  # a second way that counts the same frames takes the same choice
     if av is None:
-        return read_with_opencv(path, choose)
-    return read_planned(path, choose) or read_sequential(path, choose)
+        return read_with_opencv(path, choose, finish)
+    return read_planned(path, choose, finish) or read_sequential(path, choose, finish)
 
 
 # Planned from the packets
 
 
-def read_planned(path: str, choose: Choose) -> Frames | None:
+def read_planned(path: str, choose: Choose, finish: Finish = keep_whole) -> Frames | None:
     """``read_frames`` by decoding only the groups of pictures that hold wanted frames.
 
     None where the packets do not say which those are, or where damage is seen on the way. Damage in groups that
@@ -77,7 +85,7 @@ def read_planned(path: str, choose: Choose) -> Frames | None:
     indices = _checked(choose(len(shown)), len(shown))
     wanted = {shown[i] for i in indices}
     with _open_video(path) as (container, stream):  # the packets come once more, so that none need be kept
-        frames = _decode_runs(container, stream, packets, plan_runs(packets, wanted), wanted)
+        frames = _decode_runs(container, stream, packets, plan_runs(packets, wanted), wanted, finish)
     return None if frames is None else ([frames[shown[i]] for i in indices], len(shown))
 
 
@@ -128,7 +136,7 @@ def _is_shown(packet, codec: str) -> bool:
 
 
 def _decode_runs(
-    container, stream, packets: list[PacketInfo], runs: list[range], wanted: set[int]
+    container, stream, packets: list[PacketInfo], runs: list[range], wanted: set[int], finish: Finish
 ) -> dict[int, np.ndarray] | None:
     """The frames shown at ``wanted``, by pts; None if one is missing or a picture of a run is damaged."""
     frames = {}
@@ -142,7 +150,7 @@ def _decode_runs(
                 if frame.pts is None or (frame.is_corrupt and frame.pts >= packets[run.start].pts):
                     return None  # what is shown before the first key picture is corrupt by nature, and not wanted
                 if frame.pts in wanted:
-                    frames[frame.pts] = _to_rgb(frame, reformatter)
+                    frames[frame.pts] = finish(_to_rgb(frame, reformatter))
     except av.error.FFmpegError:
         return None
     return frames if len(frames) == len(wanted) else None
@@ -162,7 +170,7 @@ def _decode_run(decoder, packets: Iterable, wanted: set[int]) -> Iterator:
 # From the start
 
 
-def read_sequential(path: str, choose: Choose) -> Frames:
+def read_sequential(path: str, choose: Choose, finish: Finish = keep_whole) -> Frames:
     """``read_frames`` by decoding with PyAV twice: to count, keeping nothing, and up to the last wanted frame."""
     with _open_video(path) as (container, stream):
         num_frames = sum(1 for _ in _decode_all(container, stream))
@@ -175,13 +183,13 @@ def read_sequential(path: str, choose: Choose) -> Frames:
         for i, frame in enumerate(islice(_decode_all(container, stream), max(indices, default=-1) + 1)):
             if i in wanted:
                 try:
-                    frames[i] = _to_rgb(frame, reformatter)
+                    frames[i] = finish(_to_rgb(frame, reformatter))
                 except av.error.FFmpegError as error:
                     raise DataError(f"{path}: frame {i} cannot be made RGB ({error.strerror})") from None
     return [frames[i] for i in indices], num_frames
 
 
-def read_with_opencv(path: str, choose: Choose) -> Frames:
+def read_with_opencv(path: str, choose: Choose, finish: Finish = keep_whole) -> Frames:
     """``read_frames`` with OpenCV alone: twice through the file, converting only the wanted frames.
 
     The pixels are those of PyAV, but for interlaced videos, which OpenCV 5.0.0 garbles. OpenCV's wheels cannot
@@ -202,7 +210,7 @@ def read_with_opencv(path: str, choose: Choose) -> Frames:
                 found, image = capture.retrieve()
                 if not found:
                     raise DataError(_no_frames(path, f"its video stream at {i}"))
-                frames[i] = cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+                frames[i] = finish(cv2.cvtColor(image, cv2.COLOR_BGR2RGB))
     return [frames[i] for i in indices], num_frames
 
 

@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from datareader.decoding import read_frames
+from datareader.decoding import Choose, Finish, read_frames
 from datareader.lists import ListEntry, load_list
 from datareader.loader import Batch
 from datareader.sampling import sample_segment_frames
@@ -63,12 +63,12 @@ class ClipSettings:
 class Clip:
     """One video before its frames are decoded. label: class id, -1 for none known, or None.
 
-    read: takes ``choose(num_frames) -> frame numbers`` and gives those frames, (H, W, 3) uint8 RGB each.
+    read: as ``read_frames`` of a file, ``(choose, finish) -> what finish makes of each chosen frame``.
     """
 
     video_id: str
     label: int | None
-    read: Callable[[Callable[[int], np.ndarray]], list[np.ndarray]]
+    read: Callable[[Choose, Finish], list[np.ndarray]]
 
 
 def is_pickle(path: str) -> bool:
@@ -86,7 +86,7 @@ def open_clip(entry: ListEntry, settings: ClipSettings) -> Clip:
     if pickled:
         return _open_pickle(entry, settings)
     label = entry.label if entry.label is not None or not settings.labels_needed else _no_label(entry)
-    return Clip(Path(entry.path).stem, label, lambda choose: read_frames(entry.path, choose)[0])
+    return Clip(Path(entry.path).stem, label, lambda *how: read_frames(entry.path, *how)[0])
 
 
 def _no_label(entry: ListEntry):
@@ -113,8 +113,8 @@ def _open_pickle(entry: ListEntry, settings: ClipSettings) -> Clip:
     if not frames:
         raise DataError(f"{where} holds no frames")
 
-    def read(choose) -> list[np.ndarray]:
-        return [_decode_image(frames[i], settings, f"{where} frame {i}") for i in choose(len(frames)).ravel()]
+    def read(choose, finish) -> list[np.ndarray]:
+        return [finish(_decode_image(frames[i], settings, f"{where} frame {i}")) for i in choose(len(frames)).ravel()]
 
     return Clip(video_id, entry.label if entry.label is not None else _check_label(label, settings, where), read)
 
@@ -271,15 +271,21 @@ def fill_views(out: np.ndarray, clip: Clip, settings: ClipSettings, rng: np.rand
             [sample_segment_frames(num_frames, seg_num, seglen, rng, c, num_clips) for c in range(num_clips)]
         )
 
-    frames = clip.read(choose)  # num_clips * S * L
+    crops = []  # of the whole clip, chosen when the size of its first frame is known
     resample = Image.Resampling.BOX if settings.fast_decode else Image.Resampling.BILINEAR
-    sizes = [scale_size(frame.shape[1], frame.shape[0], settings.short_size, settings.keep_aspect) for frame in frames]
-    crops = [draw_crop(*sizes[0], size, rng)] if rng else list_crops(settings.num_crops, *sizes[0])
-    out = out.reshape(num_clips, len(crops), seg_num * seglen, 3, size, size)
-    for i, (frame, scaled) in enumerate(zip(frames, sizes, strict=True)):
+
+    def finish(frame: np.ndarray) -> np.ndarray:
+        """(crops, 3, H, W) of a frame."""
+        scaled = scale_size(frame.shape[1], frame.shape[0], settings.short_size, settings.keep_aspect)
+        if not crops:
+            crops.extend([draw_crop(*scaled, size, rng)] if rng else list_crops(settings.num_crops, *scaled))
+        return np.stack([crop_frame(frame, crop, scaled, size, resample).transpose(2, 0, 1) for crop in crops])
+
+    frames = clip.read(choose, finish)  # num_clips * S * L
+    out = out.reshape(num_clips, -1, seg_num * seglen, 3, size, size)
+    for i, views in enumerate(frames):
         clip_number, place = divmod(i, seg_num * seglen)
-        for crop, view in zip(crops, out[clip_number], strict=True):
-            view[place] = crop_frame(frame, crop, scaled, size, resample).transpose(2, 0, 1)
+        out[clip_number, :, place] = views
 
 
 @READERS.register("TSN", "STNET")

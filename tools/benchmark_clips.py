@@ -57,8 +57,8 @@ def make_frames(count: int, width: int, height: int) -> np.ndarray:
         frame[:] = np.roll(back, i, axis=1)
         part = slice(height // 4, 3 * height // 4), slice(width // 4, 3 * width // 4)
         frame[part] = np.roll(front, (2 * i, -3 * i), axis=(0, 1))[part]
-        noise = rng.integers(0, 9, (height, width, 1), dtype=np.uint8)
-        np.copyto(frame, np.minimum(frame, 246) + noise)
+        noise = rng.integers(0, 5, (height, width, 1), dtype=np.uint8)
+        np.copyto(frame, np.minimum(frame, 250) + noise)
     return frames
 
 

@@ -1,47 +1,82 @@
 """Fetch published files that are not this project's to ship.
 
+python -m tools.download list | all | NAME [--weights-dir DIR] [--offline]
 python -m tools.download eigenvals [--output FILE]
 
+NAME: the released weights of a model, or ResNet50_pretrained; case is ignored. all: every one of them.
+list: what there is, what is here, and where. They are kept in ~/.paddle/weights unless --weights-dir or
+PADDLE_WEIGHTS_DIR names another folder; PADDLE_WEIGHTS_URL names a mirror to fetch them from.
 eigenvals: the eigenvalues of YouTube-8M's PCA, which NeXtVLAD whitens rgb features with.
 """
 
 import argparse
 import io
-import sys
 import tarfile
-import urllib.error
-import urllib.request
+import tempfile
 from pathlib import Path
 
 import numpy as np
-from tqdm import tqdm
 
-from tools.errors import DataError
+from tools.command_line import parse_text, run
+from tools.errors import ConfigError, DataError, DownloadError, UnusableError
+from tools.fetch import PATIENCE, Patience, fetch
+from tools.released import RELEASED, Place, find_released
+from tools.run_log import RunLog
 from tools.safe_files import replacing, require_place
 
 PCA_URL = "http://data.yt8m.org/yt8m_pca.tgz"
 MEMBER = "eigenvals.npy"
+OUTPUT = Path("dataset/youtube8m/yt8m_pca/eigenvals.npy")
 LARGEST = 200_000_000  # bytes; the archive has about 20 MB
-TIMEOUT_SEC = 30
 
 
-def fetch(url: str) -> bytes:
-    """The content of an address, with a bar. Raises DataError naming it."""
+def list_released(weights_dir: str | None) -> None:
+    """Print each set of weights: its name, whether and where it is here, and its address."""
+    width = max(len(item.name) for item in RELEASED)
+    for item in RELEASED:
+        place = Place.of(item.name, weights_dir)
+        try:
+            found = place.present()
+            state = f"present, {size_of(found) / 1e6:.1f} MB" if found else "not here"
+        except OSError as error:
+            raise DownloadError(f"{place.cache} cannot be read: {error}") from None
+        print(f"{item.name:<{width}}  {state:<18}  {found or place.folder}  {place.url(item.archive)}")
+
+
+def size_of(path: Path) -> int:
+    """Bytes in a file, or in the files of a folder."""
+    files = path.rglob("*") if path.is_dir() else [path]
+    return sum(file.stat().st_size for file in files if file.is_file())
+
+
+def fetch_released(names: list[str], weights_dir: str | None, offline: bool, log: RunLog, patience: Patience) -> None:
+    """Fetch sets of weights; one that is not published any more does not keep the others back."""
+    missing = []
+    for name in names:
+        try:
+            path = find_released(name, weights_dir=weights_dir, offline=offline, log=log.line, patience=patience)
+            log.line(f"{name}: {path}")
+        except UnusableError as error:
+            if len(names) == 1:
+                raise
+            log.line(f"{name}: {error}")
+            missing.append(name)
+    if missing:
+        raise DownloadError(f"{len(missing)} of {len(names)} cannot be had, as said above: {', '.join(missing)}")
+
+
+def fetch_eigenvalues(url: str, output: Path, log: RunLog, patience: Patience) -> None:
     try:
-        with urllib.request.urlopen(url, timeout=TIMEOUT_SEC) as answer:
-            total = int(answer.headers.get("Content-Length") or 0)
-            content = bytearray()
-            with tqdm(total=total or None, unit="B", unit_scale=True, desc=url, disable=None) as bar:
-                while chunk := answer.read(1 << 16):
-                    content += chunk
-                    bar.update(len(chunk))
-                    if len(content) > LARGEST:
-                        raise DataError(f"{url} sends more than {LARGEST} bytes, which the archive has not")
-    except (urllib.error.URLError, OSError, ValueError) as error:
-        raise DataError(f"{url} cannot be fetched: {error}") from None
-    if total and len(content) != total:
-        raise DataError(f"{url} ended after {len(content)} of {total} bytes; try again")
-    return bytes(content)
+        require_place(output)
+        with tempfile.TemporaryDirectory() as folder:
+            archive = Path(folder) / "yt8m_pca.tgz"
+            fetch(url, archive, log=log.line, patience=patience, largest=LARGEST)
+            values = read_eigenvalues(archive.read_bytes(), url)
+        with replacing(output) as file:
+            np.save(file, values)
+    except OSError as error:
+        raise DataError(f"--output {output} cannot be written: {error}") from None
+    log.line(f"{output}: {len(values)} eigenvalues")
 
 
 def read_eigenvalues(archive: bytes, url: str) -> np.ndarray:
@@ -53,33 +88,46 @@ def read_eigenvalues(archive: bytes, url: str) -> np.ndarray:
                 raise DataError(f"{url} holds no {MEMBER}")
             values = np.load(io.BytesIO(tar.extractfile(members[0]).read()), allow_pickle=False)
     except (tarfile.TarError, OSError, EOFError, ValueError) as error:
-        raise DataError(f"{url} is not the archive that was expected: {error}") from None
+        reason = str(error).splitlines()[0].rstrip(":")  # tarfile lists every compression it knows
+        raise DataError(f"{url} is not the archive that was expected: {reason}") from None
     if values.size < 1024 or values.dtype.kind != "f" or not (np.isfinite(values).all() and (values >= 0).all()):
         raise DataError(f"{MEMBER} of {url} is a {values.shape} {values.dtype} array, expected (2048, 1) float32")
     return values.astype(np.float32).reshape(-1, 1)
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=["eigenvals"])
-    default = "dataset/youtube8m/yt8m_pca/eigenvals.npy"
-    parser.add_argument("--output", type=Path, default=Path(default), metavar="FILE", help=f"default: {default}")
-    parser.add_argument("--url", default=PCA_URL, help=f"default: {PCA_URL}")
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add = parser.add_argument
+    names = [item.name for item in RELEASED]
+    add("what", type=parse_text, metavar="NAME", help=f"eigenvals, list, all, {', '.join(names)}")
+    add("--weights-dir", type=parse_text, metavar="DIR", help="where released weights are kept")
+    add("--offline", action="store_true", help="take what is here, and fail rather than use the network")
+    add("--output", type=Path, metavar="FILE", help=f"of eigenvals; default: {OUTPUT}")
+    add("--url", help=f"of eigenvals; default: {PCA_URL}")
     args = parser.parse_args()
-    try:
-        try:
-            require_place(args.output)
-            values = read_eigenvalues(fetch(args.url), args.url)
-            with replacing(args.output) as file:
-                np.save(file, values)
-        except OSError as error:
-            raise DataError(f"--output {args.output} cannot be written: {error}") from None
-    except DataError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    print(f"{args.output}: {len(values)} eigenvalues")
-    return 0
+    what = args.what.lower()
+    if what == "eigenvals" and (args.weights_dir or args.offline):
+        parser.error("--weights-dir and --offline are for released weights, not for eigenvals")
+    if what != "eigenvals" and (args.output or args.url):
+        parser.error("--output and --url are for eigenvals, not for released weights")
+    args.names = [item.name for item in RELEASED if what in ("all", item.name.lower())]
+    if not (args.names or what in ("eigenvals", "list")):
+        raise ConfigError(f"nothing is named {args.what!r}; known: eigenvals, list, all, {', '.join(names)}")
+    return args
+
+
+def main(patience: Patience = PATIENCE) -> None:
+    args = parse_args()
+    log = RunLog()
+    if args.names:
+        fetch_released(args.names, args.weights_dir, args.offline, log, patience)
+    elif args.what.lower() == "list":
+        list_released(args.weights_dir)
+    else:
+        fetch_eigenvalues(args.url or PCA_URL, args.output or OUTPUT, log, patience)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run(main)

@@ -22,3 +22,11 @@ class CheckpointError(ZooError):
 
 class TrainingError(ZooError):
     """A run that cannot go on, such as a loss that is no longer finite."""
+
+
+class DownloadError(ZooError):
+    """A published file that cannot be had: no network, a bad answer, no room on the disk."""
+
+
+class UnusableError(DownloadError):
+    """What a server or an archive gives is no use, now or later, so another source may be tried."""
