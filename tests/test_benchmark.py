@@ -14,20 +14,44 @@ def run_module(name, *arguments, cwd=PROJECT):
     return subprocess.run(command, cwd=cwd, env=clean_env(), capture_output=True, text=True, check=False)
 
 
-def test_every_figure_is_printed_and_written(tmp_path):
-    config = tmp_path / "small.txt"
-    text = (PROJECT / "configs/demo/attention_cluster.txt").read_text()
-    config.write_text(text)
-    flags = [f"--config={config}", "--batch-size=4", "--repeat=1", f"--json={tmp_path}/figures.json"]
-    result = run_module("benchmark", "--model-name=attentioncluster", *flags)
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("program", "model", "config", "titles"),
+    [
+        (
+            "benchmark",
+            "AttentionCluster",
+            "configs/demo/attention_cluster.txt",
+            ("inference, times faster than plain", "training step, times faster than plain"),
+        ),
+        (
+            "benchmark_clips",
+            "TSN",
+            "configs/demo/tsn.txt",
+            ("reading, mp4, GOP 12, times faster than in 2019", "inference, times faster than dygraph"),
+        ),
+    ],
+)
+def test_every_figure_is_printed_and_written(program, model, config, titles, tmp_path):
+    flags = [f"--config={PROJECT / config}", "--batch-size=4", "--repeat=1", f"--json={tmp_path}/figures.json"]
+    result = run_module(program, f"--model-name={model.lower()}", *flags)
     assert result.returncode == 0, result.stderr
     report = json.loads((tmp_path / "figures.json").read_text())
-    assert report["model"] == "AttentionCluster"
+    assert report["model"] == model
     figures = report["figures"]
     assert all(value > 0 for value in figures.values())
-    for title in ("inference, times faster than plain", "training step, times faster than plain"):
-        assert title in figures
+    assert all(title in figures for title in titles)
     assert all(title in result.stdout for title in figures)
+
+
+def test_each_benchmark_names_the_one_for_other_models():
+    for program, model, other in (
+        ("benchmark", "TSN", "benchmark_clips"),
+        ("benchmark_clips", "NEXTVLAD", "benchmark"),
+    ):
+        result = run_module(program, f"--model-name={model}")
+        assert result.returncode == 1
+        assert f"python -m tools.{other} --model-name {model}" in result.stderr
 
 
 @pytest.mark.slow

@@ -171,7 +171,7 @@ def test_the_config_allows_the_trunks_that_exist():
     assert tuple(STAGE_SIZES) == NUM_LAYERS
 
 
-@pytest.mark.parametrize("name", ["TSN", "STNET"])
+@pytest.mark.parametrize("name", [pytest.param("TSN", marks=pytest.mark.slow), "STNET"])
 def test_an_exported_network_gives_the_same_logits(networks, name, tmp_path):
     network = copy.copy(networks[name])  # to_static replaces forward
     x = normalize(make_clips(name, videos=2))

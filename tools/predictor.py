@@ -5,6 +5,7 @@ The network is exported once for its weights and its input's shape, and the prog
 convolutions when it loads one. Imports Paddle: tune the CPU first.
 """
 
+import copy
 import hashlib
 import os
 import shutil
@@ -69,7 +70,8 @@ def export_program(network, shape: tuple[int, ...], log: Callable[[str], None]) 
     try:
         network.eval()
         spec = paddle.static.InputSpec([None, *shape], "float32", "x")
-        paddle.jit.save(network, str(folder / "model"), input_spec=[spec])
+        # Of a copy, as its forward is replaced by the static one.
+        paddle.jit.save(copy.copy(network), str(folder / "model"), input_spec=[spec])
         if folder != target:
             os.replace(folder, target)
     except OSError:
