@@ -223,7 +223,6 @@ def measure_network(args, config_path: str, name: str, folder: Path) -> dict:
     train()
     step_sec = statistics.median(seconds(train) for _ in range(args.repeat))
     figures[f"training step, batches of {args.batch_size}, ms a video"] = step_sec * 1000 / args.batch_size
-    paddle.device.synchronize()
     return figures
 
 
