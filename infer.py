@@ -9,7 +9,6 @@ import datareader  # noqa: F401  (registers the readers)
 import metrics  # noqa: F401
 import models  # noqa: F401
 from datareader.loader import Loader
-from tools.checkpoint import load_weights
 from tools.command_line import (
     add_engine_flags,
     add_override,
@@ -25,12 +24,19 @@ from tools.registry import MODELS
 from tools.run_log import RunLog, progress_bar
 from tools.safe_files import require_place
 from tools.start import load_network, open_dataset, start_paddle
+from tools.weight_files import load_weights
 
 
 def parse_args():
     parser = build_parser(__doc__, section="INFER", batch_sections=("INFER",))
     add = parser.add_argument
-    add("--weights", type=parse_text, required=True, metavar="PATH", help="a checkpoint folder or a .pdparams file")
+    add(
+        "--weights",
+        type=parse_text,
+        required=True,
+        metavar="PATH",
+        help="a checkpoint folder, a folder or file of 2019, or a .pdparams file",
+    )
     add_override(parser, "--filelist", ("INFER",), "filelist", parse_text, "list of the files to look at")
     add_override(parser, "--class-names", ("INFER",), "class_names", parse_text, "names by class id, .txt or .csv")
     add("--infer-topk", type=parse_count, default=20, metavar="K", help="classes to keep of each video; 0: all")

@@ -10,19 +10,25 @@ import datareader  # noqa: F401  (registers the readers)
 import metrics  # noqa: F401
 import models  # noqa: F401
 from datareader.loader import Loader
-from tools.checkpoint import load_weights
 from tools.command_line import add_engine_flags, build_parser, parse_count, parse_text, read_config, run
 from tools.errors import DataError
 from tools.registry import METRICS, MODELS
 from tools.run_log import RunLog, progress_bar
 from tools.safe_files import replacing, require_place
 from tools.start import load_network, open_dataset, start_paddle
+from tools.weight_files import load_weights
 
 
 def parse_args():
     parser = build_parser(__doc__, section="TEST", batch_sections=("TEST",))
     add = parser.add_argument
-    add("--weights", type=parse_text, required=True, metavar="PATH", help="a checkpoint folder or a .pdparams file")
+    add(
+        "--weights",
+        type=parse_text,
+        required=True,
+        metavar="PATH",
+        help="a checkpoint folder, a folder or file of 2019, or a .pdparams file",
+    )
     add("--log-interval", type=parse_count, default=1, metavar="BATCHES", help="batches between log lines; 0: none")
     add("--output", type=parse_text, metavar="FILE", help="also write the scores as JSON")
     add_engine_flags(parser)

@@ -15,20 +15,21 @@ from tools.checkpoint import (
     Checkpoint,
     CheckpointStore,
     Progress,
-    fill_network,
     fill_optimizer,
     load_checkpoint,
-    load_weights,
     network_arrays,
     optimizer_arrays,
 )
 from tools.command_line import add_override, build_parser, parse_count, parse_text, read_config, run
 from tools.errors import CheckpointError
+from tools.filling import fill_network, own_file
+from tools.fluid_training import as_checkpoint
 from tools.interrupt import StopRequest
 from tools.registry import METRICS, MODELS
 from tools.run_log import RunLog, progress_bar
 from tools.safe_files import replacing
-from tools.start import open_dataset, start_paddle
+from tools.start import choose_pretrain, open_dataset, start_paddle
+from tools.weight_files import FLUID_FILE, FLUID_FOLDER, load_weights, recognise
 
 
 def parse_args():
@@ -41,13 +42,13 @@ def parse_args():
         "--pretrain",
         type=parse_text,
         metavar="PATH",
-        help="start from these weights; another number of classes skips the classifier",
+        help="start from these weights, as --weights takes them; another number of classes skips the classifier",
     )
     add(
         "--resume",
         type=parse_text,
         metavar="PATH",
-        help="go on from a checkpoint folder, or auto: from the latest in --save-dir",
+        help="go on from a checkpoint folder, of 2019 too, or auto: from the latest in --save-dir",
     )
     add("--save-dir", type=parse_text, default="checkpoints", metavar="DIR", help="where checkpoints and logs go")
     add(
@@ -100,13 +101,14 @@ class Training:
     def begin(self) -> None:
         """Start afresh, from --pretrain, or from where --resume left off."""
         args, store = self.args, self.store
-        checkpoint = find_checkpoint(args.resume, store, self.log) if args.resume else None
+        checkpoint = self.find_checkpoint() if args.resume else None
         if checkpoint:
             self.restore(checkpoint)
-        elif args.pretrain:
-            weights = load_weights(args.pretrain, store.model_name)
-            match = fill_network(self.network, weights, args.pretrain, new_classifier=True)
-            self.log.line(f"--pretrain {args.pretrain}: {match}")
+        elif chosen := choose_pretrain(args.pretrain, self.config, self.log.line):
+            origin, path = chosen
+            match = fill_network(self.network, load_weights(path, store.model_name), fine_tune=True)
+            for line in match.lines():
+                self.log.line(f"{origin} {path}: {line}")
         progress = self.progress
         here = checkpoint and checkpoint.path.resolve().parent == store.save_dir.resolve()
         if moved := store.set_aside(after=(progress.epoch, progress.step) if here else (0, 0)):
@@ -118,8 +120,27 @@ class Training:
             self.log.line(f"there is no {store.best_path.name} here: the best is looked for anew")
             progress.best_score = progress.best_epoch = None
             progress.validated = False
-        if not progress.step:
+        if not progress.step and progress.epoch:
             self.begun_at = checkpoint.path if here else self.save()
+
+    def find_checkpoint(self) -> Checkpoint | None:
+        """What --resume names; with "auto" the latest that is whole, None where there is none."""
+        if self.args.resume != "auto":
+            return self.load_checkpoint(Path(self.args.resume))
+        for path in self.store.found():
+            try:
+                return self.load_checkpoint(path)
+            except CheckpointError as error:
+                self.log.line(f"passed over: {error}")
+        self.log.line(f"--resume auto: no whole checkpoint in {self.store.save_dir}, starting from the beginning")
+        return None
+
+    def load_checkpoint(self, path: Path) -> Checkpoint:
+        name = self.store.model_name
+        if recognise(str(path), name) not in (FLUID_FOLDER, FLUID_FILE):
+            return load_checkpoint(path, name)
+        file, steps = load_weights(str(path), name), len(self.train_loader)
+        return as_checkpoint(file, self.network, self.optimizer, self.progress, steps, name)
 
     def restore(self, checkpoint: Checkpoint) -> None:
         saved, now = checkpoint.progress, self.progress
@@ -131,14 +152,18 @@ class Training:
                 f"{checkpoint.path} stands inside an epoch, where a run can go on only as it was, but "
                 f"{changes}; resume from a finished epoch, or with the former settings and data"
             )
-        fill_network(self.network, checkpoint.weights, str(checkpoint.path))
-        fill_optimizer(self.optimizer, self.network, checkpoint.optimizer, str(checkpoint.path))
+        fill_network(self.network, own_file(str(checkpoint.path), checkpoint.weights))
+        if checkpoint.optimizer is not None:
+            fill_optimizer(self.optimizer, self.network, checkpoint.optimizer, str(checkpoint.path))
         self.progress = replace(saved, **{name: getattr(now, name) for name in settings})
         best = f", best {saved.best_score:.4f} at epoch {saved.best_epoch}" if saved.best_score is not None else ""
         self.log.line(
-            f"resumed {checkpoint.path}: weights, optimizer and {saved.steps_taken} steps of the schedule; "
+            f"resumed {checkpoint.path}: weights{', optimizer' * (checkpoint.optimizer is not None)} "
+            f"and {saved.steps_taken} steps of the schedule; "
             f"next is epoch {saved.epoch}, iter {saved.step}{best}{'; changed: ' * bool(changed)}{changes}"
         )
+        for note in checkpoint.notes:
+            self.log.line(f"resumed {checkpoint.path}: {note}")
 
     def run(self) -> int:
         """Train to the last epoch; return the exit code."""
@@ -261,19 +286,6 @@ class Training:
             data_sec=step.data_sec,
             step_sec=step.step_sec,
         )
-
-
-def find_checkpoint(resume: str, store: CheckpointStore, log: RunLog) -> Checkpoint | None:
-    """What --resume names; with "auto" the latest that is whole, None where there is none."""
-    if resume != "auto":
-        return load_checkpoint(Path(resume), store.model_name)
-    for path in store.found():
-        try:
-            return load_checkpoint(path, store.model_name)
-        except CheckpointError as error:
-            log.line(f"passed over: {error}")
-    log.line(f"--resume auto: no whole checkpoint in {store.save_dir}, starting from the beginning")
-    return None
 
 
 def main() -> int:

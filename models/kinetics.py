@@ -14,6 +14,7 @@ TRAIN_KEYS = {
     "l2_weight_decay": Key(float, minimum=0),
     "momentum": Key(float, minimum=0, below=1),
     "total_videos": Key(int, minimum=1, words=("auto",)),
+    "pretrain_base": Key(str, default=None),  # weights of a ResNet to begin with; --pretrain comes before it
 }
 
 

@@ -9,6 +9,10 @@ network and its optimizer are built from it; ``<model>.py`` is the network. A ne
 - ``loss_reduction``: ``"mean"`` or ``"sum"``, how training makes one number of a batch's losses;
 - ``probs(logits)``: (N, num_classes) float32 in [0, 1];
 - ``classifier``: the layer whose parameters change shape with num_classes.
+
+A network with weights of 2019 has ``released_names``, and where they are needed ``released_layouts`` and
+``released_buffers``: see ``tools.fluid_names``. One that can start from a trunk's weights has
+``pretrained_part`` and ``first_convolution``: see ``tools.filling``.
 """
 
 from abc import ABC, abstractmethod

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.released_server import running_server
 from tools.cpu import load_paddle, tune_cpu
 
 PROJECT = Path(__file__).resolve().parents[1]
@@ -158,3 +159,12 @@ def run_shell(command, cwd):
     result = subprocess.run(["bash", "-c", command], cwd=cwd, env=env, capture_output=True, text=True, check=False)
     assert result.returncode == 0, f"{command}\n{result.stdout[-2000:]}{result.stderr[-2000:]}"
     return result.stdout
+
+
+@pytest.fixture
+def server(monkeypatch):
+    """A server of released weights without pages yet; programs and functions fetch from it."""
+    monkeypatch.setenv("no_proxy", "*")
+    with running_server() as running:
+        monkeypatch.setenv("PADDLE_WEIGHTS_URL", running.url)
+        yield running

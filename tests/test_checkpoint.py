@@ -13,14 +13,14 @@ from models.optimizers import FluidAdam, split_parameters
 from tools.checkpoint import (
     CheckpointStore,
     Progress,
-    fill_network,
     fill_optimizer,
     load_checkpoint,
-    load_weights,
     network_arrays,
     optimizer_arrays,
 )
 from tools.errors import CheckpointError
+from tools.filling import fill_network, own_file
+from tools.weight_files import load_weights
 
 WEIGHTS = {"fc.weight": np.ones((2, 3), np.float32)}
 
@@ -187,7 +187,9 @@ def test_a_save_dir_that_is_a_file_is_named(tmp_path):
 
 def test_what_is_given_as_weights_is_named_when_it_holds_none(store, tmp_path):
     assert "does not exist; give a checkpoint folder" in error_of(load_weights, str(tmp_path / "no"), "TSN")
-    assert "holds no weights (model.pdparams); it holds nothing" in error_of(load_weights, str(tmp_path), "TSN")
+    assert "holds no weights (model.pdparams, or variables); it holds nothing" in error_of(
+        load_weights, str(tmp_path), "TSN"
+    )
     save(store, 1)
     message = error_of(load_weights, str(tmp_path), "TSN")
     assert message.endswith("name one of the checkpoints in it: TSN_epoch0")
@@ -197,7 +199,8 @@ def test_what_is_given_as_weights_is_named_when_it_holds_none(store, tmp_path):
 def test_files_that_are_no_weights_are_named(tmp_path):
     path = tmp_path / "x.pdparams"
     for content, message in (
-        (b"junk", "x.pdparams cannot be read (UnpicklingError"),
+        (b"junk", "x.pdparams is no file of weights, but a file that begins b'junk'"),
+        (b"\x80\x04junk", "x.pdparams cannot be read (Un"),
         (pickle.dumps([1]), "x.pdparams holds a list, expected weights by name"),
         (pickle.dumps({"a": "text"}), "x.pdparams: 'a' is not an array under a name, so this is no file of weights"),
         (pickle.dumps({"a": os.getcwd}), "x.pdparams cannot be read (UnsafePickle: it names posix.getcwd"),
@@ -221,7 +224,7 @@ class Network(nn.Layer):
 def test_what_paddle_saves_itself_is_read(tmp_path):
     network = Network()
     paddle.save(network.state_dict(), str(tmp_path / "x.pdparams"))
-    match = fill_network(Network(), load_weights(str(tmp_path / "x.pdparams"), "TSN"), "x.pdparams")
+    match = fill_network(Network(), load_weights(str(tmp_path / "x.pdparams"), "TSN"))
     assert str(match) == "4 matched, 0 missing, 0 unexpected, 0 mismatched"
 
 
@@ -229,7 +232,7 @@ def test_weights_that_do_not_fit_are_named_with_both_shapes():
     weights = network_arrays(Network(7))
     del weights["first.bias"]
     weights["extra"] = np.zeros(1)
-    message = error_of(fill_network, Network(4), weights, "w")
+    message = error_of(fill_network, Network(4), own_file("w", weights))
     assert message == (
         "w does not fit this network: 1 matched, 1 missing (first.bias), 1 unexpected (extra), "
         "2 mismatched (last.weight [5, 7] for [5, 4], last.bias [7] for [4])"
@@ -237,16 +240,17 @@ def test_weights_that_do_not_fit_are_named_with_both_shapes():
 
 
 def test_no_match_at_all_is_an_error():
-    assert "no weight fits this network" in error_of(fill_network, Network(), {"a": np.zeros(1)}, "w")
+    assert "no weight fits this network" in error_of(fill_network, Network(), own_file("w", {"a": np.zeros(1)}))
 
 
 def test_another_number_of_classes_skips_the_classifier_only_when_fine_tuning():
     source, target = Network(7), Network(4)
-    match = fill_network(target, network_arrays(source), "w", new_classifier=True)
+    match = fill_network(target, own_file("w", network_arrays(source)), fine_tune=True)
     assert match.matched == ["first.weight", "first.bias"]
+    assert match.notes == ["start afresh, classifier: last.weight [5, 7] for [5, 4], last.bias [7] for [4]"]
     np.testing.assert_array_equal(target.first.weight.numpy(), source.first.weight.numpy())
     wrong = network_arrays(source) | {"first.bias": np.zeros(9, np.float32)}
-    assert "first.bias [9] for [5]" in error_of(fill_network, target, wrong, "w", new_classifier=True)
+    assert "first.bias [9] for [5]" in error_of(fill_network, target, own_file("w", wrong), fine_tune=True)
 
 
 def train(network, optimizer, steps):
@@ -282,7 +286,7 @@ def test_an_optimizer_goes_on_with_the_same_bits_where_parameters_have_other_nam
     train(network, optimizer, 3)
 
     other = Network()  # whose parameters Paddle names otherwise, as another process may
-    fill_network(other, weights, "w")
+    fill_network(other, own_file("w", weights))
     resumed = build(other)
     fill_optimizer(resumed, other, state, "w")
     train(other, resumed, 3)
@@ -375,9 +379,9 @@ def test_weights_that_are_not_finite_or_not_numbers_are_refused(tmp_path):
     assert "first.bias holds values that are not finite" in error_of(load_weights, str(path), "TSN")
     network = Network()
     whole = network_arrays(network)
-    message = error_of(fill_network, network, whole | {"first.bias": np.zeros(5, np.int64)}, "w")
+    message = error_of(fill_network, network, own_file("w", whole | {"first.bias": np.zeros(5, np.int64)}))
     assert message == "w: first.bias holds int64, expected float32"
-    fill_network(network, {name: value.astype(np.float64) for name, value in whole.items()}, "w")
+    fill_network(network, own_file("w", {name: value.astype(np.float64) for name, value in whole.items()}))
 
 
 def test_damaged_weights_are_noticed_without_resuming_too(store):

@@ -26,7 +26,7 @@ import numpy as np
 
 from tools.errors import CheckpointError
 from tools.safe_files import replacing, sync_folder
-from tools.safe_pickle import DAMAGED, load_pickle
+from tools.safe_pickle import DAMAGED, load_pickle, require_bounded
 
 WEIGHTS, OPTIMIZER, STATE = "model.pdparams", "optimizer.pdopt", "state.json"
 _NAME_TABLE = "StructuredToParameterName@@"  # what paddle.save adds to a state dict
@@ -55,12 +55,16 @@ class Progress:
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """What a folder holds. weights: name -> array. optimizer: see ``optimizer_arrays``."""
+    """What a folder holds. weights: name -> array. optimizer: see ``optimizer_arrays``; None to start it afresh.
+
+    notes: what a log should say of it.
+    """
 
     path: Path
     weights: dict[str, np.ndarray]
-    optimizer: dict
+    optimizer: dict | None
     progress: Progress
+    notes: tuple[str, ...] = ()
 
 
 class CheckpointStore:
@@ -211,77 +215,27 @@ def load_checkpoint(path: Path, model_name: str) -> Checkpoint:
     """Read a whole training state. Raises CheckpointError naming what is missing or damaged."""
     state = _read_state(path)
     if state is None:
-        raise CheckpointError(f"{path} holds no training state ({STATE}); {_contents(path)}")
+        raise CheckpointError(f"{path} holds no training state ({STATE}); {describe_contents(path)}")
     _require_model(path, state, model_name)
     progress = _parse_progress(state, path)
     for name in (WEIGHTS, OPTIMIZER):
         _require_whole(path / name, state)
-    return Checkpoint(path, _load_arrays(path / WEIGHTS), _load_dict(path / OPTIMIZER), progress)
+    return Checkpoint(path, load_arrays(path / WEIGHTS), _load_dict(path / OPTIMIZER), progress)
 
 
-def load_weights(path: str, model_name: str) -> dict[str, np.ndarray]:
-    """Weights by name, from a checkpoint folder or a .pdparams file. Raises CheckpointError."""
-    place = Path(path)
-    if place.is_dir():
-        state = _read_state(place)
-        if state is not None:
-            _require_model(place, state, model_name)
-        if not (place / WEIGHTS).is_file():
-            raise CheckpointError(f"{place} holds no weights ({WEIGHTS}); {_contents(place)}")
-        if state is not None:
-            _require_whole(place / WEIGHTS, state)
-        return _load_arrays(place / WEIGHTS)
-    if place.is_file():
-        return _load_arrays(place)
-    raise CheckpointError(f"{place} does not exist; give a checkpoint folder such as {model_name}_epoch0")
+def load_checkpoint_weights(place: Path, model_name: str | None) -> dict[str, np.ndarray]:
+    """The weights of a checkpoint folder by name; state.json may be missing. Raises CheckpointError.
 
-
-@dataclass(frozen=True)
-class Match:
-    """How the names and shapes of some weights fit a network."""
-
-    matched: list[str]
-    missing: list[str]  # in the network only
-    unexpected: list[str]  # in the weights only
-    mismatched: list[str]  # "name (weights' shape, network's shape)"
-
-    def __str__(self) -> str:
-        parts = [f"{len(self.matched)} matched"]
-        for kind in ("missing", "unexpected", "mismatched"):
-            names = getattr(self, kind)
-            parts.append(f"{len(names)} {kind}" + (f" ({', '.join(names)})" if names else ""))
-        return ", ".join(parts)
-
-
-def fill_network(network, weights: dict[str, np.ndarray], source: str, *, new_classifier: bool = False) -> Match:
-    """Copy weights into a network and report how they fit.
-
-    new_classifier: skip ``network.classifier`` where its shape differs, for another number of classes.
-    Raises CheckpointError, naming everything that does not fit, unless all else does.
+    model_name: whose they have to be, if the folder says it; None for any.
     """
-    tensors = network.state_dict()
-    weights = {name: _as_float32(value) for name, value in weights.items()}
-    own = {name: list(tensor.shape) for name, tensor in tensors.items()}
-    match = Match(
-        matched=[name for name in own if name in weights and list(weights[name].shape) == own[name]],
-        missing=[name for name in own if name not in weights],
-        unexpected=[name for name in weights if name not in own],
-        mismatched=[
-            f"{name} {list(weights[name].shape)} for {own[name]}"
-            for name in own
-            if name in weights and list(weights[name].shape) != own[name]
-        ],
-    )
-    if integers := [name for name in match.matched if weights[name].dtype.kind != "f"]:
-        raise CheckpointError(f"{source}: {integers[0]} holds {weights[integers[0]].dtype}, expected float32")
-    blocking = [text for text in match.mismatched if not (new_classifier and text.startswith(network.classifier))]
-    if not match.matched:
-        raise CheckpointError(f"{source}: no weight fits this network: {match}")
-    if match.missing or blocking:
-        raise CheckpointError(f"{source} does not fit this network: {match}")
-    for name in match.matched:
-        tensors[name].set_value(weights[name])
-    return match
+    state = _read_state(place)
+    if state is not None and model_name:
+        _require_model(place, state, model_name)
+    if not (place / WEIGHTS).is_file():
+        raise CheckpointError(f"{place} holds no weights ({WEIGHTS}); {describe_contents(place)}")
+    if state is not None:
+        _require_whole(place / WEIGHTS, state)
+    return load_arrays(place / WEIGHTS)
 
 
 def network_arrays(network) -> dict[str, np.ndarray]:
@@ -409,7 +363,8 @@ def _require_model(path: Path, state: dict, model_name: str) -> None:
         raise CheckpointError(f"{path} holds {state.get('model')}, but --model-name is {model_name}")
 
 
-def _contents(path: Path) -> str:
+def describe_contents(path: Path) -> str:
+    """What a folder holds, as the end of a message; checkpoints in it are named as what to give instead."""
     if not path.is_dir():
         return "it is not a folder"
     names = sorted(item.name for item in path.iterdir() if not item.name.startswith("."))
@@ -421,6 +376,7 @@ def _contents(path: Path) -> str:
 def _load_dict(path: Path) -> dict:
     try:
         with open(path, "rb") as file:
+            require_bounded(file)
             content = load_pickle(file)
     except (OSError, *DAMAGED) as error:
         raise CheckpointError(f"{path} cannot be read ({type(error).__name__}: {error})") from None
@@ -432,7 +388,8 @@ def _load_dict(path: Path) -> dict:
     return plain
 
 
-def _load_arrays(path: Path) -> dict[str, np.ndarray]:
+def load_arrays(path: Path) -> dict[str, np.ndarray]:
+    """The arrays of a pickled dict by name, all of them finite. Raises CheckpointError."""
     content = _load_dict(path)
     for key, value in content.items():
         if not isinstance(key, str) or not isinstance(value, np.ndarray):
@@ -440,7 +397,3 @@ def _load_arrays(path: Path) -> dict[str, np.ndarray]:
         if not np.isfinite(value).all():
             raise CheckpointError(f"{path}: {key} holds values that are not finite")
     return content
-
-
-def _as_float32(value: np.ndarray) -> np.ndarray:
-    return value.astype(np.float32) if value.dtype.kind == "f" else value

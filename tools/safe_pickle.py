@@ -5,7 +5,10 @@ into pickles are replaced by functions of ours that build arrays of plain types 
 name is refused before anything is called.
 """
 
+import mmap
+import os
 import pickle
+import pickletools
 import re
 from typing import BinaryIO
 
@@ -38,6 +41,69 @@ DAMAGED = (
     OverflowError,
     AssertionError,
 )
+
+
+def require_bounded(file: BinaryIO) -> None:
+    """Refuse a pickle whose numbers ask for more memory than its size justifies; nothing is unpickled.
+
+    Python makes room for what a length or the number of a remembered object says before it reads on, so
+    thirteen bytes can take gigabytes. Raises UnsafePickle; leaves the file at its beginning.
+    """
+    size = os.fstat(file.fileno()).st_size
+    if not size:
+        return
+    with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        at, operations = 0, 0
+        while at < size and content[at] != _STOP:
+            code = content[at]
+            operations += 1
+            end = _end_of_operation(content, at + 1, _ARGUMENTS.get(code))
+            if not at < end <= size:
+                raise UnsafePickle(f"it is cut short, or altered, at byte {at}")
+            if code in _PUTS and _memo_number(content[at + 1 : end], code) > operations:
+                raise UnsafePickle(f"it remembers more objects than it holds, at byte {at}")
+            at = end
+
+
+# Operation -> how its argument is laid out: a number of bytes, or one of pickletools' negative codes.
+_ARGUMENTS = {ord(code.code): code.arg.n if code.arg else 0 for code in pickletools.opcodes}
+_TWO_LINES = {ord(code.code) for code in pickletools.opcodes if code.arg and code.arg.name.endswith("_pair")}
+_PUTS = {ord(pickle.PUT), ord(pickle.BINPUT), ord(pickle.LONG_BINPUT)}
+_STOP, _FRAME = ord(pickle.STOP), ord(pickle.FRAME)
+# Codes of a length before the data: bytes it takes and whether it has a sign.
+_LENGTHS = {
+    pickletools.TAKEN_FROM_ARGUMENT1: (1, False),
+    pickletools.TAKEN_FROM_ARGUMENT4: (4, True),
+    pickletools.TAKEN_FROM_ARGUMENT4U: (4, False),
+    pickletools.TAKEN_FROM_ARGUMENT8U: (8, False),
+}
+
+
+def _end_of_operation(content, at: int, argument: int | None) -> int:
+    """The byte after an operation whose argument begins at a byte; -1 if there is none."""
+    code = content[at - 1]
+    if argument is None:
+        return -1
+    if argument == pickletools.UP_TO_NEWLINE:
+        for _ in range(2 if code in _TWO_LINES else 1):
+            at = content.find(b"\n", at) + 1
+            if not at:
+                return -1
+        return at
+    if argument >= 0:
+        frame = int.from_bytes(content[at : at + 8], "little") if code == _FRAME else 0
+        return at + argument if at + argument + frame <= len(content) else -1
+    width, signed = _LENGTHS[argument]
+    length = int.from_bytes(content[at : at + width], "little", signed=signed)
+    return at + width + length if length >= 0 else -1
+
+
+def _memo_number(argument: bytes, code: int) -> int:
+    if code != ord(pickle.PUT):
+        return int.from_bytes(argument, "little")
+    text = argument.strip()
+    return int(text) if text.isdigit() and len(text) < 20 else 1 << 64
+
 
 _NDARRAY = object()  # stands for the class numpy.ndarray, which a pickle must never get to call
 

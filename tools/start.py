@@ -1,12 +1,14 @@
 """What the three scripts do between reading the command line and their loops."""
 
 from collections.abc import Callable
+from pathlib import Path
 
-from tools.checkpoint import fill_network
 from tools.config import Config
 from tools.cpu import load_paddle, tune_cpu
 from tools.errors import ConfigError
+from tools.filling import fill_network
 from tools.registry import READERS
+from tools.weight_files import WeightFile
 
 
 def open_dataset(model_name: str, config: Config, section: str, *, training: bool, skip_broken: int, log: Callable):
@@ -30,7 +32,24 @@ def start_paddle(threads: int | None, use_gpu: bool | None, gpu_wanted: bool, lo
     return choose_device(use_gpu, gpu_wanted, log)
 
 
-def load_network(args, recipe, config: Config, section: str, weights: dict, device: str, log: Callable):
+def choose_pretrain(given: str | None, config: Config, log: Callable) -> tuple[str, str] | None:
+    """(where from, path) of the weights that a training begins with; None for random ones.
+
+    given: --pretrain, which comes before the config's TRAIN.pretrain_base.
+    """
+    base = getattr(config.TRAIN, "pretrain_base", None)
+    if given or not base:
+        return ("--pretrain", given) if given else None
+    if Path(base).exists():
+        return "TRAIN.pretrain_base", base
+    log(
+        f"{config.where('TRAIN')}: pretrain_base = {base} does not exist, so training starts from random weights; "
+        '"python -m tools.download ResNet50_pretrained" fetches those of 2019: name their folder with --pretrain'
+    )
+    return None
+
+
+def load_network(args, recipe, config: Config, section: str, weights: WeightFile, device: str, log: Callable):
     """The network of a test with ``weights`` from --weights, in the engine that --engine and --precision ask for."""
     shape = recipe.input_shape(config, section)
     engine = args.engine
@@ -43,7 +62,8 @@ def load_network(args, recipe, config: Config, section: str, weights: dict, devi
     if args.precision != "fp32" and engine != "predictor":
         raise ConfigError(f"--precision {args.precision} needs --engine predictor; here the engine is {engine}")
     network = recipe.build_network(config)
-    log(f"--weights {args.weights}: {fill_network(network, weights, args.weights)}")
+    for line in fill_network(network, weights).lines():
+        log(f"--weights {args.weights}: {line}")
     if engine == "dygraph":
         return network
     from tools.predictor import Predictor  # imports Paddle

@@ -95,23 +95,35 @@ class AttentionCluster(nn.Layer):
     def probs(self, logits):
         return F.sigmoid(logits)
 
+    @property
+    def released_names(self) -> dict[str, str]:
+        return released_names(len(self.attention))
 
-# Own name -> name in the weights of 2019, whose scores are 1x1 convolutions (K, D, 1, 1).
-RELEASED_NAMES = {
-    **{
-        f"attention.{i}.{own}": f"satt{i}.{released}"
-        for i in range(2)
-        for own, released in {
-            "score.weight": "conv.weight",
-            "score.bias": "conv.bias",
-            "scale": "shift_w",
-            "shift": "shift_b",
-        }.items()
-    },
-    "fc1.weight": "fc1.weights",
-    "fc1.bias": "fc1.bias",
-    "fc2.weight": "fc2.weights",
-    "fc2.bias": "fc2.bias",
-    "logistic.weight": "logistic.weights",
-    "logistic.bias": "logistic.bias",
+    @property
+    def released_layouts(self) -> dict[str, str]:
+        return released_layouts(len(self.attention))
+
+
+# What a stream's own parameters are called in the weights of 2019, and how they lie there if otherwise.
+_STREAM = {
+    "score.weight": ("conv.weight", "1x1 convolution"),
+    "score.bias": ("conv.bias", None),
+    "scale": ("shift_w", "vector"),
+    "shift": ("shift_b", "vector"),
 }
+_LAYERS = ("fc1", "fc2", "logistic")
+
+
+def released_names(num_streams: int) -> dict[str, str]:
+    """Own name -> name in the weights of 2019."""
+    return {
+        **{f"attention.{i}.{own}": f"satt{i}.{name}" for i in range(num_streams) for own, (name, _) in _STREAM.items()},
+        **{f"{layer}.weight": f"{layer}.weights" for layer in _LAYERS},
+        **{f"{layer}.bias": f"{layer}.bias" for layer in _LAYERS},
+    }
+
+
+def released_layouts(num_streams: int) -> dict[str, str]:
+    """Own name -> layout in the weights of 2019, see ``tools.fluid_names``, where it is not the same."""
+    layouts = {own: layout for own, (_, layout) in _STREAM.items() if layout}
+    return {f"attention.{i}.{own}": layout for i in range(num_streams) for own, layout in layouts.items()}

@@ -251,6 +251,10 @@ class AttentionLSTM(nn.Layer):
     def probs(self, logits):
         return F.sigmoid(logits)
 
+    @property
+    def released_names(self) -> dict[str, str]:
+        return released_names(len(self.streams))
+
 
 class PaddedAttentionLSTM(nn.Layer):
     """The same network in test mode on padded frames: one graph for any lengths, for ``paddle.jit.save``.
@@ -306,18 +310,15 @@ class PaddedAttentionLSTM(nn.Layer):
         return outputs.transpose([1, 0, 2])
 
 
-def _stream(i: int) -> dict[str, str]:
-    layers = {f"streams.{i}.{own}": f"fc_{4 * i + n}" for n, own in enumerate(_LAYERS)}
-    lstms = {f"streams.{i}.lstm_{way}": f"lstm_{2 * i + n}" for n, way in enumerate(("forward", "backward"))}
-    return layers | lstms
+_STREAM_LAYERS = ("embedding", "project_forward", "project_backward", "score")  # in the order of their numbers
 
 
-_LAYERS = ("embedding", "project_forward", "project_backward", "score")
-_OWN_LAYERS = {**_stream(0), **_stream(1), "fc1": "fc_8", "fc2": "fc_9", "logistic": "fc_10"}
-
-# Own name -> name in the weights of 2019.
-RELEASED_NAMES = {
-    f"{own}.{field}": f"{released}.{letter}_0"
-    for own, released in _OWN_LAYERS.items()
-    for field, letter in (("weight", "w"), ("bias", "b"))
-}
+def released_names(num_streams: int) -> dict[str, str]:
+    """Own name -> name in the weights of 2019, where layers are numbered in the order of building."""
+    layers = {}
+    for i in range(num_streams):
+        layers |= {f"streams.{i}.{own}": f"fc_{4 * i + n}" for n, own in enumerate(_STREAM_LAYERS)}
+        layers |= {f"streams.{i}.lstm_forward": f"lstm_{2 * i}", f"streams.{i}.lstm_backward": f"lstm_{2 * i + 1}"}
+    layers |= {own: f"fc_{4 * num_streams + n}" for n, own in enumerate(("fc1", "fc2", "logistic"))}
+    fields = {"weight": "w_0", "bias": "b_0"}
+    return {f"{own}.{field}": f"{layers[own]}.{name}" for own in layers for field, name in fields.items()}

@@ -149,6 +149,14 @@ class NeXtVLAD(nn.Layer):
     def probs(self, logits):
         return F.sigmoid(logits)
 
+    @property
+    def released_names(self) -> dict[str, str]:
+        return RELEASED_NAMES
+
+    @property
+    def released_buffers(self) -> dict[str, str]:
+        return RELEASED_BUFFERS
+
 
 class PaddedNeXtVLAD(nn.Layer):
     """The same network in test mode on padded frames: one graph for any lengths, for ``paddle.jit.save``.
@@ -208,3 +216,6 @@ RELEASED_NAMES = {
     "logistic.weight": "logits_clf_weights",
     "logistic.bias": "logits_clf_bias",
 }
+
+# The same for what is not trained and not in every file: the whitening factors came with the weights of 2020.
+RELEASED_BUFFERS = {"whitening": "eigen_param"}

@@ -9,7 +9,7 @@ from paddle import nn
 
 from models.clips import NormalizePixels
 from models.losses import average_views, class_losses
-from models.resnet import ResNet, released_trunk_names
+from models.resnet import STAGE_SIZES, ResNet, released_trunk_names
 
 
 def _uniform(fan_in: int):
@@ -106,6 +106,8 @@ class STNET(nn.Layer):
     """
 
     classifier = "fc"
+    pretrained_part = "trunk"
+    first_convolution = "trunk.conv1.conv.weight"
     loss_reduction = "mean"
 
     def __init__(
@@ -117,6 +119,8 @@ class STNET(nn.Layer):
         image_std: list[float],
     ):
         super().__init__()
+        self.released_names = released_names(num_layers)
+        self.released_layouts = RELEASED_LAYOUTS
         self.normalize = NormalizePixels(image_mean, image_std, seglen)
         self.trunk = ResNet(num_layers, in_channels=3 * seglen)
         self.temporal1 = TemporalBlock(512)
@@ -146,6 +150,29 @@ class STNET(nn.Layer):
         return average_views(logits, views)
 
 
+def released_names(num_layers: int) -> dict[str, str]:
+    """Own name -> name in the weights of 2019, which numbered batch normalisations along with those of the trunk."""
+    norms = [3 * size + 1 for size in STAGE_SIZES[num_layers]]  # of each stage, shortcut included
+    first = 1 + norms[0] + norms[1]
+    second = first + 1 + norms[2]
+    return {
+        **released_trunk_names(num_layers, "trunk"),
+        **_released("temporal1", "conv3d_0"),
+        **_released_norm("temporal1.norm", f"batch_norm_{first}"),
+        **_released("temporal2", "conv3d_1"),
+        **_released_norm("temporal2.norm", f"batch_norm_{second}"),
+        **_released_norm("xception.input_norm", "xception_bn"),
+        **_released("xception.depthwise1", "xception_att_conv"),
+        **_released("xception.pointwise1", "xception_att_2"),
+        **_released_norm("xception.middle_norm", "xception_bndw"),
+        **_released("xception.depthwise2", "xception_att1"),
+        **_released("xception.pointwise2", "xception_att1_2"),
+        **_released("xception.shortcut", "xception_dw"),
+        **_released_norm("xception.output_norm", "xception_bn2"),
+        **_released("fc", "fc_0"),
+    }
+
+
 def _released(own: str, released: str) -> dict[str, str]:
     return {f"{own}.weight": f"{released}.w_0", f"{own}.bias": f"{released}.b_0"}
 
@@ -154,20 +181,9 @@ def _released_norm(own: str, released: str) -> dict[str, str]:
     return {**_released(own, released), f"{own}._mean": f"{released}.w_1", f"{own}._variance": f"{released}.w_2"}
 
 
-# Own name -> name in the weights of 2019, which numbered batch normalisations among those of the trunk.
-RELEASED_NAMES = {
-    **released_trunk_names(50, "trunk"),
-    **_released("temporal1", "conv3d_0"),
-    **_released_norm("temporal1.norm", "batch_norm_24"),
-    **_released("temporal2", "conv3d_1"),
-    **_released_norm("temporal2.norm", "batch_norm_44"),
-    **_released_norm("xception.input_norm", "xception_bn"),
-    **_released("xception.depthwise1", "xception_att_conv"),
-    **_released("xception.pointwise1", "xception_att_2"),
-    **_released_norm("xception.middle_norm", "xception_bndw"),
-    **_released("xception.depthwise2", "xception_att1"),
-    **_released("xception.pointwise2", "xception_att1_2"),
-    **_released("xception.shortcut", "xception_dw"),
-    **_released_norm("xception.output_norm", "xception_bn2"),
-    **_released("fc", "fc_0"),
+# Own name -> layout in the weights of 2019, see ``tools.fluid_names``, where it is not the same.
+RELEASED_LAYOUTS = {
+    "xception.pointwise1.weight": "1x1 convolution",
+    "xception.pointwise2.weight": "1x1 convolution",
+    "xception.shortcut.weight": "1x1 convolution",
 }

@@ -26,6 +26,8 @@ class TSN(nn.Layer):
     """
 
     classifier = "fc"
+    pretrained_part = "trunk"
+    first_convolution = "trunk.conv1.conv.weight"
     loss_reduction = "mean"
 
     def __init__(
@@ -37,6 +39,7 @@ class TSN(nn.Layer):
         seglen: int = 1,
     ):
         super().__init__()
+        self.released_names = released_names(num_layers)
         self.normalize = NormalizePixels(image_mean, image_std, seglen)
         self.trunk = ResNet(num_layers, in_channels=3 * seglen)
         bound = 1 / math.sqrt(2048)
@@ -60,9 +63,10 @@ class TSN(nn.Layer):
         return average_views(logits, views)
 
 
-# Own name -> name in the weights of 2019.
-RELEASED_NAMES = {
-    **released_trunk_names(50, "trunk"),
-    "fc.weight": "fc_0.w_0",
-    "fc.bias": "fc_0.b_0",
-}
+def released_names(num_layers: int) -> dict[str, str]:
+    """Own name -> name in the weights of 2019."""
+    return {
+        **released_trunk_names(num_layers, "trunk"),
+        "fc.weight": "fc_0.w_0",
+        "fc.bias": "fc_0.b_0",
+    }
