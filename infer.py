@@ -23,8 +23,7 @@ from tools.predictions import load_class_names, rank_classes, write_predictions
 from tools.registry import MODELS
 from tools.run_log import RunLog, progress_bar
 from tools.safe_files import require_place
-from tools.start import load_network, open_dataset, start_paddle
-from tools.weight_files import load_weights
+from tools.start import find_weights, load_network, open_dataset, start_paddle
 
 
 def parse_args():
@@ -33,9 +32,8 @@ def parse_args():
     add(
         "--weights",
         type=parse_text,
-        required=True,
         metavar="PATH",
-        help="a checkpoint folder, a folder or file of 2019, or a .pdparams file",
+        help="a checkpoint folder, a folder or file of 2019, or a .pdparams file; left out, the released weights",
     )
     add_override(parser, "--filelist", ("INFER",), "filelist", parse_text, "list of the files to look at")
     add_override(parser, "--class-names", ("INFER",), "class_names", parse_text, "names by class id, .txt or .csv")
@@ -61,7 +59,7 @@ def main() -> None:
         raise DataError(f"--save-dir {args.save_dir} cannot be written: {error}") from None
     section = config.INFER
     names = load_class_names(section.class_names, config.MODEL.num_classes) if section.class_names else None
-    weights = load_weights(args.weights, name)
+    weights = find_weights(args, name, log.line)
     dataset = open_dataset(name, config, "INFER", training=False, skip_broken=args.skip_broken, log=log.line)
     device = start_paddle(args.threads, args.use_gpu, True, log.line)
     from tools.engine import predict

@@ -15,8 +15,7 @@ from tools.errors import DataError
 from tools.registry import METRICS, MODELS
 from tools.run_log import RunLog, progress_bar
 from tools.safe_files import replacing, require_place
-from tools.start import load_network, open_dataset, start_paddle
-from tools.weight_files import load_weights
+from tools.start import find_weights, load_network, open_dataset, start_paddle
 
 
 def parse_args():
@@ -25,9 +24,8 @@ def parse_args():
     add(
         "--weights",
         type=parse_text,
-        required=True,
         metavar="PATH",
-        help="a checkpoint folder, a folder or file of 2019, or a .pdparams file",
+        help="a checkpoint folder, a folder or file of 2019, or a .pdparams file; left out, the released weights",
     )
     add("--log-interval", type=parse_count, default=1, metavar="BATCHES", help="batches between log lines; 0: none")
     add("--output", type=parse_text, metavar="FILE", help="also write the scores as JSON")
@@ -48,7 +46,7 @@ def main() -> None:
             require_place(Path(args.output))
         except (OSError, ValueError) as error:
             raise DataError(f"--output {args.output} cannot be written: {error}") from None
-    weights = load_weights(args.weights, name)
+    weights = find_weights(args, name, log.line)
     dataset = open_dataset(name, config, "TEST", training=False, skip_broken=args.skip_broken, log=log.line)
     device = start_paddle(args.threads, args.use_gpu, True, log.line)
     from tools.engine import evaluate
@@ -76,7 +74,7 @@ def main() -> None:
     log.line(format_table(values))
     log.line(f"evaluated {meter.num_videos} of {total} records{f': {dataset.protocol}' * bool(dataset.protocol)}")
     if args.output:
-        report = {"model": name, "weights": args.weights, "config": args.config, "filelist": section.filelist}
+        report = {"model": name, "weights": weights.path, "config": config.path, "filelist": section.filelist}
         report |= {"protocol": dataset.protocol, "scores": values, **meter.report()}
         report |= {"evaluated": meter.num_videos, "of": total, "broken": dataset.broken}
         write_report(Path(args.output), report)

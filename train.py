@@ -104,7 +104,7 @@ class Training:
         checkpoint = self.find_checkpoint() if args.resume else None
         if checkpoint:
             self.restore(checkpoint)
-        elif chosen := choose_pretrain(args.pretrain, self.config, self.log.line):
+        elif chosen := choose_pretrain(args, self.config, self.log.line):
             origin, path = chosen
             match = fill_network(self.network, load_weights(path, store.model_name), fine_tune=True)
             for line in match.lines():

@@ -14,7 +14,8 @@ TRAIN_KEYS = {
     "l2_weight_decay": Key(float, minimum=0),
     "momentum": Key(float, minimum=0, below=1),
     "total_videos": Key(int, minimum=1, words=("auto",)),
-    "pretrain_base": Key(str, default=None),  # weights of a ResNet to begin with; --pretrain comes before it
+    # Weights of a ResNet to begin with, fetched where they have the name of the released ones; None: random ones.
+    "pretrain_base": Key(str, default="ResNet50_pretrained", optional=True),
 }
 
 

@@ -32,6 +32,7 @@ learning_rate_decay = 0.1
 l2_weight_decay = 1e-4
 momentum = 0.9
 total_videos = "auto"
+pretrain_base = None
 buf_size = 1024
 filelist = "clips.list"
 

@@ -1,11 +1,16 @@
 """Weights of 2019 and 2020 in today's networks: names, layouts, reports, fine-tuning, resuming, converting."""
 
+import argparse
 import contextlib
 import json
 import os
 import pickle
 import random
 import re
+import subprocess
+import sys
+import tarfile
+import time
 
 import numpy as np
 import paddle
@@ -13,13 +18,14 @@ import pytest
 
 import models  # noqa: F401  (registers the recipes)
 from models.optimizers import FluidAdam
-from tests.conftest import PROJECT, run_script
+from tests.conftest import PROJECT, clean_env, run_script
 from tests.recipe import GOLDEN, make_parameter
+from tests.released_server import Page
 from tests.test_fluid_files import mutate
 from tests.test_golden import Golden
 from tools.checkpoint import Progress, fill_optimizer, network_arrays, optimizer_arrays
 from tools.config import Override, load_config
-from tools.errors import CheckpointError
+from tools.errors import CheckpointError, DownloadError
 from tools.filling import fill_network, own_arrays
 from tools.fluid_files import write_file, write_folder
 from tools.fluid_names import split_state, trained_names, variables_of
@@ -435,17 +441,66 @@ def stnet_config(tmp_path, base):
     return load_config(str(PROJECT / recipe.default_config), recipe.schema, ["TRAIN"], "STNET", [override])
 
 
+def chosen(config, lines, pretrain=None, weights_dir=None):
+    args = argparse.Namespace(pretrain=pretrain, weights_dir=weights_dir, offline=True)
+    return choose_pretrain(args, config, lines.append)
+
+
 def test_pretrain_base_is_used_if_it_is_there_and_pretrain_comes_before_it(tmp_path):
     lines = []
     config = stnet_config(tmp_path, str(tmp_path))
-    assert choose_pretrain(None, config, lines.append) == ("TRAIN.pretrain_base", str(tmp_path))
-    assert choose_pretrain("x", config, lines.append) == ("--pretrain", "x")
-    assert choose_pretrain(None, stnet_config(tmp_path, None), lines.append) is None
+    assert chosen(config, lines) == ("TRAIN.pretrain_base", str(tmp_path))
+    assert chosen(config, lines, pretrain="x") == ("--pretrain", "x")
+    assert chosen(stnet_config(tmp_path, None), lines) is None
     assert lines == []
-    assert choose_pretrain(None, stnet_config(tmp_path, f"{tmp_path}/no"), lines.append) is None
-    (line,) = lines
-    assert f"pretrain_base = {tmp_path}/no does not exist, so training starts from random weights" in line
-    assert "python -m tools.download ResNet50_pretrained" in line
+    with pytest.raises(CheckpointError, match=r"pretrain_base = .*/no does not exist; a path to weights"):
+        chosen(stnet_config(tmp_path, f"{tmp_path}/no"), lines)
+
+
+def test_the_released_resnet_is_looked_for_in_the_cache_where_the_config_s_folder_is_not_there(tmp_path):
+    config = stnet_config(tmp_path, "./dataset/pretrained/ResNet50_pretrained")
+    with pytest.raises(DownloadError) as error:
+        chosen(config, [], weights_dir=str(tmp_path))
+    for part in ("[TRAIN]", "ResNet50_pretrained.tar.gz", str(tmp_path), "TRAIN.pretrain_base=None starts from random"):
+        assert part in str(error.value)
+    write_folder(tmp_path / "ResNet50_pretrained", {"conv1_weights": np.zeros((2, 3, 1, 1), np.float32)})
+    assert chosen(config, [], weights_dir=str(tmp_path)) == (
+        "TRAIN.pretrain_base",
+        str(tmp_path / "ResNet50_pretrained"),
+    )
+
+
+def test_without_weights_the_released_ones_are_fetched_once_and_scored(trained, server, tmp_path, monkeypatch, capsys):
+    """A checkpoint stands in for the release: as an archive of variables on a server."""
+    folder = tmp_path / "attention_cluster_youtube8m"
+    best = str(trained / "checkpoints" / "AttentionCluster_epoch0")
+    options = ["--model-name=AttentionCluster", f"--config={trained}/tiny.txt", "--to=fluid"]
+    run_tool(monkeypatch, capsys, "convert", best, folder, *options)
+    with tarfile.open(tmp_path / "packed.tar.gz", "w:gz") as archive:
+        archive.add(folder, folder.name)
+    server.pages["/attention_cluster_youtube8m.tar.gz"] = Page((tmp_path / "packed.tar.gz").read_bytes())
+    cache = f"--weights-dir={tmp_path / 'cache'}"
+    for _ in range(2):
+        run_script("test", cache, f"--output={tmp_path}/released.json", cwd=trained)
+    assert len(server.requests) == 1
+    run_script("test", f"--weights={best}", f"--output={tmp_path}/own.json", cwd=trained)
+    released, own = (json.loads((tmp_path / f"{name}.json").read_text()) for name in ("released", "own"))
+    assert released["scores"] == own["scores"]
+
+
+@pytest.mark.parametrize("flags", [(), ("--offline",)])
+def test_without_weights_and_network_one_line_says_what_to_fetch_and_where_to_put_it(flags, tmp_path, monkeypatch):
+    monkeypatch.setenv("PADDLE_WEIGHTS_URL", "http://127.0.0.1:9/")  # nothing listens there
+    monkeypatch.setenv("PADDLE_WEIGHTS_DIR", str(tmp_path / "cache"))
+    began = time.monotonic()
+    command = [sys.executable, str(PROJECT / "test.py"), "--model-name=TSN", *flags]
+    result = subprocess.run(command, cwd=tmp_path, env=clean_env(), capture_output=True, text=True, check=False)
+    assert time.monotonic() - began < 20
+    assert result.returncode == 1
+    line = result.stderr.splitlines()[-1]
+    assert line.startswith("error: ")
+    for part in ("http://127.0.0.1:9/tsn_kinetics.tar.gz", str(tmp_path / "cache")):
+        assert part in line
 
 
 def test_pretrain_base_has_no_effect_on_models_without_a_trunk():

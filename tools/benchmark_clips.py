@@ -188,8 +188,6 @@ def measure_network(args, config_path: str, name: str, folder: Path) -> dict:
     with ProcessPoolExecutor(1, get_context("spawn")) as pool:
         shipped = pool.submit(measure_shipped, config_path, name, args.repeat).result()
     start_paddle(args.threads, False, False, print)
-    import paddle
-
     from tools.engine import train_epoch
     from tools.predictor import PLACE, Predictor
 

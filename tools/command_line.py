@@ -5,11 +5,13 @@ import os
 import signal
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 from tools.config import Config, Override, load_config, parse_set
 from tools.errors import ZooError
 from tools.registry import MODELS
 
+PROJECT = Path(__file__).resolve().parents[1]
 _SWITCH = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
 
 
@@ -58,7 +60,12 @@ def build_parser(description: str, section: str, batch_sections: tuple[str, ...]
         metavar="NAME",
         help=f"{', '.join(MODELS.names())}; case is ignored",
     )
-    add("--config", required=True, type=parse_text, metavar="FILE", help="config, .txt (INI) or .yaml; see configs/")
+    add(
+        "--config",
+        type=parse_text,
+        metavar="FILE",
+        help="config, .txt (INI) or .yaml; left out, the model's in configs/",
+    )
     add_override(parser, "--batch-size", batch_sections, "batch_size", parse_count, "videos in a batch")
     add("--use-gpu", type=parse_switch, metavar="BOOL", help="true/false; left out, a GPU is used if there is one")
     add_override(
@@ -68,6 +75,8 @@ def build_parser(description: str, section: str, batch_sections: tuple[str, ...]
     add(
         "--skip-broken", type=parse_count, default=0, metavar="N", help="leave out up to N broken records and list them"
     )
+    add("--weights-dir", type=parse_text, metavar="DIR", help="where released weights are kept; ~/.paddle/weights")
+    add("--offline", action="store_true", help="do not fetch released weights: use those that are there")
     add(
         "--set",
         action="append",
@@ -115,9 +124,12 @@ def add_override(parser, flag, sections: tuple[str, ...], key: str, type_: Calla
 
 
 def read_config(args: argparse.Namespace, recipe, model_name: str, needs: list[str]) -> Config:
-    """The config with the command line's changes: first the named flags, then --set in order."""
+    """The config, by default the model's own, with the command line's changes: first the named flags, then --set."""
     named = list((getattr(args, "overrides", None) or {}).values())
-    return load_config(args.config, recipe.schema, needs, model_name, [*named, *map(parse_set, args.set)])
+    path = args.config or recipe.default_config
+    if not args.config and not Path(path).exists():
+        path = str(PROJECT / path)
+    return load_config(path, recipe.schema, needs, model_name, [*named, *map(parse_set, args.set)])
 
 
 def run(main: Callable[[], int | None]) -> None:

@@ -27,8 +27,8 @@ class Key:
     """What one key may hold.
 
     type: ``int``, ``float``, ``str``, ``bool``, or a list of one of them (``list[int]``).
-    default: the value of a key that is left out; without one the key must be given. ``None`` as a
-        default allows ``None`` as a value.
+    default: the value of a key that is left out; without one the key must be given.
+    optional: ``None`` is a value too, as it is where it is the default.
     minimum, below: bounds for numbers (of every item, in a list): minimum <= value < below.
     words: strings that are allowed besides.
     """
@@ -38,10 +38,13 @@ class Key:
     minimum: float | None = None
     below: float | None = None
     words: tuple[str, ...] = ()
+    optional: bool = False
 
     def problem(self, value) -> str | None:
         """What is wrong with a value, as the end of a sentence; None if nothing is."""
-        if (value is None and self.default is None) or (isinstance(value, str) and value in self.words):
+        if value is None and (self.optional or self.default is None):
+            return None
+        if isinstance(value, str) and value in self.words:
             return None
         if problem := self._problem(value):
             return " or ".join([problem, *map(repr, self.words)])

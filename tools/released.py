@@ -26,6 +26,7 @@ from tools.safe_files import replacing, sync_folder
 
 BASE_URL = "https://paddlemodels.bj.bcebos.com/video_classification/"
 URL_VARIABLE, FOLDER_VARIABLE = "PADDLE_WEIGHTS_URL", "PADDLE_WEIGHTS_DIR"
+RESNET50 = "ResNet50_pretrained"  # what TSN and STNET begin their training with
 DEFAULT_FOLDER = "~/.paddle/weights"
 
 # File -> SHA-256, compared before anything else. Empty: no checksums were published with these files.
@@ -47,7 +48,7 @@ RELEASED = (
     Released("NEXTVLAD", "nextvlad_youtube8m.tar.gz", "NEXTVLAD.pdparams"),
     Released("STNET", "stnet_kinetics.tar.gz", "STNET.pdparams"),
     Released("TSN", "tsn_kinetics.tar.gz", "TSN.pdparams"),
-    Released("ResNet50_pretrained", "ResNet50_pretrained.tar.gz"),
+    Released(RESNET50, "ResNet50_pretrained.tar.gz"),
 )
 
 

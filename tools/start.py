@@ -5,10 +5,11 @@ from pathlib import Path
 
 from tools.config import Config
 from tools.cpu import load_paddle, tune_cpu
-from tools.errors import ConfigError
+from tools.errors import CheckpointError, ConfigError, DownloadError
 from tools.filling import fill_network
 from tools.registry import READERS
-from tools.weight_files import WeightFile
+from tools.released import RESNET50, find_released
+from tools.weight_files import WeightFile, load_weights
 
 
 def open_dataset(model_name: str, config: Config, section: str, *, training: bool, skip_broken: int, log: Callable):
@@ -32,21 +33,36 @@ def start_paddle(threads: int | None, use_gpu: bool | None, gpu_wanted: bool, lo
     return choose_device(use_gpu, gpu_wanted, log)
 
 
-def choose_pretrain(given: str | None, config: Config, log: Callable) -> tuple[str, str] | None:
+def find_weights(args, model_name: str, log: Callable) -> WeightFile:
+    """What --weights names, or else the released weights of the model, fetched once."""
+    if args.weights:
+        return load_weights(args.weights, model_name)
+    path = find_released(model_name, weights_dir=args.weights_dir, offline=args.offline, log=log)
+    log(f"released weights: {path}")
+    return load_weights(str(path), model_name)
+
+
+def choose_pretrain(args, config: Config, log: Callable) -> tuple[str, str] | None:
     """(where from, path) of the weights that a training begins with; None for random ones.
 
-    given: --pretrain, which comes before the config's TRAIN.pretrain_base.
+    --pretrain comes before the config's TRAIN.pretrain_base. A base that is called as the released ResNet-50
+    is fetched where it does not exist. Raises CheckpointError for another that does not, and DownloadError.
     """
+    if args.pretrain:
+        return "--pretrain", args.pretrain
     base = getattr(config.TRAIN, "pretrain_base", None)
-    if given or not base:
-        return ("--pretrain", given) if given else None
+    if not base:
+        return None
     if Path(base).exists():
         return "TRAIN.pretrain_base", base
-    log(
-        f"{config.where('TRAIN')}: pretrain_base = {base} does not exist, so training starts from random weights; "
-        '"python -m tools.download ResNet50_pretrained" fetches those of 2019: name their folder with --pretrain'
-    )
-    return None
+    where = f"{config.where('TRAIN')}: pretrain_base = {base}"
+    if Path(base).name != RESNET50:
+        raise CheckpointError(f"{where} does not exist; a path to weights, {RESNET50}, or None for random weights")
+    try:
+        path = find_released(RESNET50, weights_dir=args.weights_dir, offline=args.offline, log=log)
+    except DownloadError as error:
+        raise DownloadError(f"{where}: {error}; --set TRAIN.pretrain_base=None starts from random weights") from None
+    return "TRAIN.pretrain_base", str(path)
 
 
 def load_network(args, recipe, config: Config, section: str, weights: WeightFile, device: str, log: Callable):
@@ -63,7 +79,7 @@ def load_network(args, recipe, config: Config, section: str, weights: WeightFile
         raise ConfigError(f"--precision {args.precision} needs --engine predictor; here the engine is {engine}")
     network = recipe.build_network(config)
     for line in fill_network(network, weights).lines():
-        log(f"--weights {args.weights}: {line}")
+        log(f"{weights.path}: {line}")
     if engine == "dygraph":
         return network
     from tools.predictor import Predictor  # imports Paddle
