@@ -17,6 +17,7 @@ from models.tsn.tsn import TSN
 from tests.conftest import PROJECT
 from tools.config import Override, load_config, parse_set
 from tools.errors import ConfigError
+from tools.predictor import Predictor
 from tools.registry import MODELS
 
 COLOURS = {"image_mean": [0.485, 0.456, 0.406], "image_std": [0.229, 0.224, 0.225]}
@@ -182,6 +183,20 @@ def test_an_exported_network_gives_the_same_logits(networks, name, tmp_path):
     loaded.eval()
     np.testing.assert_allclose(score(loaded, x), expected, rtol=1e-4, atol=1e-5)
     np.testing.assert_allclose(score(loaded, x[:1]), expected[:1], rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", [pytest.param("TSN", marks=pytest.mark.slow), "STNET"])
+def test_the_inference_engine_gives_the_same_probabilities(networks, name, tmp_path, monkeypatch):
+    monkeypatch.setenv("PADDLE_VIDEO_PROGRAMS", str(tmp_path))
+    network, x = networks[name], normalize(make_clips(name, videos=3))
+    expected = network.probs(paddle.to_tensor(score(network, x))).numpy()
+    lines = []
+    for _ in range(2):
+        predictor = Predictor(network, x.shape[1:], "fp32", lines.append)
+        found = predictor.probs(predictor(paddle.to_tensor(x))).numpy()
+        np.testing.assert_allclose(found, expected, atol=1e-4)
+        assert (found.argmax(axis=1) == expected.argmax(axis=1)).all()
+    assert len(lines) == 1  # exported once, and kept
 
 
 def load(name, *settings, needs=("MODEL", "TRAIN")):
