@@ -139,6 +139,7 @@ def test_a_corrupt_clip_stops_training_with_its_name_or_is_left_out_as_allowed(c
     assert "3 of 4 videos" in shown
 
 
+@pytest.mark.slow
 def test_a_killed_run_of_tsn_resumes_with_the_same_bits(clips_copy):
     flags = (*FLAGS, "--epoch=2", "--valid-interval=0", "--threads=1", "--save-every=1")
     run_script("train", *flags, "--save-dir=whole", cwd=clips_copy)

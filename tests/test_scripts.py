@@ -116,7 +116,7 @@ def test_a_gpu_asked_for_where_there_is_none_is_an_error_and_otherwise_one_line(
         (["--batch-size=0"], "error: --batch-size: batch_size = 0 should be at least 1"),
         (["--batch_size=1"], "test.py: error: unrecognized arguments: --batch_size=1"),
         (["--model-name=AttentionClusters"], "error: no model named 'AttentionClusters'; known: AttentionCluster"),
-        (["--weights=data"], "error: data holds no weights (model.pdparams); it holds "),
+        (["--weights=data"], "error: data holds no weights (model.pdparams, or variables); it holds "),
         (["--weights=gone"], "error: gone does not exist; give a checkpoint folder such as AttentionCluster_epoch0"),
         (
             ["--weights=checkpoints"],
@@ -169,13 +169,17 @@ def test_a_bad_input_ends_with_one_clear_line_and_no_traceback(trained, flags, m
     ("script", "flags", "message"),
     [
         ("train", ["--save-dir=tiny.txt"], "error: --save-dir tiny.txt cannot be written"),
-        ("train", ["--resume=checkpoints"], "error: checkpoints holds no training state (state.json); name one of"),
+        (
+            "train",
+            ["--resume=checkpoints"],
+            "error: checkpoints holds no weights (model.pdparams, or variables); name one of",
+        ),
         ("train", ["--resume=gone"], "error: gone does not exist"),
         ("train", ["--resume=a", "--pretrain=b"], "--pretrain begins a run and --resume goes on with one"),
         ("train", ["--batch-size=64"], "has 24 records, which do not fill one training batch of 64"),
         ("infer", [BEST, "--class-names=tiny.txt"], "error: class names tiny.txt has "),
         ("infer", [BEST, "--save-dir=tiny.txt"], "error: --save-dir tiny.txt cannot be written"),
-        ("infer", [], "error: the following arguments are required: --weights"),
+        ("infer", ["--offline", "--weights-dir=cache"], "attention_cluster_youtube8m.tar.gz"),
     ],
 )
 def test_a_bad_flag_of_train_or_infer_ends_the_same_way(trained, script, flags, message):
