@@ -172,7 +172,7 @@ def test_a_bad_input_ends_with_one_clear_line_and_no_traceback(trained, flags, m
         (
             "train",
             ["--resume=checkpoints"],
-            "error: checkpoints holds no weights (model.pdparams, or variables); name one of",
+            "error: checkpoints holds no weights (model.pdparams, or variables); name",
         ),
         ("train", ["--resume=gone"], "error: gone does not exist"),
         ("train", ["--resume=a", "--pretrain=b"], "--pretrain begins a run and --resume goes on with one"),
