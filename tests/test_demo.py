@@ -73,6 +73,7 @@ def test_a_folder_that_cannot_be_written_is_one_line():
     assert "Traceback" not in result.stderr
 
 
+@pytest.mark.slow
 def test_logistic_regression_on_averaged_frames_stays_far_below_attention(demo):
     """GAP 0.73 at best; the quickstart's AttentionCluster reaches 0.99 and must reach 0.90."""
     (x, labels), (x_val, labels_val) = pooled(load(demo, "train")), pooled(load(demo, "val"))

@@ -14,9 +14,9 @@ STAND_INS = {
     "python -m tools.benchmark_clips": "python -m tools.benchmark_clips --help",
     "python -m tools.benchmark": "python -m tools.benchmark --help",  # test_benchmark.py runs them
 }
-LONG_PAGES = [f"models/{name}/README.md" for name in ("attention_lstm", "nextvlad", "stnet", "tsn")]
-LONG_COMMANDS = re.compile(r"TSN|STNET|kinetics")  # of the other pages, run with the longer ones
-MODEL_PAGES = sorted((PROJECT / "models").glob("*/README.md"))
+PAGES = ["README.md", "dataset/README.md"]
+MODEL_PAGES = [f"models/{path.parent.name}/README.md" for path in sorted((PROJECT / "models").glob("*/README.md"))]
+LONG_COMMANDS = re.compile(r"TSN|STNET|kinetics|scripts/(train|test|infer)/")  # run with those of the models' pages
 
 
 def commands_of(page: str) -> list[str]:
@@ -34,17 +34,15 @@ def run_pages(pages, folder, chosen=lambda command: True):
 
 
 def test_every_command_that_is_not_long_runs(project_copy):
-    pages = [f"models/{path.parent.name}/README.md" for path in MODEL_PAGES]
-    pages = ["README.md", "dataset/README.md", *(page for page in pages if page not in LONG_PAGES)]
-    run_pages(pages, project_copy, lambda command: not LONG_COMMANDS.search(command))
+    run_pages(PAGES, project_copy, lambda command: not LONG_COMMANDS.search(command))
 
 
 @pytest.mark.slow
 def test_every_longer_command_runs(project_copy):
     for data in ("youtube8m", "kinetics"):
         run_shell(f"python dataset/{data}/make_demo.py", project_copy)
-    run_pages(["README.md", "dataset/README.md"], project_copy, LONG_COMMANDS.search)
-    run_pages(LONG_PAGES, project_copy)
+    run_pages(PAGES, project_copy, LONG_COMMANDS.search)
+    run_pages(MODEL_PAGES, project_copy)
 
 
 def test_links_between_pages_lead_somewhere():
