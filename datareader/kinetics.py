@@ -131,14 +131,14 @@ def _decode_image(data: bytes, settings: ClipSettings, where: str) -> np.ndarray
     """(H, W, 3) uint8 RGB. OpenCV gives the same bytes as PIL here, in about half the time."""
     if data[:2] == b"\xff\xd8" and b"\xff\xd9" not in data[-64:]:  # OpenCV would fill up the rest with grey
         raise DataError(f"{where} is a JPEG that was cut off")
-    flags = _reduction(data, settings.short_size) if settings.fast_decode else cv2.IMREAD_COLOR
+    flags = _reduction(data, settings.short_size) if settings.fast_decode else cv2.IMREAD_COLOR_RGB
     try:
         frame = cv2.imdecode(np.frombuffer(data, np.uint8), flags) if data else None
     except cv2.error:
         frame = None
     if frame is None:
         raise DataError(f"{where} is no image that can be decoded ({len(data)} bytes)")
-    return cv2.cvtColor(frame, cv2.COLOR_BGR2RGB, dst=frame)
+    return frame if flags == cv2.IMREAD_COLOR_RGB else cv2.cvtColor(frame, cv2.COLOR_BGR2RGB, dst=frame)
 
 
 def _reduction(data: bytes, short_size: int) -> int:
@@ -147,9 +147,9 @@ def _reduction(data: bytes, short_size: int) -> int:
         with Image.open(io.BytesIO(data)) as image:  # reads the header only
             short = min(image.size)
     except (OSError, ValueError):
-        return cv2.IMREAD_COLOR  # its decoder says what is wrong
+        return cv2.IMREAD_COLOR_RGB  # its decoder says what is wrong
     flags = {8: cv2.IMREAD_REDUCED_COLOR_8, 4: cv2.IMREAD_REDUCED_COLOR_4, 2: cv2.IMREAD_REDUCED_COLOR_2}
-    return next((flag for scale, flag in flags.items() if short // scale > short_size), cv2.IMREAD_COLOR)
+    return next((flag for scale, flag in flags.items() if short // scale > short_size), cv2.IMREAD_COLOR_RGB)
 
 
 class ClipDataset:
