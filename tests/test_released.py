@@ -354,7 +354,7 @@ DEEP = [("/".join(["d" * 50] * 30), b"x")]
 BAD_ARCHIVES = {
     "leads out": ([("tsn/a", b"1"), ("tsn/../../evil", b"2")], "'tsn/../../evil', which leads out of its folder"),
     "at the top": ([("../evil", b"2")], "leads out of its folder"),
-    "absolute": ([("/tmp/evil", b"2")], "'/tmp/evil', which leads out of its folder"),
+    "absolute": ([("/etc/evil", b"2")], "'/etc/evil', which leads out of its folder"),
     "link out": ([header("tsn/x", tarfile.SYMTYPE, target="../.."), ("tsn/x/evil", b"2")], "'tsn/x', which is a link"),
     "hard link": ([header("tsn/x", tarfile.LNKTYPE, target="/etc/passwd")], "which is a link"),
     "device": ([header("tsn/x", tarfile.CHRTYPE)], "which is neither a file nor a folder"),
