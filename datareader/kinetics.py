@@ -71,19 +71,18 @@ class Clip:
     read: Callable[[Choose, Finish], list[np.ndarray]]
 
 
-def is_pickle(path: str) -> bool:
-    """Whether a file begins as a pickle does; every video container begins otherwise."""
-    with open(path, "rb") as file:
-        return file.read(1) in (b"\x80", b"(", b"]")
+def is_pickle(entry: ListEntry) -> bool:
+    """Whether a file begins as a pickle does; every video container begins otherwise. Raises DataError."""
+    try:
+        with open(entry.path, "rb") as file:
+            return file.read(1) in (b"\x80", b"(", b"]")
+    except OSError as error:
+        raise DataError(f"{entry.where}: {entry.path} cannot be read: {error}") from None
 
 
 def open_clip(entry: ListEntry, settings: ClipSettings) -> Clip:
     """The clip of a list entry. Raises DataError naming list, line and file."""
-    try:
-        pickled = is_pickle(entry.path)
-    except OSError as error:
-        raise DataError(f"{entry.where}: {entry.path} cannot be read: {error}") from None
-    if pickled:
+    if is_pickle(entry):
         return _open_pickle(entry, settings)
     label = entry.label if entry.label is not None or not settings.labels_needed else _no_label(entry)
     return Clip(Path(entry.path).stem, label, lambda *how: read_frames(entry.path, *how)[0])
@@ -184,7 +183,7 @@ class ClipDataset:
                 "(num_classes)"
             )
         unlabelled = entry.label is None and settings.labels_needed
-        if unlabelled and Path(entry.path).suffix not in _PICKLE_SUFFIXES and not is_pickle(entry.path):
+        if unlabelled and Path(entry.path).suffix not in _PICKLE_SUFFIXES and not is_pickle(entry):
             _no_label(entry)
 
     def __len__(self) -> int:
