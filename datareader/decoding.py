@@ -68,6 +68,19 @@ def read_frames(path: str, choose: Choose, finish: Finish = keep_whole) -> Frame
     return read_planned(path, choose, finish) or read_sequential(path, choose, finish)
 
 
+def read_frame_rate(path: str) -> float:
+    """Frames a second of a video, on average. Raises DataError naming the file, also where it does not say."""
+    if av is None:
+        with _open_capture(path) as capture:
+            rate = capture.get(cv2.CAP_PROP_FPS)
+    else:
+        with _open_video(path) as (_, stream):
+            rate = float(stream.average_rate or stream.guessed_rate or 0)
+    if not 0 < rate < 1e6:
+        raise DataError(f"{path} does not say how many frames a second it has")
+    return rate
+
+
 # Planned from the packets
 
 

@@ -1,8 +1,9 @@
 """How many records each file of a list holds, and which of them are broken: found once, then cached.
 
-The cache stands beside the list. A file whose size or time of change differs
-from what the cache remembers is scanned again, and so is everything when what is expected of the
-records (widths, number of classes) changes.
+The cache stands beside the list and names files as seen from there, so it holds for every way to write
+their paths and moves with them. A file whose size or time of change differs from what the cache remembers
+is scanned again, and so is everything when what is expected of the records (widths, number of classes)
+changes.
 """
 
 import os
@@ -19,7 +20,7 @@ from datareader.lists import ListEntry
 from datareader.loader import map_in_order
 from tools.cpu import usable_cores
 
-FORMAT = "1"
+FORMAT = "2"  # 1 named files as the list did
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,8 @@ class FileIndex:
     """The records of one file.
 
     num_frames: (records,) int32; 0 for a broken record, which is never read again.
-    problems: (record number, text); a record number of -1 stands for the file as a whole.
+    problems: (record number, text); a record number of -1 stands for the file as a whole, or for what has
+    no number.
     """
 
     num_frames: np.ndarray
@@ -44,19 +46,20 @@ def build_index(
     """
     cache_path = Path(cache)
     known = _load_cache(cache_path, expected)
-    stamps = {entry.path: _stamp(entry.path) for entry in entries}
-    new = [path for path, stamp in stamps.items() if known.get(path, (None,))[0] != stamp]
+    names = {entry.path: os.path.relpath(entry.path, cache_path.parent) for entry in entries}  # in the cache
+    stamps = {path: _stamp(path) for path in names}
+    new = [path for path, stamp in stamps.items() if known.get(names[path], (None,))[0] != stamp]
     notices = []
     if new:
         scanned = map_in_order(scan, new, usable_cores())
         bar = tqdm(scanned, total=len(new), desc=f"indexing {list_path}", unit="file", disable=None)
         for path, index in zip(new, bar, strict=True):
-            known[path] = (stamps[path], index)
+            known[names[path]] = (stamps[path], index)
         try:
-            _save_cache(cache_path, expected, {path: known[path] for path in stamps})
+            _save_cache(cache_path, expected, {name: known[name] for name in names.values()})
         except OSError as error:
             notices.append(f"{cache_path} cannot be written ({error}); the next run will scan the files again")
-    return [known[entry.path][1] for entry in entries], notices
+    return [known[names[entry.path]][1] for entry in entries], notices
 
 
 def _stamp(path: str) -> tuple[int, int]:

@@ -1,6 +1,7 @@
-"""YouTube-8M frame features from pickles: records of ``{video, feature, audio, label, nframes}``.
+"""YouTube-8M frame features: records of ``{video, feature, audio, label, nframes}``.
 
-A file holds a list of records, or one record. Keys are str, or bytes where Python 2 wrote the file.
+A file is a pickle with a list of records, or one record, or a TFRecord shard as YouTube-8M publishes
+them; its content says which. Keys are str, or bytes where Python 2 wrote the pickle.
 ``feature`` and ``audio`` are (rows, width) uint8, ``label`` a list of class ids, and ``nframes``, where
 given, says how many rows count.
 """
@@ -20,6 +21,7 @@ from datareader.lists import load_list
 from datareader.loader import Batch
 from datareader.record_index import FileIndex, build_index
 from datareader.sampling import sample_span_frames
+from datareader.tfrecord import HEADER, Problem, is_tfrecord, read_tfrecord
 from datareader.transforms import DEQUANTIZED, DEQUANTIZED_UNBIASED, dequantize
 from tools.errors import ConfigError, DataError
 from tools.registry import READERS
@@ -49,10 +51,35 @@ class Record:
 
 
 def load_records(path: str) -> list[dict]:
-    """The records of a pickle, unchecked but for being dicts with str keys.
+    """The records of a pickle or a TFRecord shard, unchecked but for being dicts with str keys.
 
     Raises DataError naming the file. Nothing a pickle names is ever executed.
     """
+    return load_file(path)[0]
+
+
+def load_file(path: str) -> tuple[list[dict], list[str]]:
+    """The records of a file as ``load_records`` gives them, and what is damaged in a TFRecord shard.
+
+    What is damaged there has no number: records are numbered as in the pickle that tf2pkl.py makes.
+    """
+    try:
+        with open(path, "rb") as file:
+            head = file.read(HEADER)
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error}") from None
+    if not is_tfrecord(head):
+        return _load_pickle_records(path), []
+    records, problems = [], []
+    for item in read_tfrecord(path):
+        if isinstance(item, Problem):
+            problems.append(str(item))
+        else:
+            records.append(item)
+    return records, problems
+
+
+def _load_pickle_records(path: str) -> list[dict]:
     try:
         with open(path, "rb") as file:
             content = load_pickle(file)
@@ -61,7 +88,8 @@ def load_records(path: str) -> list[dict]:
     except UnsafePickle as error:
         raise DataError(f"{path} is not a data file and was not loaded: {error}") from None
     except DAMAGED as error:
-        raise DataError(f"{path} is not a whole pickle ({type(error).__name__}: {error})") from None
+        hint = "; nor does it begin as a TFRecord shard does" if "tfrecord" in Path(path).name else ""
+        raise DataError(f"{path} is not a whole pickle ({type(error).__name__}: {error}){hint}") from None
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error}") from None
     records = [content] if isinstance(content, dict) else content
@@ -171,7 +199,7 @@ class FeatureDataset:
         self.training = training
         self.sort_by_length = sort_by_length
         self.entries = load_list(list_path)
-        self.cache = f"{list_path}.{'index' if expected.labels_needed else 'unlabelled.index'}.npz"
+        self.cache = cache_of(list_path, expected)
         index, self.notices = build_index(list_path, self.entries, repr(expected), self._scan, self.cache)
         self.broken = [text for file in index for _, text in file.problems]
         self._refuse_broken(skip_broken)
@@ -256,22 +284,31 @@ class FeatureDataset:
 
     def _scan(self, path: str) -> FileIndex:
         try:
-            raws = load_records(path)
+            raws, damaged = load_file(path)
         except DataError as error:
             return FileIndex(np.zeros(0, np.int32), ((-1, str(error)),))
-        num_frames, problems = np.zeros(len(raws), np.int32), []
-        for i, raw in enumerate(raws):
-            try:
-                num_frames[i] = len(parse_record(raw, self.expected, f"{path} record {i}").streams[0])
-            except DataError as error:
-                problems.append((i, str(error)))
-        return FileIndex(num_frames, tuple(problems))
+        found = [count_frames(raw, self.expected, f"{path} record {i}") for i, raw in enumerate(raws)]
+        problems = [*((-1, text) for text in damaged), *((i, text) for i, (_, text) in enumerate(found) if text)]
+        return FileIndex(np.array([count for count, _ in found], np.int32), tuple(problems))
 
     def _refuse_broken(self, skip_broken: int) -> None:
         if len(self.broken) > skip_broken:
             more = len(self.broken) - 1
             others = f" (and {more} more in {self.name})" if more else ""
             raise DataError(f"{self.broken[0]}{others}; --skip-broken {len(self.broken)} would leave such out")
+
+
+def cache_of(list_path: str, expected: Expected) -> str:
+    """Where the index of a list is kept."""
+    return f"{list_path}.{'index' if expected.labels_needed else 'unlabelled.index'}.npz"
+
+
+def count_frames(raw: dict, expected: Expected, where: str) -> tuple[int, str]:
+    """What an index says of a record: its frames and "", or 0 and what is wrong with it."""
+    try:
+        return len(parse_record(raw, expected, where).streams[0]), ""
+    except DataError as error:
+        return 0, str(error)
 
 
 class _OpenFiles:

@@ -54,6 +54,6 @@ def _open_at_new_line(path: Path):
     return io.TextIOWrapper(file, encoding="utf-8", errors="backslashreplace")
 
 
-def progress_bar(total: int, done: int, description: str) -> tqdm:
-    """A bar of batches on standard error where that is a terminal; nothing elsewhere."""
-    return tqdm(total=total, initial=done, desc=description, unit="batch", disable=None, dynamic_ncols=True)
+def progress_bar(total: int, done: int, description: str, unit: str = "batch") -> tqdm:
+    """A bar with rate and time left on standard error where that is a terminal; nothing elsewhere."""
+    return tqdm(total=total, initial=done, desc=description, unit=unit, disable=None, dynamic_ncols=True)

@@ -1,0 +1,144 @@
+"""The official CSV files of Kinetics, the classes they name, and where their videos are in a folder."""
+
+import os
+import re
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from tools.errors import DataError
+
+VIDEO_SUFFIXES = {".3gp", ".avi", ".flv", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".ogv", ".webm", ".wmv"}
+PICKLE_SUFFIXES = {".pkl", ".pickle"}
+
+
+@dataclass(frozen=True)
+class Annotation:
+    """One line of a CSV. class_name and split: "" where it says none. times_sec: start and end, or None."""
+
+    where: str
+    class_name: str
+    youtube_id: str
+    times_sec: tuple[int, int] | None
+    split: str
+
+    @property
+    def name(self) -> str:
+        """The official stem of the video's file, which is also its id."""
+        if self.times_sec is None:
+            return self.youtube_id
+        start, end = self.times_sec
+        return f"{self.youtube_id}_{start:06d}_{end:06d}"
+
+
+def load_annotations(path: str) -> list[Annotation]:
+    """The videos of a CSV with the column youtube_id and, where known, label, time_start, time_end and split.
+
+    Raises DataError naming the file, and the line where there is one.
+    """
+    import pandas as pd  # not above: worker processes do without
+
+    try:
+        # Every value is text: ids such as NA, 1e5 or 0123 are no numbers.
+        table = pd.read_csv(path, dtype=str, keep_default_na=False, skip_blank_lines=False, encoding="utf-8-sig")
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror}; expected a CSV such as Kinetics has") from None
+    except ValueError as error:  # of decoding and of parsing
+        raise DataError(f"{path} is not a CSV: {' '.join(str(error).split())}") from None
+    table.columns = table.columns.str.strip()
+    if not {"youtube_id"} <= set(table.columns):
+        known = ", ".join(map(str, table.columns[:8]))
+        raise DataError(f"{path} has no column youtube_id in its first line; it has {known}")
+    if not isinstance(table.index, pd.RangeIndex):
+        raise DataError(f"{path} line 2 has more values than columns; quote values that hold a comma")
+    rows = table.fillna("").to_dict("records")
+    found = [_parse_row(row, f"{path} line {number}") for number, row in enumerate(rows, start=2) if any(row.values())]
+    if not found:
+        raise DataError(f"{path} names no videos")
+    return found
+
+
+def _parse_row(row: dict[str, str], where: str) -> Annotation:
+    youtube_id, class_name = row["youtube_id"].strip(), row.get("label", "").strip()
+    if not youtube_id or youtube_id.startswith(".") or re.search(r"[/\\\x00-\x1f]", youtube_id):
+        raise DataError(f"{where}: youtube_id {youtube_id[:40]!r} cannot be the name of a file")
+    if class_name and len(class_name.splitlines()) != 1:
+        raise DataError(f"{where}: label {class_name[:40]!r} is more than one line")
+    times = [row.get(key, "").strip() for key in ("time_start", "time_end")]
+    if not any(times):
+        times_sec = None
+    elif all(re.fullmatch(r"[0-9]{1,9}(\.0*)?", time) for time in times):
+        times_sec = int(float(times[0])), int(float(times[1]))
+    else:
+        raise DataError(f"{where}: time_start {times[0]!r} and time_end {times[1]!r} are not whole seconds")
+    return Annotation(where, class_name, youtube_id, times_sec, row.get("split", "").strip())
+
+
+def sort_classes(annotations: Iterable[Annotation]) -> list[str]:
+    """The class names in alphabetical order, as Python sorts text; a name's place is its class id."""
+    return sorted({item.class_name for item in annotations} - {""})
+
+
+def load_class_list(path: str) -> list[str]:
+    """Class names by id: one a line, or with the id behind each name, as 2019 wrote them. Raises DataError."""
+    try:
+        lines = Path(path).read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"class names {path} cannot be read: {error}") from None
+    names = [line.strip() for line in lines]
+    if names and all(name.endswith(f" {class_id}") for class_id, name in enumerate(names)):
+        names = [name.rsplit(" ", 1)[0] for name in names]
+    if not names or "" in names or len(set(names)) < len(names):
+        raise DataError(f"class names {path} should hold one name a line, each once; generate_label.py makes it")
+    return names
+
+
+def walk_files(folder: Path, suffixes: set[str]) -> list[Path]:
+    """Files below a folder with one of the suffixes, in any case of letters, sorted; no hidden ones.
+
+    Links to folders are followed, each folder once. Raises DataError for a folder that cannot be listed.
+    """
+
+    def fail(error: OSError):
+        raise DataError(f"folder {error.filename} cannot be listed: {error.strerror}")
+
+    found, seen = [], set()
+    for place, folders, files in os.walk(folder, followlinks=True, onerror=fail):
+        status = Path(place).stat()
+        if (status.st_dev, status.st_ino) in seen:
+            folders.clear()
+            continue
+        seen.add((status.st_dev, status.st_ino))
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        files = [name for name in files if not name.startswith(".") and Path(name).suffix.lower() in suffixes]
+        found += [Path(place, name) for name in files]
+    return sorted(found)
+
+
+class VideoFolder:
+    """Where the videos of a CSV are, in one of the usual layouts.
+
+    Below the folder at any depth: ``<youtube_id>_<start>_<end>.<ext>``, the times in seconds with leading zeros
+    or without, or ``<youtube_id>.<ext>``. Of several, the one in a folder that is named as the class goes first.
+    """
+
+    def __init__(self, folders: list[Path], suffixes: set[str]):
+        self._by_stem = defaultdict(list)
+        self._by_times = defaultdict(list)
+        for path in (path for folder in folders for path in walk_files(folder, suffixes)):
+            self._by_stem[path.stem].append(path)
+            if match := re.fullmatch(r"(.+)_([0-9]{1,9})_([0-9]{1,9})", path.stem):
+                self._by_times[match[1], (int(match[2]), int(match[3]))].append(path)
+
+    def find(self, item: Annotation) -> Path | None:
+        """The file of a video, or None."""
+        for found in (
+            self._by_stem.get(item.name),
+            self._by_times.get((item.youtube_id, item.times_sec)),
+            self._by_stem.get(item.youtube_id),
+        ):
+            if found:
+                folders = {item.class_name, item.class_name.replace(" ", "_")}
+                return next((path for path in found if path.parent.name in folders), found[0])
+        return None

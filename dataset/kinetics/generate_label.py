@@ -1,0 +1,44 @@
+"""Write the class names of an official Kinetics CSV in alphabetical order; a name's place, from 0, is its class id.
+
+python dataset/kinetics/generate_label.py kinetics-400_train.csv class_names.txt
+
+OUT holds one name a line, as INFER.class_names and video2pkl.py --class-names take it. With --ids the id stands
+behind each name, as in 2019; names hold spaces, so the id is what follows the last one.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # the project, when run as a script
+
+from dataset.kinetics.annotations import load_annotations, sort_classes
+from tools.command_line import parse_text, run
+from tools.errors import DataError
+from tools.safe_files import replacing, require_place
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("csv", type=parse_text, metavar="CSV", help="columns label, youtube_id and more")
+    parser.add_argument("out", type=parse_text, metavar="OUT", help="the file to write")
+    parser.add_argument("--ids", action="store_true", help="write the id behind each name, as in 2019")
+    args = parser.parse_args()
+    names = sort_classes(load_annotations(args.csv))
+    if not names:
+        raise DataError(f"{args.csv} names no classes; expected them in a column label")
+    # 2019: any number but 400 was refused.
+    lines = [f"{name} {class_id}" if args.ids else name for class_id, name in enumerate(names)]
+    try:
+        require_place(Path(args.out))
+        with replacing(Path(args.out)) as file:
+            file.write("".join(f"{line}\n" for line in lines).encode())
+    except OSError as error:
+        raise DataError(f"{args.out} cannot be written: {error}") from None
+    print(f"wrote {len(names)} class names to {args.out}")
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,368 @@
+"""Write file lists, such as train.list and val.list, of what is in folders.
+
+python dataset/make_list.py SOURCE [SOURCE ...] --output FOLDER [--split train=0.8 val=0.1 test=0.1]
+
+SOURCE may hold, at any depth,
+  videos in one folder a class: class ids are the places of the folders' names in alphabetical order;
+  videos anywhere, with --csv and an official Kinetics CSV that names their classes;
+  pickles of clips, which know their class;
+  pickles or .tfrecord shards of YouTube-8M, which are shared out without regard to classes.
+
+--split gives each list its share, class by class; what is beyond the shares is left out. Without it, a CSV's own
+column split decides, or else train=0.8 val=0.1 test=0.1. The list infer has no class ids. The same --seed makes the
+same lists wherever the files are. Class names are written to FOLDER/class_names.txt once and are used from then on, so
+that lists made one after another agree.
+
+Nothing is written when a file would stand in two lists, those included that are in FOLDER already.
+"""
+
+import argparse
+import os
+import pickletools
+import re
+import sys
+import zlib
+from collections import defaultdict
+from contextlib import ExitStack
+from dataclasses import dataclass
+from fractions import Fraction
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # the project, when run as a script
+
+from datareader.lists import load_list
+from dataset.kinetics.annotations import (
+    PICKLE_SUFFIXES,
+    VIDEO_SUFFIXES,
+    Annotation,
+    VideoFolder,
+    load_annotations,
+    load_class_list,
+    sort_classes,
+    walk_files,
+)
+from tools.command_line import parse_count, parse_text, run
+from tools.errors import DataError
+from tools.safe_files import replacing, require_place
+from tools.safe_pickle import DAMAGED, load_pickle
+
+SHARD_SUFFIXES = {".tfrecord"}
+DEFAULT_SHARES = ["train=0.8", "val=0.1", "test=0.1"]
+CSV_SPLITS = {"train": "train", "val": "val", "validate": "val", "validation": "val", "test": "test"}
+UNLABELLED = "infer"  # the list without class ids
+
+
+@dataclass(frozen=True)
+class Item:
+    """One file for a list. key: its place below its source, by which items are in order.
+
+    group: what the shares are taken of, a class name or, of a pickle, the class id in it. is_video: its line ends with
+    its class id. split: what the CSV says.
+    """
+
+    path: Path
+    key: str
+    group: str | int | None
+    is_video: bool
+    split: str = ""
+
+
+# What there is
+
+
+def find_items(sources: list[Path]) -> list[Item]:
+    """All videos, pickles and shards of folders, in order. A video's class is the name of its folder."""
+    items = []
+    for source in sources:
+        for path in walk_files(source, VIDEO_SUFFIXES | PICKLE_SUFFIXES | SHARD_SUFFIXES):
+            suffix, group = path.suffix.lower(), None
+            if suffix in VIDEO_SUFFIXES and path.parent != source:
+                group = path.parent.name
+            elif suffix in PICKLE_SUFFIXES:
+                group = read_label(path)
+            items.append(Item(path, path.relative_to(source).as_posix(), group, suffix in VIDEO_SUFFIXES))
+    if not items:
+        raise DataError(f"no video, pickle or .tfrecord is in {', '.join(map(str, sources))}")
+    return sorted(items, key=lambda item: item.key)
+
+
+def find_annotated(annotations: list[Annotation], sources: list[Path]) -> tuple[list[Item], int]:
+    """The files of a CSV's videos, pickles or videos, in order, and how many are not there."""
+    folder = VideoFolder(sources, VIDEO_SUFFIXES | PICKLE_SUFFIXES)
+    items, missing = {}, 0
+    for item in annotations:
+        path = folder.find(item)
+        if path is None:
+            missing += 1
+        elif path not in items:
+            is_video = path.suffix.lower() in VIDEO_SUFFIXES
+            items[path] = Item(path, item.name, item.class_name or None, is_video, item.split)
+        elif items[path].group != (item.class_name or None):
+            raise DataError(f"{item.where}: {path} stands in an earlier line with another label")
+    if not items:
+        raise DataError(f"none of the {missing} videos of the CSV is there; expected names like {annotations[0].name}")
+    return sorted(items.values(), key=lambda item: item.key), missing
+
+
+def read_label(path: Path) -> int | None:
+    """The class id in a pickle of a clip, read from its first bytes; None in one of YouTube-8M's.
+
+    Raises DataError for what is no pickle.
+    """
+    try:
+        with open(path, "rb") as file:
+            # (video_id, label, ...): what is put on the stack first, aside from framing and memory
+            steps = ((code.name, value) for code, value, _ in pickletools.genops(file))
+            values = (step for step in steps if not re.match("PROTO|FRAME|MARK|MEMOIZE|.*PUT", step[0]))
+            (_, video_id), (_, label) = islice(values, 2)
+            if not isinstance(video_id, str | bytes):
+                return None
+            if isinstance(label, int) and not isinstance(label, bool):
+                return label
+            file.seek(0)
+            content = load_pickle(file)
+        return int(content[1]) if isinstance(content, list | tuple) and len(content) == 3 else None
+    except DAMAGED as error:
+        raise DataError(f"{path} is not a whole pickle ({type(error).__name__}: {error})") from None
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror}") from None
+
+
+def refuse_twins(items: list[Item], output: Path, replaced: set[str]) -> None:
+    """Raise DataError if two paths, or a path and a line of another list in ``output``, are one file."""
+    seen = {}
+    for path in sorted(output.glob("*.list")):
+        if path.name not in replaced:
+            for entry in load_list(str(path), labelled=True):
+                seen[_identify(Path(entry.path))] = entry.where
+    in_lists = len(seen)
+    for item in items:
+        other = seen.setdefault(_identify(item.path), item.path)
+        if other is not item.path:
+            hint = "leave one out"
+            if in_lists and isinstance(other, str):
+                hint = "leave it out, or write to another folder"
+            raise DataError(f"{item.path} is the same file as {other}; {hint}")
+
+
+def _identify(path: Path) -> tuple[int, int]:
+    """Equal for all names of a file: links of both kinds, and spellings of its path."""
+    try:
+        status = path.stat()
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror}") from None
+    return status.st_dev, status.st_ino
+
+
+# Who goes where
+
+
+def parse_shares(texts: list[str]) -> dict[str, Fraction]:
+    """``["train=0.8", "val=0.2"]`` to exact shares; a name alone takes all. Raises DataError."""
+    shares = {}
+    for text in texts:
+        name, _, share = text.partition("=")
+        if not re.fullmatch("[A-Za-z0-9_-]+", name) or name in shares:
+            raise DataError(f"--split {text}: {name!r} should be a name such as train, and not come twice")
+        try:
+            shares[name] = Fraction(share or "1")
+        except (ValueError, ZeroDivisionError):
+            raise DataError(f"--split {text}: {share!r} is not a share such as 0.8 or 4/5") from None
+        if not 0 < shares[name] <= 1:
+            raise DataError(f"--split {text}: a share is above 0 and at most 1")
+    if sum(shares.values()) > 1:
+        raise DataError(f"--split {' '.join(texts)}: the shares add up to more than 1")
+    return shares
+
+
+def share_out(sizes: list[int], shares: list[Fraction]) -> list[list[int]]:
+    """How many of each group go to each share: one row a group, adding up to its size.
+
+    shares: adding up to 1. Every number is its exact share rounded down or up. Who is rounded up is who lacks most
+    from the groups before, so that the totals come out right although many groups are small.
+    """
+    rows, lacking = [], [Fraction(0)] * len(shares)
+    for size in sizes:
+        exact = [size * share for share in shares]
+        row = [int(part) for part in exact]
+        lacking = [lack + part - whole for lack, part, whole in zip(lacking, exact, row, strict=True)]
+        uneven = [i for i, part in enumerate(exact) if part.denominator > 1]
+        for i in sorted(uneven, key=lambda i: -lacking[i])[: size - sum(row)]:
+            row[i] += 1
+            lacking[i] -= 1
+        rows.append(row)
+    return rows
+
+
+def split_items(items: list[Item], shares: dict[str, Fraction], seed: int) -> dict[str, list[Item]]:
+    """Share out each group of items by chance; every list keeps the order of ``items``."""
+    groups = defaultdict(list)
+    for place, item in enumerate(items):
+        groups[str(item.group)].append(place)
+    names = sorted(groups)
+    rest = 1 - sum(shares.values())
+    rows = share_out([len(groups[name]) for name in names], [*shares.values(), rest])
+    chosen = {name: [] for name in shares}
+    for group, row in zip(names, rows, strict=True):
+        rng = np.random.default_rng([seed, zlib.crc32(group.encode("utf-8", "surrogateescape"))])
+        places = rng.permutation(groups[group])
+        for name, end, count in zip(shares, np.cumsum(row), row, strict=False):  # the rest is in no list
+            chosen[name] += places[end - count : end].tolist()
+    return {name: [items[place] for place in sorted(places)] for name, places in chosen.items()}
+
+
+def split_as_csv(items: list[Item], csv: str) -> dict[str, list[Item]]:
+    """The lists that the column split of a CSV names."""
+    chosen = defaultdict(list)
+    for item in items:
+        if item.split.lower() not in CSV_SPLITS:
+            raise DataError(f"{csv}: split {item.split!r} of {item.key} is not one of {', '.join(CSV_SPLITS)}")
+        chosen[CSV_SPLITS[item.split.lower()]].append(item)
+    return dict(chosen)
+
+
+# What is written
+
+
+def list_lines(
+    items: list[Item], output: Path, class_ids: dict[str, int] | None, absolute: bool
+) -> list[tuple[str, Item, int | None]]:
+    """A line for each item, with the item and the class id in the line. class_ids: None writes no ids."""
+    base = output.resolve()
+    lines = []
+    for item in items:
+        # The folder's links are followed, as .. behind a link leads elsewhere; the file's own name stays.
+        path = item.path.parent.resolve() / item.path.name
+        text = str(path) if absolute else os.path.relpath(path, base)
+        text = f"./{text}" if text[0] in "# \t\ufeff" else text
+        label = None
+        if class_ids is not None and item.is_video:
+            label = class_ids[item.group] if item.group is not None else -1
+            text = f"{text} {label}"
+        if len(text.splitlines()) != 1 or re.search("[\udc80-\udcff]", text):  # the latter is not UTF-8
+            raise DataError(f"{str(item.path)!a} cannot stand in a list; rename it")
+        lines.append((text, item, label))
+    return lines
+
+
+def check_lines(temporary: str, path: Path, lines: list[tuple[str, Item, int | None]]) -> None:
+    """Raise DataError unless a list that is written already is read as it was meant."""
+    for entry, (text, item, label) in zip(load_list(temporary, labelled=True), lines, strict=True):
+        if entry.label != label or _identify(Path(entry.path)) != _identify(item.path):
+            raise DataError(f"{path}: {text!r} would be read as {entry.path}; rename one, or pass --absolute")
+
+
+def choose_classes(named: set[str], given: str | None, output: Path) -> list[str]:
+    """Class names by id, from a file that is given or in ``output``, or else those that occur, in order."""
+    written = output / "class_names.txt"
+    path = given or (str(written) if written.exists() else None)
+    names = load_class_list(path) if path else sorted(named)
+    if unknown := sorted(named - set(names)):
+        hint = "" if given else "; remove it to number the classes anew"
+        raise DataError(f"class {unknown[0]!r} is not among the {len(names)} names in {path}{hint}")
+    if bad := [name for name in names if len(name.splitlines()) != 1 or name != name.strip()]:
+        raise DataError(f"{bad[0]!r} cannot be a class name; rename its folder")
+    return names
+
+
+def check_labelled(lists: dict[str, list[Item]], with_csv: bool) -> None:
+    """Only the list to infer from, and a CSV that leaves classes out, may hold videos without a class."""
+    for name, items in lists.items():
+        lost = [item for item in items if item.is_video and item.group is None]
+        if lost and name != UNLABELLED and not with_csv:
+            raise DataError(
+                f"{lost[0].path} has no class; have one folder for each class, or pass --csv, or --split infer"
+            )
+
+
+def write_lists(
+    lists: dict[str, list[Item]], output: Path, class_names: list[str] | None, args: argparse.Namespace
+) -> None:
+    """Write the lists and, where there is none yet, class_names.txt."""
+    ids = None if class_names is None else {name: class_id for class_id, name in enumerate(class_names)}
+    lines = {
+        name: list_lines(items, output, None if name == UNLABELLED else ids, args.absolute)
+        for name, items in lists.items()
+    }
+    if args.shuffle:
+        for name, part in lines.items():
+            order = np.random.default_rng([args.seed, zlib.crc32(name.encode())]).permutation(len(part))
+            lines[name] = [part[place] for place in order]
+    names_path = output / "class_names.txt"
+    if class_names is not None and not names_path.exists():
+        with replacing(names_path) as file:
+            file.write("".join(f"{name}\n" for name in class_names).encode())
+    with ExitStack() as stack:  # at its end every list takes its place
+        for name, part in lines.items():
+            file = stack.enter_context(replacing(output / f"{name}.list"))
+            file.write("".join(f"{text}\n" for text, *_ in part).encode())
+            file.flush()
+            check_lines(file.name, output / f"{name}.list", part)
+        for name in lines:  # so that what is interrupted leaves no old list beside new ones
+            (output / f"{name}.list").unlink(missing_ok=True)
+
+
+def print_summary(lists: dict[str, list[Item]], output: Path, left_out: int, missing: int) -> None:
+    groups = {name: {item.group for item in items} - {None} for name, items in lists.items()}
+    for name, items in lists.items():
+        classes = f" of {len(groups[name])} classes" if groups[name] else ""
+        print(f"{output / f'{name}.list'}: {len(items)} files{classes}")
+    if left_out:
+        print(f"{left_out} files are in no list")
+    if missing:
+        print(f"{missing} videos of the CSV are not there")
+    if "train" in groups and (untrained := set().union(*groups.values()) - groups["train"]):
+        print(f"{len(untrained)} classes have no file in train.list")
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add = parser.add_argument
+    add("sources", nargs="+", type=Path, metavar="SOURCE", help="folder of videos, pickles or shards")
+    add("--output", required=True, type=Path, metavar="FOLDER", help="where the lists go")
+    add("--split", nargs="+", metavar="NAME=SHARE", help="lists and their shares; a name alone takes all")
+    add("--csv", type=parse_text, metavar="CSV", help="official Kinetics CSV: which files, their classes and splits")
+    add("--class-names", type=parse_text, metavar="FILE", help="classes by id, as generate_label.py writes them")
+    add("--seed", type=parse_count, default=0, metavar="N", help="of the choice and of --shuffle; default: 0")
+    add("--shuffle", action="store_true", help="shuffled lists; default: sorted, as training shuffles every epoch")
+    add("--absolute", action="store_true", help="absolute paths; default: relative to the list's folder")
+    add("--force", action="store_true", help="replace lists that are there")
+    return parser.parse_args()
+
+
+def main() -> None:
+    args = parse_args()
+    annotations = load_annotations(args.csv) if args.csv else None
+    items, missing = find_annotated(annotations, args.sources) if args.csv else (find_items(args.sources), 0)
+    if args.csv and not args.split and any(item.split for item in items):
+        lists = split_as_csv(items, args.csv)
+    else:
+        lists = split_items(items, parse_shares(args.split or DEFAULT_SHARES), args.seed)
+    if empty := [name for name, part in lists.items() if not part]:
+        raise DataError(f"{empty[0]}.list would be empty: {len(items)} files are too few for these shares")
+    check_labelled(lists, with_csv=bool(args.csv))
+    named = set(sort_classes(annotations)) if args.csv else {item.group for item in items if item.is_video} - {None}
+    files = {f"{name}.list" for name in lists}
+    try:
+        for name in files:
+            require_place(args.output / name)
+        if not args.force and (there := sorted(name for name in files if (args.output / name).exists())):
+            raise DataError(f"{args.output / there[0]} is there already; --force replaces it")
+        refuse_twins(items, args.output, files)
+        labelled = named and set(lists) != {UNLABELLED}
+        if args.class_names and not labelled:
+            raise DataError(f"--class-names {args.class_names}: no list of these has class ids; leave it out")
+        class_names = choose_classes(named, args.class_names, args.output) if labelled else None
+        write_lists(lists, args.output, class_names, args)
+    except OSError as error:
+        raise DataError(f"{args.output} cannot be written: {error}") from None
+    print_summary(lists, args.output, len(items) - sum(map(len, lists.values())), missing)
+
+
+if __name__ == "__main__":
+    run(main)
