@@ -1,4 +1,7 @@
-"""README_cn.md says what README.md says: section by section the same commands, tables, figures, names and links."""
+"""README_cn.md says what README.md says: section by section the same commands, tables, figures, names and links.
+
+Sentences are not compared. Numbers in digits stand in digits in both; those in words, as five, are not compared.
+"""
 
 import re
 from dataclasses import dataclass, fields
