@@ -3,12 +3,14 @@
 python infer.py --model-name=AttentionCluster --config=configs/attention_cluster.txt --weights=PATH --filelist=LIST
 """
 
+from itertools import chain
 from pathlib import Path
 
 import datareader  # noqa: F401  (registers the readers)
 import metrics  # noqa: F401
 import models  # noqa: F401
-from datareader.loader import Loader
+from datareader.loader import EvaluationLoader
+from datareader.shares import Share
 from tools.command_line import (
     add_engine_flags,
     add_override,
@@ -19,11 +21,12 @@ from tools.command_line import (
     run,
 )
 from tools.errors import DataError
+from tools.launcher import follow_launcher, launch, plan_processes
 from tools.predictions import load_class_names, rank_classes, write_predictions
 from tools.registry import MODELS
-from tools.run_log import RunLog, progress_bar
+from tools.run_log import RunLog, log_folder, progress_bar
 from tools.safe_files import require_place
-from tools.start import find_weights, load_network, open_dataset, start_paddle
+from tools.start import find_weights, gather_broken, load_network, open_dataset, require_records, start_paddle
 
 
 def parse_args():
@@ -44,12 +47,16 @@ def parse_args():
     return parser.parse_args()
 
 
-def main() -> None:
+def main() -> int:
     args = parse_args()
     name = MODELS.spelling(args.model_name)
     recipe = MODELS.get(name)()
     config = read_config(args, recipe, name, ["MODEL", "INFER"])
-    log = RunLog()
+    processes = plan_processes(args.nproc, args.use_gpu is not False)
+    if processes.to_start:
+        return launch(processes, log_folder(args.save_dir))
+    follow_launcher()
+    log = RunLog(args.save_dir, rank=processes.rank if processes.world > 1 else None)
     for notice in config.notices:
         log.line(notice)
     base = Path(args.save_dir) / f"{name}_infer_result"
@@ -61,29 +68,38 @@ def main() -> None:
     names = load_class_names(section.class_names, config.MODEL.num_classes) if section.class_names else None
     weights = find_weights(args, name, log.line)
     dataset = open_dataset(name, config, "INFER", training=False, skip_broken=args.skip_broken, log=log.line)
-    device = start_paddle(args.threads, args.use_gpu, True, log.line)
+    device = start_paddle(args.threads, args.use_gpu, True, log.line, processes.on_this_machine)
+    from tools.distributed import connect  # these import Paddle
     from tools.engine import predict
 
     network = load_network(args, recipe, config, "INFER", weights, device, log.line)
-    loader = Loader(
+    loader = EvaluationLoader(
         dataset,
         section.batch_size,
-        drop_last=False,
         num_workers=section.num_reader_threads,
         as_float=device == "cpu",
+        share=Share(processes.rank, processes.world),
     )
     results = []
-    with progress_bar(len(loader), 0, "inferring") as bar:
-        for number, prediction in enumerate(predict(network, loader.epoch())):
-            for video_id, probs in zip(prediction.batch.ids, prediction.probs, strict=True):
-                results.append((video_id, *rank_classes(probs, args.infer_topk)))
-            bar.update()
-            if args.log_interval and number % args.log_interval == 0:
-                video_id, probs, classes = results[-1]
-                best = names[classes[0]] if names else f"class {classes[0]}"
-                log.line(f"[INFER] iter {number:<4}, {video_id}: {best} {probs[0]:.4f}", shown=bar.disable)
-    paths = write_predictions(base, results, names)
-    log.line(f"{len(results)} of {len(results) + len(dataset.broken)} videos; results in {', '.join(map(str, paths))}")
+    with connect(device) as peers:
+        with progress_bar(len(loader), 0, "inferring", shown=peers.is_first) as bar:
+            for number, prediction in enumerate(predict(network, loader.epoch())):
+                for video_id, probs in zip(prediction.batch.ids, prediction.probs, strict=True):
+                    results.append((video_id, *rank_classes(probs, args.infer_topk)))
+                bar.update()
+                if args.log_interval and number % args.log_interval == 0:
+                    video_id, probs, classes = results[-1]
+                    best = names[classes[0]] if names else f"class {classes[0]}"
+                    log.line(f"[INFER] iter {number:<4}, {video_id}: {best} {probs[0]:.4f}", shown=bar.disable)
+        gathered = peers.gather(results)
+        broken = gather_broken(peers, dataset, args.skip_broken)
+        if not peers.is_first:
+            return 0
+        results = list(chain.from_iterable(gathered))  # in list order, as the processes have stretches of the list
+        require_records(len(results), dataset)
+        paths = write_predictions(base, results, names)
+    log.line(f"{len(results)} of {len(results) + len(broken)} videos; results in {', '.join(map(str, paths))}")
+    return 0
 
 
 if __name__ == "__main__":

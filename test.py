@@ -9,13 +9,15 @@ from pathlib import Path
 import datareader  # noqa: F401  (registers the readers)
 import metrics  # noqa: F401
 import models  # noqa: F401
-from datareader.loader import Loader
+from datareader.loader import EvaluationLoader
+from datareader.shares import Share
 from tools.command_line import add_engine_flags, build_parser, parse_count, parse_text, read_config, run
 from tools.errors import DataError
+from tools.launcher import follow_launcher, launch, plan_processes
 from tools.registry import METRICS, MODELS
 from tools.run_log import RunLog, progress_bar
 from tools.safe_files import replacing, require_place
-from tools.start import find_weights, load_network, open_dataset, start_paddle
+from tools.start import find_weights, gather_broken, load_network, open_dataset, require_records, start_paddle
 
 
 def parse_args():
@@ -33,12 +35,16 @@ def parse_args():
     return parser.parse_args()
 
 
-def main() -> None:
+def main() -> int:
     args = parse_args()
     name = MODELS.spelling(args.model_name)
     recipe = MODELS.get(name)()
     config = read_config(args, recipe, name, ["MODEL", "TEST"])
-    log = RunLog()
+    processes = plan_processes(args.nproc, args.use_gpu is not False)
+    if processes.to_start:
+        return launch(processes, None)
+    follow_launcher()
+    log = RunLog(rank=processes.rank if processes.world > 1 else None)
     for notice in config.notices:
         log.line(notice)
     if args.output:
@@ -48,36 +54,44 @@ def main() -> None:
             raise DataError(f"--output {args.output} cannot be written: {error}") from None
     weights = find_weights(args, name, log.line)
     dataset = open_dataset(name, config, "TEST", training=False, skip_broken=args.skip_broken, log=log.line)
-    device = start_paddle(args.threads, args.use_gpu, True, log.line)
+    device = start_paddle(args.threads, args.use_gpu, True, log.line, processes.on_this_machine)
+    from tools.distributed import connect  # these import Paddle
     from tools.engine import evaluate
 
     network = load_network(args, recipe, config, "TEST", weights, device, log.line)
     section = config.TEST
-    loader = Loader(
+    loader = EvaluationLoader(
         dataset,
         section.batch_size,
-        drop_last=False,
         num_workers=section.num_reader_threads,
         as_float=device == "cpu",
+        share=Share(processes.rank, processes.world),
     )
     meter = METRICS.get(name)(config)
-    with progress_bar(len(loader), 0, "testing") as bar:
-        for number, prediction in enumerate(evaluate(network, loader.epoch(), meter)):
-            bar.update()
-            if args.log_interval and number % args.log_interval == 0:
-                batch_meter = METRICS.get(name)(config)
-                batch_meter.update(prediction.probs, prediction.batch.labels, prediction.loss)
-                text = batch_meter.describe(batch_meter.compute(full=False))
-                log.line(f"[TEST] iter {number:<4}, {text}", shown=bar.disable)
-    values = meter.compute()
-    total = meter.num_videos + len(dataset.broken)
+    with connect(device) as peers:
+        with progress_bar(len(loader), 0, "testing", shown=peers.is_first) as bar:
+            for number, prediction in enumerate(evaluate(network, loader.epoch(), meter)):
+                bar.update()
+                if args.log_interval and number % args.log_interval == 0:
+                    batch_meter = METRICS.get(name)(config)
+                    batch_meter.update(prediction.probs, prediction.batch.labels, prediction.loss)
+                    text = batch_meter.describe(batch_meter.compute(full=False))
+                    log.line(f"[TEST] iter {number:<4}, {text}", shown=bar.disable)
+        peers.merge(meter)
+        broken = gather_broken(peers, dataset, args.skip_broken)
+        if not peers.is_first:
+            return 0
+        require_records(meter.num_videos, dataset)
+        values = meter.compute()
     log.line(format_table(values))
-    log.line(f"evaluated {meter.num_videos} of {total} records{f': {dataset.protocol}' * bool(dataset.protocol)}")
+    protocol = f": {dataset.protocol}" * bool(dataset.protocol)
+    log.line(f"evaluated {meter.num_videos} of {meter.num_videos + len(broken)} records{protocol}")
     if args.output:
         report = {"model": name, "weights": weights.path, "config": config.path, "filelist": section.filelist}
         report |= {"protocol": dataset.protocol, "scores": values, **meter.report()}
-        report |= {"evaluated": meter.num_videos, "of": total, "broken": dataset.broken}
+        report |= {"evaluated": meter.num_videos, "of": meter.num_videos + len(broken), "broken": broken}
         write_report(Path(args.output), report)
+    return 0
 
 
 def format_table(values: dict[str, float]) -> str:

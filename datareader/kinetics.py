@@ -199,11 +199,16 @@ class ClipDataset:
         """A number that changes when the files, their order or their labels do."""
         return zlib.crc32("\n".join(f"{entry.path} {entry.label}" for entry in self.entries).encode())
 
-    def order(self, seed: int, epoch: int, batch_size: int) -> np.ndarray:
+    def order(self, seed: int, epoch: int) -> np.ndarray:
         """Numbers of the clips of one epoch, shuffled in training."""
         if not self.training:
             return np.arange(len(self))
         return np.random.default_rng([seed, epoch]).permutation(len(self))
+
+    @staticmethod
+    def arrange_batches(order: np.ndarray, batch_size: int, seed: int, epoch: int) -> np.ndarray:
+        """The order that clips are read in: as it is."""
+        return order
 
     @contextmanager
     def open(self, batches: list[np.ndarray], seed: int, epoch: int) -> Iterator[Callable[[int], Batch]]:
@@ -236,8 +241,6 @@ class ClipDataset:
                 continue
             clips.append(clip)
             wheres.append(f"{entry.path} ({entry.where})")
-        if not clips and self.training:
-            raise DataError(f"none of the {len(numbers)} clips of a batch from {self.name} can be read")
         labels = [clip.label for clip in clips]
         return Batch(
             ids=[clip.video_id for clip in clips],

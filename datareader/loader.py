@@ -4,9 +4,11 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 
+from datareader.shares import Share
 from tools.errors import DataError
 
 
@@ -31,57 +33,99 @@ class Batch:
 
 
 class Loader:
-    """Epochs of batches from a dataset.
+    """Epochs of batches from a dataset, for one of the processes of a run.
 
-    dataset: has ``order(seed, epoch, batch_size)``, the numbers of the records of that epoch in order,
+    dataset: has ``order(seed, epoch)``, the numbers of the records of that epoch in order,
+        ``arrange_batches(order, batch_size, seed, epoch)``, which may reorder a process's share of them,
         ``open(batches, seed, epoch)``, a context manager that gives ``fetch(i) -> Batch``, and
         ``to_float(batch)``, which makes of the stored uint8 what a network computes with. A fetch may
         leave out records, and then calls the dataset's ``on_broken(text)``.
     as_float: do that in the reading threads, for networks on the CPU; with a GPU the small uint8
         batches are handed over and the network does it there.
-    drop_last: training leaves out the records that do not fill a batch; evaluation uses them all.
     num_workers: reading threads; 0 reads in the calling thread. Batches wait in memory for up to
         ``num_workers + 1`` steps.
+    share: which process this is, and of how many; by default the only one.
     """
 
-    def __init__(self, dataset, batch_size: int, *, drop_last: bool, num_workers: int, as_float: bool, seed: int = 0):
+    def __init__(
+        self,
+        dataset,
+        batch_size: int,
+        *,
+        num_workers: int,
+        as_float: bool,
+        seed: int = 0,
+        share: Share | None = None,
+    ):
         self.dataset = dataset
         self.batch_size = batch_size
-        self.drop_last = drop_last
         self.num_workers = num_workers
         self.as_float = as_float
         self.seed = seed
-        if drop_last and len(dataset) < batch_size:
+        self.share = share or Share()
+
+    def _read(self, batches: list[np.ndarray], epoch: int) -> Iterator[Batch]:
+        with self.dataset.open(batches, self.seed, epoch) as fetch:
+
+            def make(i: int) -> Batch:
+                return self.dataset.to_float(fetch(i)) if self.as_float else fetch(i)
+
+            yield from map_in_order(make, range(len(batches)), self.num_workers)
+
+
+class EvaluationLoader(Loader):
+    """Every record once: a batch is read by one process, and none is filled up.
+
+    So whatever the number of processes, the batches are the same.
+    """
+
+    def __len__(self) -> int:
+        """Batches of this process."""
+        return len(self._batches())
+
+    def epoch(self) -> Iterator[Batch]:
+        """This process's batches. One without any record, as when all of them were left out, is passed over."""
+        order = self.dataset.order(self.seed, 0)
+        batches = [order[i * self.batch_size : (i + 1) * self.batch_size] for i in self._batches()]
+        return (batch for batch in self._read(batches, 0) if len(batch))
+
+    def _batches(self) -> range:
+        return self.share.of_batches(-(-len(self.dataset) // self.batch_size))
+
+
+class TrainingLoader(Loader):
+    """Steps of equal size; the records that do not fill one are left out.
+
+    batch_size: videos in a step, of all processes. Each reads its share of them, in ``accumulate`` batches one
+        after another.
+    """
+
+    def __init__(self, dataset, batch_size: int, *, accumulate: int = 1, **options):
+        super().__init__(dataset, batch_size, **options)
+        self.accumulate = accumulate
+        if len(dataset) < batch_size:
             raise DataError(
                 f"{dataset.name} has {len(dataset)} records, which do not fill one training batch of "
                 f"{batch_size}; a batch size of {len(dataset)} or less works (--batch-size)"
             )
 
     def __len__(self) -> int:
-        """Batches in an epoch."""
-        count = len(self.dataset)
-        return count // self.batch_size if self.drop_last else -(-count // self.batch_size)
+        """Steps in an epoch."""
+        return len(self.dataset) // self.batch_size
 
-    def epoch(self, epoch: int = 0, start: int = 0) -> Iterator[Batch]:
-        """The batches of an epoch from number ``start`` on; nothing before it is read.
+    def epoch(self, epoch: int, start: int = 0) -> Iterator[list[Batch]]:
+        """The batches of each step of an epoch, from number ``start`` on; nothing before it is read.
 
-        A batch without any record, as when all of them were left out, is passed over. Raises DataError
-        when nothing is left at all.
+        A batch may be empty, when all of its records were left out.
         """
-        order = self.dataset.order(self.seed, epoch, self.batch_size)
-        batches = [order[i * self.batch_size : (i + 1) * self.batch_size] for i in range(start, len(self))]
-        with self.dataset.open(batches, self.seed, epoch) as fetch:
-
-            def make(i: int) -> Batch:
-                return self.dataset.to_float(fetch(i)) if self.as_float else fetch(i)
-
-            found = False
-            for batch in map_in_order(make, range(len(batches)), self.num_workers):
-                if len(batch):
-                    found = True
-                    yield batch
-        if batches and not found:
-            raise DataError(f"none of the {len(order)} records of {self.dataset.name} can be read")
+        order = self.share.of_records(self.dataset.order(self.seed, epoch), self.batch_size)
+        order = self.dataset.arrange_batches(order, self.batch_size // self.share.world, self.seed, epoch)
+        size = self.batch_size // self.share.world // self.accumulate
+        first = start * self.accumulate
+        batches = [order[i * size : (i + 1) * size] for i in range(first, len(self) * self.accumulate)]
+        reading = self._read(batches, epoch)
+        for batch in reading:
+            yield [batch, *islice(reading, self.accumulate - 1)]
 
 
 def map_in_order(function: Callable, items: Iterable, num_workers: int) -> Iterator:

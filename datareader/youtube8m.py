@@ -218,15 +218,16 @@ class FeatureDataset:
         paths = "\n".join(entry.path for entry in self.entries).encode()
         return zlib.crc32(self.num_frames.tobytes(), zlib.crc32(paths))
 
-    def order(self, seed: int, epoch: int, batch_size: int) -> np.ndarray:
+    def order(self, seed: int, epoch: int) -> np.ndarray:
         """Numbers of the records of one epoch. Training shuffles the files, and the records in each."""
-        if not self.training:
-            return self.usable
-        rng = np.random.default_rng([seed, epoch])
-        edges = np.searchsorted(self.usable, self.first)
-        files = [self.usable[edges[i] : edges[i + 1]] for i in rng.permutation(len(self.entries))]
-        order = np.concatenate([rng.permutation(records) for records in files])
-        return group_by_length(order, self.num_frames, batch_size, rng) if self.sort_by_length else order
+        return shuffle_files(self.usable, self.first, seed, epoch) if self.training else self.usable
+
+    def arrange_batches(self, order: np.ndarray, batch_size: int, seed: int, epoch: int) -> np.ndarray:
+        """The order that records are read in: as it is, or with batches of similar length."""
+        if not self.sort_by_length:
+            return order
+        rng = np.random.default_rng([seed, epoch, batch_size])
+        return group_by_length(order, self.num_frames, batch_size, rng)
 
     @contextmanager
     def open(self, batches: list[np.ndarray], seed: int, epoch: int) -> Iterator[Callable[[int], Batch]]:
@@ -342,6 +343,17 @@ class _OpenFiles:
                 self._uses[file] -= 1
                 if not self._uses[file]:
                     del self._futures[file]
+
+
+def shuffle_files(usable: np.ndarray, first: np.ndarray, seed: int, epoch: int) -> np.ndarray:
+    """Records in an order that goes file by file: the files shuffled, and the records in each.
+
+    usable: (records,) numbers in ascending order. first: (files + 1,) the number of each file's first record.
+    """
+    rng = np.random.default_rng([seed, epoch])
+    edges = np.searchsorted(usable, first)
+    files = [usable[edges[i] : edges[i + 1]] for i in rng.permutation(len(first) - 1)]
+    return np.concatenate([rng.permutation(records) for records in files])
 
 
 def group_by_length(

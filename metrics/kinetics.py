@@ -68,7 +68,7 @@ class KineticsMetrics:
     def reset(self) -> None:
         self.num_videos = 0
         self.top5_hits = 0
-        self.loss_sum = 0.0
+        self.loss_sums = []  # of each batch: added up exactly at the end, in whatever order they came
         self.counts = np.zeros((self.num_classes, self.num_classes), dtype=np.int64)  # by label, by best class
 
     def update(self, probs: np.ndarray, labels: np.ndarray, loss: float) -> None:
@@ -86,14 +86,14 @@ class KineticsMetrics:
         probs_known, labels_known = probs[known], labels[known]
         self.top5_hits += int((rank_of_label(probs_known, labels_known) < 5).sum())
         np.add.at(self.counts, (labels_known, probs_known.argmax(axis=1)), 1)
-        self.loss_sum += loss * len(probs)
+        self.loss_sums.append(loss * len(probs))
         self.num_videos += len(probs)
 
     def merge(self, other: "KineticsMetrics") -> None:
         """Count what another has counted, as if its batches had come here."""
         self.counts += other.counts
         self.top5_hits += other.top5_hits
-        self.loss_sum += other.loss_sum
+        self.loss_sums += other.loss_sums
         self.num_videos += other.num_videos
 
     def compute(self, full: bool = True) -> dict[str, float]:
@@ -106,7 +106,7 @@ class KineticsMetrics:
             raise RuntimeError("KineticsMetrics has seen no videos; is the file list empty?")
         hits, known = int(np.trace(self.counts)), int(self.counts.sum())
         values = {
-            "loss": self.loss_sum / self.num_videos,
+            "loss": math.fsum(self.loss_sums) / self.num_videos,
             "top1_acc": 100 * hits / max(known, 1),
             "top5_acc": 100 * self.top5_hits / max(known, 1),
         }

@@ -9,6 +9,8 @@ pairs, hits come last. So no result depends on the order in which videos arrive,
 gives everything the same score earns nothing by it.
 """
 
+import math
+
 import numpy as np
 
 from tools.errors import DataError
@@ -116,8 +118,8 @@ class YouTube8MMetrics:
     def reset(self) -> None:
         self.num_videos = 0
         self.hits = 0
-        self.perr_sum = 0.0
-        self.loss_sum = 0.0
+        self.perr_sums = []  # of each batch: added up exactly at the end, in whatever order they came
+        self.loss_sums = []
         self.positives = np.zeros(self.num_classes, dtype=np.int64)  # labels there are, by class
         self.keys = PairStore(np.uint32)
         self.classes = PairStore(np.uint16 if self.num_classes <= 65536 else np.uint32)
@@ -135,12 +137,12 @@ class YouTube8MMetrics:
         top = select_top_classes(probs, deepest)  # (N, deepest), or fewer where there are fewer classes
         hits = np.take_along_axis(present, top, axis=1)
         self.hits += int(hits[:, 0].sum())
-        self.perr_sum += float(precision_at_equal_recall_rate(hits, num_labels).sum())
+        self.perr_sums.append(float(precision_at_equal_recall_rate(hits, num_labels).sum()))
         self.positives += present.sum(axis=0)
         top, hits = top[:, : self.top_k], hits[:, : self.top_k]
         self.keys.append(pack_pairs(np.take_along_axis(probs, top, axis=1), hits).ravel())
         self.classes.append(top.ravel())
-        self.loss_sum += loss * len(probs)
+        self.loss_sums.append(loss * len(probs))
         self.num_videos += len(probs)
 
     def merge(self, other: "YouTube8MMetrics") -> None:
@@ -149,8 +151,8 @@ class YouTube8MMetrics:
         self.classes.append(other.classes.view())
         self.positives += other.positives
         self.hits += other.hits
-        self.perr_sum += other.perr_sum
-        self.loss_sum += other.loss_sum
+        self.perr_sums += other.perr_sums
+        self.loss_sums += other.loss_sums
         self.num_videos += other.num_videos
 
     def compute(self, full: bool = True) -> dict[str, float]:
@@ -158,9 +160,9 @@ class YouTube8MMetrics:
         if not self.num_videos:
             raise RuntimeError("YouTube8MMetrics has seen no videos; is the file list empty?")
         values = {
-            "loss": self.loss_sum / self.num_videos,
+            "loss": math.fsum(self.loss_sums) / self.num_videos,
             "hit_at_one": self.hits / self.num_videos,
-            "perr": self.perr_sum / self.num_videos,
+            "perr": math.fsum(self.perr_sums) / self.num_videos,
             "gap": average_precision(self.keys.view().copy(), int(self.positives.sum())),
         }
         if full:

@@ -44,7 +44,8 @@ def make_batch(values, labels=None):
 def run(network, batches, rate=0.1, seed=0, epoch=0, start=0, steps_taken=0):
     optimizer = paddle.optimizer.SGD(1.0, parameters=network.parameters())
     options = {"schedule": lambda step: rate / (1 + step), "seed": seed, "epoch": epoch}
-    return list(train_epoch(network, optimizer, batches, start=start, steps_taken=steps_taken, **options))
+    steps = ([batch] for batch in batches)
+    return list(train_epoch(network, optimizer, steps, start=start, steps_taken=steps_taken, **options))
 
 
 @pytest.mark.parametrize(("reduction", "gradient"), [("mean", 5.0), ("sum", 10.0)])

@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from datareader import tfrecord
-from datareader.loader import Loader
+from datareader.loader import EvaluationLoader, TrainingLoader
 from datareader.tfrecord import Problem, read_tfrecord
 from datareader.youtube8m import (
     Expected,
@@ -280,8 +280,11 @@ def open_small(path, skip_broken=0, training=False):
 
 
 def batches_of(dataset, training):
-    loader = Loader(dataset, 4, drop_last=training, num_workers=2, as_float=True, seed=5)
-    return [batch for epoch in (0, 1) for batch in loader.epoch(epoch)]
+    options = {"num_workers": 2, "as_float": True, "seed": 5}
+    if not training:
+        return list(EvaluationLoader(dataset, 4, **options).epoch())
+    loader = TrainingLoader(dataset, 4, **options)
+    return [batch for epoch in (0, 1) for (batch,) in loader.epoch(epoch)]
 
 
 def assert_same_batches(found, expected):

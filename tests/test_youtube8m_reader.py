@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from datareader.lists import load_list
-from datareader.loader import Loader, map_in_order
+from datareader.loader import EvaluationLoader, TrainingLoader, map_in_order
 from datareader.sampling import sample_span_frames
 from datareader.transforms import DEQUANTIZED, dequantize
 from datareader.youtube8m import Expected, FeatureDataset, SpanFrames, load_records, parse_record
@@ -28,9 +28,12 @@ def open_list(path, training=False, skip_broken=0, expected=EXPECTED):
     return FeatureDataset(str(path), expected, SpanFrames(8), training=training, skip_broken=skip_broken)
 
 
-def batches_of(dataset, batch_size=8, num_workers=0, epoch=0, start=0, drop_last=False, seed=0):
-    loader = Loader(dataset, batch_size, drop_last=drop_last, num_workers=num_workers, as_float=False, seed=seed)
-    return list(loader.epoch(epoch, start))
+def batches_of(dataset, batch_size=8, num_workers=0, epoch=0, start=0, seed=0):
+    options = {"num_workers": num_workers, "as_float": False, "seed": seed}
+    if not dataset.training:
+        return list(EvaluationLoader(dataset, batch_size, **options).epoch())
+    steps = TrainingLoader(dataset, batch_size, **options).epoch(epoch, start)
+    return [batch for (batch,) in steps]
 
 
 def ids_of(batches):
@@ -229,12 +232,10 @@ def test_an_epoch_holds_every_record_once_and_files_stay_together(tiny):
 
 def test_the_order_changes_with_seed_and_epoch_and_with_nothing_else(tiny):
     dataset = open_list(tiny / "data/train.list", training=True)
-    orders = {
-        ids: (seed, epoch) for seed in (0, 1) for epoch in (0, 1) if (ids := tuple(dataset.order(seed, epoch, 8)))
-    }
+    orders = {ids: (seed, epoch) for seed in (0, 1) for epoch in (0, 1) if (ids := tuple(dataset.order(seed, epoch)))}
     assert len(orders) == 4
     again = open_list(tiny / "data/train.list", training=True)
-    np.testing.assert_array_equal(again.order(1, 1, 8), dataset.order(1, 1, 8))
+    np.testing.assert_array_equal(again.order(1, 1), dataset.order(1, 1))
 
 
 @pytest.mark.parametrize("training", [False, True])
@@ -264,7 +265,7 @@ def test_the_frames_of_a_record_depend_on_seed_epoch_and_record_not_on_its_batch
 def test_training_drops_the_last_partial_batch_and_evaluation_none(tiny):
     path = tiny / "data/val.list"
     assert len(ids_of(batches_of(open_list(path), 8))) == 21
-    assert len(ids_of(batches_of(open_list(path, training=True), 8, drop_last=True))) == 16
+    assert len(ids_of(batches_of(open_list(path, training=True), 8))) == 16
 
 
 def test_an_epoch_can_start_in_its_middle_with_the_same_batches(tiny):
@@ -276,7 +277,7 @@ def test_an_epoch_can_start_in_its_middle_with_the_same_batches(tiny):
 
 def test_a_batch_larger_than_the_data_is_refused_in_training_with_what_would_work(tiny):
     dataset = open_list(tiny / "data/val.list", training=True)
-    message = error_of(Loader, dataset, 64, drop_last=True, num_workers=0, as_float=True)
+    message = error_of(TrainingLoader, dataset, 64, num_workers=0, as_float=True)
     assert "has 21 records, which do not fill one training batch of 64" in message
 
 
@@ -292,7 +293,7 @@ def test_only_the_files_in_use_and_the_next_one_stay_in_memory(tmp_path, monkeyp
     dataset = open_list(path)
     loaded = []
     monkeypatch.setattr("datareader.youtube8m.load_records", lambda name: loaded.append(name) or load_records(name))
-    loader = Loader(dataset, 4, drop_last=False, num_workers=0, as_float=False)
+    loader = EvaluationLoader(dataset, 4, num_workers=0, as_float=False)
     batches = loader.epoch()
     for number in range(3):
         next(batches)

@@ -22,7 +22,7 @@ import numpy as np
 import datareader  # noqa: F401  (registers the readers)
 import metrics  # noqa: F401
 import models  # noqa: F401
-from datareader.loader import Loader
+from datareader.loader import EvaluationLoader
 from tools.command_line import parse_count, run
 from tools.config import Config, Override, load_config
 from tools.errors import ConfigError
@@ -86,14 +86,14 @@ def measure_network(args, name: str, config: Config, dataset) -> dict:
     from tools.engine import predict, train_epoch
 
     recipe = MODELS.get(name)()
-    loader = Loader(dataset, args.batch_size, drop_last=False, num_workers=0, as_float=True)
+    loader = EvaluationLoader(dataset, args.batch_size, num_workers=0, as_float=True)
     batch = next(loader.epoch())
 
     def make_jobs(network):
         optimizer = recipe.build_optimizer(config, network)
         options = {"schedule": recipe.build_schedule(config, 1), "seed": 0, "epoch": 0, "start": 0, "steps_taken": 0}
         return (
-            lambda: list(train_epoch(network, optimizer, [batch], **options)),
+            lambda: list(train_epoch(network, optimizer, [[batch]], **options)),
             lambda: list(predict(network, [batch])),
         )
 
@@ -114,7 +114,7 @@ def measure_network(args, name: str, config: Config, dataset) -> dict:
 
 def measure_reader(args, dataset) -> dict:
     def read(num_workers: int) -> None:
-        loader = Loader(dataset, args.batch_size, drop_last=False, num_workers=num_workers, as_float=True)
+        loader = EvaluationLoader(dataset, args.batch_size, num_workers=num_workers, as_float=True)
         for _ in loader.epoch():
             pass
 

@@ -216,7 +216,7 @@ def measure_network(args, config_path: str, name: str, folder: Path) -> dict:
     options = {"schedule": lambda step: 1e-6, "seed": 0, "epoch": 0, "start": 0, "steps_taken": 0}
 
     def train() -> None:
-        list(train_epoch(network, optimizer, [batch], **options))
+        list(train_epoch(network, optimizer, [[batch]], **options))
 
     train()
     step_sec = statistics.median(seconds(train) for _ in range(args.repeat))

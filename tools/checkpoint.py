@@ -5,7 +5,8 @@ steps of it, and ``{model}_best`` the best validated epoch. In each:
 
 - ``model.pdparams``: a pickled dict of NumPy arrays by parameter name, which ``paddle.load`` reads;
 - ``optimizer.pdopt``: the same for the optimizer, by accumulator and parameter name;
-- ``state.json``: position, scores and settings, and the size and CRC-32 of the two files.
+- ``averaged.pdparams``: as the first, with the averages that ``--ema`` keeps of the weights, if it does;
+- ``state.json``: position, scores and settings, and the size and CRC-32 of the other files.
 
 A folder is written under a temporary name, synced and renamed, so its name alone says it is whole.
 """
@@ -19,7 +20,7 @@ import re
 import shutil
 import time
 import zlib
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 
 import numpy as np
@@ -28,7 +29,7 @@ from tools.errors import CheckpointError
 from tools.safe_files import replacing, sync_folder
 from tools.safe_pickle import DAMAGED, load_pickle, require_bounded
 
-WEIGHTS, OPTIMIZER, STATE = "model.pdparams", "optimizer.pdopt", "state.json"
+WEIGHTS, OPTIMIZER, AVERAGED, STATE = "model.pdparams", "optimizer.pdopt", "averaged.pdparams", "state.json"
 _NAME_TABLE = "StructuredToParameterName@@"  # what paddle.save adds to a state dict
 
 
@@ -51,13 +52,15 @@ class Progress:
     validated: bool = True
     best_score: float | None = None
     best_epoch: int | None = None
+    world: int = 1
+    loss_scaling: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Checkpoint:
     """What a folder holds. weights: name -> array. optimizer: see ``optimizer_arrays``; None to start it afresh.
 
-    notes: what a log should say of it.
+    notes: what a log should say of it. averaged: as weights; None where none were kept.
     """
 
     path: Path
@@ -65,6 +68,7 @@ class Checkpoint:
     optimizer: dict | None
     progress: Progress
     notes: tuple[str, ...] = ()
+    averaged: dict[str, np.ndarray] | None = None
 
 
 class CheckpointStore:
@@ -85,7 +89,7 @@ class CheckpointStore:
         """Let another run use the folder; the end of the process does the same."""
         os.close(self._lock)
 
-    def save(self, weights: dict, optimizer: dict, progress: Progress) -> Path:
+    def save(self, weights: dict, optimizer: dict, progress: Progress, averaged: dict | None = None) -> Path:
         """Write a checkpoint for a position and drop those that it replaces.
 
         Raises CheckpointError, with nothing changed, when the disk refuses or a weight is not finite.
@@ -98,7 +102,8 @@ class CheckpointStore:
             name = f"{self.model_name}_epoch{progress.epoch - 1}"
         path = self.save_dir / name
         try:
-            _write_folder(path, weights, optimizer, asdict(progress) | {"model": self.model_name})
+            files = {WEIGHTS: weights, OPTIMIZER: optimizer} | ({AVERAGED: averaged} if averaged else {})
+            _write_folder(path, files, asdict(progress) | {"model": self.model_name})
             self._drop_old()
         except OSError as error:
             raise CheckpointError(
@@ -111,11 +116,11 @@ class CheckpointStore:
         temporary, old = self._temporary(self.best_path), self._old_best()
         try:
             temporary.mkdir()
-            for name in (WEIGHTS, OPTIMIZER, STATE):
+            for file in path.iterdir():
                 try:
-                    os.link(path / name, temporary / name)
+                    os.link(file, temporary / file.name)
                 except OSError:
-                    shutil.copyfile(path / name, temporary / name)
+                    shutil.copyfile(file, temporary / file.name)
             if self.best_path.exists():
                 self.best_path.rename(old)
             temporary.rename(self.best_path)
@@ -218,9 +223,11 @@ def load_checkpoint(path: Path, model_name: str) -> Checkpoint:
         raise CheckpointError(f"{path} holds no training state ({STATE}); {describe_contents(path)}")
     _require_model(path, state, model_name)
     progress = _parse_progress(state, path)
-    for name in (WEIGHTS, OPTIMIZER):
+    has_averaged = (path / AVERAGED).exists()
+    for name in (WEIGHTS, OPTIMIZER, *[AVERAGED] * has_averaged):
         _require_whole(path / name, state)
-    return Checkpoint(path, load_arrays(path / WEIGHTS), _load_dict(path / OPTIMIZER), progress)
+    averaged = load_arrays(path / AVERAGED) if has_averaged else None
+    return Checkpoint(path, load_arrays(path / WEIGHTS), _load_dict(path / OPTIMIZER), progress, averaged=averaged)
 
 
 def load_checkpoint_weights(place: Path, model_name: str | None) -> dict[str, np.ndarray]:
@@ -288,12 +295,12 @@ def fill_optimizer(optimizer, network, arrays: dict, source: str) -> None:
     optimizer.set_state_dict(state)
 
 
-def _write_folder(path: Path, weights: dict, optimizer: dict, state: dict) -> None:
+def _write_folder(path: Path, contents: dict[str, dict], state: dict) -> None:
     temporary = path.with_name(f".{path.name}.tmp-{os.getpid()}")
     try:
         temporary.mkdir()
         files = {}
-        for name, content in ((WEIGHTS, weights), (OPTIMIZER, optimizer)):
+        for name, content in contents.items():
             with replacing(temporary / name) as file:
                 pickle.dump(content, file, protocol=4)
             files[name] = {"size": (temporary / name).stat().st_size, "crc32": _crc32(temporary / name)}
@@ -333,11 +340,14 @@ def _read_state(path: Path) -> dict | None:
 
 
 def _parse_progress(state: dict | None, path: Path) -> Progress:
-    """The fields of a Progress, each of its own type and none negative."""
-    values = {field.name: (state or {}).get(field.name) for field in fields(Progress)}
+    """The fields of a Progress, each of its own type and none negative. Earlier versions left out the last two."""
+    state = {"world": 1, "loss_scaling": {}} | (state or {})
+    values = {field.name: state.get(field.name) for field in fields(Progress)}
     for name, value in values.items():
         if name == "validated":
             good = isinstance(value, bool)
+        elif name == "loss_scaling":
+            good = isinstance(value, dict) and all(isinstance(number, float | int) for number in value.values())
         elif name == "best_score":
             good = value is None or (isinstance(value, float | int) and math.isfinite(value))
         else:

@@ -1,6 +1,7 @@
 """Flags of the three scripts, and how they end. Imports nothing that is slow: ``--help`` has to be quick."""
 
 import argparse
+import math
 import os
 import signal
 import sys
@@ -44,6 +45,32 @@ def parse_threads(text: str) -> int:
     return int(text)
 
 
+def parse_positive(text: str) -> int:
+    """A whole number, 1 or more."""
+    if not parse_count(text):
+        raise argparse.ArgumentTypeError("0 is not a whole number of 1 or more")
+    return int(text)
+
+
+def parse_norm(text: str) -> float:
+    """A finite number above 0."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 < value < math.inf:
+        raise argparse.ArgumentTypeError(f"{text[:40]!r} is not a number above 0")
+    return value
+
+
+def parse_decay(text: str) -> float:
+    """A number between 0 and 1, such as 0.999."""
+    value = parse_norm(text)
+    if value >= 1:
+        raise argparse.ArgumentTypeError(f"{text[:40]!r} is not below 1; 0.999 is usual")
+    return value
+
+
 def build_parser(description: str, section: str, batch_sections: tuple[str, ...]) -> argparse.ArgumentParser:
     """The flags that the scripts share.
 
@@ -72,6 +99,12 @@ def build_parser(description: str, section: str, batch_sections: tuple[str, ...]
         parser, "--num-workers", (section,), "num_reader_threads", parse_count, "threads that read ahead, 0 for none"
     )
     add("--threads", type=parse_threads, metavar="N", help="CPU threads for computing; left out, the cores there are")
+    add(
+        "--nproc",
+        type=parse_threads,
+        metavar="N",
+        help="processes on this machine that share the work; left out, one for each visible GPU, or else one",
+    )
     add(
         "--skip-broken", type=parse_count, default=0, metavar="N", help="leave out up to N broken records and list them"
     )
@@ -133,7 +166,7 @@ def read_config(args: argparse.Namespace, recipe, model_name: str, needs: list[s
 
 
 def run(main: Callable[[], int | None]) -> None:
-    """Run a script: a ZooError becomes one line and exit code 1, Ctrl-C exit code 130."""
+    """Run a script: a ZooError becomes one line and its exit code, Ctrl-C exit code 130."""
     for stream in (sys.stdout, sys.stderr):
         if stream is not None:
             stream.reconfigure(errors="backslashreplace")  # a video's name may not fit the terminal's encoding
@@ -143,7 +176,7 @@ def run(main: Callable[[], int | None]) -> None:
             sys.stdout.flush()
     except ZooError as error:
         print(f"error: {error}", file=sys.stderr)
-        code = 1
+        code = error.exit_code
     except KeyboardInterrupt:
         print("stopped", file=sys.stderr)
         code = 128 + signal.SIGINT

@@ -104,6 +104,7 @@ def load_paddle():
     Those are: threads are only for builds with MKL (the published wheels are), ccache is missing, and
     batch normalisation tracks its statistics in training.
     """
+    os.environ.setdefault("GLOG_minloglevel", "1")  # its C++ part tells of every connection otherwise
     heard = io.StringIO()
     with _deferred_interrupt(), contextlib.redirect_stderr(heard), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="No ccache found")

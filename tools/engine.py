@@ -1,5 +1,6 @@
 """The training, prediction and evaluation loops of every model. They yield numbers; scripts print them."""
 
+import math
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -8,58 +9,85 @@ from typing import Any
 import numpy as np
 import paddle
 
-from tools.errors import TrainingError
-
-
-@dataclass(frozen=True)
-class Step:
-    """One optimizer step. loss: mean over the batch's videos. data_sec: time spent waiting for the batch."""
-
-    number: int  # in the epoch, from 0
-    batch: Any
-    loss: float
-    probs: np.ndarray  # (N, num_classes)
-    learning_rate: float
-    data_sec: float
-    step_sec: float
+from tools.distributed import Peers
+from tools.errors import DataError, TrainingError
+from tools.precision import Precision
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """One batch in test mode. loss: mean over the batch's videos, None where the data has no labels."""
+    """What the network made of one batch. loss: mean over the batch's videos, None where the data has no labels."""
 
     batch: Any
     probs: np.ndarray  # (N, num_classes)
     loss: float | None
 
 
-def train_epoch(
-    network, optimizer, batches: Iterable, *, schedule: Callable[[int], float], seed: int, epoch: int, start: int,
-    steps_taken: int,
-) -> Iterator[Step]:  # fmt: skip
-    """Train on each batch and yield what happened, after the weights have changed.
+@dataclass(frozen=True)
+class Step:
+    """One optimizer step. data_sec: time spent waiting for the batches.
 
-    schedule: steps taken since training began -> learning rate; ``steps_taken`` is where it starts.
-    seed, epoch, start: dropout depends on these and on the step alone, so that a run that was stopped
-        goes on exactly where it was; ``start`` is the number of the first of the batches.
-    Raises TrainingError for a loss that is not finite, before it can reach the weights.
+    predictions: of this process's batches. num_videos, loss: of all processes, the loss their mean over videos.
     """
-    for number, (batch, data_sec) in enumerate(_timed(batches), start=start):
+
+    number: int  # in the epoch, from 0
+    predictions: list[Prediction]
+    num_videos: int
+    loss: float
+    learning_rate: float
+    data_sec: float
+    step_sec: float
+
+
+def train_epoch(
+    network, optimizer, steps: Iterable[list], *, schedule: Callable[[int], float], seed: int, epoch: int, start: int,
+    steps_taken: int, peers: Peers | None = None, precision: Precision | None = None, grad_clip: float = 0.0,
+) -> Iterator[Step]:  # fmt: skip
+    """Train on the batches of each step and yield what happened, after the weights have changed.
+
+    steps: the batches of each, whose gradients are added up before the weights change.
+    schedule: steps taken since training began -> learning rate; ``steps_taken`` is where it starts.
+    seed, epoch, start: dropout depends on these, on the step and on the process alone, so that a run that
+        was stopped goes on exactly where it was; ``start`` is the number of the first of the steps.
+    peers: the processes that train together; their gradients are added up too. precision: full by default.
+    grad_clip: the largest norm of all gradients together; 0 for any.
+    Raises TrainingError for a loss that is not finite, before it can reach the weights, and DataError for a
+    step without any video.
+    """
+    peers, precision = peers or Peers(), precision or Precision()
+    parameters = [parameter for parameter in network.parameters() if not parameter.stop_gradient]
+    for number, (batches, data_sec) in enumerate(_timed(steps), start=start):
         began = time.perf_counter()
+        num_videos = sum(peers.gather_all(sum(map(len, batches))))
+        if not num_videos:
+            raise DataError(f"none of the videos of epoch {epoch}, iter {number} can be read")
         network.train()
-        paddle.seed(_step_seed(seed, epoch, number))
+        paddle.seed(_step_seed(seed, epoch, number, peers.rank))
         rate = schedule(steps_taken + number - start)
         optimizer.set_lr(rate)
-        logits = network(*map(to_tensor, batch.inputs))
-        losses = network.losses(logits, paddle.to_tensor(batch.labels))
-        per_video = losses.numpy()
-        _require_finite(per_video, batch, epoch, number)
-        (losses.mean() if network.loss_reduction == "mean" else losses.sum()).backward()
-        optimizer.step()
+        share = 1 / num_videos if network.loss_reduction == "mean" else 1.0
+        where = f"epoch {epoch}, iter {number}"
+        predictions = [_add_gradients(network, batch, share, precision, where) for batch in batches if len(batch)]
+        loss = math.fsum(peers.gather_all(math.fsum(part.loss * len(part.batch) for part in predictions)))
+        peers.sum_gradients(parameters)
+        peers.average_buffers(network)
+        precision.step(optimizer, parameters, grad_clip)
         optimizer.clear_grad()
-        probs = network.probs(logits.detach()).numpy()
         step_sec = time.perf_counter() - began
-        yield Step(number, batch, float(per_video.mean()), probs, rate, data_sec, step_sec)
+        yield Step(number, predictions, num_videos, loss / num_videos, rate, data_sec, step_sec)
+
+
+def _add_gradients(network, batch, share: float, precision: Precision, where: str) -> Prediction:
+    """Add the gradient of ``share`` times the sum of a batch's losses to the parameters' gradients."""
+    with precision.context():
+        logits = network(*map(to_tensor, batch.inputs))
+    logits = logits if logits.dtype == paddle.float32 else logits.astype("float32")
+    losses = network.losses(logits, paddle.to_tensor(batch.labels))
+    per_video = losses.numpy()
+    _require_finite(per_video, batch, where)
+    precision.scale(losses.sum() * share).backward()
+    probs = network.probs(logits.detach()).numpy()
+    return Prediction(batch, probs, float(per_video.mean()))
 
 
 def predict(network, batches: Iterable) -> Iterator[Prediction]:
@@ -102,17 +130,17 @@ def _timed(batches: Iterable) -> Iterator[tuple[Any, float]]:
         began = time.perf_counter()
 
 
-def _step_seed(seed: int, epoch: int, number: int) -> int:
-    return int(np.random.SeedSequence([seed, epoch, number]).generate_state(1)[0])
+def _step_seed(seed: int, epoch: int, number: int, rank: int) -> int:
+    return int(np.random.SeedSequence([seed, epoch, number, rank]).generate_state(1)[0])
 
 
-def _require_finite(losses: np.ndarray, batch, epoch: int, number: int) -> None:
+def _require_finite(losses: np.ndarray, batch, where: str) -> None:
     bad = np.flatnonzero(~np.isfinite(losses))
     if not len(bad):
         return
     shown = ", ".join(f"{batch.wheres[i]}: {losses[i]}" for i in bad[:5])
     more = f" and {len(bad) - 5} more" if len(bad) > 5 else ""
     raise TrainingError(
-        f"the loss of {len(bad)} of {len(losses)} videos is not finite at epoch {epoch}, iter {number}: "
+        f"the loss of {len(bad)} of {len(losses)} videos is not finite at {where}: "
         f"{shown}{more}; nothing was saved after the last good checkpoint. A lower --learning-rate often helps"
     )

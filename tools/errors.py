@@ -2,10 +2,12 @@
 
 
 class ZooError(Exception):
-    """Something the user can mend; the scripts print its text as one line and exit with 1.
+    """Something the user can mend; the scripts print its text as one line and exit with its code.
 
     The text says where (file, section, record), what came, and what would work.
     """
+
+    exit_code = 1
 
 
 class ConfigError(ZooError):
@@ -30,3 +32,9 @@ class DownloadError(ZooError):
 
 class UnusableError(DownloadError):
     """What a server or an archive gives is no use, now or later, so another source may be tried."""
+
+
+class PeerError(ZooError):
+    """Another process of this run has ended, so this one cannot go on. The fault is not here."""
+
+    exit_code = 75  # what sysexits.h calls a temporary failure

@@ -1,11 +1,12 @@
 """What the three scripts do between reading the command line and their loops."""
 
 from collections.abc import Callable
+from itertools import chain
 from pathlib import Path
 
 from tools.config import Config
 from tools.cpu import load_paddle, tune_cpu
-from tools.errors import CheckpointError, ConfigError, DownloadError
+from tools.errors import CheckpointError, ConfigError, DataError, DownloadError
 from tools.filling import fill_network
 from tools.registry import READERS
 from tools.released import RESNET50, find_released
@@ -24,9 +25,29 @@ def open_dataset(model_name: str, config: Config, section: str, *, training: boo
     return dataset
 
 
-def start_paddle(threads: int | None, use_gpu: bool | None, gpu_wanted: bool, log: Callable) -> str:
-    """Tune the CPU, import Paddle, choose the device: "gpu" or "cpu"."""
-    log(tune_cpu(threads))
+def gather_broken(peers, dataset, skip_broken: int) -> list[str]:
+    """What all processes of this run have left out so far; complete in the first.
+
+    Raises DataError there for more than ``skip_broken``, as each process only counts its own.
+    """
+    broken = list(dict.fromkeys(chain.from_iterable(peers.gather(list(dataset.broken)) or [dataset.broken])))
+    if peers.is_first and len(broken) > skip_broken:
+        raise DataError(
+            f"{len(broken)} records of {dataset.name} are broken, in all processes together, and --skip-broken "
+            f"{skip_broken} leaves out fewer; the last is {broken[-1]}"
+        )
+    return broken
+
+
+def require_records(num_videos: int, dataset) -> None:
+    """Raise DataError for an evaluation that nothing is left of."""
+    if not num_videos:
+        raise DataError(f"none of the {len(dataset)} records of {dataset.name} can be read")
+
+
+def start_paddle(threads: int | None, use_gpu: bool | None, gpu_wanted: bool, log: Callable, processes: int = 1) -> str:
+    """Tune the CPU, import Paddle, choose the device: "gpu" or "cpu". processes: of this run on this machine."""
+    log(tune_cpu(threads, processes))
     load_paddle()
     from tools.device import choose_device  # imports Paddle
 

@@ -169,7 +169,10 @@ class PeepholeLSTM(nn.Layer):
         gate_bias, *peepholes = self.split_bias()
         bias = (project.bias + gate_bias).unsqueeze(0)  # one pass over (M, 4H) in place of two
         projected = paddle.addmm(bias, x, project.weight)
-        return PackedLSTM.apply(projected, self.weight, *peepholes, active, paddle.is_grad_enabled())
+        with paddle.amp.auto_cast(enable=False):  # errors of 16-bit numbers would add up over 300 steps
+            if projected.dtype != self.weight.dtype:
+                projected = projected.astype(self.weight.dtype)
+            return PackedLSTM.apply(projected, self.weight, *peepholes, active, paddle.is_grad_enabled())
 
 
 class AttentionStream(nn.Layer):

@@ -1,0 +1,63 @@
+"""Averages of a network's weights over its training, which often score better than the weights. Imports Paddle."""
+
+import contextlib
+from collections.abc import Iterator
+
+import numpy as np
+import paddle
+
+from tools.errors import CheckpointError
+
+
+class AveragedWeights:
+    """The exponential moving average of everything that is trained; moving statistics are left as they are.
+
+    Polyak & Juditsky, "Acceleration of Stochastic Approximation by Averaging", SIAM J. Control Optim. 30 (1992),
+    in the exponential form. decay: of the earlier weights, in (0, 1); at the beginning it is less, (1 + t) / (10 + t)
+    after t steps, so that the first weights do not stay in the average for long.
+    """
+
+    def __init__(self, network, decay: float):
+        self._network = network
+        self._decay = decay
+        self._parameters = {name: value for name, value in network.named_parameters() if not value.stop_gradient}
+        self.restart()
+
+    def restart(self) -> None:
+        """Begin with the weights as they are."""
+        self._averages = {name: value.detach().clone() for name, value in self._parameters.items()}
+
+    def update(self, steps_taken: int) -> None:
+        """Take in the weights as they are after so many steps."""
+        decay = min(self._decay, (1 + steps_taken) / (10 + steps_taken))
+        with paddle.no_grad():
+            for name, average in self._averages.items():
+                average.scale_(decay)
+                average.add_(self._parameters[name] * (1 - decay))
+
+    @contextlib.contextmanager
+    def in_place(self) -> Iterator[None]:
+        """The network has the averages for its weights."""
+        weights = {name: value.detach().clone() for name, value in self._parameters.items()}
+        self._fill(self._averages)
+        try:
+            yield
+        finally:
+            self._fill(weights)
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Parameters, averaged, and buffers by name: a whole set of weights."""
+        arrays = {name: value.numpy() for name, value in self._network.state_dict().items()}
+        return arrays | {name: value.numpy() for name, value in self._averages.items()}
+
+    def restore(self, arrays: dict[str, np.ndarray], source: str) -> None:
+        """Go on from what ``arrays`` gave. Raises CheckpointError for that of another network."""
+        for name, average in self._averages.items():
+            if name not in arrays or list(arrays[name].shape) != average.shape:
+                raise CheckpointError(f"{source} holds averaged weights of another network: {name} is not as here")
+            average.set_value(arrays[name])
+
+    def _fill(self, values: dict) -> None:
+        with paddle.no_grad():
+            for name, parameter in self._parameters.items():
+                parameter.set_value(values[name])

@@ -1,0 +1,219 @@
+"""The processes of one run: what they tell one another, and how gradients become those of the whole batch.
+
+Gradients go through ``paddle.distributed`` (NCCL between GPUs, gloo between CPUs). Everything else, numbers, metrics
+and errors, goes to and from the first process over connections of their own: gloo gives up on a process that is half a
+minute late, as one that writes a checkpoint or reads slow disks is, while a connection waits for as long as the other
+process lives and says at once when it does not. Imports Paddle: tune the CPU first.
+"""
+
+import contextlib
+import io
+import os
+import secrets
+import socket
+from collections.abc import Callable, Iterable, Iterator
+from multiprocessing.connection import Client, Connection, Listener
+
+import paddle
+from paddle import distributed
+
+from tools.errors import ConfigError, PeerError, ZooError
+
+BUCKET_BYTES = 32 << 20  # of tensors that travel together: large enough for the network, small beside a model
+_SILENT_SEC = (("TCP_KEEPIDLE", 10), ("TCP_KEEPINTVL", 4), ("TCP_KEEPCNT", 3))  # until a lost machine counts as gone
+
+
+class _Failure(str):
+    """Sent in place of a value: why the sender ends."""
+
+
+class Peers:
+    """One process of a run, and its connections: the first process has one to each other, the others one to it.
+
+    Every method is called by all processes in the same order. Raises PeerError once another process has ended.
+    A context manager: an error that leaves it is told to the others.
+    """
+
+    def __init__(self, rank: int = 0, world: int = 1, links: dict[int, Connection] | None = None):
+        self.rank, self.world = rank, world
+        self._links = links or {}
+
+    @property
+    def is_first(self) -> bool:
+        return self.rank == 0
+
+    def gather(self, value) -> list | None:
+        """Everyone's value in the order of ranks, in the first process; None in the others."""
+        if not self.is_first:
+            self._send(0, value)
+            return None
+        return [value, *(self._receive(rank) for rank in self._links)]
+
+    def from_first(self, make: Callable):
+        """What ``make()`` gives in the first process, for everyone. The others wait, however long it takes."""
+        if not self.is_first:
+            return self._receive(0)
+        value = make()
+        for rank in self._links:
+            self._send(rank, value)
+        return value
+
+    def gather_all(self, value) -> list:
+        """Everyone's value in the order of ranks, for everyone."""
+        values = self.gather(value)
+        return self.from_first(lambda: values)
+
+    def merge(self, meter) -> None:
+        """Let the first process's metrics count what those of the others have counted."""
+        for other in (self.gather(meter) or [meter])[1:]:
+            meter.merge(other)
+
+    def require_same(self, **facts) -> None:
+        """Raise ConfigError unless all processes have the same."""
+        for rank, theirs in enumerate(self.gather_all(facts)):
+            if different := [name for name in facts if theirs[name] != facts[name]]:
+                raise ConfigError(
+                    f"rank {rank} of {self.world} and rank {self.rank} do not have the same {different[0]}; all "
+                    "processes of a run need the same command, config, lists, weights and version of Paddle"
+                )
+
+    def sum_gradients(self, parameters: Iterable) -> None:
+        """Make each parameter's gradient the sum over all processes. One that has none counts as zero."""
+        if self.world == 1:
+            return
+        parameters = list(parameters)
+        for parameter in parameters:
+            if parameter.grad is None:
+                parameter.grad = paddle.zeros_like(parameter)
+        self._sum([parameter.grad for parameter in parameters])
+
+    def average_buffers(self, network) -> None:
+        """Make the network's buffers, as moving statistics are, the mean over all processes."""
+        buffers = [buffer for buffer in network.buffers() if buffer.is_floating_point()]
+        if self.world == 1 or not buffers:
+            return
+        self._sum(buffers)
+        for buffer in buffers:
+            buffer.set_value(buffer / self.world)
+
+    def _sum(self, tensors: list) -> None:
+        # Together first, so that what gloo has to wait for is the network and not a slower processor.
+        self.gather_all(None)
+        try:
+            with paddle.no_grad():
+                for bucket in _buckets(tensors):
+                    flat = paddle.concat([tensor.flatten() for tensor in bucket])
+                    distributed.all_reduce(flat)
+                    parts = flat.split([tensor.size for tensor in bucket])
+                    for tensor, part in zip(bucket, parts, strict=True):
+                        tensor.set_value(part.reshape(tensor.shape))
+        except (RuntimeError, OSError, SystemError) as error:
+            raise self._explain(error) from None
+
+    def _send(self, rank: int, value) -> None:
+        try:
+            self._links[rank].send(value)
+        except OSError:
+            self._receive(rank)  # raises, with what that process said last
+            raise PeerError(f"rank {rank} of {self.world} ended") from None
+
+    def _receive(self, rank: int):
+        try:
+            value = self._links[rank].recv()
+        except (OSError, EOFError):
+            raise PeerError(f"rank {rank} of {self.world} ended without a word; its log says more") from None
+        if isinstance(value, _Failure):
+            raise PeerError(str(value))
+        return value
+
+    def _explain(self, error: Exception) -> PeerError:
+        """Why the exchange of gradients failed: what another process said, or else the first line of the error."""
+        for rank, link in self._links.items():
+            try:
+                if link.poll(2) and isinstance(value := link.recv(), _Failure):
+                    return PeerError(str(value))
+            except (OSError, EOFError):
+                return PeerError(f"rank {rank} of {self.world} ended without a word; its log says more")
+        lines = [line for line in str(error).splitlines() if line.strip()]
+        return PeerError(f"rank {self.rank} of {self.world} cannot reach the others: {lines[0] if lines else error}")
+
+    def __enter__(self) -> "Peers":
+        return self
+
+    def __exit__(self, kind: type | None, error: BaseException | None, trace) -> None:
+        text = str(error) if isinstance(error, ZooError) else f"{kind.__name__}: {error}" if kind else ""
+        if not isinstance(error, PeerError):
+            text = f"rank {self.rank} of {self.world}: {text}"
+        for link in self._links.values():
+            if kind:
+                try:
+                    link.send(_Failure(text))
+                except OSError:
+                    continue  # that one has gone already
+            link.close()
+
+
+def connect(device: str) -> Peers:
+    """The processes that the environment speaks of, as a launcher sets it; one alone without a launcher.
+
+    Raises PeerError when they do not find one another.
+    """
+    world = int(os.environ.get("PADDLE_TRAINERS_NUM", "1"))
+    if world == 1:
+        return Peers()
+    if device == "cpu":
+        os.environ["PADDLE_DISTRI_BACKEND"] = "gloo"
+    try:
+        with contextlib.redirect_stderr(io.StringIO()):  # a table of the flags that Paddle has set itself
+            distributed.init_parallel_env()
+        rank = distributed.get_rank()
+        return Peers(rank, world, _listen(world) if rank == 0 else _dial(rank))
+    except (RuntimeError, ValueError, OSError, SystemError, EOFError) as error:
+        text = str(error).strip().splitlines()
+        raise PeerError(f"the processes of this run cannot reach one another: {text[0] if text else error}") from None
+
+
+def _listen(world: int) -> dict[int, Connection]:
+    host = os.environ["PADDLE_MASTER"].rpartition(":")[0]
+    key = secrets.token_bytes(32)
+    with Listener((host, 0), authkey=key, backlog=world) as listener:
+        distributed.broadcast_object_list([(listener.address, key)], src=0)
+        links = {}
+        while len(links) < world - 1:
+            link = listener.accept()
+            _keep_alive(link)
+            links[link.recv()] = link
+    return dict(sorted(links.items()))
+
+
+def _dial(rank: int) -> dict[int, Connection]:
+    told = [None]
+    distributed.broadcast_object_list(told, src=0)
+    address, key = told[0]
+    link = Client(address, authkey=key)
+    _keep_alive(link)
+    link.send(rank)
+    return {0: link}
+
+
+def _keep_alive(link: Connection) -> None:
+    """Notice a machine that went away without closing its connections, within half a minute."""
+    with socket.socket(fileno=os.dup(link.fileno())) as handle:
+        handle.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        for name, value in _SILENT_SEC:
+            if hasattr(socket, name):  # Linux has them
+                handle.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
+
+
+def _buckets(tensors: list) -> Iterator[list]:
+    """The tensors in order, in groups of one type and up to BUCKET_BYTES; a larger one is alone."""
+    bucket, size = [], 0
+    for tensor in tensors:
+        num_bytes = tensor.size * tensor.element_size()
+        if bucket and (size + num_bytes > BUCKET_BYTES or tensor.dtype != bucket[0].dtype):
+            yield bucket
+            bucket, size = [], 0
+        bucket.append(tensor)
+        size += num_bytes
+    if bucket:
+        yield bucket

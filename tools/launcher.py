@@ -1,0 +1,208 @@
+"""Start one process for each GPU, or as many as asked for, of the program that runs; watch them to their end.
+
+Does not import Paddle where no GPU can be used.
+"""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+
+from tools.errors import ConfigError, PeerError
+
+WATCHED = "PADDLE_VIDEO_LAUNCHER"  # the process number of the launcher, in the environment of those it started
+_GRACE_SEC = 10  # for the other processes to end by themselves once one has failed
+_TAIL_LINES = 20  # of a process's log, where it ended without a word
+
+
+@dataclass(frozen=True)
+class Processes:
+    """Those of this run. rank: which of them this one is. to_start: none is there yet, and this one starts them."""
+
+    rank: int = 0
+    world: int = 1
+    on_this_machine: int = 1
+    to_start: bool = False
+    on_gpus: bool = False
+
+
+def plan_processes(asked: int | None, use_gpu: bool) -> Processes:
+    """What the environment says of a launcher, or else one process for each visible GPU, or one.
+
+    asked: --nproc, if given. Raises ConfigError for more processes than GPUs.
+    """
+    if "PADDLE_TRAINERS_NUM" in os.environ:
+        rank, world = int(os.environ["PADDLE_TRAINER_ID"]), int(os.environ["PADDLE_TRAINERS_NUM"])
+        here = int(os.environ.get("PADDLE_LOCAL_SIZE", "1"))
+        if asked and WATCHED not in os.environ:
+            raise ConfigError(
+                f"--nproc {asked}: this is one of {world} processes that a launcher started; its --nproc_per_node "
+                "says how many there are"
+            )
+        return Processes(rank, world, here)
+    gpus = _count_gpus() if use_gpu and asked != 1 else 0
+    if gpus and asked and asked > gpus:
+        raise ConfigError(
+            f"--nproc {asked}: {gpus} GPU{'s are' if gpus > 1 else ' is'} visible; CUDA_VISIBLE_DEVICES says which, "
+            "and --use-gpu false computes on the CPU"
+        )
+    count = asked or gpus or 1
+    return Processes(world=count, on_this_machine=count, to_start=count > 1, on_gpus=gpus > 0)
+
+
+def _count_gpus() -> int:
+    try:
+        metadata.version("paddlepaddle-gpu")
+    except metadata.PackageNotFoundError:
+        return 0
+    from tools.cpu import load_paddle
+
+    return load_paddle().device.cuda.device_count()
+
+
+def launch(planned: Processes, log_folder: Path | None) -> int:
+    """Run this program's command line again in as many processes as planned; return the exit code of all.
+
+    The first process has this terminal. The errors of the others go to ``{folder}/rank{N}.log``; without a
+    folder they are kept for as long as this takes. When one fails, the others are ended, and it is said which and
+    why. Ctrl-C and SIGTERM are passed on.
+    """
+    count = planned.world
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = log_folder or Path(temporary)
+        logs = [folder / f"rank{rank}.log" for rank in range(count)]
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            before = [log.stat().st_size if log.exists() else 0 for log in logs]
+            processes = [_start(rank, env, logs[rank]) for rank, env in enumerate(_environments(planned))]
+        except OSError as error:
+            raise ConfigError(f"{count} processes cannot be started with logs in {folder}: {error}") from None
+        heard = _pass_signals_on(processes)
+        failed = _wait(processes)
+        codes = [process.returncode for process in processes]
+        if failed is None:
+            return 0
+        if heard and set(codes) <= {0, 128 + heard[0], -heard[0]}:
+            return 128 + heard[0]
+        code, log = codes[failed], logs[failed]
+        if code < 0:
+            reason = "; perhaps the memory ran out" if -code == signal.SIGKILL else ""
+            print(f"error: rank {failed} of {count} was ended by {signal.Signals(-code).name}{reason}", file=sys.stderr)
+        elif failed and codes[0] != PeerError.exit_code:  # or else the first process has told what it heard
+            said = log.read_bytes()[before[failed] :].decode(errors="replace")
+            print(f"{_last_words(said)}rank {failed} of {count} ended with exit code {code}", file=sys.stderr)
+        return code if code > 0 else 128 - code
+
+
+def _environments(planned: Processes) -> list[dict[str, str]]:
+    """What Paddle wants to find in the environment of each process."""
+    count, on_gpus = planned.world, planned.on_gpus
+    ports = _free_ports(count + 1)
+    endpoints = [f"127.0.0.1:{port}" for port in ports[1:]]
+    common = {
+        **os.environ,
+        WATCHED: str(os.getpid()),
+        "PADDLE_MASTER": f"127.0.0.1:{ports[0]}",
+        "PADDLE_TRAINERS_NUM": str(count),
+        "PADDLE_TRAINER_ENDPOINTS": ",".join(endpoints),
+        "PADDLE_LOCAL_SIZE": str(count),
+    }
+    if not on_gpus and sys.platform == "linux":
+        common.setdefault("GLOO_SOCKET_IFNAME", "lo")  # whatever this machine's name stands for
+    return [
+        {
+            **common,
+            "PADDLE_TRAINER_ID": str(rank),
+            "PADDLE_LOCAL_RANK": str(rank),
+            "PADDLE_CURRENT_ENDPOINT": endpoint,
+            **({"FLAGS_selected_gpus": str(rank)} if on_gpus else {"PADDLE_DISTRI_BACKEND": "gloo"}),
+        }
+        for rank, endpoint in enumerate(endpoints)
+    ]
+
+
+def _free_ports(count: int) -> list[int]:
+    handles = [socket.socket() for _ in range(count)]
+    try:
+        for handle in handles:
+            handle.bind(("127.0.0.1", 0))
+        return [handle.getsockname()[1] for handle in handles]
+    finally:
+        for handle in handles:
+            handle.close()
+
+
+def _start(rank: int, environment: dict[str, str], log: Path) -> subprocess.Popen:
+    command = [sys.executable, *sys.orig_argv[1:]]
+    # In sessions of their own, so that Ctrl-C reaches them once: through here.
+    if rank == 0:
+        return subprocess.Popen(command, env=environment, start_new_session=True)
+    with open(log, "ab") as file:  # its lines go there too, by RunLog
+        return subprocess.Popen(
+            command, env=environment, start_new_session=True, stdout=subprocess.DEVNULL, stderr=file
+        )
+
+
+def _pass_signals_on(processes: list[subprocess.Popen]) -> list[int]:
+    """From now on; gives a list that fills with the signals heard."""
+    heard = []
+
+    def pass_on(number: int, frame) -> None:
+        heard.append(number)
+        for process in processes:
+            if process.poll() is None:
+                process.send_signal(number)
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, pass_on)
+    return heard
+
+
+def _wait(processes: list[subprocess.Popen]) -> int | None:
+    """Wait for all of them; once one has failed, end those that do not end by themselves. Gives the rank at fault.
+
+    A process that ends because another did says so by its exit code, and is not the one at fault.
+    """
+    failed = []
+    while any(process.poll() is None for process in processes) and not failed:
+        time.sleep(0.05)
+        failed = [rank for rank, process in enumerate(processes) if process.returncode]
+    deadline = time.monotonic() + _GRACE_SEC
+    while any(process.poll() is None for process in processes) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    by_themselves = [process.poll() for process in processes]
+    for process in processes:
+        if process.returncode is None:
+            process.kill()
+        process.wait()
+    failed += [rank for rank, code in enumerate(by_themselves) if code and rank not in failed]
+    at_fault = [rank for rank in failed if by_themselves[rank] != PeerError.exit_code]
+    return next(iter([*at_fault, *failed]), None)
+
+
+def _last_words(text: str) -> str:
+    """The error in what a process printed, or its last lines."""
+    lines = text.splitlines()
+    errors = [line for line in lines if line.startswith("error: ")]
+    return "".join(f"{line}\n" for line in errors[-1:] or lines[-_TAIL_LINES:])
+
+
+def follow_launcher() -> None:
+    """End this process when its launcher ends without saying so, as when it is killed."""
+    launcher = int(os.environ.get(WATCHED, "0"))
+    if not launcher:
+        return
+
+    def follow() -> None:
+        while os.getppid() == launcher:
+            time.sleep(1)
+        os._exit(PeerError.exit_code)
+
+    threading.Thread(target=follow, name="launcher", daemon=True).start()
