@@ -8,10 +8,8 @@ from PIL import Image, ImageDraw
 
 from tools.lettering import load_font, make_drawable, wrap_text
 
-SMALLEST_PX, LARGEST_SHEET = (
-    112,
-    24e6,
-)  # a picture's side; a sheet's pixels. Pictures are enlarged or shrunk to keep both
+# A picture's side and a sheet's pixels; pictures are enlarged or shrunk to keep both.
+SMALLEST_PX, LARGEST_SHEET = 112, 24_000_000
 ASPECT = 1.4  # width over height that a sheet comes near
 MARGIN_PX, GAP_PX, BLOCK_GAP_PX = 16, 8, 20
 TITLE_PX, TEXT_PX, CAPTION_PX = 20, 14, 12

@@ -142,14 +142,15 @@ def _draw_values(found: FrameStatistics, colour: str, axes) -> None:
 def _draw_lines(lines: dict[str, np.ndarray], colours: dict[str, str], axes) -> None:
     """A line a stream. One that is shorter than the time lacks the first frame."""
     end = round(axes.get_xlim()[1] + 0.5)
-    for name, values in lines.items():
-        times = np.arange(end - len(values), end)
-        axes.plot(times, values, color=colours[name], linewidth=1.3, marker=_marker(times), markersize=4, label=name)
-    if not len(values):
+    if not all(map(len, lines.values())):
         axes.text(0.5, 0.5, "a single frame, so nothing changes", transform=axes.transAxes, ha="center", color=GREY)
         axes.set_yticks([])
         return
-    axes.set_ylim(bottom=0)
+    for name, values in lines.items():
+        times = np.arange(end - len(values), end)
+        axes.plot(times, values, color=colours[name], linewidth=1.3, marker=_marker(times), markersize=4, label=name)
+    highest = max(float(values.max()) for values in lines.values())
+    axes.set_ylim(0, 1.1 * highest or 1)
     _add_legend(axes)
 
 

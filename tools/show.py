@@ -12,7 +12,7 @@ import argparse
 import io
 import pickletools
 from collections import Counter
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from difflib import get_close_matches
 from pathlib import Path
 
@@ -39,9 +39,10 @@ from datareader.transforms import Crop, dequantize
 from datareader.youtube8m import RECORD_KEYS, Expected, expect_records, load_file, parse_record
 from tools.command_line import parse_count, parse_text, read_config, run
 from tools.config import Config, read_model_name
-from tools.contact_sheet import Block, Tile, draw_sheet
+from tools.contact_sheet import CAPTION_PX, Block, Tile, draw_sheet
 from tools.errors import ConfigError, DataError
 from tools.feature_plot import draw_features
+from tools.lettering import load_font, make_drawable
 from tools.predictions import load_class_names
 from tools.registry import MODELS, READERS
 from tools.safe_files import replacing, require_place
@@ -167,26 +168,28 @@ def show_clip(args: argparse.Namespace, name: str, config: Config, names: list[s
     output = choose_output(args, Path(args.path).stem)
     settings = replace(build_clip_settings(config, args.section), labels_needed=False)
     entry = ListEntry(args.path, "PATH")
-    rng = np.random.default_rng([args.seed or 0, 0, 0]) if args.section == "TRAIN" else None  # the list's first clip
+    clip = open_clip(entry, settings)
     if is_pickle(entry):
-        clip = open_clip(entry, settings)
-        facts, rate = describe_jpegs(args.path, settings, names), None
+        facts, frames_per_sec = describe_jpegs(args.path, settings, names), None
     else:
-        clip = open_clip(entry, settings)
         video = read_facts(args.path)
-        facts, rate = describe_video(video), video.frames_per_sec
+        facts, frames_per_sec = describe_video(video), video.frames_per_sec
     print_fields(args.path, facts)
-    views, seen = see_clip(clip, settings, rng)
-    protocol = f"a random view of training, seed {args.seed or 0}, {settings.describe_view()}"
-    protocol = f"{name} [{args.section}] of {config.path}: {settings.describe() if rng is None else protocol}"
+    views, seen = see_clip(clip, settings, build_generator(args, 0))
+    protocol = f"{name} [{args.section}] of {config.path}: "
+    if args.section == "TRAIN":
+        crop = describe_crop(seen.crops[0])
+        protocol += f"a random view of training, seed {args.seed or 0}, crop {crop}; {settings.describe_view()}"
+    else:
+        protocol += settings.describe()
     print_fields("What the network sees", {"protocol": protocol, **describe_seen(seen)})
     if output:
-        title_facts = [f"{key} {value}" for key, value in facts.items() if key in ("class", "frame size", "frame rate")]
-        lines = [", ".join([*title_facts, f"{seen.num_frames} frames"]), protocol]
-        sheet = draw_sheet(args.path, lines, list_blocks(views, seen, rate))
+        shown = [f"{key} {value}" for key, value in facts.items() if key in ("class", "frame size", "frame rate")]
+        lines = [", ".join([*shown, f"{seen.num_frames} frames"]), protocol]
+        sheet = draw_sheet(args.path, lines, list_blocks(views, seen, frames_per_sec))
         memory = io.BytesIO()
         sheet.image.save(memory, "PNG", optimize=True)
-        write_image(output, memory.getvalue())
+        write_image(output, memory.getvalue(), [args.path, *lines])
 
 
 def see_clip(clip: Clip, settings: ClipSettings, rng: np.random.Generator | None) -> tuple[np.ndarray, Seen]:
@@ -233,7 +236,7 @@ def describe_crop(crop: Crop) -> str:
     if crop.x in names and crop.y in names:
         place = f"{names[crop.y][1]} {names[crop.x][0]}".strip() or "centre"
     else:
-        place = f"{crop.x:.0%} from the left, {crop.y:.0%} from the top"
+        place = f"{100 * crop.x:.0f} % from the left, {100 * crop.y:.0f} % from the top"
     return f"{place}{', mirrored' * crop.flip}"
 
 
@@ -283,24 +286,22 @@ def describe_seen(seen: Seen) -> dict[str, str]:
     """What the reader took of a clip."""
     fields = {"frames": f"{seen.num_frames}, numbered from 0"}
     for number, frames in enumerate(seen.frames, start=1):
-        parts = [f"{row[0]}-{row[-1]}" if len(row) > 1 and row[0] < row[-1] else f"{row[0]}" for row in frames.tolist()]
-        fields["taken" if len(seen.frames) == 1 else f"taken, clip {number}"] = ", ".join(parts)
+        key = "taken" if len(seen.frames) == 1 else f"taken, clip {number}"
+        fields[key] = ", ".join(map(shorten_run, frames.tolist()))
     sizes = (f"{width} x {height} px" for width, height in (seen.size, seen.scaled))
-    fields["scaled"] = " to ".join(sizes) if seen.size != seen.scaled else f"no, {next(sizes)}"
+    fields["scaled"] = " to ".join(sizes) if seen.size != seen.scaled else f"not needed, {next(sizes)}"
     fields["crops"] = "; ".join(map(describe_crop, seen.crops))
     return fields
 
 
+def shorten_run(numbers: list[int]) -> str:
+    """``[4, 5, 6]`` as 4-6; a run that a short clip begins again, as all its numbers."""
+    if len(numbers) > 1 and numbers[-1] - numbers[0] == len(numbers) - 1:
+        return f"{numbers[0]}-{numbers[-1]}"
+    return " ".join(map(str, numbers))
+
+
 # Features
-
-
-@dataclass(frozen=True)
-class Chosen:
-    """One record of a file. streams: what its features are called in configs -> (T, D) uint8."""
-
-    number: int
-    video_id: str
-    streams: dict[str, np.ndarray]
 
 
 def show_record(args: argparse.Namespace, name: str, config: Config, names: list[str] | None) -> None:
@@ -308,33 +309,38 @@ def show_record(args: argparse.Namespace, name: str, config: Config, names: list
     if not raws:
         raise DataError(damaged[0] if damaged else f"{args.path} holds no records")
     number = choose_record(args, raws)
+    raw, where = raws[number], f"{args.path} record {number}"
     print_fields(args.path, {**describe_file(raws), **{f"damaged {i}": text for i, text in enumerate(damaged, 1)}})
-    raw = raws[number]
     print_fields(f"Record {number}", describe_record(raw, names))
-    where = f"{args.path} record {number}"
     expected = expect_records(config, args.section)
-    chosen = parse_chosen(raw, number, expected, where)
-    stem = "".join(character if character.isalnum() or character in "-_." else "_" for character in chosen.video_id)
-    output = choose_output(args, f"{Path(args.path).stem}_{stem}"[:100])
+    video_id, streams = parse_streams(raw, expected, where)
+    output = choose_output(args, f"{Path(args.path).stem}_{make_file_name(video_id)}"[:100])
+    num_frames = len(next(iter(streams.values())))
+    taken, taken_text = count_taken(num_frames, name, config, build_generator(args, number))
+    settings = f"{name} [{args.section}] of {config.path}"
+    accepted = describe_verdict(raw, expected, where)
+    print_fields("What the network sees", {"settings": settings, "accepted": accepted, "frames": taken_text})
+    if output:
+        widths = " and ".join(f"{stream.shape[1]} {key}" for key, stream in streams.items())
+        lines = [
+            f"record {number}, video {video_id}, labels {describe_labels(raw.get('label'), names)}",
+            f"{count(num_frames, 'frame')} of {widths} values; {taken_text if taken is None else settings}",
+        ]
+        values = {key: dequantize(stream) for key, stream in streams.items()}
+        write_image(output, draw_features(args.path, lines, values, taken, taken_text), [args.path, *lines])
+
+
+def describe_verdict(raw: dict, expected: Expected, where: str) -> str:
+    """Whether the config's reader takes a record, and why not."""
     try:
         parse_record(raw, expected, where)
-        verdict = "yes"
     except DataError as error:
-        verdict = f"no: {error}"
-    num_frames = len(next(iter(chosen.streams.values())))
-    rng = np.random.default_rng([args.seed or 0, 0, number]) if args.section == "TRAIN" else None
-    taken, taken_title = count_taken(num_frames, name, config, rng)
-    settings = f"{name} [{args.section}] of {config.path}"
-    print_fields("What the network sees", {"settings": settings, "accepted": verdict, "frames": taken_title})
-    if output:
-        widths = " and ".join(f"{stream.shape[1]} {key}" for key, stream in chosen.streams.items())
-        labels = describe_labels(raw.get("label"), names)
-        lines = [
-            f"record {number}, video {chosen.video_id}, labels {labels}",
-            f"{num_frames} frames of {widths} values; {settings if taken is not None else taken_title}",
-        ]
-        values = {key: dequantize(stream) for key, stream in chosen.streams.items()}
-        write_image(output, draw_features(args.path, lines, values, taken, taken_title))
+        return f"no: {error}"
+    return "yes"
+
+
+def make_file_name(text: str) -> str:
+    return "".join(character if character.isalnum() or character in "-_." else "_" for character in text)
 
 
 def choose_record(args: argparse.Namespace, raws: list[dict]) -> int:
@@ -373,8 +379,8 @@ def describe_record(raw: dict, names: list[str] | None) -> dict[str, str]:
         if isinstance(value, np.ndarray) and value.dtype == np.uint8 and value.ndim == 2 and value.size:
             low, high = dequantize(np.array([value.min(), value.max()]))
             clipped = np.isin(value, (0, 255)).mean()
-            text = f"{value.shape[0]} frames of {value.shape[1]} bytes, {value.min()} to {value.max()}"
-            fields[key] = f"{text}, which stand for {low:.2f} to {high:.2f}; {clipped:.1%} at either end"
+            text = f"{count(len(value), 'frame')} of {value.shape[1]} bytes, {value.min()} to {value.max()}"
+            fields[key] = f"{text}, for {low:.2f} to {high:.2f}; {100 * clipped:.1f} % are 0 or 255"
         elif key == "label":
             fields[key] = describe_labels(value, names)
         elif isinstance(value, np.ndarray):
@@ -391,15 +397,19 @@ def describe_labels(value, names: list[str] | None) -> str:
     return ", ".join(describe_class(item, names) for item in items) or "none"
 
 
-def parse_chosen(raw: dict, number: int, expected: Expected, where: str) -> Chosen:
-    """A record as far as it can be drawn: the features that it has, of any width, and any labels."""
+def parse_streams(raw: dict, expected: Expected, where: str) -> tuple[str, dict[str, np.ndarray]]:
+    """A record's name, and those of its features that it has, (T, D) uint8 of any width, by their names in configs."""
     found = {name: raw[key] for name, key in RECORD_KEYS.items() if key in raw}
     if not found:
         raise DataError(f"{where} has neither {' nor '.join(RECORD_KEYS.values())}; its keys are {', '.join(raw)}")
-    widths = [value.shape[1] if isinstance(value, np.ndarray) and value.ndim == 2 else 0 for value in found.values()]
+    usual = dict(zip(expected.feature_names, expected.feature_dims, strict=True))
+    widths = [
+        value.shape[1] if isinstance(value, np.ndarray) and value.ndim == 2 else usual.get(name, 0)
+        for name, value in found.items()
+    ]
     loose = replace(expected, feature_names=tuple(found), feature_dims=tuple(widths), labels_needed=False)
     record = parse_record(raw, loose, where)
-    return Chosen(number, record.video_id, dict(zip(found, record.streams, strict=True)))
+    return record.video_id, dict(zip(found, record.streams, strict=True))
 
 
 def count_taken(
@@ -414,6 +424,15 @@ def count_taken(
 
 
 # Text and files
+
+
+def build_generator(args: argparse.Namespace, number: int) -> np.random.Generator | None:
+    """What draws a training view as epoch 0 would, were ``number`` the record's place in the list; else None."""
+    return np.random.default_rng([args.seed or 0, 0, number]) if args.section == "TRAIN" else None
+
+
+def count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'s' * (number != 1)}"
 
 
 def print_fields(title: str, fields: dict[str, str]) -> None:
@@ -431,6 +450,8 @@ def choose_output(args: argparse.Namespace, stem: str) -> Path | None:
     path = Path(args.output or f"{stem}.png")
     if path.suffix.lower() != ".png":
         raise ConfigError(f"--output {path}: the picture is a PNG; expected a name that ends in .png")
+    if path.exists() and path.samefile(args.path):
+        raise ConfigError(f"{path} is the file that is shown; --output FILE.png writes another")
     if path.exists() and not path.is_dir() and not args.force:
         raise ConfigError(f"{path} is there already; --force replaces it, --output FILE.png writes another")
     try:
@@ -440,13 +461,16 @@ def choose_output(args: argparse.Namespace, stem: str) -> Path | None:
     return path
 
 
-def write_image(path: Path, data: bytes) -> None:
+def write_image(path: Path, data: bytes, texts: list[str]) -> None:
+    """Write a picture and say where it is. texts: what is written in it."""
     try:
         with replacing(path) as file:
             file.write(data)
     except OSError as error:
         raise DataError(f"{path} cannot be written: {error}") from None
     print(f"wrote {path}")
+    if any(make_drawable(text, load_font(CAPTION_PX, text)) != text for text in texts):
+        print("a ? in it stands for a character of which no font here has a picture; the names are above")
 
 
 if __name__ == "__main__":
