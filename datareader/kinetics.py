@@ -97,7 +97,7 @@ def is_pickle(entry: ListEntry) -> bool:
         with open(entry.path, "rb") as file:
             return file.read(1) in (b"\x80", b"(", b"]")
     except OSError as error:
-        raise DataError(f"{entry.where}: {entry.path} cannot be read: {error}") from None
+        raise DataError(f"{entry.named} cannot be read: {error}") from None
 
 
 def open_clip(entry: ListEntry, settings: ClipSettings) -> Clip:
@@ -109,11 +109,11 @@ def open_clip(entry: ListEntry, settings: ClipSettings) -> Clip:
 
 
 def _no_label(entry: ListEntry):
-    raise DataError(f"{entry.where}: {entry.path} has no label; a video's line is its path and its class id")
+    raise DataError(f"{entry.named} has no label; a video's line is its path and its class id")
 
 
 def _open_pickle(entry: ListEntry, settings: ClipSettings) -> Clip:
-    where = f"{entry.where}: {entry.path}"
+    where = entry.named
     try:
         with open(entry.path, "rb") as file:
             content = load_pickle(file)

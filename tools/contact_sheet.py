@@ -61,7 +61,7 @@ def draw_sheet(title: str, lines: list[str], blocks: list[Block]) -> Sheet:
     )
     across = _choose_columns(len(blocks), (block_size[0] + BLOCK_GAP_PX, block_size[1] + BLOCK_GAP_PX))
     width = max(across * (block_size[0] + BLOCK_GAP_PX) - BLOCK_GAP_PX - GAP_PX, LEAST_WIDTH_PX)
-    words = _title_lines(title, lines, width)
+    words = _title_lines(title, [*lines, *_describe_scale(scale)], width)
     top = MARGIN_PX + sum(round(size * LINE) for _, size, _ in words) + BLOCK_GAP_PX // 2
     height = top + math.ceil(len(blocks) / across) * (block_size[1] + BLOCK_GAP_PX) - BLOCK_GAP_PX - GAP_PX
     image = Image.new("RGB", (width + 2 * MARGIN_PX, height + MARGIN_PX), PAPER)
@@ -91,6 +91,12 @@ def _choose_scale(blocks: list[Block]) -> float:
     if count * (side * enlarged) ** 2 <= LARGEST_SHEET:
         return enlarged
     return 1 / max(1, math.ceil(math.sqrt(count * side**2 / LARGEST_SHEET)))
+
+
+def _describe_scale(scale: float) -> list[str]:
+    if scale == 1:
+        return []
+    return [f"pixels drawn as squares of {scale} x {scale}" if scale > 1 else f"at 1/{round(1 / scale)} of its size"]
 
 
 def _scaled(pixels: np.ndarray, scale: float) -> Image.Image:
@@ -134,4 +140,5 @@ def _title_lines(title: str, lines: list[str], width: int) -> list[tuple[str, in
 
 def _write(draw: ImageDraw.ImageDraw, place: tuple[int, int], text: str, size_px: int, colour: str) -> None:
     font = load_font(size_px, text)
-    draw.text(place, make_drawable(text, font), colour, font)
+    baseline = place[0], place[1] + size_px  # one for all fonts, whose letters begin at different heights
+    draw.text(baseline, make_drawable(text, font), colour, font, anchor="ls")

@@ -111,7 +111,7 @@ def recognise(path: str) -> str:
         raise DataError(f"{path} is empty; fetch or copy it again")
     if is_tfrecord(head):
         return "features"
-    if is_pickle(ListEntry(path, "PATH")):
+    if is_pickle(ListEntry(path)):
         return "features" if holds_records(path) else "clip"
     try:
         read_facts(path)
@@ -167,7 +167,7 @@ def describe_class(label, names: list[str] | None) -> str:
 def show_clip(args: argparse.Namespace, name: str, config: Config, names: list[str] | None) -> None:
     output = choose_output(args, Path(args.path).stem)
     settings = replace(build_clip_settings(config, args.section), labels_needed=False)
-    entry = ListEntry(args.path, "PATH")
+    entry = ListEntry(args.path)
     clip = open_clip(entry, settings)
     if is_pickle(entry):
         facts, frames_per_sec = describe_jpegs(args.path, settings, names), None
@@ -310,11 +310,11 @@ def show_record(args: argparse.Namespace, name: str, config: Config, names: list
         raise DataError(damaged[0] if damaged else f"{args.path} holds no records")
     number = choose_record(args, raws)
     raw, where = raws[number], f"{args.path} record {number}"
+    output = choose_output(args, f"{Path(args.path).stem}_{make_file_name(list_ids(raws)[number])}"[:100])
     print_fields(args.path, {**describe_file(raws), **{f"damaged {i}": text for i, text in enumerate(damaged, 1)}})
     print_fields(f"Record {number}", describe_record(raw, names))
     expected = expect_records(config, args.section)
     video_id, streams = parse_streams(raw, expected, where)
-    output = choose_output(args, f"{Path(args.path).stem}_{make_file_name(video_id)}"[:100])
     num_frames = len(next(iter(streams.values())))
     taken, taken_text = count_taken(num_frames, name, config, build_generator(args, number))
     settings = f"{name} [{args.section}] of {config.path}"
@@ -348,14 +348,15 @@ def choose_record(args: argparse.Namespace, raws: list[dict]) -> int:
     if args.id is None:
         number = args.record or 0
         if number >= len(raws):
-            raise ConfigError(f"--record {number}: {args.path} holds {len(raws)} records, 0 to {len(raws) - 1}")
+            held = count(len(raws), "record")
+            raise ConfigError(f"--record {number}: {args.path} holds {held}; the last is number {len(raws) - 1}")
         return number
     ids = list_ids(raws)
     if args.id in ids:
         return ids.index(args.id)
     near = get_close_matches(args.id, ids, n=3)
     hint = f"did you mean {' or '.join(near)}?" if near else f"they are {shorten_ids(ids)}"
-    raise ConfigError(f"--id {args.id}: none of the {len(raws)} records of {args.path} has that name; {hint}")
+    raise ConfigError(f"--id {args.id}: {args.path} has no such record among {len(raws)}; {hint}")
 
 
 def list_ids(raws: list[dict]) -> list[str]:
