@@ -464,7 +464,7 @@ def broken_files(folder):
         (["two.pkl", "--id", "x"], ConfigError, "--id x: two.pkl has no such record among 2; they are first, second"),
         (["clip.pkl", "--record", "0"], ConfigError, "clip.pkl holds one clip; --record and --id choose among records"),
         (["two.pkl", "--model-name", "tsn"], ConfigError, "two.pkl holds YouTube-8M features, which TSN does not read"),
-        (["clip.pkl", "--model-name", "nextvlad"], ConfigError, "clip.pkl holds a clip, which NEXTVLAD does not read; STN"),
+        (["clip.pkl", "--model-name", "nextvlad"], ConfigError, "clip.pkl holds a clip, which NEXTVLAD does not read"),
         (["clip.pkl", "--model-name", "tsm"], ConfigError, "no model named 'tsm'; known: "),
         (["clip.pkl", "--config", "gone.txt"], ConfigError, "config gone.txt does not exist"),
         (["clip.pkl", "--seed", "1"], ConfigError, "--seed draws a view as in training; add --section TRAIN"),
