@@ -225,7 +225,7 @@ def test_a_sheet_that_would_be_too_large_shrinks_its_pictures_and_says_so(monkey
     for (left, top), tile in zip(sheet.places, pixels, strict=True):
         found = np.asarray(sheet.image)[top : top + 64, left : left + 64]
         assert np.abs(found - tile.reshape(64, 2, 64, 2, 3).mean((1, 3))).max() <= 1
-    assert contact_sheet._describe_scale(sheet.scale) == ["at 1/2 of its size"]
+    assert contact_sheet.describe_scale(sheet.scale) == ["at 1/2 of its size"]
 
 
 @pytest.mark.parametrize("count", [1, 2, 7, 25])
@@ -328,6 +328,16 @@ def test_a_record_is_described_whatever_holds_it(container, records, folder, run
     assert fields["feature"].startswith(f"{10 + chosen} frames of 1024 bytes, 0 to 255, for -1.99 to 2.01; ")
     assert fields["accepted"] == "yes"
     assert f"Record {chosen}\n" in text
+
+
+def test_strange_keys_and_names_are_shown_on_one_line_each(folder, run_show):
+    record = make_record(np.random.default_rng(0), "two\nlines \x1b[31m")
+    write_records(folder / "x.pkl", {**record, 7: np.zeros(3), b"more": b"caf\xc3\xa9"})
+    text = run_show("x.pkl")
+    fields = fields_of(text)
+    assert fields["video"] == r"'two\nlines \x1b[31m'"
+    assert (fields["7"], fields["more"]) == ("a (3,) float64 array", "café")
+    assert text.endswith("wrote x__two_nlines__x1b_31m_.png\n")
 
 
 def test_names_of_classes_stand_behind_the_ids(records, folder, run_show):

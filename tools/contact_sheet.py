@@ -61,7 +61,7 @@ def draw_sheet(title: str, lines: list[str], blocks: list[Block]) -> Sheet:
     )
     across = _choose_columns(len(blocks), (block_size[0] + BLOCK_GAP_PX, block_size[1] + BLOCK_GAP_PX))
     width = max(across * (block_size[0] + BLOCK_GAP_PX) - BLOCK_GAP_PX - GAP_PX, LEAST_WIDTH_PX)
-    words = _title_lines(title, [*lines, *_describe_scale(scale)], width)
+    words = _title_lines(title, [*lines, *describe_scale(scale)], width)
     top = MARGIN_PX + sum(round(size * LINE) for _, size, _ in words) + BLOCK_GAP_PX // 2
     height = top + math.ceil(len(blocks) / across) * (block_size[1] + BLOCK_GAP_PX) - BLOCK_GAP_PX - GAP_PX
     image = Image.new("RGB", (width + 2 * MARGIN_PX, height + MARGIN_PX), PAPER)
@@ -93,7 +93,8 @@ def _choose_scale(blocks: list[Block]) -> float:
     return 1 / max(1, math.ceil(math.sqrt(count * side**2 / LARGEST_SHEET)))
 
 
-def _describe_scale(scale: float) -> list[str]:
+def describe_scale(scale: float) -> list[str]:
+    """A line on pictures that are not drawn at their size."""
     if scale == 1:
         return []
     return [f"pixels drawn as squares of {scale} x {scale}" if scale > 1 else f"at 1/{round(1 / scale)} of its size"]

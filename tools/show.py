@@ -257,7 +257,7 @@ def describe_jpegs(path: str, settings: ClipSettings, names: list[str] | None) -
     sizes = Counter(read_image_size(data) for data in jpegs)
     broken = sizes.pop(None, 0)
     total = sum(map(len, jpegs))
-    fields = {"kind": "pickle of JPEG frames", "video": decode(video_id), "class": describe_class(label, names)}
+    fields = {"kind": "pickle of JPEG frames", "video": readable(video_id), "class": describe_class(label, names)}
     if not -1 <= (label if isinstance(label, int | np.integer) else -2) < settings.num_classes:
         fields["class"] += f" (not in 0 to {settings.num_classes - 1}, num_classes; refused but for infer.py)"
     fields["frames"] = str(len(jpegs))
@@ -278,8 +278,10 @@ def read_image_size(data: bytes) -> tuple[int, int] | None:
         return None
 
 
-def decode(text) -> str:
-    return text.decode("utf-8", errors="replace") if isinstance(text, bytes) else str(text)
+def readable(value) -> str:
+    """A value on one line: text of Python 2 or 3 as it is, escaped where it holds line feeds and the like."""
+    text = value.decode("utf-8", errors="replace") if isinstance(value, bytes) else str(value)
+    return text if text.isprintable() else ascii(text)
 
 
 def describe_seen(seen: Seen) -> dict[str, str]:
@@ -323,7 +325,7 @@ def show_record(args: argparse.Namespace, name: str, config: Config, names: list
     if output:
         widths = " and ".join(f"{stream.shape[1]} {key}" for key, stream in streams.items())
         lines = [
-            f"record {number}, video {video_id}, labels {describe_labels(raw.get('label'), names)}",
+            f"record {number}, video {readable(video_id)}, labels {describe_labels(raw.get('label'), names)}",
             f"{count(num_frames, 'frame')} of {widths} values; {taken_text if taken is None else settings}",
         ]
         values = {key: dequantize(stream) for key, stream in streams.items()}
@@ -360,7 +362,7 @@ def choose_record(args: argparse.Namespace, raws: list[dict]) -> int:
 
 
 def list_ids(raws: list[dict]) -> list[str]:
-    return [decode(raw.get("video", "(none)")) for raw in raws]
+    return [readable(raw.get("video", "(none)")) for raw in raws]
 
 
 def shorten_ids(ids: list[str]) -> str:
@@ -381,13 +383,14 @@ def describe_record(raw: dict, names: list[str] | None) -> dict[str, str]:
             low, high = dequantize(np.array([value.min(), value.max()]))
             clipped = np.isin(value, (0, 255)).mean()
             text = f"{count(len(value), 'frame')} of {value.shape[1]} bytes, {value.min()} to {value.max()}"
-            fields[key] = f"{text}, for {low:.2f} to {high:.2f}; {100 * clipped:.1f} % are 0 or 255"
+            text += f", for {low:.2f} to {high:.2f}; {100 * clipped:.1f} % are 0 or 255"
         elif key == "label":
-            fields[key] = describe_labels(value, names)
+            text = describe_labels(value, names)
         elif isinstance(value, np.ndarray):
-            fields[key] = f"a {value.shape} {value.dtype} array"
+            text = f"a {value.shape} {value.dtype} array"
         else:
-            fields[str(key)] = decode(value)[:200]
+            text = readable(value)[:200]
+        fields[readable(key)] = text
     return fields
 
 
@@ -402,7 +405,9 @@ def parse_streams(raw: dict, expected: Expected, where: str) -> tuple[str, dict[
     """A record's name, and those of its features that it has, (T, D) uint8 of any width, by their names in configs."""
     found = {name: raw[key] for name, key in RECORD_KEYS.items() if key in raw}
     if not found:
-        raise DataError(f"{where} has neither {' nor '.join(RECORD_KEYS.values())}; its keys are {', '.join(raw)}")
+        raise DataError(
+            f"{where} has neither {' nor '.join(RECORD_KEYS.values())}; its keys are {', '.join(map(str, raw))}"
+        )
     usual = dict(zip(expected.feature_names, expected.feature_dims, strict=True))
     widths = [
         value.shape[1] if isinstance(value, np.ndarray) and value.ndim == 2 else usual.get(name, 0)
@@ -439,7 +444,7 @@ def count(number: int, noun: str) -> str:
 def print_fields(title: str, fields: dict[str, str]) -> None:
     """A title and its fields below it, names in a column."""
     width = max(map(len, fields))
-    print(title)
+    print(readable(title))
     for key, value in fields.items():
         print(f"  {key:<{width}}  {value}")
 
@@ -469,7 +474,7 @@ def write_image(path: Path, data: bytes, texts: list[str]) -> None:
             file.write(data)
     except OSError as error:
         raise DataError(f"{path} cannot be written: {error}") from None
-    print(f"wrote {path}")
+    print(f"wrote {readable(path)}")
     if any(make_drawable(text, load_font(CAPTION_PX, text)) != text for text in texts):
         print("a ? in it stands for a character of which no font here has a picture; the names are above")
 
