@@ -94,7 +94,9 @@ def _save_small(figure) -> bytes:
     drawn, memory = io.BytesIO(), io.BytesIO()
     figure.savefig(drawn, format="png")
     with Image.open(drawn) as image:
-        image.convert("RGB").quantize(256, dither=Image.Dither.NONE).save(memory, "PNG", optimize=True)
+        # The median cut would do away with colours that are rare, such as those of a single frame's dots.
+        few = image.convert("RGB").quantize(256, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
+    few.save(memory, "PNG", optimize=True)
     return memory.getvalue()
 
 
