@@ -10,6 +10,7 @@ import os
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from functools import cache
 from itertools import islice
 from typing import NamedTuple
@@ -79,6 +80,44 @@ def read_frame_rate(path: str) -> float:
     if not 0 < rate < 1e6:
         raise DataError(f"{path} does not say how many frames a second it has")
     return rate
+
+
+@dataclass(frozen=True)
+class VideoFacts:
+    """What a file says of itself, which may be wrong. "" and None where it does not say.
+
+    size: width and height in pixels, before the file's rotation.
+    """
+
+    container: str
+    codec: str
+    size: tuple[int, int]
+    frames_per_sec: float | None
+    duration_sec: float | None
+
+
+def read_facts(path: str) -> VideoFacts:
+    """What a video says of itself, without decoding a frame. Raises DataError naming the file."""
+    if av is None:
+        with _open_capture(path) as capture:
+            code = int(capture.get(cv2.CAP_PROP_FOURCC)).to_bytes(4, "little").decode("latin-1").strip("\0 ")
+            size = int(capture.get(cv2.CAP_PROP_FRAME_WIDTH)), int(capture.get(cv2.CAP_PROP_FRAME_HEIGHT))
+            rate, count = capture.get(cv2.CAP_PROP_FPS), capture.get(cv2.CAP_PROP_FRAME_COUNT)
+        return VideoFacts("", code, size, _plausible(rate), _plausible(count / rate if rate else 0))
+    with _open_video(path) as (container, stream):
+        codec = stream.codec_context
+        ticks = stream.duration * stream.time_base if stream.duration else (container.duration or 0) / av.time_base
+        return VideoFacts(
+            container=container.format.long_name,
+            codec=f"{codec.name}, {codec.pix_fmt}" if codec.pix_fmt else codec.name,
+            size=(codec.width, codec.height),
+            frames_per_sec=_plausible(float(stream.average_rate or stream.guessed_rate or 0)),
+            duration_sec=_plausible(float(ticks)),
+        )
+
+
+def _plausible(number: float) -> float | None:
+    return number if 0 < number < 1e6 else None
 
 
 # Planned from the packets

@@ -20,7 +20,7 @@ from datareader.decoding import Choose, Finish, read_frames
 from datareader.lists import ListEntry, load_list
 from datareader.loader import Batch
 from datareader.sampling import sample_segment_frames
-from datareader.transforms import crop_frame, draw_crop, list_crops, normalize, scale_size
+from datareader.transforms import Crop, crop_frame, draw_crop, list_crops, normalize, scale_size
 from tools.errors import DataError
 from tools.registry import READERS
 from tools.safe_pickle import DAMAGED, UnsafePickle, load_pickle
@@ -53,10 +53,14 @@ class ClipSettings:
         """The testing protocol, for the result table."""
         clips = f"{self.num_clips} clip{'s' * (self.num_clips > 1)}"
         crops = f"{self.num_crops} crops" if self.num_crops > 1 else "the centre crop"
+        return f"{clips} x {crops}, {self.describe_view()}"
+
+    def describe_view(self) -> str:
+        """What one view of a clip is, in training too."""
         frames = f"{self.seg_num} segments of {self.seglen} frame{'s' * (self.seglen > 1)}"
         scale = f"{self.target_size} px of a short side of {self.short_size} px"
         switches = [name for name in ("keep_aspect", "fast_decode") if getattr(self, name)]
-        return ", ".join([f"{clips} x {crops}", frames, scale, *switches])
+        return ", ".join([frames, scale, *switches])
 
 
 @dataclass(frozen=True)
@@ -71,13 +75,29 @@ class Clip:
     read: Callable[[Choose, Finish], list[np.ndarray]]
 
 
+@dataclass(frozen=True)
+class Seen:
+    """What of a clip its views show.
+
+    num_frames: how many the clip has. frames: (num_clips, S, L) int64, the numbers of those in the views.
+    size, scaled: width and height in pixels of the first of them, before and after scaling.
+    crops: those of every clip, in the order of the views.
+    """
+
+    num_frames: int
+    frames: np.ndarray
+    size: tuple[int, int]
+    scaled: tuple[int, int]
+    crops: tuple[Crop, ...]
+
+
 def is_pickle(entry: ListEntry) -> bool:
     """Whether a file begins as a pickle does; every video container begins otherwise. Raises DataError."""
     try:
         with open(entry.path, "rb") as file:
             return file.read(1) in (b"\x80", b"(", b"]")
     except OSError as error:
-        raise DataError(f"{entry.where}: {entry.path} cannot be read: {error}") from None
+        raise DataError(f"{entry.named} cannot be read: {error}") from None
 
 
 def open_clip(entry: ListEntry, settings: ClipSettings) -> Clip:
@@ -89,11 +109,11 @@ def open_clip(entry: ListEntry, settings: ClipSettings) -> Clip:
 
 
 def _no_label(entry: ListEntry):
-    raise DataError(f"{entry.where}: {entry.path} has no label; a video's line is its path and its class id")
+    raise DataError(f"{entry.named} has no label; a video's line is its path and its class id")
 
 
 def _open_pickle(entry: ListEntry, settings: ClipSettings) -> Clip:
-    where = f"{entry.where}: {entry.path}"
+    where = entry.named
     try:
         with open(entry.path, "rb") as file:
             content = load_pickle(file)
@@ -259,20 +279,24 @@ class ClipDataset:
         self.on_broken(text)
 
 
-def fill_views(out: np.ndarray, clip: Clip, settings: ClipSettings, rng: np.random.Generator | None) -> None:
-    """Decode what the network sees of a clip into ``out`` (views, S, 3 * L, H, W) uint8.
+def fill_views(out: np.ndarray, clip: Clip, settings: ClipSettings, rng: np.random.Generator | None) -> Seen:
+    """Decode what the network sees of a clip into ``out`` (views, S, 3 * L, H, W) uint8, and say what that is.
 
     rng: draws the place in each segment, one crop and one flip (training); None makes every view of the
     testing protocol, crop by crop within clip by clip.
     """
     num_clips = 1 if rng else settings.num_clips
     seg_num, seglen, size = settings.seg_num, settings.seglen, settings.target_size
+    chosen = []  # (number of frames, the frames) of each choice; a damaged file is asked for a second one
 
     def choose(num_frames: int) -> np.ndarray:
-        return np.stack(
+        numbers = np.stack(
             [sample_segment_frames(num_frames, seg_num, seglen, rng, c, num_clips) for c in range(num_clips)]
         )
+        chosen.append((num_frames, numbers))
+        return numbers
 
+    sizes = []  # of the first frame, before and after scaling
     crops = []  # of the whole clip, chosen when the size of its first frame is known
     resample = Image.Resampling.BOX if settings.fast_decode else Image.Resampling.BILINEAR
 
@@ -280,6 +304,7 @@ def fill_views(out: np.ndarray, clip: Clip, settings: ClipSettings, rng: np.rand
         """(crops, 3, H, W) of a frame."""
         scaled = scale_size(frame.shape[1], frame.shape[0], settings.short_size, settings.keep_aspect)
         if not crops:
+            sizes.extend([(frame.shape[1], frame.shape[0]), scaled])
             crops.extend([draw_crop(*scaled, size, rng)] if rng else list_crops(settings.num_crops, *scaled))
         return np.stack([crop_frame(frame, crop, scaled, size, resample).transpose(2, 0, 1) for crop in crops])
 
@@ -288,13 +313,13 @@ def fill_views(out: np.ndarray, clip: Clip, settings: ClipSettings, rng: np.rand
     for i, views in enumerate(frames):
         clip_number, place = divmod(i, seg_num * seglen)
         out[clip_number, :, place] = views
+    return Seen(*chosen[-1], *sizes, tuple(crops))
 
 
-@READERS.register("TSN", "STNET")
-def build_clip_reader(config, section: str, *, training: bool, skip_broken: int) -> ClipDataset:
-    """The clips of ``[section] filelist``."""
+def build_clip_settings(config, section: str) -> ClipSettings:
+    """What a config's section says of its clips. Only INFER needs no labels."""
     model, part = config.MODEL, getattr(config, section)
-    settings = ClipSettings(
+    return ClipSettings(
         num_classes=model.num_classes,
         seg_num=getattr(part, "seg_num", None) or model.seg_num,
         seglen=model.seglen,
@@ -308,4 +333,10 @@ def build_clip_reader(config, section: str, *, training: bool, skip_broken: int)
         num_crops=getattr(part, "num_crops", 1),
         labels_needed=section != "INFER",
     )
-    return ClipDataset(part.filelist, settings, training=training, skip_broken=skip_broken)
+
+
+@READERS.register("TSN", "STNET")
+def build_clip_reader(config, section: str, *, training: bool, skip_broken: int) -> ClipDataset:
+    """The clips of ``[section] filelist``."""
+    list_path = getattr(config, section).filelist
+    return ClipDataset(list_path, build_clip_settings(config, section), training=training, skip_broken=skip_broken)

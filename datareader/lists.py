@@ -9,11 +9,16 @@ from tools.errors import DataError
 
 @dataclass(frozen=True)
 class ListEntry:
-    """One line of a list. ``where`` names list and line for messages. label: None where there is none."""
+    """One line of a list. ``where`` names list and line, "" for a file alone. label: None where there is none."""
 
     path: str
-    where: str
+    where: str = ""
     label: int | None = None
+
+    @property
+    def named(self) -> str:
+        """The file as messages name it."""
+        return f"{self.where}: {self.path}" if self.where else self.path
 
 
 def load_list(list_path: str, labelled: bool = False) -> list[ListEntry]:

@@ -557,3 +557,19 @@ def test_mutated_files_give_frames_or_an_error_but_no_crash_and_no_hang(folder, 
     process.join(60)
     process.kill()
     assert process.exitcode == 0, "a crash has a negative exit code, a hang has -9"
+
+
+@pytest.mark.parametrize("without_pyav", [False, True])
+def test_a_video_says_what_it_is_before_any_frame_is_decoded(without_pyav, tmp_path, monkeypatch):
+    path = make_clip(tmp_path, Clip("x.mp4", "libx264", num_frames=45, size=(80, 48)))
+    if without_pyav:
+        monkeypatch.setattr(decoding, "av", None)
+    facts = decoding.read_facts(str(path))
+    assert facts.size == (80, 48)
+    assert facts.frames_per_sec == pytest.approx(30)
+    assert facts.duration_sec == pytest.approx(1.5)
+    known = ("", "h264") if without_pyav else ("QuickTime / MOV", "h264, yuv420p")
+    assert (facts.container, facts.codec) == known
+    (tmp_path / "text.mp4").write_text("no video")
+    with pytest.raises(DataError, match=r"text.mp4 is not a video"):
+        decoding.read_facts(str(tmp_path / "text.mp4"))
