@@ -5,12 +5,14 @@ import pickle
 import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from tests.released_server import running_server
+from tests.script_server import ScriptProcess, ScriptServer
 from tools.cpu import load_paddle, tune_cpu
 
 PROJECT = Path(__file__).resolve().parents[1]
@@ -50,6 +52,7 @@ filelist = "data/val.list"
 """
 
 
+SCRIPTS = ScriptServer()
 LONGEST = ("test_readme.py", "test_training.py", "test_quickstart.py", "test_scripts.py")
 
 
@@ -57,6 +60,10 @@ def pytest_collection_modifyitems(items):
     """Start the longest files first, so that two processes end together."""
     places = {name: place for place, name in enumerate(LONGEST)}
     items.sort(key=lambda item: places.get(item.path.name, len(LONGEST)))
+
+
+def pytest_unconfigure():
+    SCRIPTS.close()
 
 
 def make_record(rng, name, num_classes=12, frames=None, labels=None):
@@ -113,16 +120,35 @@ def trained_copy(trained, tmp_path):
     return shutil.copytree(trained, tmp_path / "copy")
 
 
-def run_script(script, *arguments, cwd, check=True, **options):
-    """Run a script of the project in a folder, with AttentionCluster on tiny.txt unless told otherwise."""
+def script_command(script, arguments):
+    """A script of the project and its flags, with AttentionCluster on tiny.txt unless told otherwise."""
     given = " ".join(arguments)
     defaults = [] if "--model-name" in given else ["--model-name=AttentionCluster"]
     defaults += [] if "--config" in given else ["--config=tiny.txt"]
-    command = [sys.executable, str(PROJECT / f"{script}.py"), *defaults, *arguments]
-    result = subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=120, env=clean_env(), **options)
-    if check and result.returncode:
-        raise AssertionError(f"{' '.join(command)} ended with {result.returncode}:\n{result.stdout}{result.stderr}")
-    return result
+    return [str(PROJECT / f"{script}.py"), *defaults, *arguments]
+
+
+def run_script(script, *arguments, cwd, check=True):
+    """Run a script of the project in a folder to its end; return its exit code and what it printed."""
+    command = script_command(script, arguments)
+    with tempfile.TemporaryFile("w+") as stdout, tempfile.TemporaryFile("w+") as stderr:
+        pid = SCRIPTS.start(command, cwd, clean_env(), stdout.fileno(), stderr.fileno())
+        process = ScriptProcess(SCRIPTS, pid)
+        process.communicate()
+        texts = [file.seek(0) or file.read() for file in (stdout, stderr)]
+    if check and process.returncode:
+        raise AssertionError(f"{' '.join(command)} ended with {process.returncode}:\n{texts[0]}{texts[1]}")
+    return subprocess.CompletedProcess(command, process.returncode, *texts)
+
+
+def start_script(script, *arguments, cwd):
+    """Start a script of the project in a folder; its output and errors can be read from ``stdout``."""
+    reading, writing = os.pipe()
+    try:
+        pid = SCRIPTS.start(script_command(script, arguments), cwd, clean_env(), writing, writing)
+    finally:
+        os.close(writing)
+    return ScriptProcess(SCRIPTS, pid, open(reading))
 
 
 def clean_env():
