@@ -17,7 +17,8 @@ from tools.cpu import load_paddle, tune_cpu
 
 PROJECT = Path(__file__).resolve().parents[1]
 
-tune_cpu()
+WORKERS = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", 1))  # processes that run tests side by side
+tune_cpu(processes=WORKERS)
 load_paddle()
 
 TINY_CONFIG = """
@@ -181,7 +182,8 @@ def project_copy(tmp_path_factory):
 def run_shell(command, cwd):
     """Run a line as a user would, with the Python of these tests first in the path; return its output."""
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    env = {**clean_env(), "PATH": path, "PYTHON": sys.executable}
+    threads = os.environ.get("OMP_NUM_THREADS", "1")  # this process's share of the machine
+    env = {**clean_env(), "PATH": path, "PYTHON": sys.executable, "OMP_NUM_THREADS": threads}
     result = subprocess.run(["bash", "-c", command], cwd=cwd, env=env, capture_output=True, text=True, check=False)
     assert result.returncode == 0, f"{command}\n{result.stdout[-2000:]}{result.stderr[-2000:]}"
     return result.stdout

@@ -107,8 +107,8 @@ def become(request: dict, files: list[int], tuned: dict[str, str]) -> None:
     for number, file in enumerate(files, start=1):
         os.dup2(file, number)
         os.close(file)
-    sys.stdout = open(1, "w", closefd=False)
-    sys.stderr = open(2, "w", buffering=1, errors="backslashreplace", closefd=False)
+    sys.stdout = open(1, "w", closefd=False)  # noqa: SIM115
+    sys.stderr = open(2, "w", buffering=1, errors="backslashreplace", closefd=False)  # noqa: SIM115
     os.chdir(request["cwd"])
     os.environ.clear()
     os.environ.update(request["environment"] | tuned)
