@@ -69,9 +69,9 @@ def test_the_weights_do_not_depend_on_the_number_of_reading_threads(tiny):
     assert_same_bits(tiny / "0" / "AttentionCluster_epoch1", tiny / "4" / "AttentionCluster_epoch1")
 
 
-def kill_and_resume(tiny, kills, *flags):
+def kill_and_resume(tiny, kills, *flags, epochs=3):
     """Train undisturbed in one folder, and killed ``kills`` times in another; compare all that was left."""
-    options = ["--save-every=1", "--epoch=3", "--log-interval=0", *flags]
+    options = ["--save-every=1", f"--epoch={epochs}", "--log-interval=0", *flags]
     began = time.monotonic()
     run_script("train", *options, "--save-dir=calm", cwd=tiny)
     whole_sec = time.monotonic() - began
@@ -91,7 +91,7 @@ def kill_and_resume(tiny, kills, *flags):
 
 
 def test_a_run_that_was_killed_and_resumed_ends_with_the_same_bits(tiny):
-    kill_and_resume(tiny, kills=2)
+    kill_and_resume(tiny, kills=2, epochs=2)
 
 
 # AttentionLSTM's layers of 8192 and 4096 do not shrink with the config: half a gigabyte a checkpoint.
