@@ -9,6 +9,7 @@ import contextlib
 import gc
 import importlib.abc
 import importlib.machinery
+import importlib.metadata
 import json
 import os
 import runpy
@@ -102,6 +103,15 @@ class AlreadyImported(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         pass  # it has been
 
 
+def uses_cuda() -> bool:
+    """Whether this is the Paddle for GPUs, which can be imported only after a fork."""
+    try:
+        importlib.metadata.version("paddlepaddle-gpu")
+    except importlib.metadata.PackageNotFoundError:
+        return False
+    return True
+
+
 def become(request: dict, files: list[int], tuned: dict[str, str]) -> None:
     """Turn this process, just forked, into that of a script, and run it to its end."""
     for number, file in enumerate(files, start=1):
@@ -113,7 +123,8 @@ def become(request: dict, files: list[int], tuned: dict[str, str]) -> None:
     os.environ.clear()
     os.environ.update(request["environment"] | tuned)
     sys.argv = request["command"]
-    sys.meta_path.insert(0, AlreadyImported("paddle"))
+    if "paddle" in sys.modules:
+        sys.meta_path.insert(0, AlreadyImported("paddle"))
     runpy.run_path(sys.argv[0], run_name="__main__")
 
 
@@ -122,8 +133,9 @@ def serve(connection: socket.socket) -> None:
     before = dict(os.environ)
     tune_cpu(threads=1)
     tuned = {name: value for name, value in os.environ.items() if before.get(name) != value}
-    load_paddle()
-    gc.freeze()
+    if not uses_cuda():
+        load_paddle()
+        gc.freeze()  # or the forked processes would copy all of it to look for garbage
     running = set()
     while True:
         message, files, _, _ = socket.recv_fds(connection, MESSAGE_BYTES, 2)
