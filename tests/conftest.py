@@ -54,7 +54,7 @@ filelist = "data/val.list"
 
 
 SCRIPTS = ScriptServer()
-LONGEST = ("test_readme.py", "test_training.py", "test_quickstart.py", "test_scripts.py")
+LONGEST = ("test_quickstart.py", "test_training.py", "test_clip_scripts.py", "test_readme.py", "test_golden.py")
 
 
 def pytest_collection_modifyitems(items):
