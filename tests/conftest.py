@@ -5,17 +5,20 @@ import pickle
 import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from tests.released_server import running_server
+from tests.script_server import ScriptProcess, ScriptServer
 from tools.cpu import load_paddle, tune_cpu
 
 PROJECT = Path(__file__).resolve().parents[1]
 
-tune_cpu()
+WORKERS = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", 1))  # processes that run tests side by side
+tune_cpu(processes=WORKERS)
 load_paddle()
 
 TINY_CONFIG = """
@@ -50,13 +53,18 @@ filelist = "data/val.list"
 """
 
 
-LONGEST = ("test_readme.py", "test_training.py", "test_quickstart.py", "test_scripts.py")
+SCRIPTS = ScriptServer()
+LONGEST = ("test_quickstart.py", "test_training.py", "test_clip_scripts.py", "test_readme.py", "test_golden.py")
 
 
 def pytest_collection_modifyitems(items):
     """Start the longest files first, so that two processes end together."""
     places = {name: place for place, name in enumerate(LONGEST)}
     items.sort(key=lambda item: places.get(item.path.name, len(LONGEST)))
+
+
+def pytest_unconfigure():
+    SCRIPTS.close()
 
 
 def make_record(rng, name, num_classes=12, frames=None, labels=None):
@@ -113,16 +121,35 @@ def trained_copy(trained, tmp_path):
     return shutil.copytree(trained, tmp_path / "copy")
 
 
-def run_script(script, *arguments, cwd, check=True, **options):
-    """Run a script of the project in a folder, with AttentionCluster on tiny.txt unless told otherwise."""
+def script_command(script, arguments):
+    """A script of the project and its flags, with AttentionCluster on tiny.txt unless told otherwise."""
     given = " ".join(arguments)
     defaults = [] if "--model-name" in given else ["--model-name=AttentionCluster"]
     defaults += [] if "--config" in given else ["--config=tiny.txt"]
-    command = [sys.executable, str(PROJECT / f"{script}.py"), *defaults, *arguments]
-    result = subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=120, env=clean_env(), **options)
-    if check and result.returncode:
-        raise AssertionError(f"{' '.join(command)} ended with {result.returncode}:\n{result.stdout}{result.stderr}")
-    return result
+    return [str(PROJECT / f"{script}.py"), *defaults, *arguments]
+
+
+def run_script(script, *arguments, cwd, check=True):
+    """Run a script of the project in a folder to its end; return its exit code and what it printed."""
+    command = script_command(script, arguments)
+    with tempfile.TemporaryFile("w+") as stdout, tempfile.TemporaryFile("w+") as stderr:
+        pid = SCRIPTS.start(command, cwd, clean_env(), stdout.fileno(), stderr.fileno())
+        process = ScriptProcess(SCRIPTS, pid)
+        process.communicate()
+        texts = [file.seek(0) or file.read() for file in (stdout, stderr)]
+    if check and process.returncode:
+        raise AssertionError(f"{' '.join(command)} ended with {process.returncode}:\n{texts[0]}{texts[1]}")
+    return subprocess.CompletedProcess(command, process.returncode, *texts)
+
+
+def start_script(script, *arguments, cwd):
+    """Start a script of the project in a folder; its output and errors can be read from ``stdout``."""
+    reading, writing = os.pipe()
+    try:
+        pid = SCRIPTS.start(script_command(script, arguments), cwd, clean_env(), writing, writing)
+    finally:
+        os.close(writing)
+    return ScriptProcess(SCRIPTS, pid, open(reading))
 
 
 def clean_env():
@@ -155,7 +182,8 @@ def project_copy(tmp_path_factory):
 def run_shell(command, cwd):
     """Run a line as a user would, with the Python of these tests first in the path; return its output."""
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    env = {**clean_env(), "PATH": path, "PYTHON": sys.executable}
+    threads = os.environ.get("OMP_NUM_THREADS", "1")  # this process's share of the machine
+    env = {**clean_env(), "PATH": path, "PYTHON": sys.executable, "OMP_NUM_THREADS": threads}
     result = subprocess.run(["bash", "-c", command], cwd=cwd, env=env, capture_output=True, text=True, check=False)
     assert result.returncode == 0, f"{command}\n{result.stdout[-2000:]}{result.stderr[-2000:]}"
     return result.stdout

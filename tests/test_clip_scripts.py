@@ -7,9 +7,9 @@ import shutil
 import numpy as np
 import pytest
 
-from tests.conftest import run_script
+from tests.conftest import run_script, start_script
 from tests.test_kinetics_reader import make_frames, write_pickle, write_video
-from tests.test_training import assert_same_bits, start, wait_for
+from tests.test_training import assert_same_bits, wait_for
 
 CONFIG = """
 [MODEL]
@@ -133,7 +133,7 @@ def test_a_corrupt_clip_stops_training_with_its_name_or_is_left_out_as_allowed(c
     assert line.startswith("error: clips.list line 6: a video 2.mp4 is not a video")
     shown = run_script("train", *flags, "--skip-broken=1", cwd=clips_copy).stdout
     assert shown.count("[TRAIN] left out: clips.list line 6") == 1
-    shown = run_script("test", *FLAGS, WEIGHTS, "--skip-broken=1", cwd=clips_copy).stdout
+    shown = run_script("test", *FLAGS, WEIGHTS, "--skip-broken=1", "--engine=dygraph", cwd=clips_copy).stdout
     assert "evaluated 7 of 8 records" in shown
 
 
@@ -141,7 +141,7 @@ def test_a_corrupt_clip_stops_training_with_its_name_or_is_left_out_as_allowed(c
 def test_a_killed_run_of_tsn_resumes_with_the_same_bits(clips_copy):
     flags = (*FLAGS, "--epoch=2", "--valid-interval=0", "--threads=1", "--save-every=1")
     run_script("train", *flags, "--save-dir=whole", cwd=clips_copy)
-    process = start(clips_copy, *flags, "--save-dir=cut")
+    process = start_script("train", *flags, "--save-dir=cut", cwd=clips_copy)
     wait_for(process, "saved cut/TSN_epoch0_step1")
     process.kill()
     process.communicate()

@@ -9,6 +9,7 @@ from scipy.optimize import minimize
 
 from datareader.transforms import dequantize
 from datareader.youtube8m import Expected, load_records, parse_record
+from dataset.youtube8m import make_demo
 from metrics.youtube8m import YouTube8MMetrics
 from tests.conftest import PROJECT
 
@@ -51,19 +52,34 @@ def test_it_has_the_promised_size(demo):
     assert len((demo / "class_names.txt").read_text().split()) == 20
 
 
-def test_it_is_the_same_every_time_and_made_once(demo, tmp_path):
-    make(tmp_path / "again")
-    for path in sorted(demo.iterdir()):
-        assert path.read_bytes() == (tmp_path / "again" / path.name).read_bytes(), path.name
-    assert "is there already" in make(demo).stdout
+@pytest.fixture
+def short(monkeypatch):
+    """Three of the files, to be made in this process."""
+    monkeypatch.setattr(make_demo, "SPLITS", {"train": (2, 100), "val": (1, 100)})
 
 
-def test_what_was_left_half_made_is_made_again(demo, tmp_path):
-    make(tmp_path)
+def test_it_is_the_same_every_time(demo, short, tmp_path):
+    make_demo.make_demo(tmp_path)
+    for path in tmp_path.iterdir():
+        if path.suffix != ".list":
+            assert path.read_bytes() == (demo / path.name).read_bytes(), path.name
+    assert len(list(tmp_path.glob("*.pkl"))) == 3
+
+
+def test_it_is_made_once(demo):
+    before = {path: path.stat().st_mtime_ns for path in demo.iterdir()}
+    assert make(demo).stdout == f"{demo} is there already\n"
+    assert {path: path.stat().st_mtime_ns for path in demo.iterdir()} == before
+
+
+def test_what_was_left_half_made_is_made_again(demo, short, tmp_path, monkeypatch, capsys):
+    make_demo.make_demo(tmp_path)
     (tmp_path / "made.json").unlink()
-    (tmp_path / "train03.pkl").write_bytes(b"half")
-    assert make(tmp_path).stdout.startswith("made ")
-    assert (tmp_path / "train03.pkl").read_bytes() == (demo / "train03.pkl").read_bytes()
+    (tmp_path / "train01.pkl").write_bytes(b"half")
+    monkeypatch.setattr(sys, "argv", ["make_demo.py", str(tmp_path)])
+    assert make_demo.main() == 0
+    assert capsys.readouterr().out.startswith("made ")
+    assert (tmp_path / "train01.pkl").read_bytes() == (demo / "train01.pkl").read_bytes()
 
 
 def test_a_folder_that_cannot_be_written_is_one_line():

@@ -1,8 +1,10 @@
 """Every network against the output of the 2019 zoo: test mode, and every training step with its optimizer."""
 
+import functools
 import inspect
 import multiprocessing
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
 
 import numpy as np
 import paddle
@@ -16,6 +18,15 @@ from tools.registry import MODELS
 # How closely the losses of training agree, relative; 1e-4 is what the reference's own noise allows,
 # and 2e-3 for the convolutional networks: it repeats itself to 1e-5 and to 1e-3.
 TRAINING = {"AttentionCluster": 1e-5, "NEXTVLAD": 1e-4, "AttentionLSTM": 1e-4, "TSN": 2e-3, "STNET": 2e-3}
+# And the probabilities after training. NEXTVLAD's: 2.8e-4 at all settings of threads and processor, of which the
+# reference's steps of rounding (see IDLE) are the cause; ours took the difference to between 1.4e-4 and 8.4e-4.
+AFTER_TRAINING = {"AttentionCluster": 2e-4, "NEXTVLAD": 4e-4, "AttentionLSTM": 2e-4, "TSN": 1e-3, "STNET": 1e-3}
+
+# Parameters that have no effect in training, so that their gradients are nothing but rounding: a constant before a
+# normalisation or a softmax. Adam makes whole steps of it all the same, in every build of Paddle others.
+IDLE = {"NEXTVLAD": ("output_norm.bias",), "AttentionCluster": ("score.bias",)}
+# What these steps leave behind besides, which shows in test mode, where a moving mean stands for the batch's.
+AFTER_IDLE = ("hidden_norm._mean",)
 
 
 def fill(network, parameters):
@@ -38,6 +49,7 @@ class Golden:
 
     def __init__(self, name, tmp_path):
         self.numbers = load_golden(name)
+        self.idle = IDLE.get(name, ())
         np.save(tmp_path / "eigenvals.npy", np.ones((2048, 1), np.float32))
         path = tmp_path / "golden.txt"
         path.write_text(self.numbers["config"].replace("./dataset/youtube8m/yt8m_pca", str(tmp_path)))
@@ -72,6 +84,30 @@ class Golden:
             arrays = np.stack(rgb), np.stack(audio)
         return arrays, np.stack(labels)
 
+    def still_idle_parameters(self):
+        """Take gradients that are nothing but rounding for the 0 that they are."""
+        for name, parameter in self.network.named_parameters():
+            if name.endswith(self.idle):
+                assert float(parameter.grad.abs().max()) < 1e-6
+                parameter.grad.set_value(paddle.zeros_like(parameter.grad))
+
+    def differences_of_sums(self):
+        """Variable -> how far its sum and that of its absolute values are from those after the golden training."""
+        found, tensors = {}, self.network.state_dict()
+        for own, released in self.network.released_names.items():
+            if not own.endswith((*self.idle, *AFTER_IDLE)):
+                value = tensors[own].numpy().astype(float)
+                golden = self.numbers["after_training"]["parameters"][released]
+                differences = value.sum() - golden["sum"], np.abs(value).sum() - golden["abs_sum"]
+                found[released] = max(map(abs, differences)) / golden["abs_sum"]
+        return found
+
+    def test(self):
+        """Loss and probabilities of the first batch in test mode."""
+        self.network.eval()
+        losses, probs = self.run(0)
+        return float(self.reduce(losses)), probs.numpy()
+
     def reduce(self, losses):
         return losses.mean() if self.network.loss_reduction == "mean" else losses.sum()
 
@@ -80,57 +116,75 @@ FEATURES = ["AttentionCluster", "NEXTVLAD", "AttentionLSTM"]
 CONVOLUTIONS = ["TSN", "STNET"]
 
 
-@pytest.mark.parametrize("name", CONVOLUTIONS + [name + kind for name in FEATURES for kind in ("", "_dropout")])
-def test_test_mode_equals_the_2019_zoo(name, tmp_path):
-    golden = Golden(name, tmp_path)
-    golden.network.eval()
-    losses, probs = golden.run(0)
-    np.testing.assert_allclose(probs.numpy(), golden.numbers["eval"]["prob"], rtol=1e-5)
-    assert float(golden.reduce(losses)) == pytest.approx(golden.numbers["eval"]["loss"], rel=1e-5)
+@dataclass
+class Run:
+    """What a golden run gave: test mode, every training step where the golden run has some, and test mode again."""
+
+    loss: float
+    probs: np.ndarray
+    losses: list[float]
+    first_probs: np.ndarray | None = None
+    loss_after: float | None = None
+    probs_after: np.ndarray | None = None
+    differences_of_sums: dict[str, float] | None = None
 
 
-def train(name, tmp_path):
-    """Every training step of a golden run, then test mode: losses, and probabilities of the first and the last."""
-    golden = Golden(name, tmp_path)
+def run_golden(name, folder) -> Run:
+    golden = Golden(name, folder)
+    run = Run(*golden.test(), [])
     golden.network.train()
-    found, all_probs = [], []
-    for step in range(len(golden.numbers["train"]["loss"])):
+    for step in range(len(golden.numbers.get("train", {"loss": []})["loss"])):
         golden.optimizer.set_lr(golden.schedule(step))
         losses, probs = golden.run(step)
         loss = golden.reduce(losses)
         loss.backward()
+        golden.still_idle_parameters()
         golden.optimizer.step()
         golden.optimizer.clear_grad()
-        found.append(float(loss))
-        all_probs.append(probs.numpy())
-    golden.network.eval()
-    losses, probs = golden.run(0)
-    return found, float(golden.reduce(losses)), all_probs[0], probs.numpy()
+        run.losses.append(float(loss))
+        run.first_probs = probs.numpy() if run.first_probs is None else run.first_probs
+    if run.losses:
+        run.loss_after, run.probs_after = golden.test()
+        run.differences_of_sums = golden.differences_of_sums()
+    return run
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    """name -> its golden run, made once: test mode and training are looked at apart."""
+    return functools.cache(lambda name: run_golden(name, tmp_path_factory.mktemp(name)))
+
+
+@pytest.mark.parametrize("name", CONVOLUTIONS + [name + kind for name in FEATURES for kind in ("", "_dropout")])
+def test_test_mode_equals_the_2019_zoo(name, runs):
+    expected = load_golden(name)["eval"]
+    np.testing.assert_allclose(runs(name).probs, expected["prob"], rtol=1e-5)
+    assert runs(name).loss == pytest.approx(expected["loss"], rel=1e-5)
 
 
 def check_training(name, run, first_probs_tolerance, first_tolerance, tolerance):
-    losses, loss_after, first_probs, probs_after = run
     numbers = load_golden(name)
     expected, after = numbers["train"], numbers["after_training"]
-    np.testing.assert_allclose(first_probs, expected["first_batch_prob"], rtol=first_probs_tolerance)
-    assert losses[0] == pytest.approx(expected["loss"][0], rel=first_tolerance)
-    assert losses == pytest.approx(expected["loss"], rel=tolerance)
-    np.testing.assert_allclose(probs_after, after["eval_prob"], rtol=1e-3 if name in CONVOLUTIONS else 2e-4, atol=1e-6)
-    assert loss_after == pytest.approx(after["eval_loss"], rel=1e-4)
+    np.testing.assert_allclose(run.first_probs, expected["first_batch_prob"], rtol=first_probs_tolerance)
+    assert run.losses[0] == pytest.approx(expected["loss"][0], rel=first_tolerance)
+    assert run.losses == pytest.approx(expected["loss"], rel=tolerance)
+    np.testing.assert_allclose(run.probs_after, after["eval_prob"], rtol=AFTER_TRAINING[name], atol=1e-6)
+    assert run.loss_after == pytest.approx(after["eval_loss"], rel=1e-4)
 
 
 @pytest.mark.parametrize("name", FEATURES)
-def test_every_training_step_equals_the_2019_zoo(name, tmp_path):
-    check_training(name, train(name, tmp_path), 1e-5, 1e-5, TRAINING[name])
+def test_every_training_step_equals_the_2019_zoo(name, runs):
+    check_training(name, runs(name), 1e-5, 1e-5, TRAINING[name])
+    assert max(runs(name).differences_of_sums.values()) < 1e-5
 
 
 @pytest.mark.parametrize("name", CONVOLUTIONS)
-def test_every_training_step_is_near_the_2019_zoo(name, tmp_path):
+def test_every_training_step_is_near_the_2019_zoo(name, runs):
     """In training mode these networks magnify rounding, here that of a processor's fast paths.
 
     The first loss of STNET is 1e-5 away from the reference's even in float64.
     """
-    check_training(name, train(name, tmp_path), 1e-3, 5e-5, 2 * TRAINING[name])
+    check_training(name, runs(name), 1e-3, 5e-5, 2 * TRAINING[name])
 
 
 @pytest.mark.slow
@@ -140,5 +194,5 @@ def test_every_training_step_equals_the_2019_zoo_where_sums_are_plain(name, tmp_
     monkeypatch.delenv("MKL_DEBUG_CPU_TYPE", raising=False)
     monkeypatch.setenv("MKL_CBWR", "COMPATIBLE")
     with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
-        run = pool.submit(train, name, tmp_path).result()
+        run = pool.submit(run_golden, name, tmp_path).result()
     check_training(name, run, 1e-4, 1e-5, TRAINING[name])

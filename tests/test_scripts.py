@@ -10,7 +10,7 @@ import sys
 import numpy as np
 import pytest
 
-from tests.conftest import PROJECT, clean_env, run_script
+from tests.conftest import PROJECT, clean_env, run_script, script_command
 from tools.errors import DataError
 from tools.predictions import load_class_names, rank_classes
 
@@ -27,6 +27,19 @@ def test_scores_do_not_depend_on_batch_size_or_workers_and_every_record_counts(t
     assert reports[1]["scores"] == pytest.approx(reports[0]["scores"], abs=1e-6)
     state = json.loads((trained / "checkpoints/AttentionCluster_best/state.json").read_text())
     assert reports[0]["scores"] == pytest.approx(state["valid"], abs=1e-6)
+
+
+def test_a_script_started_from_nothing_does_the_same_as_one_that_is_forked(trained):
+    forked = run_script("test", BEST, "--output=forked.json", cwd=trained)
+    command = [sys.executable, *script_command("test", [BEST, "--output=started.json"])]
+    env = clean_env() | {"OMP_NUM_THREADS": "1"}
+    started = subprocess.run(command, cwd=trained, env=env, capture_output=True, text=True, check=True)
+    shown = [
+        [line for line in text.splitlines() if not line.startswith("CPU:")] for text in (forked.stdout, started.stdout)
+    ]
+    assert shown[0] == shown[1]
+    assert forked.stderr == started.stderr == ""
+    assert (trained / "forked.json").read_bytes() == (trained / "started.json").read_bytes()
 
 
 def test_infer_writes_the_pickle_of_2019_with_json_and_csv_beside_it(trained):

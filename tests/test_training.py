@@ -6,8 +6,6 @@ import re
 import resource
 import shutil
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -17,7 +15,7 @@ import pytest
 import models  # noqa: F401  (registers the recipes)
 from datareader.youtube8m import load_records
 from metrics.youtube8m import YouTube8MMetrics
-from tests.conftest import PROJECT, clean_env, run_script
+from tests.conftest import PROJECT, run_script, start_script
 from tools.config import Override, load_config
 from tools.registry import MODELS
 from tools.safe_pickle import load_pickle
@@ -31,14 +29,6 @@ def weights_of(folder):
 def assert_same_bits(one, other):
     for name in ("model.pdparams", "optimizer.pdopt"):
         assert (one / name).read_bytes() == (other / name).read_bytes(), name
-
-
-def start(cwd, *arguments):
-    defaults = [] if any("--model-name" in flag for flag in arguments) else ["--model-name=AttentionCluster"]
-    defaults += [] if any("--config" in flag for flag in arguments) else ["--config=tiny.txt"]
-    command = [sys.executable, str(PROJECT / "train.py"), *defaults]
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
-    return subprocess.Popen([*command, *arguments], cwd=cwd, env=clean_env(), **pipes)
 
 
 def wait_for(process, text):
@@ -79,14 +69,16 @@ def test_the_weights_do_not_depend_on_the_number_of_reading_threads(tiny):
     assert_same_bits(tiny / "0" / "AttentionCluster_epoch1", tiny / "4" / "AttentionCluster_epoch1")
 
 
-def kill_and_resume(tiny, kills, longest_sec, *flags):
+def kill_and_resume(tiny, kills, *flags, epochs=3):
     """Train undisturbed in one folder, and killed ``kills`` times in another; compare all that was left."""
-    options = ["--save-every=1", "--epoch=3", "--log-interval=0", *flags]
+    options = ["--save-every=1", f"--epoch={epochs}", "--log-interval=0", *flags]
+    began = time.monotonic()
     run_script("train", *options, "--save-dir=calm", cwd=tiny)
+    whole_sec = time.monotonic() - began
     rng = random.Random(0)
     for _ in range(kills):
-        process = start(tiny, *options, "--save-dir=killed", "--resume=auto")
-        time.sleep(rng.uniform(1.5, longest_sec))
+        process = start_script("train", *options, "--save-dir=killed", "--resume=auto", cwd=tiny)
+        time.sleep(rng.uniform(0.1, 0.9) * whole_sec)
         process.kill()
         process.communicate()
     run_script("train", *options, "--save-dir=killed", "--resume=auto", cwd=tiny)
@@ -99,7 +91,7 @@ def kill_and_resume(tiny, kills, longest_sec, *flags):
 
 
 def test_a_run_that_was_killed_and_resumed_ends_with_the_same_bits(tiny):
-    kill_and_resume(tiny, kills=2, longest_sec=4)
+    kill_and_resume(tiny, kills=2, epochs=2)
 
 
 # AttentionLSTM's layers of 8192 and 4096 do not shrink with the config: half a gigabyte a checkpoint.
@@ -108,7 +100,7 @@ def test_a_run_that_was_killed_and_resumed_ends_with_the_same_bits(tiny):
 def test_the_networks_over_all_frames_resume_with_the_same_bits_and_test_as_they_infer(tiny, name, monkeypatch):
     write_ragged_config(tiny, name, monkeypatch)
     flags = [f"--model-name={name}", "--config=ragged.txt"]
-    kill_and_resume(tiny, 1, 4, *flags)
+    kill_and_resume(tiny, 1, *flags)
     weights = f"--weights=killed/{name}_best"
     run_script("test", *flags, weights, "--batch-size=5", "--output=scores.json", cwd=tiny)
     run_script("infer", *flags, weights, "--infer-topk=0", cwd=tiny)
@@ -147,19 +139,19 @@ def write_ragged_config(folder, name, monkeypatch):
 
 @pytest.mark.slow
 def test_ten_kills_at_random_moments_change_nothing(tiny):
-    kill_and_resume(tiny, kills=10, longest_sec=3.5)
+    kill_and_resume(tiny, kills=10)
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_ctrl_c_and_sigterm_save_inside_the_epoch_and_resume_goes_on(tiny, number, code):
     options = ["--save-dir=stopped", "--epoch=400", "--log-interval=1", "--valid-interval=0"]
-    process = start(tiny, *options)
+    process = start_script("train", *options, cwd=tiny)
     wait_for(process, "iter 1 ")
     process.send_signal(number)
     rest, _ = process.communicate(timeout=60)
     assert process.returncode == code
     assert f"stopped by {number.name}; --resume auto goes on from here" in rest
-    process = start(tiny, *options, "--resume=auto")
+    process = start_script("train", *options, "--resume=auto", cwd=tiny)
     resumed = wait_for(process, "resumed")
     process.kill()
     process.communicate()
@@ -178,21 +170,19 @@ def test_a_loss_that_is_not_finite_keeps_the_last_good_checkpoint(trained_copy):
 
 
 def test_a_full_disk_ends_with_one_line_and_keeps_what_was_saved(trained_copy):
-
-    def limit():  # a file may have 20 MB; the weights have 27
-        resource.setrlimit(resource.RLIMIT_FSIZE, (20_000_000, 20_000_000))
-
-    result = run_script("train", "--resume=auto", cwd=trained_copy, check=False, preexec_fn=limit)
-    assert result.returncode == 1
-    assert "AttentionCluster_epoch1 could not be written" in result.stderr
-    assert "Traceback" not in result.stderr
+    process = start_script("train", "--resume=auto", cwd=trained_copy)
+    resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (20_000_000, 20_000_000))  # the weights have 27 MB
+    shown, _ = process.communicate()
+    assert process.returncode == 1
+    assert "AttentionCluster_epoch1 could not be written" in shown
+    assert "Traceback" not in shown
     folders = sorted(path.name for path in (trained_copy / "checkpoints").iterdir() if path.is_dir())
     assert folders == ["AttentionCluster_best", "AttentionCluster_epoch0"]
     weights_of(trained_copy / "checkpoints" / "AttentionCluster_epoch0")
 
 
 def test_resuming_inside_an_epoch_needs_the_same_settings(tiny):
-    process = start(tiny, "--save-every=2", "--epoch=400", "--valid-interval=0")
+    process = start_script("train", "--save-every=2", "--epoch=400", "--valid-interval=0", cwd=tiny)
     wait_for(process, "step2")
     process.kill()
     process.communicate()
@@ -252,7 +242,7 @@ def test_a_run_stopped_while_it_validated_validates_first_when_it_goes_on(traine
 
 
 def test_resuming_inside_an_epoch_needs_the_same_data(tiny):
-    process = start(tiny, "--save-every=2", "--epoch=400", "--valid-interval=0")
+    process = start_script("train", "--save-every=2", "--epoch=400", "--valid-interval=0", cwd=tiny)
     wait_for(process, "step2")
     process.kill()
     process.communicate()
