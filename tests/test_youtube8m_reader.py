@@ -172,7 +172,7 @@ def test_labels_are_not_needed_for_inference():
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        (b"", "is not a whole pickle (EOFError"),
+        (b"", "is empty; fetch or copy it again"),
         (pickle.dumps([1, 2]), "holds of type list; expected a list of records or one record"),
         (pickle.dumps("text"), "holds of type str; expected a list of records or one record"),
         (pickle.dumps(os.getcwd), "is not a data file and was not loaded: it names posix.getcwd"),
