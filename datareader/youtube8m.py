@@ -438,10 +438,26 @@ class RaggedFrames:
         return lengths, *(dequantize(part, table) for part, table in zip(streams, self.tables, strict=True))
 
 
+def expect_records(config, section: str) -> Expected:
+    """What a config says of the records of a section. INFER needs no labels.
+
+    A config has feature_names and feature_dims, or NeXtVLAD's names of the widths.
+    """
+    model = config.MODEL
+    if hasattr(model, "video_feature_size"):
+        names, widths = ("rgb", "audio"), (model.video_feature_size, model.audio_feature_size)
+    else:
+        names, widths = tuple(model.feature_names), tuple(model.feature_dims)
+    if unknown := [name for name in names if name not in RECORD_KEYS]:
+        known = ", ".join(RECORD_KEYS)
+        raise ConfigError(f"{config.where('MODEL')}: feature_names has {unknown[0]!r}; records hold {known}")
+    return Expected(names, widths, model.num_classes, labels_needed=section != "INFER")
+
+
 @READERS.register("AttentionCluster")
 def build_span_reader(config, section: str, *, training: bool, skip_broken: int) -> FeatureDataset:
     """The records of ``[section] filelist`` as AttentionCluster takes them."""
-    expected = _expect_streams(config, section)
+    expected = expect_records(config, section)
     list_path = getattr(config, section).filelist
     return FeatureDataset(
         list_path, expected, SpanFrames(config.MODEL.seg_num), training=training, skip_broken=skip_broken
@@ -451,35 +467,15 @@ def build_span_reader(config, section: str, *, training: bool, skip_broken: int)
 @READERS.register("AttentionLSTM")
 def build_ragged_reader(config, section: str, *, training: bool, skip_broken: int) -> FeatureDataset:
     """The records of ``[section] filelist`` with all their frames."""
-    expected = _expect_streams(config, section)
+    expected = expect_records(config, section)
     return _open_ragged(config, section, expected, [DEQUANTIZED] * len(expected.feature_dims), training, skip_broken)
 
 
 @READERS.register("NEXTVLAD")
 def build_whitened_reader(config, section: str, *, training: bool, skip_broken: int) -> FeatureDataset:
-    """As ``build_ragged_reader``, for NeXtVLAD's names of the widths and its rgb, which it whitens itself."""
-    model = config.MODEL
-    expected = Expected(
-        feature_names=("rgb", "audio"),
-        feature_dims=(model.video_feature_size, model.audio_feature_size),
-        num_classes=model.num_classes,
-        labels_needed=section != "INFER",
-    )
-    return _open_ragged(config, section, expected, [DEQUANTIZED_UNBIASED, DEQUANTIZED], training, skip_broken)
-
-
-def _expect_streams(config, section: str) -> Expected:
-    """What a config with feature_names and feature_dims says of its records. INFER needs no labels."""
-    model = config.MODEL
-    if unknown := [name for name in model.feature_names if name not in RECORD_KEYS]:
-        known = ", ".join(RECORD_KEYS)
-        raise ConfigError(f"{config.where('MODEL')}: feature_names has {unknown[0]!r}; records hold {known}")
-    return Expected(
-        feature_names=tuple(model.feature_names),
-        feature_dims=tuple(model.feature_dims),
-        num_classes=model.num_classes,
-        labels_needed=section != "INFER",
-    )
+    """As ``build_ragged_reader``, for NeXtVLAD, which whitens its rgb itself."""
+    tables = [DEQUANTIZED_UNBIASED, DEQUANTIZED]
+    return _open_ragged(config, section, expect_records(config, section), tables, training, skip_broken)
 
 
 def _open_ragged(config, section: str, expected: Expected, tables, training: bool, skip_broken: int) -> FeatureDataset:

@@ -44,10 +44,13 @@ def parse_threads(text: str) -> int:
     return int(text)
 
 
-def build_parser(description: str, section: str, batch_sections: tuple[str, ...]) -> argparse.ArgumentParser:
+def build_parser(
+    description: str, section: str, batch_sections: tuple[str, ...], name_needed: bool = True
+) -> argparse.ArgumentParser:
     """The flags that the scripts share.
 
-    section: where --num-workers and the like go. batch_sections: where --batch-size goes.
+    section: where --num-workers and the like go. batch_sections: where --batch-size goes. name_needed: whether
+    --model-name has to be given.
     """
     parser = argparse.ArgumentParser(
         description=description, allow_abbrev=False, formatter_class=argparse.ArgumentDefaultsHelpFormatter
@@ -55,7 +58,7 @@ def build_parser(description: str, section: str, batch_sections: tuple[str, ...]
     add = parser.add_argument
     add(
         "--model-name",
-        required=True,
+        required=name_needed,
         type=parse_text,
         metavar="NAME",
         help=f"{', '.join(MODELS.names())}; case is ignored",

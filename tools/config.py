@@ -167,6 +167,12 @@ def load_config(
     return config
 
 
+def read_model_name(path: str) -> str | None:
+    """The name in a config's [MODEL], unchecked; None without one. Raises ConfigError for what is no config."""
+    name = _read(path).get("MODEL", {}).get("name")
+    return None if name is None else str(name)
+
+
 def check_section(values: dict, schema: dict[str, Key], where: str) -> dict:
     """Refuse unknown, wrong and missing keys; return the values in schema order, defaults filled in.
 

@@ -14,6 +14,10 @@ class ConfigError(ZooError):
     """A config, flag or setting that cannot start a run."""
 
 
+class ConfigFileError(ConfigError):
+    """A file that a config names and that cannot be used; the config itself is well."""
+
+
 class Fault(str, Enum):
     """What is wrong with data, for counting; the error's text says the rest."""
 
