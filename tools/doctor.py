@@ -9,12 +9,10 @@ names.
 """
 
 import json
-import os
 import platform
 import sys
-from collections import Counter
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -23,8 +21,9 @@ import numpy as np
 import datareader  # noqa: F401  (registers the readers)
 import models  # noqa: F401
 from datareader import clip_inspection, feature_inspection  # noqa: F401  (register the inspectors)
-from datareader.inspection import FileReport, Finding, count_classes, find_twins, inspect_list, measure_reading, spread
-from datareader.lists import load_list
+from datareader.clean_list import write_clean_lists
+from datareader.inspection import Finding, find_twins, inspect_list, measure_reading
+from datareader.section_report import SectionReport
 from tools.command_line import build_parser, parse_count, parse_text, read_config, run
 from tools.config import Config, read_model_name
 from tools.cpu import usable_cores
@@ -47,97 +46,11 @@ from tools.start import choose_pretrain, start_paddle
 from tools.weight_files import load_weights
 
 SECTIONS = ("TRAIN", "VALID", "TEST", "INFER")
-PYTHONS = ((3, 10), (3, 13))
-
-
-@dataclass
-class SectionReport:
-    """A section's list under inspection. unreadable: why there are no reports, where there are none."""
-
-    name: str
-    list_path: str
-    batch_size: int
-    threads: int
-    num_classes: int
-    reports: list[FileReport] = field(default_factory=list)
-    twins: list[Finding] = field(default_factory=list)
-    notices: list[str] = field(default_factory=list)
-    reading: tuple[int, float] = (0, 0.0)
-    unreadable: Finding | None = None
-    inspector: object = None
-
-    def findings(self) -> list[Finding]:
-        alone = [self.unreadable] if self.unreadable else []
-        return [*alone, *(finding for report in self.reports for finding in report.findings), *self.twins]
-
-    def reasons_to_fail(self, skip_broken: int) -> list[str]:
-        """Why a run that reads this section ends with an error, as clauses; see train.py and datareader."""
-        if self.unreadable:
-            return [self.unreadable.text]
-        faults = [finding for finding in self.findings() if finding.is_fault]
-        fatal = [finding for finding in faults if not finding.skippable]
-        broken, usable = len(faults) - len(fatal), sum(report.num_usable for report in self.reports)
-        reasons = []
-        if fatal:
-            reasons.append(f"{len(fatal)} lines of {self.list_path} cannot be used, which --skip-broken does not cover")
-        if broken > skip_broken:
-            reasons.append(f"{broken} broken in {self.list_path}, and --skip-broken is {skip_broken}")
-        if not usable and not fatal:
-            reasons.append(f"nothing in {self.list_path} is usable")
-        count = len(self.reports) if self.inspector.one_record_a_file else usable
-        if self.name == "TRAIN" and 0 < count < self.batch_size:
-            reasons.append(
-                f"{self.list_path} has {count} records, which do not fill one training batch of {self.batch_size}; "
-                f"a batch size of {count} or less works (--batch-size)"
-            )
-        return [f"[{self.name}] {reason}" for reason in reasons]
-
-    def summary(self) -> dict:
-        """The numbers of the table and the JSON."""
-        usable, kinds = sum(report.num_usable for report in self.reports), self.findings()
-        records, seconds = self.reading
-        threads = max(1, min(self.threads, usable_cores()))
-        whole, part = divmod(usable, self.batch_size)
-        return {
-            "list": self.list_path,
-            "entries": len(self.reports),
-            "records": sum(report.num_records for report in self.reports),
-            "usable": usable,
-            "bytes": sum({report.key: report.size for report in self.reports if report.entry}.values()),
-            "faults": Counter(finding.kind for finding in kinds if finding.is_fault),
-            "twins": Counter(finding.kind for finding in kinds if not finding.is_fault),
-            "classes": summarise_classes(self.reports, self.num_classes),
-            "frames": spread(self.reports, "num_frames"),
-            "seconds": spread(self.reports, "seconds"),
-            "batches": whole if self.name == "TRAIN" else whole + bool(part),
-            "reading": {
-                "sampled_records": records,
-                "sampled_sec": seconds,
-                "threads": threads,
-                "epoch_sec": seconds / records * usable / threads,
-            }
-            if records
-            else None,
-        }
-
-
-def summarise_classes(reports: list[FileReport], num_classes: int) -> dict | None:
-    """How many usable records each class has; None where no labels were looked at."""
-    counts = count_classes(reports)
-    if counts is None:
-        return None
-    unknown = counts.pop(-1, 0)
-    present = sorted(counts.values())
-    return {
-        "num_classes": num_classes,
-        "present": len(present),
-        "unknown": unknown,
-        "min": present[0] if present else 0,
-        "median": present[len(present) // 2] if present else 0,
-        "max": present[-1] if present else 0,
-        "empty": [class_id for class_id in range(num_classes) if class_id not in counts],
-        "counts": {class_id: counts[class_id] for class_id in sorted(counts)},
-    }
+PYTHONS = ((3, 10), (3, 13))  # from, to
+MISSING_PACKAGES = {
+    "Paddle": ("fails", "is not installed; python -m pip install -r requirements.txt"),
+    "PyAV": ("note", "is not installed; OpenCV decodes videos, up to the last wanted frame"),
+}
 
 
 def parse_args(arguments: list[str] | None = None):
@@ -227,12 +140,7 @@ def _inspect(list_path: str, inspector, deep: bool) -> tuple:
 
 
 def check_network(args, recipe, config: Config, name: str, counted: list[str]) -> Iterator[Check]:
-    """Paddle, the device, the network, the weights it would begin with, and room for its checkpoints."""
-    version = find_version("Paddle")
-    if version is None:
-        yield Check("Paddle", "fails", "is not installed; python -m pip install -r requirements.txt")
-        return
-    yield Check("Paddle", "ok", version)
+    """The device, the network, the weights it would begin with, and room for its checkpoints."""
     training = "TRAIN" in counted
     notices = []
     try:
@@ -271,17 +179,9 @@ def check_weights(args, config: Config, name: str, network, training: bool) -> I
         yield fits("--weights", args.weights, fine_tune=False)
     if not training:
         return
-    base = getattr(config.TRAIN, "pretrain_base", None)
-    if not args.pretrain and base and not Path(base).exists() and Path(base).name == RESNET50 and not args.offline:
-        place = Place.of(RESNET50, args.weights_dir)
-        if place.present() is None:
-            yield Check(
-                "weights",
-                "note",
-                f"TRAIN.pretrain_base {base}: not here yet; the first run fetches {place.url(place.item.archive)} to "
-                f"{place.cache}",
-            )
-            return
+    if note := _describe_absent_base(args, config):
+        yield Check("weights", "note", note)
+        return
     try:
         chosen = choose_pretrain(args, config, lambda line: None)
     except ZooError as error:
@@ -289,6 +189,21 @@ def check_weights(args, config: Config, name: str, network, training: bool) -> I
         return
     if chosen is not None:
         yield fits(*chosen, fine_tune=True)
+
+
+def _describe_absent_base(args, config: Config) -> str:
+    """What the first run will do for its pretrain_base; "" where that is here, unwanted, or cannot be had."""
+    base = getattr(config.TRAIN, "pretrain_base", None)
+    if args.pretrain or not base or Path(base).exists() or Path(base).name != RESNET50:
+        return ""
+    place = Place.of(RESNET50, args.weights_dir)
+    if place.present() is not None:
+        return ""
+    if place.by_hand.is_file():
+        return f"TRAIN.pretrain_base {base}: the first run unpacks {place.by_hand}"
+    if args.offline:
+        return ""
+    return f"TRAIN.pretrain_base {base}: the first run fetches {place.url(place.item.archive)} to {place.cache}"
 
 
 def check_room(args, recipe, config: Config, network) -> Check:
@@ -322,11 +237,9 @@ def check_machine(args, training: bool) -> Iterator[Check]:
     wanted = f"; made for {'.'.join(map(str, least))} to {'.'.join(map(str, most))}"
     yield Check("Python", "ok" if fits else "note", version + ("" if fits else wanted))
     for package in PACKAGES:
-        if package != "Paddle":
-            found = find_version(package)
-            # Without the others nothing above would have been imported.
-            missing = "is not installed; videos are decoded by OpenCV, in full"
-            yield Check(package, "ok" if found else "note", found or missing)
+        version = find_version(package)
+        status, text = MISSING_PACKAGES.get(package, ("note", "was not installed by pip, but is there"))
+        yield Check(package, "ok" if version else status, version or text)
     cores = usable_cores()
     yield Check("processor", "ok", f"{processor_name()}, {cores} core{'s' * (cores > 1)} usable")
     if memory := memory_bytes():
@@ -359,9 +272,9 @@ def examine(args) -> tuple[dict, list[SectionReport]]:
             usable = sum(report.num_usable for report in section.reports)
             checks += [Check("config", "note", notice) for notice in recipe.notices(config, usable)]
         checks += check_class_names(config, section)
+    checks += check_machine(args, "TRAIN" in counted)
     if config is not None and not any(check.status == "fails" for check in checks):
         checks += check_network(args, recipe, config, name, counted)
-    checks += check_machine(args, "TRAIN" in counted)
 
     reasons = [f"{check.name}: {check.text}" for check in checks if check.status == "fails"]
     for section in sections:
@@ -369,7 +282,7 @@ def examine(args) -> tuple[dict, list[SectionReport]]:
             reasons += section.reasons_to_fail(args.skip_broken)
     report = {
         "model": name,
-        "config": args.config,
+        "config": config.path if config else args.config,
         "deep": args.deep,
         "sections": {section.name: section.summary() for section in sections},
         "findings": [
@@ -394,68 +307,6 @@ def check_class_names(config: Config, section: SectionReport) -> list[Check]:
     except DataError as error:
         return [Check("names", "note", f"[{section.name}] {error}")]
     return [Check("names", "ok", f"[{section.name}] {path}")]
-
-
-# Clean lists
-
-
-def write_clean_lists(sections: list[SectionReport], out: Path) -> list[str]:
-    """Write each list without the lines that cannot be used; lines that say so."""
-    lists = {section.list_path: section for section in sections if section.reports}
-    if not lists:
-        raise DataError("--write-clean-list: no list could be read, so nothing was written")
-    into_folder = len(lists) > 1 or out.is_dir()
-    targets = {path: out / Path(path).name if into_folder else out for path in lists}
-    if len(set(targets.values())) < len(targets):
-        raise DataError(f"--write-clean-list {out}: two lists have the same name; use --section for one at a time")
-    originals = {Path(path).resolve() for path in lists}
-    for target in targets.values():
-        if target.resolve() in originals:
-            raise DataError(f"--write-clean-list {out}: {target} is the list itself; name another file or folder")
-    return [_write_clean_list(section, targets[path]) for path, section in lists.items()]
-
-
-def _write_clean_list(section: SectionReport, target: Path) -> str:
-    good = {report.number: report for report in section.reports if report.num_usable}
-    if not good:
-        raise DataError(f"--write-clean-list: nothing in {section.list_path} is usable, so nothing was written")
-    named = {report.number for report in section.reports}
-    lines = Path(section.list_path).read_text(encoding="utf-8-sig").splitlines()
-    kept = []
-    for number, line in enumerate(lines, start=1):
-        if number in good:
-            kept.append(_moved_line(good[number], section.list_path, target))
-        elif number not in named:
-            kept.append(line)
-    labelled = section.inspector.labelled
-    try:
-        require_place(target)
-        with replacing(target) as file:
-            file.write("".join(f"{line}\n" for line in kept).encode())
-            file.flush()
-            written = load_list(file.name, labelled)
-            for entry, report in zip(written, good.values(), strict=True):
-                if entry.label != report.entry.label or not Path(entry.path).samefile(report.path):
-                    raise DataError(
-                        f"{target}: {report.line!r} would be read as {entry.path}; write it beside its list"
-                    )
-    except OSError as error:
-        raise DataError(f"{target} cannot be written: {error}") from None
-    text = f"{target}: {len(good)} of {len(named)} lines of {section.list_path}"
-    if partly := sum(bool(report.findings) for report in good.values()):
-        text += f"; {partly} of them name files with broken records beside usable ones, for --skip-broken to leave out"
-    return text
-
-
-def _moved_line(report: FileReport, list_path: str, target: Path) -> str:
-    """A line as it was, unless its path counts from the list's folder and the new list is in another one."""
-    folder = Path(list_path).parent
-    name = report.line if report.entry.label is None else report.line.rsplit(maxsplit=1)[0]
-    beside = not Path(name).is_file()  # else it counts from the working directory, or from nowhere
-    if not beside or folder.resolve() == target.parent.resolve():
-        return report.line
-    path = os.path.relpath(folder.resolve() / name, target.parent.resolve())
-    return path + report.line[len(name) :]
 
 
 def main() -> int:

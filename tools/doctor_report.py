@@ -19,17 +19,17 @@ class Check:
 
 
 def format_report(report: dict) -> str:
-    blocks = [_format_sections(report["sections"], report["deep"]), *_format_findings(report["findings"])]
+    blocks = [_format_sections(report["sections"]), *_format_findings(report["findings"])]
     blocks += [_format_checks(report["checks"]), _format_verdict(report)]
     return "\n\n".join(block for block in blocks if block)
 
 
-def _format_sections(sections: dict[str, dict], deep: bool) -> str:
+def _format_sections(sections: dict[str, dict]) -> str:
     """A column a section; rows in which nothing stands anywhere are left out, but for the first."""
     if not sections:
         return ""
     lines = [f"[{name}] {section['list']}" for name, section in sections.items()]
-    cells = {name: _cells(section, deep) for name, section in sections.items()}
+    cells = {name: _cells(section) for name, section in sections.items()}
     names = list(dict.fromkeys(name for column in cells.values() for name in column))
     names.sort(key=lambda name: _ROWS.index(name) if name in _ROWS else _ROWS.index("faults"))
     rows = [["", *sections]]
@@ -38,7 +38,14 @@ def _format_sections(sections: dict[str, dict], deep: bool) -> str:
     for first, *others in rows:
         row = "  ".join(f"{cell:>{width}}" for cell, width in zip(others, widths[1:], strict=True))
         lines.append(f"{first:<{widths[0]}}  {row}")
-    return "\n".join(lines)
+    return "\n".join([*lines, *_format_empty_classes(sections)])
+
+
+def _format_empty_classes(sections: dict[str, dict]) -> Iterable[str]:
+    for name, section in sections.items():
+        if empty := (section["classes"] or {}).get("empty"):
+            more = f" and {len(empty) - EMPTY_NAMED:,} more" if len(empty) > EMPTY_NAMED else ""
+            yield f"[{name}] classes without a video: {', '.join(map(str, empty[:EMPTY_NAMED]))}{more}"
 
 
 _ROWS = [
@@ -53,10 +60,10 @@ _ROWS = [
     "same video id",
     "same content",
     "classes that occur",
-    "videos a class",
+    "videos a class (least / median / most)",
     "unknown class (-1)",
-    "frames",
-    "seconds",
+    "frames (least / median / most)",
+    "seconds (least / median / most)",
     "lengths known of",
     "disk",
     "batches an epoch",
@@ -64,19 +71,19 @@ _ROWS = [
 ]
 
 
-def _cells(section: dict, deep: bool) -> dict[str, str]:
+def _cells(section: dict) -> dict[str, str]:
     """Row -> text of one section's column."""
     cells = {name: f"{section[name]:,}" for name in ("entries", "records", "usable")}
     cells |= {kind: f"{count:,}" for kind, count in {**section["faults"], **section["twins"]}.items()}
     if classes := section["classes"]:
         cells["classes that occur"] = f"{classes['present']:,} of {classes['num_classes']:,}"
         if classes["present"]:
-            cells["videos a class"] = _spread(classes["min"], classes["median"], classes["max"])
+            cells["videos a class (least / median / most)"] = _spread(classes["min"], classes["median"], classes["max"])
         if classes["unknown"]:
             cells["unknown class (-1)"] = f"{classes['unknown']:,}"
     for name in ("frames", "seconds"):
         if spread := section[name]:
-            cells[name] = _spread(spread["min"], spread["median"], spread["max"])
+            cells[f"{name} (least / median / most)"] = _spread(spread["min"], spread["median"], spread["max"])
             if spread["known"] < section["usable"]:
                 cells["lengths known of"] = f"{spread['known']:,}"
     cells["disk"] = format_bytes(section["bytes"])
