@@ -12,7 +12,7 @@ from typing import BinaryIO
 import numpy as np
 
 from datareader.decoding import read_frame_rate
-from datareader.inspection import FileReport, hash_key, in_parallel
+from datareader.inspection import QUICK, FileReport, hash_key, in_parallel
 from datareader.kinetics import (
     PICKLE_STARTS,
     Clip,
@@ -46,8 +46,8 @@ class ClipInspector:
 
     def inspect(self, list_path: str, reports: list[FileReport], deep: bool) -> list[str]:
         """Complete the reports of files that are there; lines worth printing."""
-        check = self._read_wholly if deep else self._look
-        for _ in in_parallel(lambda report: self._complete(report, check), reports, f"reading {list_path}"):
+        check, at_once = (self._read_wholly, 1) if deep else (self._look, QUICK)
+        for _ in in_parallel(lambda report: self._complete(report, check), reports, f"reading {list_path}", at_once):
             pass
         return []
 

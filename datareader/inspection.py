@@ -19,6 +19,7 @@ from tools.cpu import usable_cores
 from tools.errors import DataError, Fault
 from tools.run_log import progress_bar
 
+QUICK = 64  # files at once for a thread that only looks at them; handing over one takes as long as looking at it
 READERS_AT_LEAST = 4  # threads; a disk, and more so a file server, serves several at once
 
 
@@ -100,16 +101,20 @@ def inspect_list(list_path: str, inspector, deep: bool) -> tuple[list[FileReport
             report.add_fault(Fault.UNREADABLE, f"{line} cannot be looked up: {error}", skippable=False)
         return report
 
-    reports = list(in_parallel(find, lines, f"looking up {list_path}"))
+    reports = list(in_parallel(find, lines, f"looking up {list_path}", QUICK))
     return reports, inspector.inspect(list_path, [report for report in reports if report.entry], deep)
 
 
-def in_parallel(function: Callable, items: list, description: str) -> Iterator:
-    """``map`` by threads, with a bar."""
+def in_parallel(function: Callable, items: list, description: str, at_once: int = 1) -> Iterator:
+    """``map`` by threads, with a bar. at_once: items handed to a thread together; more where each takes a moment."""
+
+    def do(start: int) -> list:
+        return [function(item) for item in items[start : start + at_once]]
+
     with progress_bar(len(items), 0, description, unit="file") as bar:
-        for result in map_in_order(function, items, max(READERS_AT_LEAST, usable_cores())):
-            bar.update()
-            yield result
+        for results in map_in_order(do, range(0, len(items), at_once), max(READERS_AT_LEAST, usable_cores())):
+            bar.update(len(results))
+            yield from results
 
 
 def hash_key(*parts: bytes) -> int:
