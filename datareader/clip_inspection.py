@@ -75,7 +75,9 @@ class ClipInspector:
         try:
             with open(report.path, "rb") as file:
                 head = file.read(_HEAD)
-                if head[:1] in PICKLE_STARTS:
+                if report.size <= _HEAD:  # too small for a clip
+                    known = False
+                elif head[:1] in PICKLE_STARTS:
                     known = self._look_at_pickle(report, file, head)
                 else:
                     known = report.entry.label is not None and _is_whole_video(file, head, report.size)

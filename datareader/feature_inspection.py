@@ -6,7 +6,7 @@ import numpy as np
 
 from datareader.inspection import FileReport, hash_key, in_parallel
 from datareader.record_index import FileIndex, build_index
-from datareader.youtube8m import Expected, Record, cache_of, expect_records, load_records, parse_record, scan_file
+from datareader.youtube8m import Expected, Record, cache_of, check_record, expect_records, load_records, scan_file
 from tools.registry import INSPECTORS
 
 FRAMES_PER_SEC = 1  # of YouTube-8M
@@ -35,11 +35,9 @@ class FeatureInspector:
         return notices
 
     def read(self, report: FileReport) -> int:
-        """Read a file as training does; how many records it holds."""
-        records = load_records(report.path)
-        for i, raw in enumerate(records):
-            parse_record(raw, self.expected, f"{report.path} record {i}")
-        return len(records)
+        """Read a file as training does; how many usable records it holds. Raises DataError for the file."""
+        found = [check_record(raw, self.expected, report.path, i) for i, raw in enumerate(load_records(report.path))]
+        return sum(isinstance(record, Record) for record in found)
 
     def _read_wholly(self, report: FileReport) -> None:
         videos, contents = [], []

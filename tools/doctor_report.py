@@ -106,14 +106,17 @@ def _duration(seconds: float) -> str:
 
 
 def _format_findings(findings: list[dict]) -> Iterable[str]:
-    """A block a kind and section, the first of each named."""
-    groups = {}
+    """A block a kind, the first of each named; what several sections find in one list is told once."""
+    sections = {}
     for finding in findings:
-        groups.setdefault((finding["section"], finding["kind"]), []).append(finding)
-    for (section, kind), group in groups.items():
-        lines = [f"[{section}] {kind}: {len(group):,}", *(f"  {finding['text']}" for finding in group[:NAMED])]
-        if len(group) > NAMED:
-            lines.append(f"  and {len(group) - NAMED:,} more (--json has all)")
+        sections.setdefault((finding["kind"], finding["text"]), []).append(finding["section"])
+    groups = {}
+    for (kind, text), names in sections.items():
+        groups.setdefault((", ".join(dict.fromkeys(names)), kind), []).append(text)
+    for (names, kind), texts in groups.items():
+        lines = [f"[{names}] {kind}: {len(texts):,}", *(f"  {text}" for text in texts[:NAMED])]
+        if len(texts) > NAMED:
+            lines.append(f"  and {len(texts) - NAMED:,} more (--json has all)")
         yield "\n".join(lines)
 
 
