@@ -11,8 +11,15 @@ from tools.safe_files import replacing, require_place
 
 
 def write_clean_lists(sections: list[SectionReport], out: Path) -> list[str]:
-    """Write each list without the lines that cannot be used; lines that say so."""
-    lists = {section.list_path: section for section in sections if section.reports}
+    """Write each list without the lines that cannot be used; lines that say so.
+
+    out: a file; a folder where there are several lists or where it is one already. A list that several sections
+    read keeps what all of them can use. Raises DataError, also where a list itself would be overwritten.
+    """
+    lists = {}
+    for section in sections:
+        if section.reports:
+            lists.setdefault(section.list_path, []).append(section)
     if not lists:
         raise DataError("--write-clean-list: no list could be read, so nothing was written")
     into_folder = len(lists) > 1 or out.is_dir()
@@ -23,22 +30,22 @@ def write_clean_lists(sections: list[SectionReport], out: Path) -> list[str]:
     for target in targets.values():
         if target.resolve() in originals:
             raise DataError(f"--write-clean-list {out}: {target} is the list itself; name another file or folder")
-    return [_write_clean_list(section, targets[path]) for path, section in lists.items()]
+    return [_write_clean_list(path, readers, targets[path]) for path, readers in lists.items()]
 
 
-def _write_clean_list(section: SectionReport, target: Path) -> str:
-    good = {report.number: report for report in section.reports if report.num_usable}
+def _write_clean_list(list_path: str, sections: list[SectionReport], target: Path) -> str:
+    everywhere = zip(*(section.reports for section in sections), strict=True)  # a line's reports together
+    good = {reports[0].number: reports[0] for reports in everywhere if all(report.num_usable for report in reports)}
     if not good:
-        raise DataError(f"--write-clean-list: nothing in {section.list_path} is usable, so nothing was written")
-    named = {report.number for report in section.reports}
-    lines = Path(section.list_path).read_text(encoding="utf-8-sig").splitlines()
+        raise DataError(f"--write-clean-list: nothing in {list_path} is usable, so nothing was written")
+    named = {report.number for report in sections[0].reports}
     kept = []
-    for number, line in enumerate(lines, start=1):
+    for number, line in enumerate(Path(list_path).read_text(encoding="utf-8-sig").splitlines(), start=1):
         if number in good:
-            kept.append(_moved_line(good[number], section.list_path, target))
+            kept.append(_moved_line(good[number], list_path, target))
         elif number not in named:
             kept.append(line)
-    labelled = section.inspector.labelled
+    labelled = sections[0].inspector.labelled
     try:
         require_place(target)
         with replacing(target) as file:
@@ -52,7 +59,7 @@ def _write_clean_list(section: SectionReport, target: Path) -> str:
                     )
     except OSError as error:
         raise DataError(f"{target} cannot be written: {error}") from None
-    text = f"{target}: {len(good)} of {len(named)} lines of {section.list_path}"
+    text = f"{target}: {len(good)} of {len(named)} lines of {list_path}"
     if partly := sum(bool(report.findings) for report in good.values()):
         text += f"; {partly} of them name files with broken records beside usable ones, for --skip-broken to leave out"
     return text

@@ -30,7 +30,7 @@ class SectionReport:
     def reasons_to_fail(self, skip_broken: int) -> list[str]:
         """Why a run that reads this section ends with an error, as clauses; see train.py and datareader."""
         if self.unreadable:
-            return [self.unreadable.text]
+            return [f"[{self.name}] {self.unreadable.text}"]
         faults = [finding for finding in self.findings() if finding.is_fault]
         fatal = [finding for finding in faults if not finding.skippable]
         broken, usable = len(faults) - len(fatal), sum(report.num_usable for report in self.reports)

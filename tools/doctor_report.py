@@ -126,8 +126,9 @@ def _format_checks(checks: list[dict]) -> str:
 
 
 def _format_verdict(report: dict) -> str:
-    reasons = report["verdict"]["reasons"]
-    what = report["verdict"]["what"]
+    what, reasons = report["verdict"]["what"], report["verdict"]["reasons"]
     if not reasons:
         return f"{what} would start"
-    return f"{what} would fail: {'; '.join(reasons)}"
+    if len(reasons) == 1:
+        return f"{what} would fail: {reasons[0]}"
+    return "\n".join([f"{what} would fail, for {len(reasons)} reasons:", *(f"  {reason}" for reason in reasons)])
