@@ -2,6 +2,7 @@
 
 from collections import Counter
 from dataclasses import dataclass, field
+from statistics import median
 
 from datareader.inspection import FileReport, Finding, count_classes, spread
 from tools.cpu import usable_cores
@@ -27,6 +28,12 @@ class SectionReport:
         alone = [self.unreadable] if self.unreadable else []
         return [*alone, *(finding for report in self.reports for finding in report.findings), *self.twins]
 
+    def dataset_size(self) -> int:
+        """Records of the data set that training opens; clips are left out of it only when they are read."""
+        if self.inspector.one_record_a_file:
+            return len(self.reports)
+        return sum(report.num_usable for report in self.reports)
+
     def reasons_to_fail(self, skip_broken: int) -> list[str]:
         """Why a run that reads this section ends with an error, as clauses; see train.py and datareader."""
         if self.unreadable:
@@ -41,7 +48,7 @@ class SectionReport:
             reasons.append(f"{broken} broken in {self.list_path}, and --skip-broken is {skip_broken}")
         if not usable and not fatal:
             reasons.append(f"nothing in {self.list_path} is usable")
-        count = len(self.reports) if self.inspector.one_record_a_file else usable
+        count = self.dataset_size()
         if self.name == "TRAIN" and 0 < count < self.batch_size:
             reasons.append(
                 f"{self.list_path} has {count} records, which do not fill one training batch of {self.batch_size}; "
@@ -54,7 +61,7 @@ class SectionReport:
         usable, kinds = sum(report.num_usable for report in self.reports), self.findings()
         records, seconds = self.reading
         threads = max(1, min(self.threads, usable_cores()))
-        whole, part = divmod(usable, self.batch_size)
+        whole, part = divmod(self.dataset_size(), self.batch_size)
         return {
             "list": self.list_path,
             "entries": len(self.reports),
@@ -90,7 +97,7 @@ def summarise_classes(reports: list[FileReport], num_classes: int) -> dict | Non
         "present": len(present),
         "unknown": unknown,
         "min": present[0] if present else 0,
-        "median": present[len(present) // 2] if present else 0,
+        "median": median(present) if present else 0,
         "max": present[-1] if present else 0,
         "empty": [class_id for class_id in range(num_classes) if class_id not in counts],
         "counts": {class_id: counts[class_id] for class_id in sorted(counts)},

@@ -28,7 +28,7 @@ from tools import doctor
 from tools.checkpoint import network_arrays, optimizer_arrays
 from tools.doctor_report import format_report
 from tools.errors import DataError
-from tools.registry import MODELS, READERS
+from tools.registry import INSPECTORS, MODELS, READERS
 
 CLIP_CONFIG = """
 [MODEL]
@@ -351,6 +351,10 @@ def test_healthy_clips_have_no_finding_and_training_would_start(clips, deep):
     assert part["classes"]["counts"] == {0: 2}
     assert part["classes"]["empty"] == [1, 2, 3, 4]
     assert "[TRAIN] classes without a video: 1, 2, 3, 4" in format_report(report)
+
+
+def test_every_model_has_an_inspector():
+    assert set(INSPECTORS.names()) == set(MODELS.names())
 
 
 # Twins

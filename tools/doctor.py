@@ -257,11 +257,12 @@ def check_machine(args, training: bool) -> Iterator[Check]:
 
 def examine(args) -> tuple[dict, list[SectionReport]]:
     """Everything that is found, as ``--json`` has it, and the sections themselves."""
-    counted = args.section or ["TRAIN", *["VALID"] * bool(args.valid_interval)]
+    named = list(dict.fromkeys(args.section or ()))
+    counted = named or ["TRAIN", *["VALID"] * bool(args.valid_interval)]
     sections, checks, config, name = [], [], None, args.model_name
     try:
         name, recipe, config, checks = load_checked_config(args, counted)
-        chosen = args.section or [section for section in SECTIONS if section in config]
+        chosen = named or [section for section in SECTIONS if section in config]
         sections = inspect_sections(args, config, name, chosen)
     except ConfigError as error:
         checks.append(Check("config", "fails", str(error)))
@@ -269,8 +270,7 @@ def examine(args) -> tuple[dict, list[SectionReport]]:
     for section in sections:
         checks += [Check("list", "note", f"[{section.name}] {notice}") for notice in section.notices]
         if section.name == "TRAIN" and section.reports:
-            usable = sum(report.num_usable for report in section.reports)
-            checks += [Check("config", "note", notice) for notice in recipe.notices(config, usable)]
+            checks += [Check("config", "note", notice) for notice in recipe.notices(config, section.dataset_size())]
         checks += check_class_names(config, section)
     checks += check_machine(args, "TRAIN" in counted)
     if config is not None and not any(check.status == "fails" for check in checks):

@@ -64,7 +64,8 @@ _ROWS = [
     "unknown class (-1)",
     "frames (least / median / most)",
     "seconds (least / median / most)",
-    "lengths known of",
+    "frames known of",
+    "seconds known of",
     "disk",
     "batches an epoch",
     "reading an epoch",
@@ -85,7 +86,7 @@ def _cells(section: dict) -> dict[str, str]:
         if spread := section[name]:
             cells[f"{name} (least / median / most)"] = _spread(spread["min"], spread["median"], spread["max"])
             if spread["known"] < section["usable"]:
-                cells["lengths known of"] = f"{spread['known']:,}"
+                cells[f"{name} known of"] = f"{spread['known']:,}"
     cells["disk"] = format_bytes(section["bytes"])
     cells["batches an epoch"] = f"{section['batches']:,}"
     if section["reading"]:
@@ -128,7 +129,7 @@ def _format_checks(checks: list[dict]) -> str:
 def _format_verdict(report: dict) -> str:
     what, reasons = report["verdict"]["what"], report["verdict"]["reasons"]
     if not reasons:
-        return f"{what} would start"
+        return f"{what} would {'start' if what == 'training' else 'work'}"
     if len(reasons) == 1:
         return f"{what} would fail: {reasons[0]}"
     return "\n".join([f"{what} would fail, for {len(reasons)} reasons:", *(f"  {reason}" for reason in reasons)])
