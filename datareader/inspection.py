@@ -180,15 +180,15 @@ def _twins(
     """Of ``reports``, what is among ``others`` too; or, without them, what came before in the same list."""
     keys, owners, places = _gather(reports, attribute)
     if others is None:
-        firsts, inverse = np.unique(keys, return_index=True, return_inverse=True)[1:]
-        twins = [(i, reports, owners[first]) for i, first in enumerate(firsts[inverse]) if first != i]
+        _, firsts, inverse = np.unique(keys, return_index=True, return_inverse=True)
+        hits = np.flatnonzero(firsts[inverse] != np.arange(len(keys))) if len(keys) else []
+        side, twins = reports, owners[firsts[inverse[hits]]] if len(hits) else []
     else:
         other_keys, other_owners, _ = _gather(others, attribute)
         unique, firsts = np.unique(other_keys, return_index=True)
         hits = np.flatnonzero(np.isin(keys, unique))
-        found = other_owners[firsts[np.searchsorted(unique, keys[hits])]] if len(hits) else []
-        twins = [(i, others, owner) for i, owner in zip(hits, found, strict=True)]
-    for i, side, owner in twins:
+        side, twins = others, other_owners[firsts[np.searchsorted(unique, keys[hits])]] if len(hits) else []
+    for i, owner in zip(hits, twins, strict=True):
         report, twin = reports[owners[i]], side[owner]
         record = None if attribute == "key" or report.record_numbers is None else int(report.record_numbers[places[i]])
         if (report.number, None) in told or (report.number, record) in told:
