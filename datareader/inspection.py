@@ -195,9 +195,8 @@ def _twins(
             continue
         told.add((report.number, record))
         name = report.path if record is None else f"{report.path} record {record}"
-        text = f"{report.where}: {name} is the {kind} as in {twin.where}, {twin.path}"
-        if kind != TWINS["key"]:
-            text = text.replace("is the", "has the")
+        verb = "is" if attribute == "key" else "has"
+        text = f"{report.where}: {name} {verb} the {kind} as in {twin.where}, {twin.path}"
         yield Finding(kind, report.where, report.path, text, record, is_fault=False)
 
 
