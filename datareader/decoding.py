@@ -18,7 +18,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from tools.errors import DataError
+from tools.errors import DataError, Fault
 
 try:
     import av
@@ -78,7 +78,7 @@ def read_frame_rate(path: str) -> float:
         with _open_video(path) as (_, stream):
             rate = float(stream.average_rate or stream.guessed_rate or 0)
     if not 0 < rate < 1e6:
-        raise DataError(f"{path} does not say how many frames a second it has")
+        raise DataError(f"{path} does not say how many frames a second it has", Fault.FORMAT)
     return rate
 
 
@@ -227,7 +227,7 @@ def read_sequential(path: str, choose: Choose, finish: Finish = keep_whole) -> F
     with _open_video(path) as (container, stream):
         num_frames = sum(1 for _ in _decode_all(container, stream))
         if not num_frames:
-            raise DataError(_no_frames(path, f"its {stream.codec_context.name} video stream"))
+            raise DataError(_no_frames(path, f"its {stream.codec_context.name} video stream"), Fault.NO_FRAMES)
     indices = _checked(choose(num_frames), num_frames)
     wanted, frames = set(indices), {}
     with _open_video(path) as (container, stream):
@@ -237,7 +237,7 @@ def read_sequential(path: str, choose: Choose, finish: Finish = keep_whole) -> F
                 try:
                     frames[i] = finish(_to_rgb(frame, reformatter))
                 except av.error.FFmpegError as error:
-                    raise DataError(f"{path}: frame {i} cannot be made RGB ({error.strerror})") from None
+                    raise DataError(f"{path}: frame {i} cannot be made RGB ({error.strerror})", Fault.FRAME) from None
     return [frames[i] for i in indices], num_frames
 
 
@@ -252,7 +252,7 @@ def read_with_opencv(path: str, choose: Choose, finish: Finish = keep_whole) -> 
         while capture.grab():  # the header's count may be wrong
             num_frames += 1
     if not num_frames:
-        raise DataError(_no_frames(path, "its video stream"))
+        raise DataError(_no_frames(path, "its video stream"), Fault.NO_FRAMES)
     indices = _checked(choose(num_frames), num_frames)
     wanted, frames = set(indices), {}
     with _open_capture(path) as capture:
@@ -261,7 +261,7 @@ def read_with_opencv(path: str, choose: Choose, finish: Finish = keep_whole) -> 
             if i in wanted:
                 found, image = capture.retrieve()
                 if not found:
-                    raise DataError(_no_frames(path, f"its video stream at {i}"))
+                    raise DataError(_no_frames(path, f"its video stream at {i}"), Fault.NO_FRAMES)
                 frames[i] = finish(cv2.cvtColor(image, cv2.COLOR_BGR2RGB))
     return [frames[i] for i in indices], num_frames
 
@@ -279,14 +279,16 @@ def _open_video(path: str) -> Iterator[tuple]:
         # "file:" for names with a colon; the whitelist, so that a playlist cannot reach the network.
         container = av.open(f"file:{path}", options={"protocol_whitelist": "file"}, metadata_errors="replace")
     except av.error.FFmpegError as error:
-        raise DataError(_not_a_video(path, error.strerror)) from None
+        raise DataError(_not_a_video(path, error.strerror), Fault.NOT_A_VIDEO) from None
     with container:
         if not container.streams.video:
             kinds = ", ".join(sorted({stream.type for stream in container.streams})) or "nothing"
-            raise DataError(f"{path} has no video stream ({kinds} only); expected a video such as an mp4")
+            raise DataError(
+                f"{path} has no video stream ({kinds} only); expected a video such as an mp4", Fault.NOT_A_VIDEO
+            )
         stream = container.streams.video[0]
         if stream.codec_context is None:
-            raise DataError(_no_frames(path, "its video stream"))
+            raise DataError(_no_frames(path, "its video stream"), Fault.NO_FRAMES)
         stream.thread_type = "NONE"
         stream.codec_context.thread_count = 1  # AV1's decoder looks at this alone
         yield container, stream
@@ -299,14 +301,16 @@ def _open_capture(path: str) -> Iterator[cv2.VideoCapture]:
     try:
         path.encode()
     except UnicodeEncodeError:  # OpenCV's binding would crash the process
-        raise DataError(f"{path!a}: OpenCV opens only names in UTF-8; rename it, or install PyAV (av)") from None
+        raise DataError(
+            f"{path!a}: OpenCV opens only names in UTF-8; rename it, or install PyAV (av)", Fault.UNREADABLE
+        ) from None
     cv2.setNumThreads(0)
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # AV_LOG_QUIET; our errors say what there is to say
     cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
     capture = cv2.VideoCapture(f"file:{path}", cv2.CAP_FFMPEG, [cv2.CAP_PROP_N_THREADS, 1])
     try:
         if not capture.isOpened():
-            raise DataError(_not_a_video(path, "OpenCV cannot open it"))
+            raise DataError(_not_a_video(path, "OpenCV cannot open it"), Fault.NOT_A_VIDEO)
         yield capture
     finally:
         capture.release()
@@ -317,9 +321,11 @@ def _check_file(path: str) -> None:
         with open(path, "rb") as file:
             empty = not file.read(1)
     except OSError as error:
-        raise DataError(f"{path} cannot be read: {error.strerror}; expected a video such as an mp4") from None
+        raise DataError(
+            f"{path} cannot be read: {error.strerror}; expected a video such as an mp4", Fault.UNREADABLE
+        ) from None
     if empty:
-        raise DataError(f"{path} is empty; fetch or copy it again")
+        raise DataError(f"{path} is empty; fetch or copy it again", Fault.EMPTY)
 
 
 def _not_a_video(path: str, why: str) -> str:

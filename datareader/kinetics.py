@@ -5,12 +5,15 @@ stands behind its path in the list.
 """
 
 import io
+import pickletools
+import re
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Lock
+from typing import BinaryIO
 
 import cv2
 import numpy as np
@@ -21,11 +24,13 @@ from datareader.lists import ListEntry, load_list
 from datareader.loader import Batch
 from datareader.sampling import sample_segment_frames
 from datareader.transforms import Crop, crop_frame, draw_crop, list_crops, normalize, scale_size
-from tools.errors import DataError
+from tools.errors import DataError, Fault
 from tools.registry import READERS
 from tools.safe_pickle import DAMAGED, UnsafePickle, load_pickle
 
+PICKLE_STARTS = (b"\x80", b"(", b"]")
 _PICKLE_SUFFIXES = {".pkl", ".pickle"}
+_BOOKKEEPING = re.compile("PROTO|FRAME|MARK|MEMOIZE|.*PUT")  # a pickle's operations that put nothing on the stack
 
 
 @dataclass(frozen=True)
@@ -68,11 +73,13 @@ class Clip:
     """One video before its frames are decoded. label: class id, -1 for none known, or None.
 
     read: as ``read_frames`` of a file, ``(choose, finish) -> what finish makes of each chosen frame``.
+    jpegs: a pickle's frames as they are stored; None for a video.
     """
 
     video_id: str
     label: int | None
     read: Callable[[Choose, Finish], list[np.ndarray]]
+    jpegs: Sequence[bytes] | None = None
 
 
 @dataclass(frozen=True)
@@ -92,12 +99,18 @@ class Seen:
 
 
 def is_pickle(entry: ListEntry) -> bool:
-    """Whether a file begins as a pickle does; every video container begins otherwise. Raises DataError."""
+    """Whether a file begins as a pickle does; every video container begins otherwise.
+
+    Raises DataError, also for an empty file.
+    """
     try:
         with open(entry.path, "rb") as file:
-            return file.read(1) in (b"\x80", b"(", b"]")
+            first = file.read(1)
     except OSError as error:
-        raise DataError(f"{entry.named} cannot be read: {error}") from None
+        raise DataError(f"{entry.named} cannot be read: {error}", Fault.UNREADABLE) from None
+    if not first:
+        raise DataError(f"{entry.named} is empty; fetch or copy it again", Fault.EMPTY)
+    return first in PICKLE_STARTS
 
 
 def open_clip(entry: ListEntry, settings: ClipSettings) -> Clip:
@@ -108,8 +121,36 @@ def open_clip(entry: ListEntry, settings: ClipSettings) -> Clip:
     return Clip(Path(entry.path).stem, label, lambda *how: read_frames(entry.path, *how)[0])
 
 
+def check_line(entry: ListEntry, settings: ClipSettings) -> None:
+    """What can be known of a line without opening a pickle. Raises DataError, which no ``skip_broken`` covers."""
+    if entry.label is not None and not -1 <= entry.label < settings.num_classes and settings.labels_needed:
+        raise DataError(
+            f"{entry.where}: label {entry.label} of {entry.path} is not in 0 to {settings.num_classes - 1} "
+            "(num_classes)",
+            Fault.LABEL_RANGE,
+        )
+    unlabelled = entry.label is None and settings.labels_needed
+    if unlabelled and Path(entry.path).suffix not in _PICKLE_SUFFIXES and not is_pickle(entry):
+        _no_label(entry)
+
+
 def _no_label(entry: ListEntry):
-    raise DataError(f"{entry.named} has no label; a video's line is its path and its class id")
+    raise DataError(f"{entry.named} has no label; a video's line is its path and its class id", Fault.NO_LABEL)
+
+
+def read_pickle_head(file: BinaryIO) -> tuple[str | bytes, int | None] | None:
+    """The video id and the class id of a clip's pickle, from its first bytes; None if it begins with no id.
+
+    The class id is None where only unpickling tells it. Raises what ``DAMAGED`` holds.
+    """
+    # (video_id, label, ...): what is put on the stack first, aside from framing and memory
+    steps = ((code.name, value) for code, value, _ in pickletools.genops(file))
+    values = (value for name, value in steps if not _BOOKKEEPING.match(name))
+    video_id = next(values, None)
+    if not isinstance(video_id, str | bytes):
+        return None
+    label = next(values, None)
+    return video_id, label if isinstance(label, int) and not isinstance(label, bool) else None
 
 
 def _open_pickle(entry: ListEntry, settings: ClipSettings) -> Clip:
@@ -118,45 +159,53 @@ def _open_pickle(entry: ListEntry, settings: ClipSettings) -> Clip:
         with open(entry.path, "rb") as file:
             content = load_pickle(file)
     except UnsafePickle as error:
-        raise DataError(f"{where} is not a data file and was not loaded: {error}") from None
+        raise DataError(f"{where} is not a data file and was not loaded: {error}", Fault.UNSAFE) from None
     except DAMAGED as error:
-        raise DataError(f"{where} is not a whole pickle ({type(error).__name__}: {error})") from None
+        raise DataError(f"{where} is not a whole pickle ({type(error).__name__}: {error})", Fault.DAMAGED) from None
     except OSError as error:
-        raise DataError(f"{where} cannot be read: {error}") from None
+        raise DataError(f"{where} cannot be read: {error}", Fault.UNREADABLE) from None
     if not isinstance(content, list | tuple) or len(content) != 3:
-        raise DataError(f"{where} holds a {type(content).__name__}; expected (video_id, label, [JPEG bytes, ...])")
+        raise DataError(
+            f"{where} holds a {type(content).__name__}; expected (video_id, label, [JPEG bytes, ...])", Fault.STRUCTURE
+        )
     video_id, label, frames = content
-    video_id = video_id.decode("utf-8", errors="replace") if isinstance(video_id, bytes) else str(video_id)
+    video_id = text_of_id(video_id)
     if not isinstance(frames, list | tuple) or not all(isinstance(frame, bytes) for frame in frames):
-        raise DataError(f"{where}: its frames are not a list of JPEG bytes")
+        raise DataError(f"{where}: its frames are not a list of JPEG bytes", Fault.DTYPE)
     if not frames:
-        raise DataError(f"{where} holds no frames")
+        raise DataError(f"{where} holds no frames", Fault.NO_FRAMES)
 
     def read(choose, finish) -> list[np.ndarray]:
         return [finish(_decode_image(frames[i], settings, f"{where} frame {i}")) for i in choose(len(frames)).ravel()]
 
-    return Clip(video_id, entry.label if entry.label is not None else _check_label(label, settings, where), read)
+    return Clip(video_id, entry.label if entry.label is not None else check_label(label, settings, where), read, frames)
 
 
-def _check_label(label, settings: ClipSettings, where: str) -> int | None:
+def text_of_id(video_id) -> str:
+    return video_id.decode("utf-8", errors="replace") if isinstance(video_id, bytes) else str(video_id)
+
+
+def check_label(label, settings: ClipSettings, where: str) -> int | None:
+    """The label in a pickle, or None where one is neither right nor needed. Raises DataError."""
     if isinstance(label, int | np.integer) and not isinstance(label, bool) and -1 <= label < settings.num_classes:
         return int(label)
     if not settings.labels_needed:
         return None
-    raise DataError(f"{where}: label {str(label)[:80]} is not in 0 to {settings.num_classes - 1} (num_classes)")
+    fault = Fault.LABEL_RANGE if isinstance(label, int | np.integer) else Fault.LABEL_TYPE
+    raise DataError(f"{where}: label {str(label)[:80]} is not in 0 to {settings.num_classes - 1} (num_classes)", fault)
 
 
 def _decode_image(data: bytes, settings: ClipSettings, where: str) -> np.ndarray:
     """(H, W, 3) uint8 RGB. OpenCV gives the same bytes as PIL here, in about half the time."""
     if data[:2] == b"\xff\xd8" and b"\xff\xd9" not in data[-64:]:  # OpenCV would fill up the rest with grey
-        raise DataError(f"{where} is a JPEG that was cut off")
+        raise DataError(f"{where} is a JPEG that was cut off", Fault.FRAME)
     flags = _reduction(data, settings.short_size) if settings.fast_decode else cv2.IMREAD_COLOR_RGB
     try:
         frame = cv2.imdecode(np.frombuffer(data, np.uint8), flags) if data else None
     except cv2.error:
         frame = None
     if frame is None:
-        raise DataError(f"{where} is no image that can be decoded ({len(data)} bytes)")
+        raise DataError(f"{where} is no image that can be decoded ({len(data)} bytes)", Fault.FRAME)
     return frame if flags == cv2.IMREAD_COLOR_RGB else cv2.cvtColor(frame, cv2.COLOR_BGR2RGB, dst=frame)
 
 
@@ -192,19 +241,7 @@ class ClipDataset:
         self._broken: dict[int, str] = {}
         self._lock = Lock()
         for entry in self.entries:
-            self._check_entry(entry)
-
-    def _check_entry(self, entry: ListEntry) -> None:
-        """What can be known of a line without opening a pickle."""
-        settings = self.settings
-        if entry.label is not None and not -1 <= entry.label < settings.num_classes and settings.labels_needed:
-            raise DataError(
-                f"{entry.where}: label {entry.label} of {entry.path} is not in 0 to {settings.num_classes - 1} "
-                "(num_classes)"
-            )
-        unlabelled = entry.label is None and settings.labels_needed
-        if unlabelled and Path(entry.path).suffix not in _PICKLE_SUFFIXES and not is_pickle(entry):
-            _no_label(entry)
+            check_line(entry, settings)
 
     def __len__(self) -> int:
         return len(self.entries)

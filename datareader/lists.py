@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from tools.errors import DataError
+from tools.errors import DataError, Fault
 
 
 @dataclass(frozen=True)
@@ -28,37 +28,43 @@ def load_list(list_path: str, labelled: bool = False) -> list[ListEntry]:
     own folder. labelled: a number may follow the path, unless the whole line is the name of a file.
     Raises DataError for a list that is missing, unreadable or empty, and for a file that is not there.
     """
+    return [find_file(line, list_path, number, labelled) for number, line in read_lines(list_path)]
+
+
+def read_lines(list_path: str) -> list[tuple[int, str]]:
+    """(number from 1, text) of each line that names a file. Raises DataError as ``load_list`` for the list."""
     if not list_path:
-        raise DataError("no file list is given; set filelist in the config or pass --filelist")
+        raise DataError("no file list is given; set filelist in the config or pass --filelist", Fault.LIST)
     try:
         text = Path(list_path).read_text(encoding="utf-8-sig")
     except FileNotFoundError:
-        raise DataError(f"file list {list_path} does not exist; dataset/README.md says how to make one") from None
+        raise DataError(
+            f"file list {list_path} does not exist; dataset/README.md says how to make one", Fault.LIST
+        ) from None
     except (OSError, ValueError) as error:
-        raise DataError(f"file list {list_path} cannot be read: {error}") from None
-    entries = []
-    for number, line in enumerate(text.splitlines(), start=1):
-        line = line.strip()
-        if line and not line.startswith("#"):
-            entries.append(_find(line, Path(list_path), number, labelled))
-    if not entries:
-        raise DataError(f"file list {list_path} names no files; it takes one path a line")
-    return entries
+        raise DataError(f"file list {list_path} cannot be read: {error}", Fault.LIST) from None
+    lines = [(number, line.strip()) for number, line in enumerate(text.splitlines(), start=1)]
+    lines = [(number, line) for number, line in lines if line and not line.startswith("#")]
+    if not lines:
+        raise DataError(f"file list {list_path} names no files; it takes one path a line", Fault.LIST)
+    return lines
 
 
-def _find(line: str, list_path: Path, number: int, labelled: bool) -> ListEntry:
-    where = f"{list_path} line {number}"
+def find_file(line: str, list_path: str, number: int, labelled: bool) -> ListEntry:
+    """The entry of one line. Raises DataError as ``load_list`` for the file."""
+    where, folder = f"{list_path} line {number}", Path(list_path).parent
     readings = [(line, None)]
     if labelled and (match := re.fullmatch(r"(.*\S)\s+([+-]?[0-9]{1,9})", line)):
         readings.append((match[1], int(match[2])))
     for name, label in readings:
-        for candidate in (Path(name), list_path.parent / name):
+        for candidate in (Path(name), folder / name):
             try:
                 found = candidate.is_file()
             except (OSError, ValueError) as error:  # a name that no file can have, a folder that is closed to us
-                raise DataError(f"{where}: {name[:80]!r} cannot be looked up: {error}") from None
+                raise DataError(f"{where}: {name[:80]!r} cannot be looked up: {error}", Fault.UNREADABLE) from None
             if found:
                 return ListEntry(str(candidate), where, label)
     name = readings[-1][0]
-    beside = list_path.parent / name
-    raise DataError(f"{where}: no file {name}; looked for {Path(name).absolute()} and {beside.absolute()}")
+    raise DataError(
+        f"{where}: no file {name}; looked for {Path(name).absolute()} and {(folder / name).absolute()}", Fault.MISSING
+    )

@@ -1,4 +1,4 @@
-"""How many records each file of a list holds, and which of them are broken: found once, then cached.
+"""How many records each file of a list holds, of which classes, and which are broken: found once, then cached.
 
 The cache stands beside the list and names files as seen from there, so it holds for every way to write
 their paths and moves with them. A file whose size or time of change differs from what the cache remembers
@@ -9,9 +9,10 @@ changes.
 import os
 import zipfile
 import zlib
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from tqdm import tqdm
@@ -19,8 +20,22 @@ from tqdm import tqdm
 from datareader.lists import ListEntry
 from datareader.loader import map_in_order
 from tools.cpu import usable_cores
+from tools.errors import Fault
 
-FORMAT = "2"  # 1 named files as the list did
+FORMAT = "3"  # 1 named files as the list did, 2 knew neither faults nor classes
+
+
+class RecordProblem(NamedTuple):
+    """What is wrong with a record; -1 stands for the file as a whole, or for what has no number."""
+
+    record: int
+    fault: Fault
+    text: str
+
+
+def count_pairs(counts: Mapping[int, int]) -> np.ndarray:
+    """(classes, 2) int32: class ids in order, and how many records have them."""
+    return np.array(sorted(counts.items()), np.int32).reshape(-1, 2)
 
 
 @dataclass(frozen=True)
@@ -28,12 +43,12 @@ class FileIndex:
     """The records of one file.
 
     num_frames: (records,) int32; 0 for a broken record, which is never read again.
-    problems: (record number, text); a record number of -1 stands for the file as a whole, or for what has
-    no number.
+    class_counts: of the usable records; see ``count_pairs``.
     """
 
     num_frames: np.ndarray
-    problems: tuple[tuple[int, str], ...] = ()
+    problems: tuple[RecordProblem, ...] = ()
+    class_counts: np.ndarray = field(default_factory=lambda: count_pairs({}))
 
 
 def build_index(
@@ -100,19 +115,24 @@ def _parse_cache(table: dict[str, np.ndarray], expected: str) -> dict:
         return {}
     frames = np.split(num_frames, np.cumsum(counts)[:-1])
     problems = [[] for _ in frames]
-    for file, record, text in zip(table["problem_file"], table["problem_record"], table["problem_text"], strict=True):
-        problems[file].append((int(record), str(text)))
-    for lengths, texts in zip(frames, problems, strict=True):
-        if np.flatnonzero(lengths <= 0).tolist() != sorted(record for record, _ in texts if record >= 0):
+    columns = (table[f"problem_{name}"] for name in ("file", "record", "fault", "text"))
+    for file, record, fault, text in zip(*columns, strict=True):
+        problems[file].append(RecordProblem(int(record), Fault(fault), str(text)))
+    for lengths, found in zip(frames, problems, strict=True):
+        if np.flatnonzero(lengths <= 0).tolist() != sorted(problem.record for problem in found if problem.record >= 0):
             return {}
+    class_counts, class_rows = table["class_counts"], table["class_rows"]
+    if class_rows.sum() != len(class_counts) or class_counts.shape[1:] != (2,) or class_counts.dtype != np.int32:
+        return {}
+    classes = np.split(class_counts, np.cumsum(class_rows)[:-1])
     stamps = [(int(size), int(changed)) for size, changed in table["stamps"]]
-    rows = zip(table["paths"], stamps, frames, problems, strict=True)
-    return {str(path): (stamp, FileIndex(lengths, tuple(texts))) for path, stamp, lengths, texts in rows}
+    rows = zip(table["paths"], stamps, frames, problems, classes, strict=True)
+    return {str(path): (stamp, FileIndex(lengths, tuple(found), pairs)) for path, stamp, lengths, found, pairs in rows}
 
 
 def _save_cache(cache_path: Path, expected: str, known: dict) -> None:
     indexes = [index for _, index in known.values()]
-    problems = [(i, record, text) for i, index in enumerate(indexes) for record, text in index.problems]
+    problems = [(i, *problem) for i, index in enumerate(indexes) for problem in index.problems]
     temporary = cache_path.with_name(f"{cache_path.name}.{os.getpid()}.tmp")
     try:
         with open(temporary, "wb") as file:
@@ -124,9 +144,12 @@ def _save_cache(cache_path: Path, expected: str, known: dict) -> None:
                 stamps=np.array([stamp for stamp, _ in known.values()], dtype=np.int64),
                 counts=np.array([len(index.num_frames) for index in indexes], dtype=np.int64),
                 num_frames=np.concatenate([index.num_frames for index in indexes]).astype(np.int32),
-                problem_file=np.array([file for file, _, _ in problems], dtype=np.int64),
-                problem_record=np.array([record for _, record, _ in problems], dtype=np.int64),
-                problem_text=np.array([text for _, _, text in problems], dtype=str),
+                problem_file=np.array([file for file, *_ in problems], dtype=np.int64),
+                problem_record=np.array([record for _, record, _, _ in problems], dtype=np.int64),
+                problem_fault=np.array([fault.value for _, _, fault, _ in problems], dtype=str),
+                problem_text=np.array([text for *_, text in problems], dtype=str),
+                class_rows=np.array([len(index.class_counts) for index in indexes], dtype=np.int64),
+                class_counts=np.concatenate([index.class_counts for index in indexes]).astype(np.int32),
             )
         os.replace(temporary, cache_path)
     finally:

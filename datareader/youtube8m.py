@@ -19,11 +19,11 @@ import numpy as np
 
 from datareader.lists import load_list
 from datareader.loader import Batch
-from datareader.record_index import FileIndex, build_index
+from datareader.record_index import FileIndex, RecordProblem, build_index, count_pairs
 from datareader.sampling import sample_span_frames
 from datareader.tfrecord import HEADER, Problem, is_tfrecord, read_tfrecord
 from datareader.transforms import DEQUANTIZED, DEQUANTIZED_UNBIASED, dequantize
-from tools.errors import ConfigError, DataError
+from tools.errors import ConfigError, DataError, Fault
 from tools.registry import READERS
 from tools.safe_pickle import DAMAGED, UnsafePickle, load_pickle
 
@@ -49,6 +49,9 @@ class Record:
     streams: tuple[np.ndarray, ...]
     labels: np.ndarray | None
 
+    def classes(self) -> set[int]:
+        return set() if self.labels is None else set(self.labels.tolist())
+
 
 def load_records(path: str) -> list[dict]:
     """The records of a pickle or a TFRecord shard, unchecked but for being dicts with str keys.
@@ -67,7 +70,9 @@ def load_file(path: str) -> tuple[list[dict], list[str]]:
         with open(path, "rb") as file:
             head = file.read(HEADER)
     except OSError as error:
-        raise DataError(f"{path} cannot be read: {error}") from None
+        raise DataError(f"{path} cannot be read: {error}", Fault.UNREADABLE) from None
+    if not head:
+        raise DataError(f"{path} is empty; fetch or copy it again", Fault.EMPTY)
     if not is_tfrecord(head):
         return _load_pickle_records(path), []
     records, problems = [], []
@@ -84,27 +89,29 @@ def _load_pickle_records(path: str) -> list[dict]:
         with open(path, "rb") as file:
             content = load_pickle(file)
             if file.read(1):
-                raise DataError(f"{path} goes on behind its first pickle; write all records as one list")
+                raise DataError(f"{path} goes on behind its first pickle; write all records as one list", Fault.DAMAGED)
     except UnsafePickle as error:
-        raise DataError(f"{path} is not a data file and was not loaded: {error}") from None
+        raise DataError(f"{path} is not a data file and was not loaded: {error}", Fault.UNSAFE) from None
     except DAMAGED as error:
         hint = "; nor does it begin as a TFRecord shard does" if "tfrecord" in Path(path).name else ""
-        raise DataError(f"{path} is not a whole pickle ({type(error).__name__}: {error}){hint}") from None
+        raise DataError(
+            f"{path} is not a whole pickle ({type(error).__name__}: {error}){hint}", Fault.DAMAGED
+        ) from None
     except OSError as error:
-        raise DataError(f"{path} cannot be read: {error}") from None
+        raise DataError(f"{path} cannot be read: {error}", Fault.UNREADABLE) from None
     records = [content] if isinstance(content, dict) else content
     if not isinstance(records, list | tuple) or not all(isinstance(record, dict) for record in records):
-        raise DataError(f"{path} holds {_kind(content)}; expected a list of records or one record")
+        raise DataError(f"{path} holds {_kind(content)}; expected a list of records or one record", Fault.STRUCTURE)
     return [{_text(key): value for key, value in record.items()} for record in records]
 
 
 def parse_record(raw: dict, expected: Expected, where: str) -> Record:
     """Check one record of ``load_records``. Raises DataError naming ``where`` and the key at fault."""
     if missing := [key for key in ("video", *_stream_keys(expected)) if key not in raw]:
-        raise DataError(f"{where} has no {', '.join(missing)}; its keys are {_shown(list(raw))}")
+        raise DataError(f"{where} has no {', '.join(missing)}; its keys are {_shown(list(raw))}", Fault.KEYS)
     video_id = _text(raw["video"])
     if not isinstance(video_id, str) or not video_id:
-        raise DataError(f"{where}: video is {_kind(raw['video'])}, expected a name")
+        raise DataError(f"{where}: video is {_kind(raw['video'])}, expected a name", Fault.NAME)
     where = f"{where} (video {video_id if video_id.isprintable() else ascii(video_id)})"
     streams = [
         _check_stream(raw[key], key, width, where)
@@ -113,7 +120,10 @@ def parse_record(raw: dict, expected: Expected, where: str) -> Record:
     rows = min(len(stream) for stream in streams)
     num_frames = raw.get("nframes", rows)
     if not _is_whole(num_frames) or not 1 <= num_frames <= rows:
-        raise DataError(f"{where}: nframes is {_shown(num_frames)}, but there are {rows} rows; expected 1 to {rows}")
+        raise DataError(
+            f"{where}: nframes is {_shown(num_frames)}, but there are {rows} rows; expected 1 to {rows}",
+            Fault.FRAME_COUNT,
+        )
     streams = tuple(stream[: int(num_frames)] for stream in streams)
     return Record(video_id, where, streams, _check_labels(raw.get("label"), expected, where))
 
@@ -124,11 +134,17 @@ def _stream_keys(expected: Expected) -> list[str]:
 
 def _check_stream(value, key: str, width: int, where: str) -> np.ndarray:
     if not isinstance(value, np.ndarray) or value.dtype != np.uint8 or value.ndim != 2:
-        raise DataError(f"{where}: {key} is {_kind(value)}, expected a (frames, {width}) uint8 array")
+        is_bytes = isinstance(value, np.ndarray) and value.dtype == np.uint8
+        raise DataError(
+            f"{where}: {key} is {_kind(value)}, expected a (frames, {width}) uint8 array",
+            Fault.SHAPE if is_bytes else Fault.DTYPE,
+        )
     if value.shape[1] != width:
-        raise DataError(f"{where}: {key} is {value.shape[1]} wide, but the config's feature_dims says {width}")
+        raise DataError(
+            f"{where}: {key} is {value.shape[1]} wide, but the config's feature_dims says {width}", Fault.SHAPE
+        )
     if not len(value):
-        raise DataError(f"{where}: {key} has no frames")
+        raise DataError(f"{where}: {key} has no frames", Fault.NO_FRAMES)
     return value.view(np.ndarray)
 
 
@@ -137,12 +153,18 @@ def _check_labels(value, expected: Expected, where: str) -> np.ndarray | None:
         return None
     items = value.tolist() if isinstance(value, np.ndarray) else value
     if not isinstance(items, list | tuple) or not all(_is_whole(item) for item in items):
-        raise DataError(f"{where}: label is {_kind(value)}, expected a list of class ids")
+        raise DataError(
+            f"{where}: label is {_kind(value)}, expected a list of class ids",
+            Fault.NO_LABEL if value is None else Fault.LABEL_TYPE,
+        )
     for item in items:
         if not 0 <= item < expected.num_classes:
             if not expected.labels_needed:
                 return None  # the labels of another set of classes do not stop inference
-            raise DataError(f"{where}: label {_shown(item)} is not in 0 to {expected.num_classes - 1} (num_classes)")
+            raise DataError(
+                f"{where}: label {_shown(item)} is not in 0 to {expected.num_classes - 1} (num_classes)",
+                Fault.LABEL_RANGE,
+            )
     return np.array(items, dtype=np.int64)
 
 
@@ -201,7 +223,7 @@ class FeatureDataset:
         self.entries = load_list(list_path)
         self.cache = cache_of(list_path, expected)
         index, self.notices = build_index(list_path, self.entries, repr(expected), self._scan, self.cache)
-        self.broken = [text for file in index for _, text in file.problems]
+        self.broken = [problem.text for file in index for problem in file.problems]
         self._refuse_broken(skip_broken)
         counts = [len(file.num_frames) for file in index]
         self.num_frames = np.concatenate([file.num_frames for file in index])  # (records,)
@@ -284,13 +306,7 @@ class FeatureDataset:
         return labels
 
     def _scan(self, path: str) -> FileIndex:
-        try:
-            raws, damaged = load_file(path)
-        except DataError as error:
-            return FileIndex(np.zeros(0, np.int32), ((-1, str(error)),))
-        found = [count_frames(raw, self.expected, f"{path} record {i}") for i, raw in enumerate(raws)]
-        problems = [*((-1, text) for text in damaged), *((i, text) for i, (_, text) in enumerate(found) if text)]
-        return FileIndex(np.array([count for count, _ in found], np.int32), tuple(problems))
+        return scan_file(path, self.expected)
 
     def _refuse_broken(self, skip_broken: int) -> None:
         if len(self.broken) > skip_broken:
@@ -304,12 +320,32 @@ def cache_of(list_path: str, expected: Expected) -> str:
     return f"{list_path}.{'index' if expected.labels_needed else 'unlabelled.index'}.npz"
 
 
-def count_frames(raw: dict, expected: Expected, where: str) -> tuple[int, str]:
-    """What an index says of a record: its frames and "", or 0 and what is wrong with it."""
+def scan_file(path: str, expected: Expected, on_record: Callable[[Record], None] = lambda record: None) -> FileIndex:
+    """What an index says of a file, all of whose records are checked. on_record: called with each usable one."""
     try:
-        return len(parse_record(raw, expected, where).streams[0]), ""
+        raws, damaged = load_file(path)
     except DataError as error:
-        return 0, str(error)
+        return FileIndex(np.zeros(0, np.int32), (RecordProblem(-1, error.fault, str(error)),))
+    problems = [RecordProblem(-1, Fault.DAMAGED, text) for text in damaged]
+    num_frames, classes = [], Counter()
+    for i, raw in enumerate(raws):
+        found = check_record(raw, expected, path, i)
+        if isinstance(found, RecordProblem):
+            problems.append(found)
+            num_frames.append(0)
+            continue
+        on_record(found)
+        num_frames.append(len(found.streams[0]))
+        classes.update(found.classes())
+    return FileIndex(np.array(num_frames, np.int32), tuple(problems), count_pairs(classes))
+
+
+def check_record(raw: dict, expected: Expected, path: str, number: int) -> Record | RecordProblem:
+    """One record of a file, or what is wrong with it."""
+    try:
+        return parse_record(raw, expected, f"{path} record {number}")
+    except DataError as error:
+        return RecordProblem(number, error.fault, str(error))
 
 
 class _OpenFiles:
@@ -414,6 +450,22 @@ class RaggedFrames:
         return lengths, *(dequantize(part, table) for part, table in zip(streams, self.tables, strict=True))
 
 
+def expect_records(config, section: str) -> Expected:
+    """What a config says of the records of a section. INFER needs no labels.
+
+    A config has feature_names and feature_dims, or NeXtVLAD's names of the widths.
+    """
+    model = config.MODEL
+    if hasattr(model, "video_feature_size"):
+        names, widths = ("rgb", "audio"), (model.video_feature_size, model.audio_feature_size)
+    else:
+        names, widths = tuple(model.feature_names), tuple(model.feature_dims)
+    if unknown := [name for name in names if name not in RECORD_KEYS]:
+        known = ", ".join(RECORD_KEYS)
+        raise ConfigError(f"{config.where('MODEL')}: feature_names has {unknown[0]!r}; records hold {known}")
+    return Expected(names, widths, model.num_classes, labels_needed=section != "INFER")
+
+
 @READERS.register("AttentionCluster")
 def build_span_reader(config, section: str, *, training: bool, skip_broken: int) -> FeatureDataset:
     """The records of ``[section] filelist`` as AttentionCluster takes them."""
@@ -433,27 +485,9 @@ def build_ragged_reader(config, section: str, *, training: bool, skip_broken: in
 
 @READERS.register("NEXTVLAD")
 def build_whitened_reader(config, section: str, *, training: bool, skip_broken: int) -> FeatureDataset:
-    """As ``build_ragged_reader``, for NeXtVLAD's names of the widths and its rgb, which it whitens itself."""
-    expected = expect_records(config, section)
-    return _open_ragged(config, section, expected, [DEQUANTIZED_UNBIASED, DEQUANTIZED], training, skip_broken)
-
-
-def expect_records(config, section: str) -> Expected:
-    """What a config says of its records, by feature_names and feature_dims or by a size each. INFER needs no labels."""
-    model = config.MODEL
-    if hasattr(model, "feature_names"):
-        names, widths = model.feature_names, model.feature_dims
-    else:
-        names, widths = ("rgb", "audio"), (model.video_feature_size, model.audio_feature_size)
-    if unknown := [name for name in names if name not in RECORD_KEYS]:
-        known = ", ".join(RECORD_KEYS)
-        raise ConfigError(f"{config.where('MODEL')}: feature_names has {unknown[0]!r}; records hold {known}")
-    return Expected(
-        feature_names=tuple(names),
-        feature_dims=tuple(widths),
-        num_classes=model.num_classes,
-        labels_needed=section != "INFER",
-    )
+    """As ``build_ragged_reader``, for NeXtVLAD, which whitens its rgb itself."""
+    tables = [DEQUANTIZED_UNBIASED, DEQUANTIZED]
+    return _open_ragged(config, section, expect_records(config, section), tables, training, skip_broken)
 
 
 def _open_ragged(config, section: str, expected: Expected, tables, training: bool, skip_broken: int) -> FeatureDataset:

@@ -18,7 +18,6 @@ Nothing is written when a file would stand in two lists, those included that are
 
 import argparse
 import os
-import pickletools
 import re
 import sys
 import zlib
@@ -26,13 +25,13 @@ from collections import defaultdict
 from contextlib import ExitStack
 from dataclasses import dataclass
 from fractions import Fraction
-from itertools import islice
 from pathlib import Path
 
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # the project, when run as a script
 
+from datareader.kinetics import read_pickle_head
 from datareader.lists import load_list
 from dataset.kinetics.annotations import (
     PICKLE_SUFFIXES,
@@ -114,14 +113,9 @@ def read_label(path: Path) -> int | None:
     """
     try:
         with open(path, "rb") as file:
-            # (video_id, label, ...): what is put on the stack first, aside from framing and memory
-            steps = ((code.name, value) for code, value, _ in pickletools.genops(file))
-            values = (step for step in steps if not re.match("PROTO|FRAME|MARK|MEMOIZE|.*PUT", step[0]))
-            (_, video_id), (_, label) = islice(values, 2)
-            if not isinstance(video_id, str | bytes):
-                return None
-            if isinstance(label, int) and not isinstance(label, bool):
-                return label
+            head = read_pickle_head(file)
+            if head is None or head[1] is not None:
+                return head and head[1]
             file.seek(0)
             content = load_pickle(file)
         return int(content[1]) if isinstance(content, list | tuple) and len(content) == 3 else None

@@ -29,6 +29,7 @@ class Recipe(ABC):
 
     schema: Schema
     default_config: str  # path in the project
+    optimizer_states: int  # numbers that the optimizer keeps for each one it trains
 
     @abstractmethod
     def build_network(self, config):

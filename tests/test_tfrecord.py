@@ -269,7 +269,7 @@ def test_no_change_of_bytes_gives_anything_but_records_and_problems(tmp_path, mo
             continue
         assert isinstance(record["video"], str)
         assert record["nframes"] >= 1
-        tf2pkl.count_frames(record, expected, "x")
+        tf2pkl.check_record(record, expected, "x", 0)
 
 
 # The reader
@@ -331,7 +331,7 @@ def test_shards_and_pickles_of_both_pythons_give_the_same_batches_bit_for_bit(th
         batches_of(build(config_of(path, build), section, training=training, skip_broken=0), training)
         for path in three_kinds
     ]
-    assert len(found[0]) == 12
+    assert len(found[0]) == (12 if training else 6)
     for other in found[1:]:
         assert_same_batches(found[0], other)
 

@@ -71,10 +71,13 @@ def parse_decay(text: str) -> float:
     return value
 
 
-def build_parser(description: str, section: str, batch_sections: tuple[str, ...]) -> argparse.ArgumentParser:
+def build_parser(
+    description: str, section: str, batch_sections: tuple[str, ...], name_needed: bool = True
+) -> argparse.ArgumentParser:
     """The flags that the scripts share.
 
-    section: where --num-workers and the like go. batch_sections: where --batch-size goes.
+    section: where --num-workers and the like go. batch_sections: where --batch-size goes. name_needed: whether
+    --model-name has to be given.
     """
     parser = argparse.ArgumentParser(
         description=description, allow_abbrev=False, formatter_class=argparse.ArgumentDefaultsHelpFormatter
@@ -82,7 +85,7 @@ def build_parser(description: str, section: str, batch_sections: tuple[str, ...]
     add = parser.add_argument
     add(
         "--model-name",
-        required=True,
+        required=name_needed,
         type=parse_text,
         metavar="NAME",
         help=f"{', '.join(MODELS.names())}; case is ignored",

@@ -168,7 +168,7 @@ def load_config(
 
 
 def read_model_name(path: str) -> str | None:
-    """The name that a config has in [MODEL]; None where it has none. Raises ConfigError where it cannot be read."""
+    """The name in a config's [MODEL], unchecked; None without one. Raises ConfigError for what is no config."""
     name = _read(path).get("MODEL", {}).get("name")
     return None if name is None else str(name)
 

@@ -1,5 +1,7 @@
 """The one family of errors that is meant for users."""
 
+from enum import Enum
+
 
 class ZooError(Exception):
     """Something the user can mend; the scripts print its text as one line and exit with its code.
@@ -14,8 +16,41 @@ class ConfigError(ZooError):
     """A config, flag or setting that cannot start a run."""
 
 
+class ConfigFileError(ConfigError):
+    """A file that a config names and that cannot be used; the config itself is well."""
+
+
+class Fault(str, Enum):
+    """What is wrong with data, for counting; the error's text says the rest."""
+
+    LIST = "bad list"  # not there, unreadable, or without a line
+    MISSING = "missing"
+    UNREADABLE = "unreadable"  # the system does not let us look, or the disk fails
+    EMPTY = "empty"
+    DAMAGED = "damaged"  # cut short, altered, or something behind its end
+    UNSAFE = "unsafe pickle"
+    FORMAT = "wrong format"  # some other kind of file
+    NOT_A_VIDEO = "not a video"  # or one that is cut where its decoder needs it
+    STRUCTURE = "wrong structure"  # a pickle of something else
+    KEYS = "wrong keys"
+    NAME = "no video name"
+    SHAPE = "wrong shape"
+    DTYPE = "wrong dtype"
+    NO_FRAMES = "no frames"
+    FRAME_COUNT = "wrong nframes"
+    FRAME = "bad frame"  # one that cannot be decoded
+    NO_LABEL = "no label"
+    LABEL_TYPE = "wrong label"
+    LABEL_RANGE = "label out of range"
+    OTHER = "other"
+
+
 class DataError(ZooError):
     """A list, file or record that cannot be used."""
+
+    def __init__(self, text: str, fault: Fault = Fault.OTHER):
+        super().__init__(text)
+        self.fault = fault
 
 
 class CheckpointError(ZooError):

@@ -43,3 +43,4 @@ class Registry:
 MODELS = Registry("model")
 READERS = Registry("reader")
 METRICS = Registry("metrics")
+INSPECTORS = Registry("inspector")

@@ -37,18 +37,18 @@ from tqdm import tqdm
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # the project, when run as a script
 
 from datareader.lists import ListEntry
-from datareader.record_index import FileIndex, build_index
+from datareader.record_index import FileIndex, RecordProblem, build_index, count_pairs
 from datareader.tfrecord import Problem, read_tfrecord
-from datareader.youtube8m import Expected, cache_of, count_frames
+from datareader.youtube8m import Expected, cache_of, check_record
 from tools.command_line import parse_count, parse_text, run
 from tools.cpu import usable_cores
-from tools.errors import DataError, ZooError
+from tools.errors import DataError, Fault, ZooError
 from tools.interrupt import StopRequest
 from tools.safe_files import replacing
 
 EXPECTED = Expected(("rgb", "audio"), (1024, 128), num_classes=3862)  # of the default configs; for the index
 LIST, JOURNAL = "shards.list", "shards.jsonl"
-VERSION = 1  # of what is written; another one is not gone on with
+VERSION = 2  # of what is written; another one is not gone on with
 SHOWN = 20  # broken records and shards named on the screen
 
 
@@ -67,7 +67,7 @@ class Result:
 
     source: size in bytes and time of change of the shard. pickle_size: 0 where nothing usable was in it,
     and then there is no pickle. labels: class id, as text, -> number of videos. broken: (byte, text).
-    num_frames and problems: what the list's index says of the pickle.
+    num_frames, problems and usable_labels: what the list's index says of the pickle.
     """
 
     name: str
@@ -79,6 +79,7 @@ class Result:
     broken: list[list] = field(default_factory=list)
     num_frames: list[int] = field(default_factory=list)
     problems: list[list] = field(default_factory=list)
+    usable_labels: dict[str, int] = field(default_factory=dict)
 
 
 def convert_shard(shard: Path, pickle_path: Path, options: Options) -> Result:
@@ -104,15 +105,22 @@ def tally(items: Iterator[dict | Problem], result: Result) -> Iterator[dict]:
         if isinstance(item, Problem):
             result.broken.append([item.offset, item.text])
             continue
-        count, text = count_frames(item, EXPECTED, f"{result.name} record {result.videos}")
-        if text:
-            result.problems.append([result.videos, text])
-        result.num_frames.append(count)
+        found = check_record(item, EXPECTED, result.name, result.videos)
+        if isinstance(found, RecordProblem):
+            result.problems.append([found.record, found.fault.value, found.text])
+            result.num_frames.append(0)
+        else:
+            result.num_frames.append(len(found.streams[0]))
+            count_labels(found.classes(), result.usable_labels)
         result.videos += 1
         result.frames += item["nframes"]
-        for label in sorted(set(item.get("label", ()))):
-            result.labels[str(label)] = result.labels.get(str(label), 0) + 1
+        count_labels(set(item.get("label", ())), result.labels)
         yield item
+
+
+def count_labels(labels: set[int], counts: dict[str, int]) -> None:
+    for label in sorted(labels):
+        counts[str(label)] = counts.get(str(label), 0) + 1
 
 
 def write_pickle(file: BinaryIO, records: Iterable[dict]) -> None:
@@ -359,7 +367,9 @@ def write_list(folder: Path, results: list[Result]) -> None:
     """The list of the pickles and its index, from what is known of them."""
     found = {
         str(folder / result.name): FileIndex(
-            np.array(result.num_frames, np.int32), tuple((record, text) for record, text in result.problems)
+            np.array(result.num_frames, np.int32),
+            tuple(RecordProblem(record, Fault(fault), text) for record, fault, text in result.problems),
+            count_pairs({int(label): count for label, count in result.usable_labels.items()}),
         )
         for result in results
     }

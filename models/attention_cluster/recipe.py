@@ -12,6 +12,7 @@ class AttentionClusterRecipe(Recipe):
     """Adam at a constant rate; the loss is summed over classes and averaged over videos."""
 
     default_config = "configs/attention_cluster.txt"
+    optimizer_states = 2
     schema = Schema(
         sections=youtube8m_sections(
             model={

@@ -12,6 +12,7 @@ class AttentionLSTMRecipe(Recipe):
     """Centred RMSProp with L2 decay of all but the fc biases; the rate falls after given epochs."""
 
     default_config = "configs/attention_lstm.txt"
+    optimizer_states = 3
     schema = Schema(
         sections=youtube8m_sections(
             model={

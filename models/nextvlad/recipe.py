@@ -6,7 +6,7 @@ import numpy as np
 
 from models.model import DEAD_KEYS, Recipe, youtube8m_sections
 from tools.config import Config, Key, Schema
-from tools.errors import ConfigError
+from tools.errors import ConfigError, ConfigFileError
 from tools.registry import MODELS
 
 
@@ -14,26 +14,26 @@ def load_whitening(path: str, feature_size: int, where: str) -> np.ndarray:
     """What the rgb features are multiplied by: sqrt(eigenvalue) + 1e-4, (feature_size,) float32.
 
     path: eigenvalues of YouTube-8M's published PCA, an .npy of at least feature_size numbers.
-    Raises ConfigError, beginning with ``where``, for a file that is missing or holds something else.
+    Raises ConfigFileError, beginning with ``where``, for a file that is missing or holds something else.
     """
     where = f"{where}: eigen_file {path}"
     if not Path(path).is_file():
-        raise ConfigError(
+        raise ConfigFileError(
             f"{where} does not exist; it is the eigenvals.npy of YouTube-8M's published PCA (yt8m_pca.tgz at "
             f'data.yt8m.org): put it there, or let "python -m tools.download eigenvals --output {path}" fetch it'
         )
     try:
         values = np.load(path, allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
-        raise ConfigError(f"{where} is not a NumPy array ({error})") from None
+        raise ConfigFileError(f"{where} is not a NumPy array ({error})") from None
     if values.size < feature_size or values.size != max(values.shape, default=0) or values.dtype.kind != "f":
-        raise ConfigError(
+        raise ConfigFileError(
             f"{where} is a {values.shape} {values.dtype} array; expected (2048, 1) float32, of which the first "
             f"{feature_size} (video_feature_size) are used"
         )
     values = values.reshape(-1)[:feature_size].astype(np.float32)
     if not (np.isfinite(values).all() and (values >= 0).all()):
-        raise ConfigError(f"{where} holds values that are negative or not finite; eigenvalues are neither")
+        raise ConfigFileError(f"{where} holds values that are negative or not finite; eigenvalues are neither")
     return np.sqrt(values) + np.float32(1e-4)
 
 
@@ -59,6 +59,7 @@ class NeXtVLADRecipe(Recipe):
     """Adam; the rate falls by a factor every so many examples; L2 decay on the classifier alone."""
 
     default_config = "configs/nextvlad.txt"
+    optimizer_states = 2
     schema = Schema(
         sections=youtube8m_sections(
             model={

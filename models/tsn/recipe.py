@@ -19,6 +19,7 @@ class TSNRecipe(Recipe):
     """Momentum with L2 decay of everything; the rate falls twice, after equal parts of the epochs."""
 
     default_config = "configs/tsn.txt"
+    optimizer_states = 1
     schema = Schema(sections=kinetics_sections(MODEL_KEYS, TRAIN_KEYS), dead=DEAD_KEYS, check=check_clips)
 
     def build_network(self, config):

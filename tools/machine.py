@@ -1,0 +1,74 @@
+"""What a machine has: versions, processor, memory, disks, and folders one may write to. Imports nothing of weight."""
+
+import os
+import platform
+import shutil
+from importlib import metadata
+from pathlib import Path
+
+PACKAGES = {  # what is imported -> the distributions that bring it
+    "NumPy": ("numpy",),
+    "OpenCV": ("opencv-python-headless", "opencv-python", "opencv-contrib-python", "opencv-contrib-python-headless"),
+    "PyAV": ("av",),
+    "Pillow": ("pillow",),
+    "Paddle": ("paddlepaddle-gpu", "paddlepaddle"),
+}
+
+
+def find_version(package: str) -> str | None:
+    """The version of one of PACKAGES, with its distribution's name; None where it is not installed."""
+    for name in PACKAGES[package]:
+        try:
+            return f"{metadata.version(name)} ({name})"
+        except metadata.PackageNotFoundError:
+            continue
+    return None
+
+
+def processor_name() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(errors="replace").splitlines()
+    except OSError:
+        lines = []
+    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(names, "") or platform.processor() or platform.machine()
+
+
+def memory_bytes() -> tuple[int, int] | None:
+    """(all there is, what programs can have now); None where the system does not say."""
+    try:
+        lines = Path("/proc/meminfo").read_text().splitlines()
+    except OSError:
+        return None
+    values = {line.split(":")[0]: int(line.split()[1]) * 1024 for line in lines if line.endswith(" kB")}
+    return (values["MemTotal"], values["MemAvailable"]) if {"MemTotal", "MemAvailable"} <= values.keys() else None
+
+
+def existing_parent(path: Path) -> Path:
+    """The folder itself, or the nearest one above it that is there."""
+    path = path.absolute()
+    return next(place for place in (path, *path.parents) if os.path.lexists(place))
+
+
+def refuses_writing(folder: Path) -> str:
+    """Why nothing can be written in a folder, or "". One that is not there is not made; its parent is asked."""
+    place = existing_parent(folder)
+    probe = place / f".write-probe-{os.getpid()}"
+    try:
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        return f"{place}: {error.strerror}"
+    return ""
+
+
+def free_bytes(folder: Path) -> int:
+    return shutil.disk_usage(existing_parent(folder)).free
+
+
+def format_bytes(count: float) -> str:
+    for unit in ("B", "kB", "MB", "GB"):
+        if count < 1000:
+            return f"{count:.0f} {unit}" if unit == "B" or count >= 100 else f"{count:.1f} {unit}"
+        count /= 1000
+    return f"{count:.1f} TB"
