@@ -23,7 +23,7 @@ from datareader.sampling import sample_segment_frames
 from datareader.transforms import crop_frame, draw_crop, list_crops, normalize, scale_size
 from tools.errors import DataError
 from tools.registry import READERS
-from tools.safe_pickle import DAMAGED, UnsafePickle, load_pickle
+from tools.safe_pickle import load_data_pickle
 
 _PICKLE_SUFFIXES = {".pkl", ".pickle"}
 
@@ -94,15 +94,7 @@ def _no_label(entry: ListEntry):
 
 def _open_pickle(entry: ListEntry, settings: ClipSettings) -> Clip:
     where = f"{entry.where}: {entry.path}"
-    try:
-        with open(entry.path, "rb") as file:
-            content = load_pickle(file)
-    except UnsafePickle as error:
-        raise DataError(f"{where} is not a data file and was not loaded: {error}") from None
-    except DAMAGED as error:
-        raise DataError(f"{where} is not a whole pickle ({type(error).__name__}: {error})") from None
-    except OSError as error:
-        raise DataError(f"{where} cannot be read: {error}") from None
+    content = load_data_pickle(entry.path, where)
     if not isinstance(content, list | tuple) or len(content) != 3:
         raise DataError(f"{where} holds a {type(content).__name__}; expected (video_id, label, [JPEG bytes, ...])")
     video_id, label, frames = content

@@ -19,6 +19,7 @@ from tqdm import tqdm
 from datareader.lists import ListEntry
 from datareader.loader import map_in_order
 from tools.cpu import usable_cores
+from tools.safe_files import replacing
 
 FORMAT = "2"  # 1 named files as the list did
 
@@ -113,21 +114,16 @@ def _parse_cache(table: dict[str, np.ndarray], expected: str) -> dict:
 def _save_cache(cache_path: Path, expected: str, known: dict) -> None:
     indexes = [index for _, index in known.values()]
     problems = [(i, record, text) for i, index in enumerate(indexes) for record, text in index.problems]
-    temporary = cache_path.with_name(f"{cache_path.name}.{os.getpid()}.tmp")
-    try:
-        with open(temporary, "wb") as file:
-            np.savez(
-                file,
-                format=FORMAT,
-                expected=expected,
-                paths=np.array(list(known), dtype=str),
-                stamps=np.array([stamp for stamp, _ in known.values()], dtype=np.int64),
-                counts=np.array([len(index.num_frames) for index in indexes], dtype=np.int64),
-                num_frames=np.concatenate([index.num_frames for index in indexes]).astype(np.int32),
-                problem_file=np.array([file for file, _, _ in problems], dtype=np.int64),
-                problem_record=np.array([record for _, record, _ in problems], dtype=np.int64),
-                problem_text=np.array([text for _, _, text in problems], dtype=str),
-            )
-        os.replace(temporary, cache_path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with replacing(cache_path) as file:
+        np.savez(
+            file,
+            format=FORMAT,
+            expected=expected,
+            paths=np.array(list(known), dtype=str),
+            stamps=np.array([stamp for stamp, _ in known.values()], dtype=np.int64),
+            counts=np.array([len(index.num_frames) for index in indexes], dtype=np.int64),
+            num_frames=np.concatenate([index.num_frames for index in indexes]).astype(np.int32),
+            problem_file=np.array([file for file, _, _ in problems], dtype=np.int64),
+            problem_record=np.array([record for _, record, _ in problems], dtype=np.int64),
+            problem_text=np.array([text for _, _, text in problems], dtype=str),
+        )

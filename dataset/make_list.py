@@ -23,7 +23,7 @@ import re
 import sys
 import zlib
 from collections import defaultdict
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import islice
@@ -47,7 +47,7 @@ from dataset.kinetics.annotations import (
 from tools.command_line import parse_count, parse_text, run
 from tools.errors import DataError
 from tools.safe_files import replacing, require_place
-from tools.safe_pickle import DAMAGED, load_pickle
+from tools.safe_pickle import DAMAGED, load_data_pickle
 
 SHARD_SUFFIXES = {".tfrecord"}
 DEFAULT_SHARES = ["train=0.8", "val=0.1", "test=0.1"]
@@ -108,27 +108,20 @@ def find_annotated(annotations: list[Annotation], sources: list[Path]) -> tuple[
 
 
 def read_label(path: Path) -> int | None:
-    """The class id in a pickle of a clip, read from its first bytes; None in one of YouTube-8M's.
-
-    Raises DataError for what is no pickle.
-    """
-    try:
-        with open(path, "rb") as file:
-            # (video_id, label, ...): what is put on the stack first, aside from framing and memory
-            steps = ((code.name, value) for code, value, _ in pickletools.genops(file))
-            values = (step for step in steps if not re.match("PROTO|FRAME|MARK|MEMOIZE|.*PUT", step[0]))
-            (_, video_id), (_, label) = islice(values, 2)
-            if not isinstance(video_id, str | bytes):
-                return None
-            if isinstance(label, int) and not isinstance(label, bool):
-                return label
-            file.seek(0)
-            content = load_pickle(file)
-        return int(content[1]) if isinstance(content, list | tuple) and len(content) == 3 else None
-    except DAMAGED as error:
-        raise DataError(f"{path} is not a whole pickle ({type(error).__name__}: {error})") from None
-    except OSError as error:
-        raise DataError(f"{path} cannot be read: {error.strerror}") from None
+    """The class id in a pickle of a clip; None in one of YouTube-8M's. Raises DataError for what is no pickle."""
+    # (video_id, label, ...) is put on the stack in this order, aside from framing and memory: mostly the first bytes
+    # of a file tell, of the many that may have to be asked.
+    with suppress(OSError, *DAMAGED), open(path, "rb") as file:
+        steps = ((code.name, value) for code, value, _ in pickletools.genops(file))
+        values = (step for step in steps if not re.match("PROTO|FRAME|MARK|MEMOIZE|.*PUT", step[0]))
+        (_, video_id), (_, label) = islice(values, 2)
+        if not isinstance(video_id, str | bytes):
+            return None
+        if isinstance(label, int) and not isinstance(label, bool):
+            return label
+    content = load_data_pickle(str(path))
+    is_clip = isinstance(content, list | tuple) and len(content) == 3 and isinstance(content[1], int | np.integer)
+    return int(content[1]) if is_clip else None
 
 
 def refuse_twins(items: list[Item], output: Path, replaced: set[str]) -> None:

@@ -27,6 +27,7 @@ from datareader.youtube8m import (
     build_whitened_reader,
     load_records,
 )
+from dataset.target import open_target
 from dataset.youtube8m import tf2pkl
 from tests.conftest import PROJECT, clean_env, make_record
 from tests.sequence_examples import frame, masked_crc, message_class, serialize, serialize_means, write_shard
@@ -594,7 +595,7 @@ def test_mistakes_are_named(source, tmp_path, monkeypatch):
 
 def test_two_conversions_to_one_folder_do_not_mix(source, tmp_path):
     with (
-        tf2pkl.opened_target(tmp_path / "out", []),
-        pytest.raises(DataError, match="another process is converting to"),
+        open_target(tmp_path / "out", {}),
+        pytest.raises(DataError, match="another run is writing to"),
     ):
         convert_here(source, tmp_path / "out")

@@ -55,5 +55,16 @@ def _open_at_new_line(path: Path):
 
 
 def progress_bar(total: int, done: int, description: str, unit: str = "batch") -> tqdm:
-    """A bar with rate and time left on standard error where that is a terminal; nothing elsewhere."""
-    return tqdm(total=total, initial=done, desc=description, unit=unit, disable=None, dynamic_ncols=True)
+    """A bar with rate and time left on standard error where that is a terminal; nothing elsewhere.
+
+    unit: what is counted; bytes ("B") are shown as MB and the like.
+    """
+    return tqdm(
+        total=total,
+        initial=done,
+        desc=description,
+        unit=unit,
+        unit_scale=unit == "B",
+        disable=None,
+        dynamic_ncols=True,
+    )

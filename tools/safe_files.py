@@ -22,6 +22,13 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
         temporary.unlink(missing_ok=True)
 
 
+def remove_unfinished(folder: Path) -> None:
+    """Remove what killed processes were writing with ``replacing``; no other may be writing now."""
+    for path in folder.glob(".*.tmp-*"):
+        if path.name.rpartition("-")[2].isdigit() and path.is_file():
+            path.unlink()
+
+
 def require_place(path: Path) -> None:
     """Raise OSError unless a file can be written at ``path``; makes its folder. Ask before long work."""
     path.parent.mkdir(parents=True, exist_ok=True)
