@@ -53,6 +53,7 @@ SHARD_SUFFIXES = {".tfrecord"}
 DEFAULT_SHARES = ["train=0.8", "val=0.1", "test=0.1"]
 CSV_SPLITS = {"train": "train", "val": "val", "validate": "val", "validation": "val", "test": "test"}
 UNLABELLED = "infer"  # the list without class ids
+CLASS_NAMES = "class_names.txt"
 
 
 @dataclass(frozen=True)
@@ -250,7 +251,7 @@ def check_lines(temporary: str, path: Path, lines: list[tuple[str, Item, int | N
 
 def choose_classes(named: set[str], given: str | None, output: Path) -> list[str]:
     """Class names by id, from a file that is given or in ``output``, or else those that occur, in order."""
-    written = output / "class_names.txt"
+    written = output / CLASS_NAMES
     path = given or (str(written) if written.exists() else None)
     names = load_class_list(path) if path else sorted(named)
     if unknown := sorted(named - set(names)):
@@ -284,18 +285,23 @@ def write_lists(
         for name, part in lines.items():
             order = np.random.default_rng([args.seed, zlib.crc32(name.encode())]).permutation(len(part))
             lines[name] = [part[place] for place in order]
-    names_path = output / "class_names.txt"
+    contents = {name: "".join(f"{text}\n" for text, *_ in part).encode() for name, part in lines.items()}
+    paths = {name: output / f"{name}.list" for name in lines}
+    for name, path in paths.items():  # the same one may be there, of a run that was killed before it wrote the others
+        if not args.force and path.exists() and path.read_bytes() != contents[name]:
+            raise DataError(f"{path} is there already; --force replaces it")
+    names_path = output / CLASS_NAMES
     if class_names is not None and not names_path.exists():
         with replacing(names_path) as file:
             file.write("".join(f"{name}\n" for name in class_names).encode())
     with ExitStack() as stack:  # at its end every list takes its place
-        for name, part in lines.items():
-            file = stack.enter_context(replacing(output / f"{name}.list"))
-            file.write("".join(f"{text}\n" for text, *_ in part).encode())
+        for name, path in paths.items():
+            file = stack.enter_context(replacing(path))
+            file.write(contents[name])
             file.flush()
-            check_lines(file.name, output / f"{name}.list", part)
-        for name in lines:  # so that what is interrupted leaves no old list beside new ones
-            (output / f"{name}.list").unlink(missing_ok=True)
+            check_lines(file.name, path, lines[name])
+        for path in paths.values():  # so that what is interrupted leaves no old list beside new ones
+            path.unlink(missing_ok=True)
 
 
 def print_summary(lists: dict[str, list[Item]], output: Path, left_out: int, missing: int) -> None:
@@ -342,10 +348,8 @@ def main() -> None:
     named = set(sort_classes(annotations)) if args.csv else {item.group for item in items if item.is_video} - {None}
     files = {f"{name}.list" for name in lists}
     try:
-        for name in files:
+        for name in (*files, CLASS_NAMES):
             require_place(args.output / name)
-        if not args.force and (there := sorted(name for name in files if (args.output / name).exists())):
-            raise DataError(f"{args.output / there[0]} is there already; --force replaces it")
         refuse_twins(items, args.output, files)
         labelled = named and set(lists) != {UNLABELLED}
         if args.class_names and not labelled:
