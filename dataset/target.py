@@ -22,20 +22,23 @@ def open_target(folder: Path, settings: dict) -> Iterator[None]:
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with open(folder / ".lock", "a") as lock:  # the system lets go of it however this process ends
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise DataError(f"another run is writing to {folder}; wait for it, or take another folder") from None
+        lock = open(folder / ".lock", "a")  # noqa: SIM115  (closed below)
+    except OSError as error:
+        raise DataError(f"{folder} cannot be a folder to write to: {error}") from None
+    with lock:  # the system lets go of it however this process ends
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             _check_settings(folder, settings)
             remove_unfinished(folder)
             yield
             remove_unfinished(folder)
-    except KeyboardInterrupt:
-        print(f"{folder}: what is finished stays; run this again to go on", file=sys.stderr)
-        raise
-    except OSError as error:
-        raise DataError(f"{folder} cannot be written: {error}; what is finished stays") from None
+        except BlockingIOError:
+            raise DataError(f"another run is writing to {folder}; wait for it, or take another folder") from None
+        except OSError as error:
+            raise DataError(f"{folder} cannot be written: {error}; what is finished stays") from None
+        except KeyboardInterrupt:
+            print(f"{folder}: what is finished stays; run this again to go on", file=sys.stderr)
+            raise
 
 
 def _check_settings(folder: Path, settings: dict) -> None:

@@ -109,7 +109,10 @@ def test_a_folder_takes_one_set_of_settings(tmp_path):
 
 def test_a_folder_that_cannot_be_written_is_named_and_so_is_how_to_go_on(tmp_path, capsys):
     (tmp_path / "file").touch()
-    with pytest.raises(DataError, match=r"file cannot be written: .*exists"), open_target(tmp_path / "file", {}):
+    with (
+        pytest.raises(DataError, match=r"file cannot be a folder to write to: .*exists"),
+        open_target(tmp_path / "file", {}),
+    ):
         pass
     with (
         pytest.raises(DataError, match=r"out cannot be written: .*No space left on device; what is finished stays"),

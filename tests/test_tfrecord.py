@@ -530,7 +530,7 @@ def test_mistakes_are_named(source, tmp_path, monkeypatch):
     (tmp_path / "empty").mkdir()
     assert "no shards in" in message(tmp_path / "empty", tmp_path / "out")
     (tmp_path / "file").touch()
-    assert f"{tmp_path / 'file'} cannot be written" in message(source, tmp_path / "file")
+    assert f"{tmp_path / 'file'} cannot be a folder" in message(source, tmp_path / "file")
     convert(source, tmp_path / "out")
     assert "was made with --limit unset, not 3" in message(source, tmp_path / "out", "--limit=3")
     assert "holds 3 pickles of shards that are not among these (b.pkl)" in message(

@@ -33,7 +33,7 @@ from datareader.record_index import FileIndex, build_index
 from datareader.tfrecord import Problem, read_tfrecord
 from datareader.youtube8m import Expected, cache_of, count_frames
 from dataset.target import open_target
-from tools.command_line import parse_count, parse_text, run
+from tools.command_line import parse_count, parse_text, parse_threads, run
 from tools.cpu import usable_cores
 from tools.errors import DataError
 from tools.processes import map_in_processes
@@ -153,6 +153,7 @@ def write_pickle(file: BinaryIO, records: Iterable[dict]) -> None:
     the two bytes of its protocol and ends with STOP, in whose place APPEND goes.
     """
     file.write(pickle.PROTO + b"\x04" + pickle.EMPTY_LIST)
+    file.flush()
     for record in records:
         chunks = _Chunks()
         pickler = pickle.Pickler(chunks, protocol=4)
@@ -160,7 +161,11 @@ def write_pickle(file: BinaryIO, records: Iterable[dict]) -> None:
         pickler.dump(record)
         chunks[0] = chunks[0][2:]
         chunks[-1] = chunks[-1][:-1] + pickle.APPEND
-        file.writelines(chunks)
+        # One call a record takes a tenth less time of the whole than file.writelines, and more at once take longer.
+        written = os.writev(file.fileno(), chunks)
+        if written < sum(map(len, chunks)):
+            file.write(b"".join(chunks)[written:])  # the disk is full: this says so
+            file.flush()
     file.write(pickle.STOP)
 
 
@@ -266,7 +271,7 @@ def convert_all(shards: dict[str, Path], journal: Journal, options: Options, wor
                     return
                 yield Job(shard, journal.path.with_name(name), replace(options, limit=left))
 
-    if workers == 1 or options.limit:  # a job's limit depends on the results before it
+    if min(workers, len(shards)) == 1 or options.limit:  # a job's limit depends on the results before it
         converted = ((job, convert_shard(job)) for job in list_jobs())
     else:
         converted = map_in_processes(convert_shard, list_jobs(), workers, explain_crash)
@@ -338,7 +343,7 @@ def parse_labels(text: str) -> tuple[int, ...]:
     return tuple(sorted({int(item) for item in items}))
 
 
-def parse_positive(text: str) -> int:
+def parse_limit(text: str) -> int:
     if not (number := parse_count(text)):
         raise argparse.ArgumentTypeError("it has to be 1 or more")
     return number
@@ -351,8 +356,8 @@ def parse_args() -> argparse.Namespace:
     add = parser.add_argument
     add("source", nargs="+", type=parse_text, metavar="SOURCE", help="folder of shards, or shards")
     add("target", type=parse_text, metavar="TARGET", help="folder for the pickles")
-    add("--workers", type=parse_positive, metavar="N", help="processes; left out, as many as there are cores")
-    add("--limit", type=parse_positive, metavar="N", help="stop after N videos; uses one process")
+    add("--workers", type=parse_threads, metavar="N", help="processes; left out, as many as there are cores")
+    add("--limit", type=parse_limit, metavar="N", help="stop after N videos; uses one process")
     add(
         "--labels",
         type=parse_labels,
