@@ -3,6 +3,7 @@
 import pickle
 import random
 import re
+import resource
 import struct
 import subprocess
 import sys
@@ -508,15 +509,24 @@ def test_a_line_that_a_killed_run_did_not_finish_counts_for_nothing(source, tmp_
     assert files(tmp_path / "out") == before
 
 
-def test_a_full_disk_is_an_error_that_leaves_nothing_half_written(source, tmp_path, monkeypatch, capsys):
-    def full_disk(*arguments):
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(tf2pkl, "write_pickle", full_disk)
-    monkeypatch.setattr(sys, "argv", ["tf2pkl.py", str(source), str(tmp_path / "out"), "--limit=9"])
-    with pytest.raises(DataError, match=r"out cannot be written: .*No space left on device; what is finished stays"):
-        tf2pkl.main()
-    assert {path.name for path in (tmp_path / "out").iterdir()} == {".lock", "settings.json", "shards.jsonl"}
+def test_a_full_disk_is_an_error_that_leaves_nothing_half_written(tmp_path):
+    """The limit on the size of a file stands for the disk: it too ends a write in its middle."""
+    rng, target = np.random.default_rng(0), tmp_path / "out"
+    (tmp_path / "in").mkdir()
+    for name, frames in (("a", 1), ("b", 60)):  # 1 and 70 kB a video
+        write_shard(
+            tmp_path / "in" / f"{name}.tfrecord", [make_record(rng, f"{name}{i}", frames=frames) for i in (0, 1)]
+        )
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, before[1]))
+    try:
+        with pytest.raises(DataError, match=r"out cannot be written: .*File too large; what is finished stays"):
+            convert(tmp_path / "in", target)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert {path.name for path in target.iterdir()} == {".lock", "a.pkl", "settings.json", "shards.jsonl"}
+    convert(tmp_path / "in", target)
+    assert len(load_records(str(target / "b.pkl"))) == 2
 
 
 def test_mistakes_are_named(source, tmp_path, monkeypatch):
