@@ -1,5 +1,7 @@
 """Kinetics: class names, videos to pickles, and lists."""
 
+import csv
+import json
 import os
 import pickle
 import subprocess
@@ -20,7 +22,8 @@ from dataset import make_list
 from dataset.kinetics import generate_label, make_demo, video2pkl
 from dataset.kinetics.annotations import VIDEO_SUFFIXES, VideoFolder, load_annotations, load_class_list
 from models.tsn.tsn import TSN
-from tests.conftest import PROJECT
+from tests.conftest import PROJECT, run_script
+from tests.test_clip_scripts import CONFIG
 from tests.test_kinetics_reader import MEAN, STD, open_dataset, read_all
 from tools.errors import DataError
 from tools.predictions import load_class_names
@@ -182,6 +185,30 @@ def test_tsn_gives_pickles_and_videos_the_same_probabilities(kinetics, pickles, 
     for video, (label, row) in probs["videos"].items():
         assert probs["pickles"][video][0] == label
         assert np.abs(probs["pickles"][video][1] - row).max() < 0.02
+
+
+@pytest.mark.slow
+def test_the_scripts_score_pickles_as_they_score_the_videos(kinetics, pickles, monkeypatch, tmp_path):
+    """TSN trained on the videos by train.py; then test.py and infer.py on both kinds."""
+    config = CONFIG.replace("num_classes = 6", "num_classes = 4").replace("= 40", "= 64").replace("= 32", "= 56")
+    (tmp_path / "tsn.txt").write_text(config)
+    for kind, folder in (("videos", kinetics / "videos"), ("pickles", pickles[0])):
+        start(monkeypatch, make_list, folder, "--output", tmp_path / kind, "--split", "all")
+    flags = ("--model-name=TSN", "--config=tsn.txt")
+    run_script("train", *flags, "--set=TRAIN.filelist=videos/all.list", "--valid-interval=0", cwd=tmp_path)
+    flags += ("--weights=checkpoints/TSN_epoch0", "--engine=dygraph")
+    scores, probs = {}, {}
+    for kind in ("videos", "pickles"):
+        run_script("test", *flags, f"--set=TEST.filelist={kind}/all.list", f"--output={kind}.json", cwd=tmp_path)
+        scores[kind] = json.loads((tmp_path / f"{kind}.json").read_text())["scores"]
+        options = (f"--set=INFER.filelist={kind}/all.list", "--infer-topk=0", f"--save-dir={kind}")
+        run_script("infer", *flags, *options, cwd=tmp_path)
+        with open(tmp_path / kind / "TSN_infer_result.csv", newline="") as file:
+            probs[kind] = {(row["id"], row["class_id"]): float(row["probability"]) for row in csv.DictReader(file)}
+    assert scores["videos"].pop("loss") == pytest.approx(scores["pickles"].pop("loss"), abs=0.02)
+    assert scores["videos"] == scores["pickles"]
+    assert len(probs["videos"]) == 8 * 4
+    assert probs["pickles"] == pytest.approx(probs["videos"], abs=0.02)
 
 
 def test_the_frame_rate_is_the_same_without_pyav(kinetics, monkeypatch, tmp_path):
