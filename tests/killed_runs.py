@@ -29,7 +29,9 @@ def run_until(program, arguments: list[str], folder: Path, steps: int | None) ->
     """Run ``program.main`` in a fork; whether it came to its end before so many steps in the folder."""
     process = os.fork()
     if process:
-        return os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]) != KILLED
+        code = os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
+        assert code in (0, KILLED), f"{program.__name__} failed"
+        return code == 0
     left = steps
 
     def hear(event: str, details: tuple) -> None:

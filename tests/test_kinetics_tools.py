@@ -423,6 +423,8 @@ def test_lists_that_are_there_are_replaced_by_force_only(many, monkeypatch, tmp_
     with pytest.raises(DataError, match=r"train\.list is there already; --force"):
         start(monkeypatch, make_list, many, "--output", tmp_path, "--split", "train=0.7")
     assert (tmp_path / "train.list").read_text() == before
+    start(monkeypatch, make_list, many, "--output", tmp_path, "--split", "train=0.5")  # the same again replaces nothing
+    assert (tmp_path / "train.list").read_text() == before
     start(monkeypatch, make_list, many, "--output", tmp_path, "--split", "train=0.7", "--force")
     assert len((tmp_path / "train.list").read_text().splitlines()) == 28
 
@@ -481,6 +483,15 @@ def test_a_csv_names_classes_and_splits(kinetics, pickles, monkeypatch, tmp_path
 def test_the_class_of_a_pickle_is_read_from_its_beginning(tmp_path, protocol, label):
     (tmp_path / "x.pkl").write_bytes(pickle.dumps(("视频 id", label, [b"jpeg"] * 3), protocol=protocol))
     assert make_list.read_label(tmp_path / "x.pkl") == label
+
+
+def test_a_file_that_is_no_pickle_or_has_no_class_is_told_apart(tmp_path):
+    for name, content in {"text": ("id", "no number", []), "record": {"video": "x"}}.items():
+        (tmp_path / name).write_bytes(pickle.dumps(content))
+    assert [make_list.read_label(tmp_path / name) for name in ("text", "record")] == [None, None]
+    (tmp_path / "broken").write_bytes(b"no pickle")
+    with pytest.raises(DataError, match=r"broken is not a whole pickle \("):
+        make_list.read_label(tmp_path / "broken")
 
 
 def test_pickles_of_clips_are_stratified_by_the_class_in_them(pickles, monkeypatch, tmp_path):

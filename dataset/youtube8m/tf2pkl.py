@@ -282,13 +282,15 @@ def convert_all(shards: dict[str, Path], journal: Journal, options: Options, wor
                 failed[job.target.name] = str(result)
             else:
                 journal.add(result)
-            bar.set_postfix_str(f"{journal.count_videos():,} videos", refresh=False)
-            bar.update(job.shard.stat().st_size if job.shard.exists() else 0)
+                bar.set_postfix_str(f"{journal.count_videos():,} videos", refresh=False)
+                bar.update(result.source[0])
     return [failed[name] for name in shards if name in failed]
 
 
 def explain_crash(job: Job) -> DataError:
-    return DataError(f"{job.shard}: its process was killed, perhaps for lack of memory; run this again for it")
+    return DataError(
+        f"{job.shard}: its process was killed, perhaps for lack of memory; run this again with fewer --workers"
+    )
 
 
 def write_list(folder: Path, results: list[Result]) -> None:
