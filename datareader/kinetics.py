@@ -26,7 +26,7 @@ from datareader.sampling import sample_segment_frames
 from datareader.transforms import Crop, crop_frame, draw_crop, list_crops, normalize, scale_size
 from tools.errors import DataError, Fault
 from tools.registry import READERS
-from tools.safe_pickle import DAMAGED, UnsafePickle, load_pickle
+from tools.safe_pickle import load_data_pickle
 
 PICKLE_STARTS = (b"\x80", b"(", b"]")
 _PICKLE_SUFFIXES = {".pkl", ".pickle"}
@@ -155,15 +155,7 @@ def read_pickle_head(file: BinaryIO) -> tuple[str | bytes, int | None] | None:
 
 def _open_pickle(entry: ListEntry, settings: ClipSettings) -> Clip:
     where = entry.named
-    try:
-        with open(entry.path, "rb") as file:
-            content = load_pickle(file)
-    except UnsafePickle as error:
-        raise DataError(f"{where} is not a data file and was not loaded: {error}", Fault.UNSAFE) from None
-    except DAMAGED as error:
-        raise DataError(f"{where} is not a whole pickle ({type(error).__name__}: {error})", Fault.DAMAGED) from None
-    except OSError as error:
-        raise DataError(f"{where} cannot be read: {error}", Fault.UNREADABLE) from None
+    content = load_data_pickle(entry.path, where)
     if not isinstance(content, list | tuple) or len(content) != 3:
         raise DataError(
             f"{where} holds a {type(content).__name__}; expected (video_id, label, [JPEG bytes, ...])", Fault.STRUCTURE

@@ -6,10 +6,12 @@ is scanned again, and so is everything when what is expected of the records (wid
 changes.
 """
 
+import contextlib
+import fcntl
 import os
 import zipfile
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
@@ -21,6 +23,7 @@ from datareader.lists import ListEntry
 from datareader.loader import map_in_order
 from tools.cpu import usable_cores
 from tools.errors import Fault
+from tools.safe_files import replacing
 
 FORMAT = "3"  # 1 named files as the list did, 2 knew neither faults nor classes
 
@@ -60,21 +63,38 @@ def build_index(
     scan: path -> FileIndex; called from threads, for new and changed files only. cache: its path.
     """
     cache_path = Path(cache)
-    known = _load_cache(cache_path, expected)
     names = {entry.path: os.path.relpath(entry.path, cache_path.parent) for entry in entries}  # in the cache
     stamps = {path: _stamp(path) for path in names}
-    new = [path for path, stamp in stamps.items() if known.get(names[path], (None,))[0] != stamp]
+
+    def look_up() -> tuple[dict, list[str]]:
+        """What the cache knows, and the paths that it does not know as they are."""
+        known = _load_cache(cache_path, expected)
+        return known, [path for path, stamp in stamps.items() if known.get(names[path], (None,))[0] != stamp]
+
+    known, new = look_up()
     notices = []
     if new:
-        scanned = map_in_order(scan, new, usable_cores())
-        bar = tqdm(scanned, total=len(new), desc=f"indexing {list_path}", unit="file", disable=None)
-        for path, index in zip(new, bar, strict=True):
-            known[names[path]] = (stamps[path], index)
-        try:
-            _save_cache(cache_path, expected, {name: known[name] for name in names.values()})
-        except OSError as error:
-            notices.append(f"{cache_path} cannot be written ({error}); the next run will scan the files again")
+        with _alone(list_path):
+            known, new = look_up()  # once more: another process may have scanned them meanwhile
+            scanned = map_in_order(scan, new, usable_cores())
+            bar = tqdm(scanned, total=len(new), desc=f"indexing {list_path}", unit="file", disable=None)
+            for path, index in zip(new, bar, strict=True):
+                known[names[path]] = (stamps[path], index)
+            try:
+                if new:
+                    _save_cache(cache_path, expected, {name: known[name] for name in names.values()})
+            except OSError as error:
+                notices.append(f"{cache_path} cannot be written ({error}); the next run will scan the files again")
     return [known[names[entry.path]][1] for entry in entries], notices
+
+
+@contextlib.contextmanager
+def _alone(list_path: str) -> Iterator[None]:
+    """One process at a time indexes a list, as far as its file system knows locks; the others of a run wait for it."""
+    with open(list_path, "rb") as file:
+        with contextlib.suppress(OSError):  # without locks each scans for itself, which costs time alone
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 def _stamp(path: str) -> tuple[int, int]:
@@ -133,24 +153,19 @@ def _parse_cache(table: dict[str, np.ndarray], expected: str) -> dict:
 def _save_cache(cache_path: Path, expected: str, known: dict) -> None:
     indexes = [index for _, index in known.values()]
     problems = [(i, *problem) for i, index in enumerate(indexes) for problem in index.problems]
-    temporary = cache_path.with_name(f"{cache_path.name}.{os.getpid()}.tmp")
-    try:
-        with open(temporary, "wb") as file:
-            np.savez(
-                file,
-                format=FORMAT,
-                expected=expected,
-                paths=np.array(list(known), dtype=str),
-                stamps=np.array([stamp for stamp, _ in known.values()], dtype=np.int64),
-                counts=np.array([len(index.num_frames) for index in indexes], dtype=np.int64),
-                num_frames=np.concatenate([index.num_frames for index in indexes]).astype(np.int32),
-                problem_file=np.array([file for file, *_ in problems], dtype=np.int64),
-                problem_record=np.array([record for _, record, _, _ in problems], dtype=np.int64),
-                problem_fault=np.array([fault.value for _, _, fault, _ in problems], dtype=str),
-                problem_text=np.array([text for *_, text in problems], dtype=str),
-                class_rows=np.array([len(index.class_counts) for index in indexes], dtype=np.int64),
-                class_counts=np.concatenate([index.class_counts for index in indexes]).astype(np.int32),
-            )
-        os.replace(temporary, cache_path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with replacing(cache_path) as file:
+        np.savez(
+            file,
+            format=FORMAT,
+            expected=expected,
+            paths=np.array(list(known), dtype=str),
+            stamps=np.array([stamp for stamp, _ in known.values()], dtype=np.int64),
+            counts=np.array([len(index.num_frames) for index in indexes], dtype=np.int64),
+            num_frames=np.concatenate([index.num_frames for index in indexes]).astype(np.int32),
+            problem_file=np.array([file for file, *_ in problems], dtype=np.int64),
+            problem_record=np.array([record for _, record, _, _ in problems], dtype=np.int64),
+            problem_fault=np.array([fault.value for _, _, fault, _ in problems], dtype=str),
+            problem_text=np.array([text for *_, text in problems], dtype=str),
+            class_rows=np.array([len(index.class_counts) for index in indexes], dtype=np.int64),
+            class_counts=np.concatenate([index.class_counts for index in indexes]).astype(np.int32),
+        )

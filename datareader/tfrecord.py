@@ -202,7 +202,7 @@ def _read_equal_frames(frames: memoryview) -> np.ndarray | None:
     if at == stride or len(frames) % stride:
         return None
     table = np.frombuffer(frames, np.uint8).reshape(-1, stride)
-    if (table[:, :at] != table[0, :at]).any():
+    if table[:, :at].tobytes() != bytes(frames[:at]) * len(table):
         return None
     return table[:, at:]
 
@@ -244,11 +244,10 @@ def _fields(block: memoryview) -> Iterator[tuple[int, int | memoryview]]:
 
 def _read_varint(block: memoryview, at: int) -> tuple[int, int]:
     """A number of 7 bits a byte, lowest first, at most 64 bits; and where it ends."""
+    if at < len(block) and block[at] < 0x80:  # most of them
+        return block[at], at + 1
     value = 0
-    for i in range(10):
-        if at + i >= len(block):
-            break
-        byte = block[at + i]
+    for i, byte in enumerate(block[at : at + 10]):
         value |= (byte & 0x7F) << (7 * i)
         if byte < 0x80:
             return value & 0xFFFFFFFFFFFFFFFF, at + i + 1

@@ -25,7 +25,7 @@ from datareader.tfrecord import HEADER, Problem, is_tfrecord, read_tfrecord
 from datareader.transforms import DEQUANTIZED, DEQUANTIZED_UNBIASED, dequantize
 from tools.errors import ConfigError, DataError, Fault
 from tools.registry import READERS
-from tools.safe_pickle import DAMAGED, UnsafePickle, load_pickle
+from tools.safe_pickle import load_data_pickle
 
 RECORD_KEYS = {"rgb": "feature", "audio": "audio"}  # a config's feature name -> a record's key
 
@@ -86,19 +86,10 @@ def load_file(path: str) -> tuple[list[dict], list[str]]:
 
 def _load_pickle_records(path: str) -> list[dict]:
     try:
-        with open(path, "rb") as file:
-            content = load_pickle(file)
-            if file.read(1):
-                raise DataError(f"{path} goes on behind its first pickle; write all records as one list", Fault.DAMAGED)
-    except UnsafePickle as error:
-        raise DataError(f"{path} is not a data file and was not loaded: {error}", Fault.UNSAFE) from None
-    except DAMAGED as error:
+        content = load_data_pickle(path)
+    except DataError as error:
         hint = "; nor does it begin as a TFRecord shard does" if "tfrecord" in Path(path).name else ""
-        raise DataError(
-            f"{path} is not a whole pickle ({type(error).__name__}: {error}){hint}", Fault.DAMAGED
-        ) from None
-    except OSError as error:
-        raise DataError(f"{path} cannot be read: {error}", Fault.UNREADABLE) from None
+        raise DataError(f"{error}{hint}", error.fault) from None
     records = [content] if isinstance(content, dict) else content
     if not isinstance(records, list | tuple) or not all(isinstance(record, dict) for record in records):
         raise DataError(f"{path} holds {_kind(content)}; expected a list of records or one record", Fault.STRUCTURE)

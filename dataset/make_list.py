@@ -22,7 +22,7 @@ import re
 import sys
 import zlib
 from collections import defaultdict
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -46,12 +46,13 @@ from dataset.kinetics.annotations import (
 from tools.command_line import parse_count, parse_text, run
 from tools.errors import DataError
 from tools.safe_files import replacing, require_place
-from tools.safe_pickle import DAMAGED, load_pickle
+from tools.safe_pickle import DAMAGED, load_data_pickle
 
 SHARD_SUFFIXES = {".tfrecord"}
 DEFAULT_SHARES = ["train=0.8", "val=0.1", "test=0.1"]
 CSV_SPLITS = {"train": "train", "val": "val", "validate": "val", "validation": "val", "test": "test"}
 UNLABELLED = "infer"  # the list without class ids
+CLASS_NAMES = "class_names.txt"
 
 
 @dataclass(frozen=True)
@@ -107,22 +108,15 @@ def find_annotated(annotations: list[Annotation], sources: list[Path]) -> tuple[
 
 
 def read_label(path: Path) -> int | None:
-    """The class id in a pickle of a clip, read from its first bytes; None in one of YouTube-8M's.
-
-    Raises DataError for what is no pickle.
-    """
-    try:
-        with open(path, "rb") as file:
-            head = read_pickle_head(file)
-            if head is None or head[1] is not None:
-                return head and head[1]
-            file.seek(0)
-            content = load_pickle(file)
-        return int(content[1]) if isinstance(content, list | tuple) and len(content) == 3 else None
-    except DAMAGED as error:
-        raise DataError(f"{path} is not a whole pickle ({type(error).__name__}: {error})") from None
-    except OSError as error:
-        raise DataError(f"{path} cannot be read: {error.strerror}") from None
+    """The class id in a pickle of a clip; None in one of YouTube-8M's. Raises DataError for what is no pickle."""
+    # Mostly the first bytes of a file tell, of the many that may have to be asked.
+    with suppress(OSError, *DAMAGED), open(path, "rb") as file:
+        head = read_pickle_head(file)
+        if head is None or head[1] is not None:
+            return head and head[1]
+    content = load_data_pickle(str(path))
+    is_clip = isinstance(content, list | tuple) and len(content) == 3 and isinstance(content[1], int | np.integer)
+    return int(content[1]) if is_clip else None
 
 
 def refuse_twins(items: list[Item], output: Path, replaced: set[str]) -> None:
@@ -251,7 +245,7 @@ def check_lines(temporary: str, path: Path, lines: list[tuple[str, Item, int | N
 
 def choose_classes(named: set[str], given: str | None, output: Path) -> list[str]:
     """Class names by id, from a file that is given or in ``output``, or else those that occur, in order."""
-    written = output / "class_names.txt"
+    written = output / CLASS_NAMES
     path = given or (str(written) if written.exists() else None)
     names = load_class_list(path) if path else sorted(named)
     if unknown := sorted(named - set(names)):
@@ -285,18 +279,23 @@ def write_lists(
         for name, part in lines.items():
             order = np.random.default_rng([args.seed, zlib.crc32(name.encode())]).permutation(len(part))
             lines[name] = [part[place] for place in order]
-    names_path = output / "class_names.txt"
+    contents = {name: "".join(f"{text}\n" for text, *_ in part).encode() for name, part in lines.items()}
+    paths = {name: output / f"{name}.list" for name in lines}
+    for name, path in paths.items():  # the same one may be there, of a run that was killed before it wrote the others
+        if not args.force and path.exists() and path.read_bytes() != contents[name]:
+            raise DataError(f"{path} is there already; --force replaces it")
+    names_path = output / CLASS_NAMES
     if class_names is not None and not names_path.exists():
         with replacing(names_path) as file:
             file.write("".join(f"{name}\n" for name in class_names).encode())
     with ExitStack() as stack:  # at its end every list takes its place
-        for name, part in lines.items():
-            file = stack.enter_context(replacing(output / f"{name}.list"))
-            file.write("".join(f"{text}\n" for text, *_ in part).encode())
+        for name, path in paths.items():
+            file = stack.enter_context(replacing(path))
+            file.write(contents[name])
             file.flush()
-            check_lines(file.name, output / f"{name}.list", part)
-        for name in lines:  # so that what is interrupted leaves no old list beside new ones
-            (output / f"{name}.list").unlink(missing_ok=True)
+            check_lines(file.name, path, lines[name])
+        for path in paths.values():  # so that what is interrupted leaves no old list beside new ones
+            path.unlink(missing_ok=True)
 
 
 def print_summary(lists: dict[str, list[Item]], output: Path, left_out: int, missing: int) -> None:
@@ -343,10 +342,8 @@ def main() -> None:
     named = set(sort_classes(annotations)) if args.csv else {item.group for item in items if item.is_video} - {None}
     files = {f"{name}.list" for name in lists}
     try:
-        for name in files:
+        for name in (*files, CLASS_NAMES):
             require_place(args.output / name)
-        if not args.force and (there := sorted(name for name in files if (args.output / name).exists())):
-            raise DataError(f"{args.output / there[0]} is there already; --force replaces it")
         refuse_twins(items, args.output, files)
         labelled = named and set(lists) != {UNLABELLED}
         if args.class_names and not labelled:

@@ -1,11 +1,11 @@
 """Kinetics: class names, videos to pickles, and lists."""
 
+import csv
+import json
 import os
 import pickle
-import random
 import subprocess
 import sys
-import time
 from fractions import Fraction
 
 import cv2
@@ -22,7 +22,8 @@ from dataset import make_list
 from dataset.kinetics import generate_label, make_demo, video2pkl
 from dataset.kinetics.annotations import VIDEO_SUFFIXES, VideoFolder, load_annotations, load_class_list
 from models.tsn.tsn import TSN
-from tests.conftest import PROJECT
+from tests.conftest import PROJECT, run_script
+from tests.test_clip_scripts import CONFIG
 from tests.test_kinetics_reader import MEAN, STD, open_dataset, read_all
 from tools.errors import DataError
 from tools.predictions import load_class_names
@@ -84,6 +85,12 @@ def pickles(kinetics, tmp_path_factory):
     return target, result.stdout
 
 
+@pytest.fixture
+def in_this_process(monkeypatch):
+    """video2pkl.py starts no processes."""
+    monkeypatch.setattr(video2pkl, "map_in_processes", lambda convert, jobs, *_: ((job, convert(job)) for job in jobs))
+
+
 # Class names
 
 
@@ -129,16 +136,10 @@ def test_a_csv_that_cannot_be_used_is_told_in_one_line(tmp_path, text, part):
     assert "\n" not in str(error.value)
 
 
-def test_errors_end_the_programs_with_one_line(tmp_path):
-    for script, *arguments in (
-        ("kinetics/generate_label.py", tmp_path / "none.csv", tmp_path / "out"),
-        ("kinetics/video2pkl.py", tmp_path / "none.csv", tmp_path, tmp_path / "out"),
-        ("make_list.py", tmp_path, "--output", tmp_path / "out"),
-    ):
-        result = run(script, *arguments)
-        assert result.returncode == 1
-        assert result.stderr.startswith("error: ")
-        assert result.stderr.count("\n") == 1
+def test_an_error_ends_a_program_with_one_line(tmp_path):
+    result = run("kinetics/generate_label.py", tmp_path / "none.csv", tmp_path / "out")
+    assert (result.returncode, result.stdout, result.stderr.count("\n")) == (1, "", 1)
+    assert result.stderr.startswith(f"error: {tmp_path / 'none.csv'} cannot be read: No such file or directory; ")
 
 
 # Videos to pickles
@@ -147,7 +148,7 @@ def test_errors_end_the_programs_with_one_line(tmp_path):
 def test_pickles_hold_the_frames_of_the_videos_up_to_jpeg(kinetics, pickles):
     target, printed = pickles
     assert "converted 8 videos" in printed
-    assert sorted(path.suffix for path in target.iterdir()) == [".json", *[".pkl"] * 8]
+    assert sorted(path.suffix for path in target.iterdir()) == ["", ".json", *[".pkl"] * 8]
     for label, name in enumerate(CLASSES):
         path = target / f"{clip_id(label)}_000007_000017.pkl"
         assert path.read_bytes()[:2] == b"\x80\x04"
@@ -184,6 +185,30 @@ def test_tsn_gives_pickles_and_videos_the_same_probabilities(kinetics, pickles, 
     for video, (label, row) in probs["videos"].items():
         assert probs["pickles"][video][0] == label
         assert np.abs(probs["pickles"][video][1] - row).max() < 0.02
+
+
+@pytest.mark.slow
+def test_the_scripts_score_pickles_as_they_score_the_videos(kinetics, pickles, monkeypatch, tmp_path):
+    """TSN trained on the videos by train.py; then test.py and infer.py on both kinds."""
+    config = CONFIG.replace("num_classes = 6", "num_classes = 4").replace("= 40", "= 64").replace("= 32", "= 56")
+    (tmp_path / "tsn.txt").write_text(config)
+    for kind, folder in (("videos", kinetics / "videos"), ("pickles", pickles[0])):
+        start(monkeypatch, make_list, folder, "--output", tmp_path / kind, "--split", "all")
+    flags = ("--model-name=TSN", "--config=tsn.txt")
+    run_script("train", *flags, "--set=TRAIN.filelist=videos/all.list", "--valid-interval=0", cwd=tmp_path)
+    flags += ("--weights=checkpoints/TSN_epoch0", "--engine=dygraph")
+    scores, probs = {}, {}
+    for kind in ("videos", "pickles"):
+        run_script("test", *flags, f"--set=TEST.filelist={kind}/all.list", f"--output={kind}.json", cwd=tmp_path)
+        scores[kind] = json.loads((tmp_path / f"{kind}.json").read_text())["scores"]
+        options = (f"--set=INFER.filelist={kind}/all.list", "--infer-topk=0", f"--save-dir={kind}")
+        run_script("infer", *flags, *options, cwd=tmp_path)
+        with open(tmp_path / kind / "TSN_infer_result.csv", newline="") as file:
+            probs[kind] = {(row["id"], row["class_id"]): float(row["probability"]) for row in csv.DictReader(file)}
+    assert scores["videos"].pop("loss") == pytest.approx(scores["pickles"].pop("loss"), abs=0.02)
+    assert scores["videos"] == scores["pickles"]
+    assert len(probs["videos"]) == 8 * 4
+    assert probs["pickles"] == pytest.approx(probs["videos"], abs=0.02)
 
 
 def test_the_frame_rate_is_the_same_without_pyav(kinetics, monkeypatch, tmp_path):
@@ -254,7 +279,9 @@ def test_of_two_videos_of_a_name_that_of_the_class_is_taken(tmp_path):
     assert VideoFolder([tmp_path], VIDEO_SUFFIXES).find(item) == tmp_path / "b" / "x.mp4"
 
 
-def test_missing_and_broken_videos_are_counted_and_listed_and_repeated_lines_passed_over(kinetics, tmp_path):
+def test_missing_and_broken_videos_are_counted_and_listed_and_repeated_lines_passed_over(
+    kinetics, in_this_process, monkeypatch, tmp_path, capsys
+):
     good = next((kinetics / "videos" / "growing").iterdir())
     (tmp_path / "videos").mkdir()
     (tmp_path / "videos" / good.name).write_bytes(good.read_bytes())
@@ -265,12 +292,12 @@ def test_missing_and_broken_videos_are_counted_and_listed_and_repeated_lines_pas
     (tmp_path / "x.csv").write_text(HEADER + good_line + "".join(rest) + good_line)
     target = tmp_path / "target"
     for again in range(2):
-        result = run("kinetics/video2pkl.py", tmp_path / "x.csv", tmp_path / "videos", target, 1)
-        assert result.returncode == 0, result.stderr
-        assert f"converted {1 - again} videos to {target}; {again} were there already" in result.stdout
-        assert "2 videos are missing" in result.stdout
-        assert "2 videos are broken" in result.stdout
-        assert "1 lines of the CSV repeat" in result.stdout
+        start(monkeypatch, video2pkl, tmp_path / "x.csv", tmp_path / "videos", target)
+        output = capsys.readouterr().out
+        assert f"converted {1 - again} videos to {target}; {again} were there already" in output
+        assert "2 videos are missing" in output
+        assert "2 videos are broken" in output
+        assert "1 lines of the CSV repeat" in output
         assert [path.stem for path in target.glob("*.pkl")] == [good.stem]
         missing = [line.split("\t")[0] for line in (target / "missing.txt").read_text().splitlines()]
         assert missing == ["gone_000007_000017", "gone too_000007_000017"]
@@ -290,9 +317,9 @@ def test_other_settings_or_classes_do_not_mix_in_one_folder(kinetics, pickles, m
     (tmp_path / "part.csv").write_text(HEADER + csv_line("growing", clip_id(1)))
     (tmp_path / "names.txt").write_text("\n".join(IN_ORDER))
     videos, target = kinetics / "videos", pickles[0]
-    with pytest.raises(DataError, match="made with quality 95, not 50"):
+    with pytest.raises(DataError, match="made with --quality 95, not 50"):
         start(monkeypatch, video2pkl, kinetics / "train.csv", videos, target, "--quality=50")
-    with pytest.raises(DataError, match="other classes; pass its --class-names"):
+    with pytest.raises(DataError, match=r"made with --class-names .* not .*; give the same"):
         start(monkeypatch, video2pkl, tmp_path / "part.csv", videos, target)
     start(monkeypatch, video2pkl, tmp_path / "part.csv", videos, target, f"--class-names={tmp_path / 'names.txt'}")
     assert contents(target) == before
@@ -313,62 +340,6 @@ def test_a_class_that_is_not_among_the_names_is_an_error_with_its_line(kinetics,
             tmp_path / "target",
             f"--class-names={tmp_path / 'names.txt'}",
         )
-
-
-CRASHING = """
-import os, signal, sys
-sys.path.insert(0, sys.argv[1])
-from dataset.kinetics import video2pkl
-
-def convert(job, encoding):
-    if job.name == "bad":
-        os.kill(os.getpid(), signal.SIGSEGV)
-
-if __name__ == "__main__":
-    video2pkl.convert = convert
-    jobs = [video2pkl.Job(name, 0, name, name) for name in ("a", "bad", "b", "c")]
-    for job, why in video2pkl.convert_all(jobs, video2pkl.Encoding(), 1):
-        print(job.name, why)
-"""
-
-
-def test_a_video_that_crashes_its_process_is_broken_and_the_others_are_not(tmp_path):
-    (tmp_path / "program.py").write_text(CRASHING)
-    command = [sys.executable, tmp_path / "program.py", PROJECT]
-    result = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert sorted(result.stdout.splitlines()) == ["a None", "b None", "bad bad: its decoder crashed", "c None"]
-
-
-def test_a_run_that_is_killed_and_run_again_ends_with_the_same_bytes(kinetics, pickles, tmp_path):
-    rng = random.Random(0)
-    script = PROJECT / "dataset" / "kinetics" / "video2pkl.py"
-    target = tmp_path / "target"
-    command = [sys.executable, script, kinetics / "train.csv", kinetics / "videos", target, "2"]
-    seen = set()
-    for _ in range(3):
-        wanted = len(list(target.glob("*.pkl"))) + 1
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
-        while process.poll() is None and len(list(target.glob("*.pkl"))) < wanted:
-            time.sleep(0.002)
-        time.sleep(rng.uniform(0, 0.03))
-        process.kill()
-        process.communicate(timeout=20)  # ends when its workers have ended too
-        for path in target.glob("*.pkl"):
-            assert path.read_bytes() == (pickles[0] / path.name).read_bytes()
-        seen.add(len(list(target.glob("*.pkl"))))
-    (target / f".{clip_id(0)}.pkl.tmp-1").write_bytes(b"half")  # in case none was killed while it wrote
-    assert len(seen) > 1
-    assert subprocess.run(command, capture_output=True, check=False).returncode == 0
-    assert contents(target) == contents(pickles[0])
-
-
-def test_two_runs_do_not_write_to_one_folder(kinetics, monkeypatch, tmp_path):
-    (tmp_path / "target").mkdir()
-    with (
-        video2pkl.open_target(tmp_path / "target", {"class_names": []}),
-        pytest.raises(DataError, match="another run is writing"),
-    ):
-        start(monkeypatch, video2pkl, kinetics / "train.csv", kinetics / "videos", tmp_path / "target")
 
 
 # Lists
@@ -452,6 +423,8 @@ def test_lists_that_are_there_are_replaced_by_force_only(many, monkeypatch, tmp_
     with pytest.raises(DataError, match=r"train\.list is there already; --force"):
         start(monkeypatch, make_list, many, "--output", tmp_path, "--split", "train=0.7")
     assert (tmp_path / "train.list").read_text() == before
+    start(monkeypatch, make_list, many, "--output", tmp_path, "--split", "train=0.5")  # the same again replaces nothing
+    assert (tmp_path / "train.list").read_text() == before
     start(monkeypatch, make_list, many, "--output", tmp_path, "--split", "train=0.7", "--force")
     assert len((tmp_path / "train.list").read_text().splitlines()) == 28
 
@@ -510,6 +483,15 @@ def test_a_csv_names_classes_and_splits(kinetics, pickles, monkeypatch, tmp_path
 def test_the_class_of_a_pickle_is_read_from_its_beginning(tmp_path, protocol, label):
     (tmp_path / "x.pkl").write_bytes(pickle.dumps(("视频 id", label, [b"jpeg"] * 3), protocol=protocol))
     assert make_list.read_label(tmp_path / "x.pkl") == label
+
+
+def test_a_file_that_is_no_pickle_or_has_no_class_is_told_apart(tmp_path):
+    for name, content in {"text": ("id", "no number", []), "record": {"video": "x"}}.items():
+        (tmp_path / name).write_bytes(pickle.dumps(content))
+    assert [make_list.read_label(tmp_path / name) for name in ("text", "record")] == [None, None]
+    (tmp_path / "broken").write_bytes(b"no pickle")
+    with pytest.raises(DataError, match=r"broken is not a whole pickle \("):
+        make_list.read_label(tmp_path / "broken")
 
 
 def test_pickles_of_clips_are_stratified_by_the_class_in_them(pickles, monkeypatch, tmp_path):

@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tools.safe_pickle import DAMAGED, UnsafePickle, load_pickle
+from tools.errors import DataError
+from tools.safe_pickle import DAMAGED, UnsafePickle, load_data_pickle, load_pickle
 
 RECORD = {
     "video": b"abcd",
@@ -132,3 +133,22 @@ def test_damaged_files_raise_only_the_errors_that_callers_expect(data):
 def test_the_hand_made_files_are_well_formed():
     for operations in (DTYPE, EMPTY):
         pickletools.dis(hand_made(operations), io.StringIO())
+
+
+@pytest.mark.parametrize(
+    ("data", "part"),
+    [
+        (pickle.dumps(os.getcwd), "is not a data file and was not loaded: it names posix.getcwd"),
+        (pickle.dumps(RECORD)[:-9], "is not a whole pickle ("),
+        (pickle.dumps(1) * 2, "goes on behind its first pickle; a file holds one"),
+        (None, "cannot be read: "),
+    ],
+)
+def test_a_file_that_holds_anything_but_one_pickle_of_data_is_named(tmp_path, data, part):
+    path = tmp_path / "x.pkl"
+    if data is not None:
+        path.write_bytes(data)
+    for where in (None, "x.list line 3"):
+        with pytest.raises(DataError) as error:
+            load_data_pickle(str(path), where)
+        assert str(error.value).startswith(f"{where or path} {part}")

@@ -1,14 +1,12 @@
 """TFRecord shards: read by hand, made by Google's protobuf library; converted, damaged, interrupted."""
 
-import contextlib
-import os
 import pickle
 import random
-import signal
+import re
+import resource
 import struct
 import subprocess
 import sys
-import time
 from types import SimpleNamespace
 
 import numpy as np
@@ -56,18 +54,9 @@ def assert_same(found, expected):
             np.testing.assert_array_equal(one[key], value)
 
 
-def convert(*arguments, check=0):
-    """Run tf2pkl.py as a user does; returns its output and errors."""
-    command = [sys.executable, str(SCRIPT), *map(str, arguments)]
-    result = subprocess.run(command, capture_output=True, text=True, timeout=60, env=clean_env(), check=False)
-    assert result.returncode == check, result.stdout + result.stderr
-    return result.stdout + result.stderr
-
-
-def convert_here(source, target, workers=1, **options):
-    """The same without a new process for the program."""
-    shards = tf2pkl.find_shards([source])
-    return tf2pkl.convert(shards, target, tf2pkl.Options(**options), workers)
+def convert(source, target, workers=1, **options):
+    """What tf2pkl.py does, in this process if there is one worker."""
+    tf2pkl.convert(tf2pkl.find_shards([source]), target, tf2pkl.Options(**options), workers)
 
 
 def files(folder):
@@ -165,7 +154,7 @@ def test_frames_of_numbers_are_a_problem():
         tfrecord._parse_video(example.SerializeToString())
 
 
-def test_video_level_files_are_named_as_such(tmp_path):
+def test_video_level_files_are_named_as_such(tmp_path, capsys):
     path = tmp_path / "train00.tfrecord"
     path.write_bytes(frame(serialize_means(small_records(1)[0])))
     with pytest.raises(DataError, match=r"train00.tfrecord is a video-level file .* need the frame-level files"):
@@ -173,8 +162,9 @@ def test_video_level_files_are_named_as_such(tmp_path):
     (tmp_path / "x.list").write_text(f"{path}\n")
     with pytest.raises(DataError, match="is a video-level file"):
         open_small(tmp_path / "x.list")
-    assert "not converted: " in (output := convert(path, tmp_path / "out", check=1))
-    assert "train00.tfrecord is a video-level file" in output
+    with pytest.raises(DataError, match="1 of 1 shards could not be converted, as said above"):
+        convert(path, tmp_path / "out")
+    assert f"not converted: {path} is a video-level file" in capsys.readouterr().out
 
 
 # Damage
@@ -317,7 +307,7 @@ def three_kinds(tmp_path):
         write_shard(tmp_path / "shards" / f"{name}.tfrecord", records, packed=seed > 0, id_key="video_id")
         old = [{key.encode(): value for key, value in r.items()} | {b"video": r["video"].encode()} for r in records]
         (tmp_path / "python2" / f"{name}.pkl").write_bytes(pickle.dumps(old, protocol=2))
-    convert_here(tmp_path / "shards", tmp_path / "shards_pickled")
+    convert(tmp_path / "shards", tmp_path / "shards_pickled")
     (tmp_path / "shards" / "x.list").write_text("".join(f"{name}.tfrecord\n" for name in names))
     (tmp_path / "python2" / "x.list").write_text("".join(f"{name}.pkl\n" for name in names))
     return [tmp_path / "shards/x.list", tmp_path / "shards_pickled/shards.list", tmp_path / "python2/x.list"]
@@ -347,7 +337,7 @@ def test_a_damaged_shard_gives_the_batches_of_the_pickle_that_is_made_of_it(tmp_
         open_small(tmp_path / "x.list")
     dataset = open_small(tmp_path / "x.list", skip_broken=2, training=True)
     assert len(dataset.broken) == 2
-    convert_here(path.parent, tmp_path / "out")
+    convert(path.parent, tmp_path / "out")
     pickled = open_small(tmp_path / "out/shards.list", training=True)
     assert len(dataset) == len(pickled) == 11
     assert_same_batches(batches_of(dataset, True), batches_of(pickled, True))
@@ -386,10 +376,12 @@ def source(tmp_path):
 
 
 def test_shards_become_pickles_a_list_and_an_index(source, tmp_path):
-    output = convert(source, tmp_path / "out", "--workers=2")  # the other tests convert in one process mostly
-    assert ": 24 videos, " in output
+    command = [sys.executable, str(SCRIPT), str(source), str(tmp_path / "out"), "--workers=2"]
+    result = subprocess.run(command, capture_output=True, text=True, env=clean_env(), check=False)
+    assert (result.returncode, result.stderr) == (0, "")
+    assert re.search(r"out: 24 videos, .* in 4 shards \(\d+\.\d s, \d+\.\d\d ms of one core a video\)\n", result.stdout)
     names = ["a.pkl", "b.pkl", "c.pkl", "d.tfrecord-00000-of-00001.pkl"]
-    made = {".lock", "shards.jsonl", "shards.list", "shards.list.index.npz", *names}
+    made = {".lock", "settings.json", "shards.jsonl", "shards.list", "shards.list.index.npz", *names}
     assert {path.name for path in (tmp_path / "out").iterdir()} == made
     assert (tmp_path / "out/shards.list").read_text().split() == names
     for seed, name in enumerate(names):
@@ -397,13 +389,15 @@ def test_shards_become_pickles_a_list_and_an_index(source, tmp_path):
         plain = pickle.loads((tmp_path / "out" / name).read_bytes())  # as everyone else loads it
         assert_same(plain, small_records(6, name[0], seed))
         assert (tmp_path / "out" / name).read_bytes()[:2] == b"\x80\x04"
+    convert(source, tmp_path / "alone")
+    assert files(tmp_path / "alone") == files(tmp_path / "out")  # how many processes there are changes nothing
 
 
 def test_training_from_a_converted_list_scans_nothing(tmp_path, monkeypatch):
     (tmp_path / "in").mkdir()
     rng = np.random.default_rng(0)
     write_shard(tmp_path / "in/a.tfrecord", [make_record(rng, "one", frames=2), make_record(rng, "two", frames=3)])
-    convert_here(tmp_path / "in", tmp_path / "out")
+    convert(tmp_path / "in", tmp_path / "out")
     monkeypatch.setattr(FeatureDataset, "_scan", None)
     monkeypatch.chdir(tmp_path)
     for path in ("out/shards.list", tmp_path / "out/shards.list"):  # however the path is written
@@ -415,7 +409,7 @@ def test_training_from_a_converted_list_scans_nothing(tmp_path, monkeypatch):
 
 def test_the_index_of_a_conversion_is_what_a_scan_finds(source, tmp_path):
     """These widths are not those of the default configs, so all of the records are broken for them."""
-    convert_here(source, tmp_path / "out")
+    convert(source, tmp_path / "out")
     path = str(tmp_path / "out/shards.list")
 
     def indexed():
@@ -435,7 +429,7 @@ def test_damage_is_reported_with_shard_and_byte_and_the_rest_goes_on(source, tmp
     flip(source / "b.tfrecord", offsets[2] + 30)
     flip(source / "b.tfrecord", offsets[5] + 1)
     (source / "c.tfrecord").write_bytes(b"")
-    convert_here(source, tmp_path / "out")
+    convert(source, tmp_path / "out")
     output = capsys.readouterr().out
     assert f"left out: {source / 'b.tfrecord'} at byte {offsets[2]}: the data of a record does not match" in output
     assert f"left out: {source / 'b.tfrecord'} at byte {offsets[5]}: the length of a record does not match" in output
@@ -444,12 +438,12 @@ def test_damage_is_reported_with_shard_and_byte_and_the_rest_goes_on(source, tmp
     assert ", 3 broken records, " in output
     assert [r["video"] for r in load_records(str(tmp_path / "out/b.pkl"))] == ["b0", "b1", "b3", "b4"]
     assert (tmp_path / "out/shards.list").read_text().split() == ["a.pkl", "b.pkl", "d.tfrecord-00000-of-00001.pkl"]
-    convert_here(source, tmp_path / "out")
+    convert(source, tmp_path / "out")
     assert "4 of 4 shards were finished before" in capsys.readouterr().out
 
 
 def test_a_limit_takes_the_first_videos(source, tmp_path):
-    convert_here(source, tmp_path / "out", limit=8)
+    convert(source, tmp_path / "out", limit=8)
     assert (tmp_path / "out/shards.list").read_text().split() == ["a.pkl", "b.pkl"]
     ids = [r["video"] for name in "ab" for r in load_records(str(tmp_path / f"out/{name}.pkl"))]
     assert ids == ["a0", "a1", "a2", "a3", "a4", "a5", "b0", "b1"]
@@ -459,7 +453,7 @@ def test_a_limit_takes_the_first_videos(source, tmp_path):
 def test_labels_choose_videos_and_what_is_kept_of_their_labels(source, tmp_path, as_file):
     (tmp_path / "labels.txt").write_text("# chosen\n3\n\n7\n")
     labels = tf2pkl.parse_labels(str(tmp_path / "labels.txt") if as_file else "7,3")
-    convert_here(source, tmp_path / "out", labels=labels)
+    convert(source, tmp_path / "out", labels=labels)
     expected = {}
     for seed, name in enumerate("abcd"):
         for record in small_records(6, name, seed):
@@ -473,101 +467,69 @@ def test_labels_choose_videos_and_what_is_kept_of_their_labels(source, tmp_path,
 
 def test_a_rerun_converts_only_what_is_new_or_changed(source, tmp_path, monkeypatch):
     out = tmp_path / "out"
-    convert_here(source, out, limit=1000)  # with a limit the work is done in this process
+    convert(source, out)
     before = files(out)
     converted = []
     original = tf2pkl.convert_shard
-    monkeypatch.setattr(tf2pkl, "convert_shard", lambda s, *rest: converted.append(s.name) or original(s, *rest))
-    convert_here(source, out, limit=1000)
+    monkeypatch.setattr(tf2pkl, "convert_shard", lambda job: converted.append(job.shard.name) or original(job))
+    convert(source, out)
     assert not converted
     assert files(out) == before
     (out / "d.tfrecord-00000-of-00001.pkl").unlink()
     write_shard(source / "e.tfrecord", small_records(2, "e"))
-    convert_here(source, out, limit=1000)
+    convert(source, out)
     assert converted == ["d.tfrecord-00000-of-00001", "e.tfrecord"]
     assert {name: files(out)[name] for name in before if name.endswith(".pkl")} == {
         name: value for name, value in before.items() if name.endswith(".pkl")
     }
 
 
-def test_bytes_do_not_depend_on_workers_or_the_place(source, tmp_path):
-    convert_here(source, tmp_path / "one")
-    convert(source, tmp_path / "two", "--workers=3")
-    assert files(tmp_path / "one") == files(tmp_path / "two")
-
-
-def test_killed_at_any_moment_and_run_again_it_ends_with_the_same_bytes(tmp_path):
-    """With kill -9: of the program alone, whose processes must end with it, and of all of them at once."""
-    folder = tmp_path / "in"
-    folder.mkdir()
-    rng = np.random.default_rng(0)
-    data = [small_record(rng, f"v{i}", frames=3) for i in range(4)]
-    write_shard(folder / "00.tfrecord", data)
-    content = (folder / "00.tfrecord").read_bytes() * 50
-    for i in range(12):
-        (folder / f"{i:02d}.tfrecord").write_bytes(content)
-    convert_here(folder, tmp_path / "whole", workers=2)
-    command = [sys.executable, str(SCRIPT), str(folder), str(tmp_path / "out"), "--workers=2"]
-    delays = random.Random(1)
-    finished = []
-    for attempt in range(3):
-        process = subprocess.Popen(
-            command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=clean_env(), start_new_session=True
-        )
-        while process.poll() is None and len(list((tmp_path / "out").glob("*.pkl"))) < 3 * (attempt + 1):
-            time.sleep(0.005)
-        time.sleep(delays.uniform(0, 0.03))
-        with contextlib.suppress(ProcessLookupError):
-            (os.killpg if attempt % 2 else os.kill)(process.pid, signal.SIGKILL)
-        process.wait()
-        finished.append(len(list((tmp_path / "out").glob("*.pkl"))))
-    assert finished == sorted(finished)
-    assert 0 < finished[0] < 12
-    (tmp_path / "out/.00.pkl.tmp-123").write_bytes(b"what a killed run left")
-    convert(folder, tmp_path / "out", "--workers=2")
-    assert files(tmp_path / "out") == files(tmp_path / "whole")
-
-
-def test_the_first_ctrl_c_finishes_what_is_under_way_and_says_how_to_go_on(source, tmp_path, monkeypatch):
+def test_ctrl_c_leaves_what_is_finished_and_says_how_to_go_on(source, tmp_path, monkeypatch, capsys):
     original = tf2pkl.convert_shard
 
-    def interrupted(shard, *rest):
-        os.kill(os.getpid(), signal.SIGINT)
-        return original(shard, *rest)
+    def interrupted(job):
+        if job.shard.name == "b.tfrecord":
+            raise KeyboardInterrupt
+        return original(job)
 
     monkeypatch.setattr(tf2pkl, "convert_shard", interrupted)
-    assert convert_here(source, tmp_path / "out", limit=1000) == 130
-    assert (tmp_path / "out/a.pkl").is_file()
-    assert not (tmp_path / "out/b.pkl").exists()
-    assert not (tmp_path / "out/shards.list").exists()
+    with pytest.raises(KeyboardInterrupt):
+        convert(source, tmp_path / "out")
+    monkeypatch.undo()
+    assert "what is finished stays; run this again to go on" in capsys.readouterr().err
+    assert [path.name for path in (tmp_path / "out").glob("*.pkl")] == ["a.pkl"]
+    convert(source, tmp_path / "out")
+    assert "1 of 4 shards were finished before" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_to_all_of_its_processes_stops_it_without_an_error(source, tmp_path, number):
-    """Ctrl-C in a terminal goes to all of them, and they may be just starting."""
-    command = [sys.executable, str(SCRIPT), str(source), str(tmp_path / "out"), "--workers=2"]
-    process = subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=clean_env(), start_new_session=True
-    )
-    while process.poll() is None and not (tmp_path / "out/shards.jsonl").exists():
-        time.sleep(0.005)
-    time.sleep(0.1)
-    os.killpg(process.pid, number)
-    output, errors = process.communicate(timeout=30)
-    assert process.returncode == 128 + number, output + errors
-    assert "shards are finished; run this again to go on" in output
-    assert "Traceback" not in errors
+def test_a_line_that_a_killed_run_did_not_finish_counts_for_nothing(source, tmp_path, capsys):
+    convert(source, tmp_path / "out")
+    before = files(tmp_path / "out")
+    journal = tmp_path / "out/shards.jsonl"
+    journal.write_bytes(journal.read_bytes()[:-20] + b"\xff\0\n")
+    convert(source, tmp_path / "out")
+    assert "3 of 4 shards were finished before" in capsys.readouterr().out
+    assert files(tmp_path / "out") == before
 
 
-def test_a_full_disk_is_an_error_that_leaves_nothing_half_written(source, tmp_path, monkeypatch, capsys):
-    def full_disk(*arguments):
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(tf2pkl, "write_pickle", full_disk)
-    monkeypatch.setattr(sys, "argv", ["tf2pkl.py", str(source), str(tmp_path / "out"), "--limit=9"])
-    with pytest.raises(DataError, match=r"out cannot be written: .*No space left on device; what is finished stays"):
-        tf2pkl.main()
-    assert {path.name for path in (tmp_path / "out").iterdir()} == {".lock", "shards.jsonl"}
+def test_a_full_disk_is_an_error_that_leaves_nothing_half_written(tmp_path):
+    """The limit on the size of a file stands for the disk: it too ends a write in its middle."""
+    rng, target = np.random.default_rng(0), tmp_path / "out"
+    (tmp_path / "in").mkdir()
+    for name, frames in (("a", 1), ("b", 60)):  # 1 and 70 kB a video
+        write_shard(
+            tmp_path / "in" / f"{name}.tfrecord", [make_record(rng, f"{name}{i}", frames=frames) for i in (0, 1)]
+        )
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, before[1]))
+    try:
+        with pytest.raises(DataError, match=r"out cannot be written: .*File too large; what is finished stays"):
+            convert(tmp_path / "in", target)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert {path.name for path in target.iterdir()} == {".lock", "a.pkl", "settings.json", "shards.jsonl"}
+    convert(tmp_path / "in", target)
+    assert len(load_records(str(target / "b.pkl"))) == 2
 
 
 def test_mistakes_are_named(source, tmp_path, monkeypatch):
@@ -581,23 +543,12 @@ def test_mistakes_are_named(source, tmp_path, monkeypatch):
     (tmp_path / "empty").mkdir()
     assert "no shards in" in message(tmp_path / "empty", tmp_path / "out")
     (tmp_path / "file").touch()
-    assert f"{tmp_path / 'file'} cannot be written" in message(source, tmp_path / "file")
-    convert_here(source, tmp_path / "out")
-    assert "was made with other options (limit None)" in message(source, tmp_path / "out", "--limit=3")
+    assert f"{tmp_path / 'file'} cannot be a folder" in message(source, tmp_path / "file")
+    convert(source, tmp_path / "out")
+    assert "was made with --limit unset, not 3" in message(source, tmp_path / "out", "--limit=3")
     assert "holds 3 pickles of shards that are not among these (b.pkl)" in message(
         source / "a.tfrecord", tmp_path / "out"
     )
     write_shard(tmp_path / "a.tfrecord", small_records(1))
     with pytest.raises(DataError, match=r"would both become a.pkl"):
         tf2pkl.find_shards([source, tmp_path / "a.tfrecord"])
-    (tmp_path / "out/shards.jsonl").write_text("something else\n")
-    with pytest.raises(DataError, match="is not a journal of this program"):
-        convert_here(source, tmp_path / "out")
-
-
-def test_two_conversions_to_one_folder_do_not_mix(source, tmp_path):
-    with (
-        tf2pkl.opened_target(tmp_path / "out", []),
-        pytest.raises(DataError, match="another process is converting to"),
-    ):
-        convert_here(source, tmp_path / "out")

@@ -69,6 +69,16 @@ def _open_at_new_line(path: Path):
 
 
 def progress_bar(total: int, done: int, description: str, unit: str = "batch", shown: bool = True) -> tqdm:
-    """A bar with rate and time left on standard error where that is a terminal; nothing elsewhere, or if not shown."""
-    hidden = None if shown else True  # None: where there is no terminal
-    return tqdm(total=total, initial=done, desc=description, unit=unit, disable=hidden, dynamic_ncols=True)
+    """A bar with rate and time left on standard error where that is a terminal; nothing elsewhere, or if not shown.
+
+    unit: what is counted; bytes ("B") are shown as MB and the like.
+    """
+    return tqdm(
+        total=total,
+        initial=done,
+        desc=description,
+        unit=unit,
+        unit_scale=unit == "B",
+        disable=None if shown else True,  # None: where there is no terminal
+        dynamic_ncols=True,
+    )

@@ -22,11 +22,23 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
         temporary.unlink(missing_ok=True)
 
 
+def remove_unfinished(folder: Path, name: str | None = None) -> None:
+    """Remove what killed processes were writing with ``replacing``, for one file or all; no other may write now."""
+    for path in folder.glob(".*.tmp-*"):
+        stem, _, process = path.name[1:].rpartition(".tmp-")
+        if process.isdigit() and name in (None, stem) and path.is_file():
+            path.unlink()
+
+
 def require_place(path: Path) -> None:
-    """Raise OSError unless a file can be written at ``path``; makes its folder. Ask before long work."""
+    """Raise OSError unless a file can be written at ``path``; makes its folder. Ask before long work.
+
+    What a killed process was writing there is removed.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     if path.is_dir():
         raise IsADirectoryError(f"{path} is a folder")
+    remove_unfinished(path.parent, path.name)
     probe = path.with_name(f".{path.name}.tmp-{os.getpid()}")
     probe.touch()
     probe.unlink()

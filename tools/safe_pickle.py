@@ -14,6 +14,8 @@ from typing import BinaryIO
 
 import numpy as np
 
+from tools.errors import DataError, Fault
+
 
 class UnsafePickle(pickle.UnpicklingError):
     """The file names something that data does not need; nothing was executed."""
@@ -41,6 +43,27 @@ DAMAGED = (
     OverflowError,
     AssertionError,
 )
+
+
+def load_data_pickle(path: str, where: str | None = None):
+    """The object of a file that holds one pickle, as ``load_pickle`` gives it.
+
+    Raises DataError that begins with ``where``, by default the path.
+    """
+    where = where or path
+    try:
+        with open(path, "rb") as file:
+            content = load_pickle(file)
+            more = file.read(1)
+    except UnsafePickle as error:
+        raise DataError(f"{where} is not a data file and was not loaded: {error}", Fault.UNSAFE) from None
+    except DAMAGED as error:
+        raise DataError(f"{where} is not a whole pickle ({type(error).__name__}: {error})", Fault.DAMAGED) from None
+    except OSError as error:
+        raise DataError(f"{where} cannot be read: {error}", Fault.UNREADABLE) from None
+    if more:
+        raise DataError(f"{where} goes on behind its first pickle; a file holds one", Fault.DAMAGED)
+    return content
 
 
 def require_bounded(file: BinaryIO) -> None:

@@ -12,20 +12,9 @@ TARGET/broken.txt with the reason.
 """
 
 import argparse
-import fcntl
-import json
-import multiprocessing
-import os
 import pickle
-import signal
 import sys
-import threading
-from collections import deque
-from collections.abc import Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
-from multiprocessing.connection import wait as wait_for_any
+from contextlib import closing
 from pathlib import Path
 from typing import NamedTuple
 
@@ -45,12 +34,13 @@ from dataset.kinetics.annotations import (
     load_class_list,
     sort_classes,
 )
+from dataset.target import open_target
 from tools.command_line import parse_text, parse_threads, run
+from tools.cpu import usable_cores
 from tools.errors import DataError
+from tools.processes import map_in_processes
 from tools.run_log import progress_bar
-from tools.safe_files import replacing, require_place
-
-SETTINGS = "video2pkl.json"  # in TARGET: what its pickles were made with
+from tools.safe_files import replacing
 
 
 class Encoding(NamedTuple):
@@ -71,15 +61,16 @@ class Job(NamedTuple):
     label: int
     source: str
     target: Path
+    encoding: Encoding
 
 
-def convert(job: Job, encoding: Encoding) -> str | None:
+def convert(job: Job) -> str | None:
     """Write a video's pickle; return what is wrong with the video if it cannot be decoded.
 
     Raises OSError where the pickle cannot be written.
     """
     try:
-        frames = encode_video(job.source, encoding)
+        frames = encode_video(job.source, job.encoding)
     except DataError as error:
         return str(error)
     with replacing(job.target) as file:
@@ -119,116 +110,6 @@ def thin_frames(num_frames: int, rate: float, fps: float) -> np.ndarray:
     return ((np.arange(count) + 0.5) * num_frames / count).astype(int)
 
 
-# Processes
-
-
-def convert_all(jobs: list[Job], encoding: Encoding, num_workers: int) -> Iterator[tuple[Job, str | None]]:
-    """Convert in any order; give each job with what is wrong with its video, or None.
-
-    A video that makes its process crash is found out by converting those that were under way one at a time.
-    """
-    waiting = deque(jobs)
-    while waiting:
-        suspects = []
-        with _open_pool(min(num_workers, len(waiting))) as pool:
-            yield from _convert_with(pool, waiting, encoding, 2 * num_workers, suspects)
-        for job in suspects:
-            with _open_pool(1) as pool:
-                try:
-                    yield job, pool.submit(convert, job, encoding).result()
-                except BrokenProcessPool:
-                    yield job, f"{job.source}: its decoder crashed"
-
-
-def _convert_with(pool, waiting: deque[Job], encoding, window: int, suspects: list[Job]) -> Iterator:
-    """Take jobs until none is left, or a process has crashed and those under way are suspects."""
-    running: dict[Future, Job] = {}
-    while (waiting and not suspects) or running:
-        while waiting and not suspects and len(running) < window:
-            try:
-                running[pool.submit(convert, waiting[0], encoding)] = waiting[0]
-            except BrokenProcessPool:
-                break  # those that run will say so
-            waiting.popleft()
-        for future in wait(running, return_when=FIRST_COMPLETED).done:
-            job = running.pop(future)
-            if isinstance(future.exception(), BrokenProcessPool):
-                suspects.append(job)
-            else:
-                yield job, future.result()
-
-
-@contextmanager
-def _open_pool(num_workers: int) -> Iterator[ProcessPoolExecutor]:
-    # Not forked: threads of the progress bar may hold locks at that moment.
-    context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(num_workers, mp_context=context, initializer=_prepare_worker)
-    try:
-        yield pool
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
-def _prepare_worker() -> None:
-    """Leave Ctrl-C to the main process, and end with it however it ends."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-
-
-def _end_with_parent() -> None:
-    wait_for_any([multiprocessing.parent_process().sentinel])
-    os._exit(1)
-
-
-# The target folder
-
-
-@contextmanager
-def open_target(target: Path, settings: dict) -> Iterator[None]:
-    """A folder that holds pickles of these settings only, for one run at a time. Raises DataError."""
-    try:
-        require_place(target / SETTINGS)
-        handle = os.open(target, os.O_RDONLY)
-    except OSError as error:
-        raise DataError(f"{target} cannot be written: {error}") from None
-    try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise DataError(f"another run is writing to {target}; wait for it, or end it") from None
-        _check_settings(target, settings)
-        _remove_unfinished(target)
-        yield
-        _remove_unfinished(target)
-    finally:
-        os.close(handle)
-
-
-def _check_settings(target: Path, settings: dict) -> None:
-    path = target / SETTINGS
-    try:
-        earlier = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        if any(target.glob("*.pkl")):
-            raise DataError(f"{target} holds pickles that were made otherwise; give an empty folder") from None
-        write_text(path, [json.dumps(settings, ensure_ascii=False)])
-        return
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path} cannot be read ({error}); give an empty folder") from None
-    for key, value in settings.items():
-        there = earlier.get(key) if isinstance(earlier, dict) else None
-        if there != value:
-            if key == "class_names":
-                raise DataError(f"{target} was made with other classes; pass its --class-names, or an empty folder")
-            raise DataError(f"{target} was made with {key} {there}, not {value}; give the same, or an empty folder")
-
-
-def _remove_unfinished(target: Path) -> None:
-    """What a killed run was writing."""
-    for path in target.glob(".*.tmp-*"):
-        path.unlink(missing_ok=True)
-
-
 def write_text(path: Path, lines: list[str]) -> None:
     """A text file, or none where there is nothing to say."""
     if not lines:
@@ -238,11 +119,8 @@ def write_text(path: Path, lines: list[str]) -> None:
         file.write("".join(f"{line}\n" for line in lines).encode("utf-8", "surrogateescape"))
 
 
-# From the CSV to the end
-
-
 def plan_jobs(
-    annotations: list[Annotation], class_names: list[str], source: Path, target: Path
+    annotations: list[Annotation], class_names: list[str], source: Path, target: Path, encoding: Encoding
 ) -> tuple[list[Job], list[str], int]:
     """The jobs in the order of the CSV, a line for each video that is not in ``source``, and how many are repeated."""
     ids = {name: class_id for class_id, name in enumerate(class_names)}
@@ -258,7 +136,7 @@ def plan_jobs(
         if path is None:
             missing.append(f"{item.name}\t{item.class_name}")
         else:
-            jobs.append(Job(item.name, label, str(path), target / f"{item.name}.pkl"))
+            jobs.append(Job(item.name, label, str(path), target / f"{item.name}.pkl", encoding))
     unique = list({job.name: job for job in jobs}.values())
     missing_once = list(dict.fromkeys(missing))
     return unique, missing_once, len(annotations) - len(unique) - len(missing_once)
@@ -294,7 +172,7 @@ def parse_args() -> argparse.Namespace:
         description=__doc__, allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add = parser.add_argument
-    cores = len(os.sched_getaffinity(0))
+    cores = usable_cores()
     add("csv", type=parse_text, metavar="CSV", help="columns label, youtube_id, time_start, time_end")
     add("source", type=parse_text, metavar="SOURCE", help="folder of the videos")
     add("target", type=parse_text, metavar="TARGET", help="folder of the pickles; made if need be")
@@ -323,34 +201,39 @@ def main() -> None:
     annotations = load_annotations(args.csv)
     class_names = load_class_list(args.class_names) if args.class_names else sort_classes(annotations)
     source, target = Path(args.source), Path(args.target)
-    jobs, missing, repeated = plan_jobs(annotations, class_names, source, target)
+    jobs, missing, repeated = plan_jobs(annotations, class_names, source, target, encoding)
     if not jobs:
         raise DataError(
             f"none of the {len(missing)} videos of {args.csv} is in {source}; expected names such as "
             f"{annotations[0].name}.mp4"
         )
-    with open_target(target, {"class_names": class_names, **encoding._asdict()}):
-        try:
-            finished = {path.name for path in target.glob("*.pkl")}
-            remaining = [job for job in jobs if job.target.name not in finished]
-            broken = convert_with_bar(remaining, encoding, args.workers, len(jobs))
-            write_text(target / "missing.txt", missing)
-            write_text(target / "broken.txt", [f"{job.name}\t{broken[job]}" for job in jobs if job in broken])
-        except OSError as error:
-            raise DataError(f"{target} cannot be written: {error}") from None
+    flags = {f"--{key.replace('_', '-')}": value for key, value in encoding._asdict().items()}
+    with open_target(target, {"program": "video2pkl.py", **flags, "--class-names": class_names}):
+        finished = {path.name for path in target.glob("*.pkl")}
+        remaining = [job for job in jobs if job.target.name not in finished]
+        broken = convert_all(remaining, args.workers, len(jobs))
+        write_text(target / "missing.txt", missing)
+        write_text(target / "broken.txt", [f"{job.name}\t{broken[job]}" for job in jobs if job in broken])
     print_summary(target, len(remaining) - len(broken), len(jobs) - len(remaining), len(missing), len(broken), repeated)
 
 
-def convert_with_bar(jobs: list[Job], encoding: Encoding, num_workers: int, total: int) -> dict[Job, str]:
+def convert_all(jobs: list[Job], num_workers: int, total: int) -> dict[Job, str]:
     """Convert, with a bar of rate and time left; return what is wrong with each broken video."""
     broken = {}
-    with progress_bar(total, total - len(jobs), "converting", unit="video") as bar:
-        for job, why in convert_all(jobs, encoding, num_workers):
+    with (
+        progress_bar(total, total - len(jobs), "converting", unit="video") as bar,
+        closing(map_in_processes(convert, jobs, num_workers, explain_crash)) as converted,
+    ):
+        for job, why in converted:
             if why is not None:
                 broken[job] = why
                 bar.set_postfix(broken=len(broken), refresh=False)
             bar.update()
     return broken
+
+
+def explain_crash(job: Job) -> str:
+    return f"{job.source}: its decoder crashed"
 
 
 def print_summary(target: Path, converted: int, skipped: int, missing: int, broken: int, repeated: int) -> None:

@@ -9,27 +9,19 @@ is left out and named. shards.jsonl says what came of each shard.
 """
 
 import argparse
-import contextlib
-import fcntl
-import io
 import json
-import multiprocessing
-import multiprocessing.connection
 import os
 import pickle
 import re
-import signal
 import sys
-import threading
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
+from contextlib import closing, suppress
 from dataclasses import asdict, dataclass, field, replace
 from itertools import chain, takewhile
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 import numpy as np
 from tqdm import tqdm
@@ -40,25 +32,33 @@ from datareader.lists import ListEntry
 from datareader.record_index import FileIndex, RecordProblem, build_index, count_pairs
 from datareader.tfrecord import Problem, read_tfrecord
 from datareader.youtube8m import Expected, cache_of, check_record
-from tools.command_line import parse_count, parse_text, run
+from dataset.target import open_target
+from tools.command_line import parse_count, parse_text, parse_threads, run
 from tools.cpu import usable_cores
-from tools.errors import DataError, Fault, ZooError
-from tools.interrupt import StopRequest
+from tools.errors import DataError, Fault
+from tools.processes import map_in_processes
+from tools.run_log import progress_bar
 from tools.safe_files import replacing
 
 EXPECTED = Expected(("rgb", "audio"), (1024, 128), num_classes=3862)  # of the default configs; for the index
 LIST, JOURNAL = "shards.list", "shards.jsonl"
-VERSION = 2  # of what is written; another one is not gone on with
 SHOWN = 20  # broken records and shards named on the screen
 
 
 @dataclass(frozen=True)
 class Options:
-    """What decides the bytes of the pickles beside the shards themselves. labels: None for all of them."""
+    """What is kept of the shards. limit: None for all videos. labels: None for all classes."""
 
     limit: int | None = None
     labels: tuple[int, ...] | None = None
-    version: int = VERSION
+
+
+class Job(NamedTuple):
+    """One shard to convert."""
+
+    shard: Path
+    target: Path
+    options: Options
 
 
 @dataclass
@@ -82,21 +82,46 @@ class Result:
     usable_labels: dict[str, int] = field(default_factory=dict)
 
 
-def convert_shard(shard: Path, pickle_path: Path, options: Options) -> Result:
-    """Write the pickle of a shard. Raises DataError for the shard and OSError for the pickle."""
-    result = Result(pickle_path.name, stamp_of(shard))
-    changed = result.source[1]
-    records = tally(select(read_tfrecord(str(shard)), options), result)
-    if first := next(records, None):
-        with replacing(pickle_path) as file:
+# One shard
+
+
+def convert_shard(job: Job) -> Result | DataError:
+    """Write the pickle of a shard; give the error if nothing can be had of it. Raises OSError for the pickle."""
+    try:
+        result = Result(job.target.name, stamp_of(job.shard))
+        changed = result.source[1]
+        records = tally(select(read_tfrecord(str(job.shard)), job.options), result)
+        if not (first := next(records, None)):
+            job.target.unlink(missing_ok=True)  # of the shard as it was before
+            return result
+        with replacing(job.target) as file:
             write_pickle(file, chain([first], records))
             file.flush()
             # The index remembers this time: taken from the shard, it is the same after every conversion.
             os.utime(file.fileno(), ns=(changed, changed))
             result.pickle_size = file.tell()
-    else:
-        pickle_path.unlink(missing_ok=True)  # of the shard as it was before
+    except DataError as error:
+        return error
     return result
+
+
+def select(items: Iterator[dict | Problem], options: Options) -> Iterator[dict | Problem]:
+    """What the options leave: videos with one of the labels, and of their labels those; up to the limit."""
+    left = options.limit
+    for item in items:
+        if isinstance(item, Problem):
+            yield item
+            continue
+        if options.labels is not None:
+            kept = [label for label in item.get("label", ()) if label in options.labels]
+            if not kept:
+                continue
+            item["label"] = kept
+        yield item
+        if left is not None:
+            left -= 1
+            if left == 0:
+                return
 
 
 def tally(items: Iterator[dict | Problem], result: Result) -> Iterator[dict]:
@@ -123,6 +148,12 @@ def count_labels(labels: set[int], counts: dict[str, int]) -> None:
         counts[str(label)] = counts.get(str(label), 0) + 1
 
 
+class _Chunks(list):
+    """A file for a pickler, which hands over long bytes as they are: they are not copied."""
+
+    write = list.append
+
+
 def write_pickle(file: BinaryIO, records: Iterable[dict]) -> None:
     """A list of records in protocol 4, with one of them in memory at a time. (Protocol 2 loads 40 times slower.)
 
@@ -130,34 +161,23 @@ def write_pickle(file: BinaryIO, records: Iterable[dict]) -> None:
     the two bytes of its protocol and ends with STOP, in whose place APPEND goes.
     """
     file.write(pickle.PROTO + b"\x04" + pickle.EMPTY_LIST)
-    buffer = io.BytesIO()
+    file.flush()
     for record in records:
-        buffer.seek(0)
-        pickler = pickle.Pickler(buffer, protocol=4)
+        chunks = _Chunks()
+        pickler = pickle.Pickler(chunks, protocol=4)
         pickler.fast = True  # no numbers for remembered objects: each record's would begin at 0 again
         pickler.dump(record)
-        file.write(buffer.getbuffer()[2 : buffer.tell() - 1])
-        file.write(pickle.APPEND)
+        chunks[0] = chunks[0][2:]
+        chunks[-1] = chunks[-1][:-1] + pickle.APPEND
+        # One call a record takes a tenth less time of the whole than file.writelines, and more at once take longer.
+        written = os.writev(file.fileno(), chunks)
+        if written < sum(map(len, chunks)):
+            file.write(b"".join(chunks)[written:])  # the disk is full: this says so
+            file.flush()
     file.write(pickle.STOP)
 
 
-def select(items: Iterator[dict | Problem], options: Options) -> Iterator[dict | Problem]:
-    """What the options leave: videos with one of the labels, and of their labels those; up to the limit."""
-    left = options.limit
-    for item in items:
-        if isinstance(item, Problem):
-            yield item
-            continue
-        if options.labels is not None:
-            kept = [label for label in item.get("label", ()) if label in options.labels]
-            if not kept:
-                continue
-            item["label"] = kept
-        yield item
-        if left is not None:
-            left -= 1
-            if left == 0:
-                return
+# All shards
 
 
 def stamp_of(path: Path) -> list[int]:
@@ -195,172 +215,90 @@ def is_shard(path: Path) -> bool:
 
 
 class Journal:
-    """What is finished in TARGET: a first line with the options, then a line for each shard.
+    """What came of the finished shards, a line each.
 
-    A line is written when the shard's pickle is complete and in its place. A line that a killed run did
-    not finish counts for nothing, and the shard is converted again.
+    A line is written when the shard's pickle is complete and in its place. One that a killed run did not
+    finish counts for nothing, and its shard is converted again.
     """
 
-    def __init__(self, folder: Path, options: Options):
+    def __init__(self, folder: Path):
         self.path = folder / JOURNAL
-        self.options = options
         self.results: dict[str, Result] = {}
-        try:
-            lines = self.path.read_text().split("\n")
-        except FileNotFoundError:
-            return
-        except ValueError as error:
-            raise self._foreign() from error
-        self._check_options(lines[0])
-        for line in lines[1:-1]:  # what is behind the last line break is nothing, or half a line
-            try:
+        lines = self.path.read_text(errors="replace").split("\n") if self.path.exists() else []
+        for line in lines:
+            with suppress(ValueError, TypeError):
                 result = Result(**json.loads(line))
-            except (ValueError, TypeError):
-                raise self._foreign() from None
-            self.results[result.name] = result
-
-    def _check_options(self, line: str) -> None:
-        try:
-            found = json.loads(line)
-        except ValueError:
-            found = None
-        if not isinstance(found, dict) or found.keys() != asdict(self.options).keys():
-            raise self._foreign()
-        if found != self._head():
-            changed = ", ".join(f"{key} {found[key]}" for key, value in self._head().items() if found[key] != value)
-            raise DataError(
-                f"{self.path.parent} was made with other options ({changed}); take another folder for TARGET"
-            )
-
-    def _foreign(self) -> DataError:
-        return DataError(f"{self.path} is not a journal of this program; take another folder for TARGET")
-
-    def _head(self) -> dict:
-        return json.loads(json.dumps(asdict(self.options)))
+                self.results[result.name] = result
 
     def is_finished(self, name: str, shard: Path) -> bool:
         result = self.results.get(name)
         if result is None or result.source != stamp_of(shard):
             return False
-        path = self.path.parent / name
+        path = self.path.with_name(name)
         if not result.pickle_size:
             return not path.exists()
         return path.is_file() and stamp_of(path) == [result.pickle_size, result.source[1]]
-
-    def write(self, names: list[str]) -> None:
-        """Write the lines of these shards anew, in this order."""
-        lines = [self._head(), *(asdict(self.results[name]) for name in names)]
-        with replacing(self.path) as file:
-            file.write("".join(f"{json.dumps(line)}\n" for line in lines).encode())
 
     def add(self, result: Result) -> None:
         self.results[result.name] = result
         with open(self.path, "a") as file:
             file.write(f"{json.dumps(asdict(result))}\n")
 
+    def keep(self, names: list[str]) -> list[Result]:
+        """Write the lines of these shards anew, in this order, and no others; give their results."""
+        self.results = {name: self.results[name] for name in names}
+        results = list(self.results.values())
+        with replacing(self.path) as file:
+            file.write("".join(f"{json.dumps(asdict(result))}\n" for result in results).encode())
+        return results
 
-@contextlib.contextmanager
-def opened_target(folder: Path, names: list[str]) -> Iterator[None]:
-    """Make the folder, keep other processes out of it, and remove what a killed run left half-written."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with open(folder / ".lock", "a") as lock:  # the system lets go of it however this process ends
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise DataError(f"another process is converting to {folder}; wait for it, or take another folder") from None
-        ours = {*names, JOURNAL, LIST}
-        for path in folder.iterdir():
-            match = re.fullmatch(r"\.(.+)\.tmp-\d+", path.name)
-            index = re.fullmatch(rf"{re.escape(LIST)}\.index\.npz\.\d+\.tmp", path.name)
-            if index or (match and match[1] in ours):
-                path.unlink()
-        yield
+    def count_videos(self) -> int:
+        return sum(result.videos for result in self.results.values())
 
 
-def convert_all(shards: dict[str, Path], journal: Journal, workers: int, stop: StopRequest, bar: tqdm) -> list[str]:
-    """Convert what the journal does not have. Returns what is wrong with shards of which nothing can be had.
+def find_finished(shards: dict[str, Path], journal: Journal, limit: int | None) -> list[str]:
+    """Names of what need not be converted again. Raises DataError for a folder that holds pickles of others."""
+    if others := sorted(journal.results.keys() - shards.keys()):
+        raise DataError(
+            f"{journal.path.parent} holds {len(others)} pickles of shards that are not among these ({others[0]}); "
+            "name all of them as SOURCE, or take another folder"
+        )
+    # Under a limit, how many videos a shard may still give depends on all shards before it.
+    choose = filter if limit is None else takewhile
+    return list(choose(lambda name: journal.is_finished(name, shards[name]), shards))
 
-    Stops between shards on a signal.
-    """
-    todo = [name for name in shards if name not in journal.results]
-    workers = min(workers, len(todo))
-    if workers <= 1 or journal.options.limit is not None:
-        return convert_in_turn(shards, journal, stop, bar)
-    failed, pending = {}, {}
-    with started_pool(workers, stop) as submit:
-        todo = iter(todo)
-        while True:
-            while len(pending) <= workers and not stop.signal and (name := next(todo, None)):
-                pending[submit(convert_shard, shards[name], journal.path.parent / name, journal.options)] = name
-            if not pending:
-                break
-            for future in wait(pending, timeout=0.5, return_when=FIRST_COMPLETED).done:
-                name = pending.pop(future)
-                try:
-                    journal.add(future.result())
-                except DataError as error:
-                    failed[name] = str(error)
-                advance(bar, shards[name], journal)
+
+def convert_all(shards: dict[str, Path], journal: Journal, options: Options, workers: int, bar: tqdm) -> list[str]:
+    """Convert what the journal does not have. Gives what is wrong with shards of which nothing can be had."""
+
+    def list_jobs() -> Iterator[Job]:
+        for name, shard in shards.items():
+            if name not in journal.results:
+                left = options.limit and options.limit - journal.count_videos()
+                if left == 0:
+                    return
+                yield Job(shard, journal.path.with_name(name), replace(options, limit=left))
+
+    if min(workers, len(shards)) == 1 or options.limit:  # a job's limit depends on the results before it
+        converted = ((job, convert_shard(job)) for job in list_jobs())
+    else:
+        converted = map_in_processes(convert_shard, list_jobs(), workers, explain_crash)
+    failed = {}
+    with closing(converted):
+        for job, result in converted:
+            if isinstance(result, DataError):
+                failed[job.target.name] = str(result)
+            else:
+                journal.add(result)
+                bar.set_postfix_str(f"{journal.count_videos():,} videos", refresh=False)
+                bar.update(result.source[0])
     return [failed[name] for name in shards if name in failed]
 
 
-def convert_in_turn(shards: dict[str, Path], journal: Journal, stop: StopRequest, bar: tqdm) -> list[str]:
-    """``convert_all`` in this process, as a limit needs it: how many videos are left depends on the shards before."""
-    failed, limit = [], journal.options.limit
-    for name, shard in shards.items():
-        if limit == 0 or stop.signal:
-            break
-        try:
-            if name not in journal.results:
-                options = replace(journal.options, limit=limit)
-                journal.add(convert_shard(shard, journal.path.parent / name, options))
-                advance(bar, shard, journal)
-            if limit is not None:
-                limit -= journal.results[name].videos
-        except DataError as error:
-            failed.append(str(error))
-    return failed
-
-
-def advance(bar: tqdm, shard: Path, journal: Journal) -> None:
-    bar.set_postfix_str(f"{sum(result.videos for result in journal.results.values()):,} videos", refresh=False)
-    with contextlib.suppress(OSError):
-        bar.update(shard.stat().st_size)
-
-
-@contextlib.contextmanager
-def started_pool(workers: int, stop: StopRequest):
-    """Give ``submit(function, ...) -> Future``. The processes end with this one, however it ends."""
-    pool = ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), start_worker)
-
-    def submit(*arguments):
-        # It starts processes, which inherit that they do not hear Ctrl-C; here it is heard a moment later.
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-        try:
-            return pool.submit(*arguments)
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-    try:
-        yield submit
-    except (BrokenProcessPool, MemoryError):
-        if not stop.signal:  # which may have been for all the processes
-            raise ZooError(
-                "a process that converted a shard ended early, perhaps for lack of memory; run this again with "
-                "fewer --workers"
-            ) from None
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
-def start_worker() -> None:
-    """End when the main process does, even if it is killed."""
-
-    def follow() -> None:
-        multiprocessing.connection.wait([multiprocessing.parent_process().sentinel])
-        os._exit(1)
-
-    threading.Thread(target=follow, daemon=True).start()
+def explain_crash(job: Job) -> DataError:
+    return DataError(
+        f"{job.shard}: its process was killed, perhaps for lack of memory; run this again with fewer --workers"
+    )
 
 
 def write_list(folder: Path, results: list[Result]) -> None:
@@ -417,7 +355,7 @@ def parse_labels(text: str) -> tuple[int, ...]:
     return tuple(sorted({int(item) for item in items}))
 
 
-def parse_positive(text: str) -> int:
+def parse_limit(text: str) -> int:
     if not (number := parse_count(text)):
         raise argparse.ArgumentTypeError("it has to be 1 or more")
     return number
@@ -430,8 +368,8 @@ def parse_args() -> argparse.Namespace:
     add = parser.add_argument
     add("source", nargs="+", type=parse_text, metavar="SOURCE", help="folder of shards, or shards")
     add("target", type=parse_text, metavar="TARGET", help="folder for the pickles")
-    add("--workers", type=parse_positive, metavar="N", help="processes; left out, as many as there are cores")
-    add("--limit", type=parse_positive, metavar="N", help="stop after N videos; uses one process")
+    add("--workers", type=parse_threads, metavar="N", help="processes; left out, as many as there are cores")
+    add("--limit", type=parse_limit, metavar="N", help="stop after N videos; uses one process")
     add(
         "--labels",
         type=parse_labels,
@@ -442,50 +380,27 @@ def parse_args() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def main() -> int:
+def main() -> None:
     args = parse_args()
-    options = Options(args.limit, args.labels)
     shards = find_shards([Path(source) for source in args.source])
-    try:
-        return convert(shards, Path(args.target), options, args.workers or usable_cores())
-    except OSError as error:
-        raise DataError(f"{args.target} cannot be written: {error}; what is finished stays") from None
+    convert(shards, Path(args.target), Options(args.limit, args.labels), args.workers or usable_cores())
 
 
-def convert(shards: dict[str, Path], target: Path, options: Options, workers: int) -> int:
-    """Convert shards to a folder and say what came of it; returns the exit code."""
-    begin = time.perf_counter()
-    with opened_target(target, list(shards)), StopRequest() as stop:
-        journal = Journal(target, options)
-        if others := sorted(journal.results.keys() - shards.keys()):
-            raise DataError(
-                f"{target} holds {len(others)} pickles of shards that are not among these ({others[0]}); name all of "
-                "them as SOURCE, or take another folder"
-            )
-        # Under a limit, how many videos a shard may still give depends on all shards before it.
-        choose = filter if options.limit is None else takewhile
-        done = list(choose(lambda name: journal.is_finished(name, shards[name]), shards))
-        journal.results = {name: journal.results[name] for name in done}
-        journal.write(done)
+def convert(shards: dict[str, Path], target: Path, options: Options, workers: int) -> None:
+    """Convert shards to a folder and say what came of it. Raises DataError if that is not what was asked for."""
+    settings = {"program": "tf2pkl.py", "--limit": options.limit, "--labels": options.labels and [*options.labels]}
+    begin_sec, begin_cpu_sec = time.perf_counter(), cpu_sec()
+    with open_target(target, settings):
+        journal = Journal(target)
+        done = find_finished(shards, journal, options.limit)
+        journal.keep(done)
         if done:
             print(f"{len(done):,} of {len(shards):,} shards were finished before", flush=True)
+        before = journal.count_videos()
         sizes = {name: stamp_of(shard)[0] for name, shard in shards.items()}
-        with tqdm(
-            total=sum(sizes.values()),
-            initial=sum(sizes[name] for name in done),
-            desc="converting",
-            unit="B",
-            unit_scale=True,
-            disable=None,
-            dynamic_ncols=True,
-        ) as bar:
-            failed = convert_all(shards, journal, workers, stop, bar)
-        if stop.signal:
-            print(f"stopped; {len(journal.results):,} of {len(shards):,} shards are finished; run this again to go on")
-            return stop.exit_code
-        finished = [name for name in shards if name in journal.results]
-        results = [journal.results[name] for name in finished]
-        journal.write(finished)
+        with progress_bar(sum(sizes.values()), sum(sizes[name] for name in done), "converting", unit="B") as bar:
+            failed = convert_all(shards, journal, options, workers, bar)
+        results = journal.keep([name for name in shards if name in journal.results])
         if any(result.videos for result in results):
             write_list(target, [result for result in results if result.videos])
     print_some(
@@ -493,14 +408,21 @@ def convert(shards: dict[str, Path], target: Path, options: Options, workers: in
         f"; {journal.path} names all of them",
     )
     print_some([f"not converted: {text}" for text in failed], " not converted")
-    print(f"{target}: {summary_of(results)} ({time.perf_counter() - begin:.1f} s)")
+    taken = f"{time.perf_counter() - begin_sec:.1f} s"
+    if converted := journal.count_videos() - before:
+        taken += f", {(cpu_sec() - begin_cpu_sec) / converted * 1000:.2f} ms of one core a video"
+    print(f"{target}: {summary_of(results)} ({taken})")
     if failed:
         raise DataError(f"{len(failed)} of {len(shards)} shards could not be converted, as said above")
     if not any(result.videos for result in results):
         raise DataError(
             f"no video was found in {len(shards)} shards" + (" with these labels" if options.labels else "")
         )
-    return 0
+
+
+def cpu_sec() -> float:
+    """Of all cores, for this process and those it has started."""
+    return sum(os.times()[:4])
 
 
 if __name__ == "__main__":

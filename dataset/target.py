@@ -1,0 +1,66 @@
+"""The folder that a converter fills: for one run at a time, with one set of settings, and restartable."""
+
+import fcntl
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tools.errors import DataError
+from tools.safe_files import remove_unfinished, replacing
+
+SETTINGS = "settings.json"  # what the pickles in the folder were made with
+
+
+@contextmanager
+def open_target(folder: Path, settings: dict) -> Iterator[None]:
+    """Make the folder if need be, and keep other runs out of it; what a killed one was writing is removed.
+
+    settings: what decides the pickles beside their sources, as JSON can hold it; flags by their names.
+    Raises DataError for a folder that holds pickles of other settings, and in place of every OSError.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = open(folder / ".lock", "a")  # noqa: SIM115  (closed below)
+    except OSError as error:
+        raise DataError(f"{folder} cannot be a folder to write to: {error}") from None
+    with lock:  # the system lets go of it however this process ends
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _check_settings(folder, settings)
+            remove_unfinished(folder)
+            yield
+            remove_unfinished(folder)
+        except BlockingIOError:
+            raise DataError(f"another run is writing to {folder}; wait for it, or take another folder") from None
+        except OSError as error:
+            raise DataError(f"{folder} cannot be written: {error}; what is finished stays") from None
+        except KeyboardInterrupt:
+            print(f"{folder}: what is finished stays; run this again to go on", file=sys.stderr)
+            raise
+
+
+def _check_settings(folder: Path, settings: dict) -> None:
+    path = folder / SETTINGS
+    try:
+        earlier = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        if next(folder.glob("*.pkl"), None):
+            raise DataError(f"{folder} holds pickles that were made otherwise; take an empty folder") from None
+        with replacing(path) as file:
+            file.write(f"{json.dumps(settings, ensure_ascii=False)}\n".encode())
+        return
+    except ValueError as error:
+        raise DataError(f"{path} cannot be read ({error}); take an empty folder") from None
+    for key, value in settings.items():
+        there = earlier.get(key) if isinstance(earlier, dict) else None
+        if there != value:
+            raise DataError(
+                f"{folder} was made with {key} {_shown(there)}, not {_shown(value)}; give the same, or an empty folder"
+            )
+
+
+def _shown(value) -> str:
+    text = "unset" if value is None else str(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."

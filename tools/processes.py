@@ -1,0 +1,89 @@
+"""Work that is spread over processes, which end with this one however it ends."""
+
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from multiprocessing.connection import wait as wait_for_any
+from typing import TypeVar
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+def map_in_processes(
+    function: Callable[[Item], Result], items: Iterable[Item], num_workers: int, crashed: Callable[[Item], Result]
+) -> Iterator[tuple[Item, Result]]:
+    """Give each item with what ``function`` makes of it, in the order in which they are finished.
+
+    Items are drawn as processes become free. What the function raises is raised here. ``crashed(item)`` stands
+    for the result of an item on which a process dies; which one it was is found out by doing those that were
+    under way again, one at a time. Close the iterator to end the processes.
+    """
+    items = iter(items)
+    suspects = [None]
+    while suspects:
+        suspects = []
+        with _open_pool(num_workers) as submit:
+            yield from _map_until_crash(submit, function, items, num_workers + 1, suspects)
+        for item in suspects:
+            with _open_pool(1) as submit:
+                try:
+                    result = submit(function, item).result()
+                except BrokenProcessPool:
+                    result = crashed(item)
+            yield item, result
+
+
+def _map_until_crash(submit, function, items: Iterator, window: int, suspects: list) -> Iterator[tuple]:
+    """Until no item is left, or a process has died and those under way are suspects."""
+    running: dict[Future, Item] = {}
+    while True:
+        while len(running) < window and not suspects:
+            try:
+                item = next(items)
+            except StopIteration:
+                break
+            try:
+                running[submit(function, item)] = item
+            except BrokenProcessPool:
+                suspects.append(item)
+        if not running:
+            return
+        for future in wait(running, return_when=FIRST_COMPLETED).done:
+            item = running.pop(future)
+            if isinstance(future.exception(), BrokenProcessPool):
+                suspects.append(item)
+            else:
+                yield item, future.result()
+
+
+@contextmanager
+def _open_pool(num_workers: int) -> Iterator[Callable[..., Future]]:
+    # Not forked: threads of a progress bar may hold locks at that moment.
+    pool = ProcessPoolExecutor(num_workers, multiprocessing.get_context("spawn"), _end_with_parent)
+
+    def submit(*arguments) -> Future:
+        # This may start a process, which inherits that it does not hear Ctrl-C; here it is heard a moment later.
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            return pool.submit(*arguments)
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+    try:
+        yield submit
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _end_with_parent() -> None:
+    def follow() -> None:
+        wait_for_any([multiprocessing.parent_process().sentinel])
+        os._exit(1)
+
+    threading.Thread(target=follow, daemon=True).start()
