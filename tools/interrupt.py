@@ -28,6 +28,6 @@ class StopRequest:
             signal.signal(number, handler)
 
     def _heard(self, number: int, frame) -> None:
-        if self.signal:
+        if self.signal and number == signal.SIGINT:  # Paddle's launcher sends SIGTERM three times
             raise KeyboardInterrupt
-        self.signal = signal.Signals(number)
+        self.signal = self.signal or signal.Signals(number)
