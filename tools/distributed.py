@@ -43,8 +43,11 @@ class Peers:
     A context manager: an error that leaves it is told to the others.
     """
 
-    def __init__(self, rank: int = 0, world: int = 1, links: dict[int, Connection] | None = None):
-        self.rank, self.world = rank, world
+    def __init__(
+        self, rank: int = 0, world: int = 1, links: dict[int, Connection] | None = None, first_here: bool = True
+    ):
+        """first_here: whether this is the first process on its machine."""
+        self.rank, self.world, self.first_here = rank, world, first_here
         self._links = links or {}
 
     @property
@@ -71,6 +74,15 @@ class Peers:
         """Everyone's value in the order of ranks, for everyone."""
         values = self.gather(value)
         return self.from_first(lambda: values)
+
+    def machine_by_machine(self, make: Callable):
+        """What ``make()`` gives in this process, after it was made in the first on its machine.
+
+        So the others find what that one has left, as an index of the data.
+        """
+        made = [make()] if self.first_here else []
+        self.gather_all(None)
+        return made[0] if made else make()
 
     def merge(self, meter) -> None:
         """Let the first process's metrics count what those of the others have counted."""
@@ -184,7 +196,7 @@ def connect(device: str) -> Peers:
         told = [secrets.token_bytes(32)]
         distributed.broadcast_object_list(told, src=0)
         _recognise(links, rank, told[0])
-        return Peers(rank, world, links)
+        return Peers(rank, world, links, first_here=os.environ.get("PADDLE_LOCAL_RANK", "0") == "0")
     except (RuntimeError, ValueError, OSError, SystemError, EOFError) as error:
         text = str(error).strip().splitlines()
         raise PeerError(f"the processes of this run cannot reach one another: {text[0] if text else error}") from None
