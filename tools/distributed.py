@@ -7,6 +7,7 @@ process lives and says at once when it does not. Imports Paddle: tune the CPU fi
 """
 
 import contextlib
+import errno
 import hmac
 import io
 import os
@@ -26,6 +27,7 @@ BUCKET_BYTES = 32 << 20  # of tensors that travel together: large enough for the
 _MEET_SEC = 300  # for all processes to come: one may load Paddle from a slow disk
 _HELLO_SEC = 10  # for one that has come to say who it is
 _HELLO = b"paddle video zoo 1\n"
+_OUT_OF_REACH = (errno.ETIMEDOUT, errno.EHOSTUNREACH, errno.ENETUNREACH, errno.ENETDOWN)
 _SIOCGIFADDR = 0x8915  # of Linux: the address of an interface
 # Until a machine that went away without closing its connections counts as gone, whether or not something was on its
 # way there: 20 seconds. Without the last, Linux goes on sending what is not confirmed for a quarter of an hour.
@@ -134,18 +136,25 @@ class Peers:
     def _send(self, rank: int, value) -> None:
         try:
             self._links[rank].send(value)
-        except OSError:
-            self._receive(rank)  # raises, with what that process said last
-            raise PeerError(f"rank {rank} of {self.world} ended") from None
+        except OSError as error:
+            if error.errno not in _OUT_OF_REACH:
+                self._receive(rank)  # raises, with what that process said last
+            raise self._lost(rank, error) from None
 
     def _receive(self, rank: int):
         try:
             value = self._links[rank].recv()
-        except (OSError, EOFError):
-            raise PeerError(f"rank {rank} of {self.world} ended without a word; its log says more") from None
+        except (OSError, EOFError) as error:
+            raise self._lost(rank, error) from None
         if isinstance(value, _Failure):
             raise PeerError(str(value))
         return value
+
+    def _lost(self, rank: int, error: OSError | EOFError) -> PeerError:
+        """What a broken connection tells of the process at its other end."""
+        if isinstance(error, OSError) and error.errno in _OUT_OF_REACH:
+            return PeerError(f"rank {rank} of {self.world} is out of reach: {error.strerror}")
+        return PeerError(f"rank {rank} of {self.world} ended without a word; its log says more")
 
     def _explain(self, error: Exception) -> PeerError:
         """Why the exchange of gradients failed: what another process said, or else the first line of the error."""
@@ -153,8 +162,8 @@ class Peers:
             try:
                 if link.poll(2) and isinstance(value := link.recv(), _Failure):
                     return PeerError(str(value))
-            except (OSError, EOFError):
-                return PeerError(f"rank {rank} of {self.world} ended without a word; its log says more")
+            except (OSError, EOFError) as lost:
+                return self._lost(rank, lost)
         lines = [line for line in str(error).splitlines() if line.strip()]
         return PeerError(f"rank {self.rank} of {self.world} cannot reach the others: {lines[0] if lines else error}")
 
