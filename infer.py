@@ -72,7 +72,7 @@ def main() -> int:
     from tools.engine import predict
 
     results = []
-    with connect(device) as peers:  # of several processes all hear of an error in the weights or data of one
+    with connect(device, log.line) as peers:  # of several processes all hear of an error in the weights or data of one
         weights, dataset = inputs or peers.machine_by_machine(lambda: open_inputs(args, config, name, log))
         network = load_network(args, recipe, config, "INFER", weights, device, log.line)
         loader = EvaluationLoader(

@@ -118,7 +118,7 @@ def main() -> int:
     from tools.distributed import connect  # these import Paddle
     from tools.training import Training
 
-    with connect(device) as peers:  # of several processes all hear of an error in the data of one
+    with connect(device, log.line) as peers:  # of several processes all hear of an error in the data of one
         datasets = datasets or peers.machine_by_machine(lambda: open_datasets(args, config, name, log))
         loaders = build_loaders(args, config, *datasets, processes, as_float=device == "cpu")
         training = Training(args, config, recipe, log, store, peers, *loaders)

@@ -73,7 +73,7 @@ def free_address():
         return server.getsockname()
 
 
-def meet(world, *others):
+def meet(world, *others, log=print):
     """Rank 0's connections, and what each of the others gives: run at the same time."""
     address, results = free_address(), [None] * len(others)
 
@@ -84,7 +84,7 @@ def meet(world, *others):
     for thread in threads:
         thread.start()
     try:
-        return distributed._await_others(address, world), results
+        return distributed._await_others(address, world, log), results
     finally:
         for thread in threads:
             thread.join()
@@ -118,7 +118,8 @@ def test_processes_meet_in_any_order_and_strangers_are_passed_over(monkeypatch):
 
 def test_the_first_process_names_those_that_did_not_come_and_the_others_hear_of_it(monkeypatch):
     monkeypatch.setattr(distributed, "_MEET_SEC", 1)
-    heard = []
+    monkeypatch.setattr(distributed, "_WORD_SEC", 0.6)
+    heard, said = [], []
 
     def second(address):
         with pytest.raises(PeerError) as error:
@@ -126,8 +127,9 @@ def test_the_first_process_names_those_that_did_not_come_and_the_others_hear_of_
         heard.append(str(error.value))
 
     with pytest.raises(PeerError) as error:
-        meet(4, second)
+        meet(4, second, log=said.append)
     assert str(error.value).startswith("of 4 processes, rank 2, 3 did not come within 1 s; ")
+    assert said == ["waiting for rank 2, 3 of 4 processes; what their launchers print may say why"]
     assert heard == ["rank 0 of 4 ended before all processes had come; its log says more"]
 
 
@@ -153,7 +155,7 @@ def test_an_environment_without_addresses_is_an_error(monkeypatch):
     monkeypatch.setenv("PADDLE_TRAINER_ID", "1")
     monkeypatch.setenv("PADDLE_TRAINER_ENDPOINTS", "here")
     with pytest.raises(ConfigError, match="PADDLE_TRAINER_ENDPOINTS is 'here', no HOST:PORT"):
-        distributed.connect("cpu")
+        distributed.connect("cpu", print)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="interfaces are looked up on Linux only")

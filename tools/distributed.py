@@ -25,6 +25,7 @@ from tools.errors import ConfigError, PeerError, ZooError
 
 BUCKET_BYTES = 32 << 20  # of tensors that travel together: large enough for the network, small beside a model
 _MEET_SEC = 300  # for all processes to come: one may load Paddle from a slow disk
+_WORD_SEC = 15  # until it is said who is waited for, again and again
 _HELLO_SEC = 10  # for one that has come to say who it is
 _HELLO = b"paddle video zoo 1\n"
 _OUT_OF_REACH = (errno.ETIMEDOUT, errno.EHOSTUNREACH, errno.ENETUNREACH, errno.ENETDOWN)
@@ -183,10 +184,10 @@ class Peers:
             link.close()
 
 
-def connect(device: str) -> Peers:
+def connect(device: str, log: Callable[[str], None]) -> Peers:
     """The processes that the environment speaks of, as a launcher sets it; one alone without a launcher.
 
-    Raises PeerError when they do not find one another within ``_MEET_SEC``.
+    log: is told whom this one waits for. Raises PeerError when they do not find one another within ``_MEET_SEC``.
     """
     world = int(os.environ.get("PADDLE_TRAINERS_NUM", "1"))
     if world == 1:
@@ -199,7 +200,7 @@ def connect(device: str) -> Peers:
             os.environ.setdefault("GLOO_SOCKET_IFNAME", interface)
     try:
         # Paddle's own waiting takes 15 minutes and hears no signal, so all are there before it begins.
-        links = _await_others(address, world) if rank == 0 else {0: _find_first(address, rank, world)}
+        links = _await_others(address, world, log) if rank == 0 else {0: _find_first(address, rank, world)}
         with contextlib.redirect_stderr(io.StringIO()):  # a table of the flags that Paddle has set itself
             distributed.init_parallel_env()
         told = [secrets.token_bytes(32)]
@@ -223,17 +224,21 @@ def _address_of_first() -> tuple[str, int]:
     return host, int(port)
 
 
-def _await_others(address: tuple[str, int], world: int) -> dict[int, Connection]:
+def _await_others(address: tuple[str, int], world: int, log: Callable[[str], None]) -> dict[int, Connection]:
     """The first process's connections, once all others have come; each sends its rank and is told to go on."""
     deadline = time.monotonic() + _MEET_SEC
     came = {}
     with socket.create_server(address, backlog=world) as server, contextlib.ExitStack() as unless_complete:
         while len(came) < world - 1:
-            server.settimeout(max(0.01, deadline - time.monotonic()))
+            left_sec = deadline - time.monotonic()
+            server.settimeout(max(0.01, min(left_sec, _WORD_SEC)))
             try:
                 handle = unless_complete.enter_context(server.accept()[0])
             except TimeoutError:
                 missing = ", ".join(str(rank) for rank in range(1, world) if rank not in came)
+                if left_sec > _WORD_SEC:
+                    log(f"waiting for rank {missing} of {world} processes; what their launchers print may say why")
+                    continue
                 raise PeerError(
                     f"of {world} processes, rank {missing} did not come within {_MEET_SEC} s; what they or their "
                     "launchers print says why"
