@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import PROJECT, clean_env, run_shell
-from tools import distributed
+from tools import distributed, meeting
 from tools.errors import ConfigError, PeerError
 from tools.interrupt import StopRequest
 
@@ -69,7 +69,7 @@ def test_the_script_for_machines_passes_flags_on_to_the_launcher(node, host, tmp
 
 
 def free_address():
-    with distributed.socket.create_server(("127.0.0.1", 0)) as server:
+    with meeting.socket.create_server(("127.0.0.1", 0)) as server:
         return server.getsockname()
 
 
@@ -84,20 +84,20 @@ def meet(world, *others, log=print):
     for thread in threads:
         thread.start()
     try:
-        return distributed._await_others(address, world, log), results
+        return meeting.await_others(address, world, log), results
     finally:
         for thread in threads:
             thread.join()
 
 
 def test_processes_meet_in_any_order_and_strangers_are_passed_over(monkeypatch):
-    monkeypatch.setattr(distributed, "_HELLO_SEC", 0.3)
+    monkeypatch.setattr(meeting, "_HELLO_SEC", 0.3)
 
     def stranger(address):
         for said in (b"GET / HTTP/1.1\r\n\r\n" * 9, b""):
             while True:
                 try:
-                    handle = distributed.socket.create_connection(address)
+                    handle = meeting.socket.create_connection(address)
                     break
                 except ConnectionRefusedError:
                     time.sleep(0.01)
@@ -107,8 +107,8 @@ def test_processes_meet_in_any_order_and_strangers_are_passed_over(monkeypatch):
     links, found = meet(
         3,
         stranger,
-        lambda address: (time.sleep(0.2), distributed._find_first(address, 1, 3))[1],
-        lambda address: distributed._find_first(address, 2, 3),
+        lambda address: (time.sleep(0.2), meeting.find_first(address, 1, 3))[1],
+        lambda address: meeting.find_first(address, 2, 3),
     )
     assert sorted(links) == [1, 2]
     for rank in (1, 2):
@@ -117,13 +117,13 @@ def test_processes_meet_in_any_order_and_strangers_are_passed_over(monkeypatch):
 
 
 def test_the_first_process_names_those_that_did_not_come_and_the_others_hear_of_it(monkeypatch):
-    monkeypatch.setattr(distributed, "_MEET_SEC", 1)
-    monkeypatch.setattr(distributed, "_WORD_SEC", 0.6)
+    monkeypatch.setattr(meeting, "_MEET_SEC", 1)
+    monkeypatch.setattr(meeting, "_WORD_SEC", 0.6)
     heard, said = [], []
 
     def second(address):
         with pytest.raises(PeerError) as error:
-            distributed._find_first(address, 1, 4)
+            meeting.find_first(address, 1, 4)
         heard.append(str(error.value))
 
     with pytest.raises(PeerError) as error:
@@ -134,20 +134,20 @@ def test_the_first_process_names_those_that_did_not_come_and_the_others_hear_of_
 
 
 def test_a_process_that_finds_nobody_says_where_it_looked(monkeypatch):
-    monkeypatch.setattr(distributed, "_MEET_SEC", 0.3)
+    monkeypatch.setattr(meeting, "_MEET_SEC", 0.3)
     host, port = free_address()
     with pytest.raises(PeerError) as error:
-        distributed._find_first((host, port), 1, 2)
+        meeting.find_first((host, port), 1, 2)
     assert f"rank 1 of 2 found no rank 0 at {host}:{port} within 0.3 s" in str(error.value)
     assert str(error.value).endswith("which is this machine: where rank 0 is on another, its launcher needs --host")
 
 
 def test_nothing_is_unpickled_from_one_who_does_not_know_the_key(monkeypatch):
-    monkeypatch.setattr(distributed, "_HELLO_SEC", 0.3)
-    links, (link,) = meet(2, lambda address: distributed._find_first(address, 1, 2))
+    monkeypatch.setattr(meeting, "_HELLO_SEC", 0.3)
+    links, (link,) = meet(2, lambda address: meeting.find_first(address, 1, 2))
     link.send_bytes(b"x" * 32)
     with pytest.raises(PeerError, match="in place of rank 1 is no process of this run"):
-        distributed._recognise(links, 0, b"key" * 11)
+        meeting.recognise(links, 0, b"key" * 11)
 
 
 def test_an_environment_without_addresses_is_an_error(monkeypatch):
@@ -160,8 +160,8 @@ def test_an_environment_without_addresses_is_an_error(monkeypatch):
 
 @pytest.mark.skipif(sys.platform != "linux", reason="interfaces are looked up on Linux only")
 def test_the_interface_is_the_one_that_leads_to_the_first_machine():
-    assert distributed._interface_to("127.0.0.1") == "lo"
-    assert distributed._interface_to("no.such.invalid") is None
+    assert meeting.interface_to("127.0.0.1") == "lo"
+    assert meeting.interface_to("no.such.invalid") is None
 
 
 def test_three_sigterms_are_one_request_and_a_second_ctrl_c_stops_at_once():
