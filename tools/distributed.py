@@ -176,7 +176,7 @@ class Peers:
 def connect(device: str, log: Callable[[str], None]) -> Peers:
     """The processes that the environment speaks of, as a launcher sets it; one alone without a launcher.
 
-    log: is told whom this one waits for. Raises PeerError when they do not find one another within ``_MEET_SEC``.
+    log: is told whom this one waits for. Raises PeerError when they do not find one another within five minutes.
     """
     world = int(os.environ.get("PADDLE_TRAINERS_NUM", "1"))
     if world == 1:
@@ -188,9 +188,10 @@ def connect(device: str, log: Callable[[str], None]) -> Peers:
         if interface := meeting.interface_to(address[0]):  # gloo would take the one that this machine's name stands for
             os.environ.setdefault("GLOO_SOCKET_IFNAME", interface)
     try:
-        links = (
-            meeting.await_others(address, world, log) if rank == 0 else {0: meeting.find_first(address, rank, world)}
-        )
+        if rank == 0:
+            links = meeting.await_others(address, world, log)
+        else:
+            links = {0: meeting.find_first(address, rank, world)}
         with contextlib.redirect_stderr(io.StringIO()):  # a table of the flags that Paddle has set itself
             distributed.init_parallel_env()
         told = [secrets.token_bytes(32)]

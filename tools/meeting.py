@@ -121,7 +121,7 @@ def recognise(links: dict[int, Connection], rank: int, key: bytes) -> None:
         link.send_bytes(hmac.digest(key, b"%d to %d" % (rank, other), "sha256"))
     for other, link in links.items():
         expected = hmac.digest(key, b"%d to %d" % (other, rank), "sha256")
-        if not link.poll(_HELLO_SEC) or not hmac.compare_digest(link.recv_bytes(64), expected):
+        if not link.poll(_MEET_SEC) or not hmac.compare_digest(link.recv_bytes(64), expected):
             raise PeerError(f"what is connected in place of rank {other} is no process of this run")
 
 
