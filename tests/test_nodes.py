@@ -254,7 +254,8 @@ class Nodes:
         command = ["ip", "netns", "exec", f"zoo{node}", sys.executable, *launcher.split(), "train.py", *FLAGS.split()]
         command += [f"--save-dir={self.save_dir}", "--epoch=50", "--log-interval=1", "--valid-interval=0"]
         silent = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-        return subprocess.Popen(command, cwd=self.folder, env=clean_env(), **silent)
+        env = {**clean_env(), "MASTER_ADDR": "192.0.2.1", "MASTER_PORT": "1"}  # of another library: of no concern
+        return subprocess.Popen(command, cwd=self.folder, env=env, **silent)
 
     def log(self, node):
         path = self.folder / self.save_dir / f"launcher{node}/workerlog.0"

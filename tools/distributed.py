@@ -183,6 +183,9 @@ def connect(device: str, log: Callable[[str], None]) -> Peers:
         return Peers()
     rank = int(os.environ["PADDLE_TRAINER_ID"])
     address = meeting.address_of_first()
+    if "PADDLE_MASTER" in os.environ:
+        for name in ("MASTER_ADDR", "MASTER_PORT"):  # as of another library, which Paddle would follow before its own
+            os.environ.pop(name, None)
     if device == "cpu":
         os.environ["PADDLE_DISTRI_BACKEND"] = "gloo"
         if interface := meeting.interface_to(address[0]):  # gloo would take the one that this machine's name stands for
