@@ -66,22 +66,22 @@ def main() -> int:
         raise DataError(f"--save-dir {args.save_dir} cannot be written: {error}") from None
     section = config.INFER
     names = load_class_names(section.class_names, config.MODEL.num_classes) if section.class_names else None
-    weights = find_weights(args, name, log.line)
-    dataset = open_dataset(name, config, "INFER", training=False, skip_broken=args.skip_broken, log=log.line)
+    inputs = open_inputs(args, config, name, log) if processes.world == 1 else None  # errors do not wait for Paddle
     device = start_paddle(args.threads, args.use_gpu, True, log.line, processes.on_this_machine)
     from tools.distributed import connect  # these import Paddle
     from tools.engine import predict
 
-    network = load_network(args, recipe, config, "INFER", weights, device, log.line)
-    loader = EvaluationLoader(
-        dataset,
-        section.batch_size,
-        num_workers=section.num_reader_threads,
-        as_float=device == "cpu",
-        share=Share(processes.rank, processes.world),
-    )
     results = []
-    with connect(device) as peers:
+    with connect(device, log.line) as peers:  # of several processes all hear of an error in the weights or data of one
+        weights, dataset = inputs or peers.machine_by_machine(lambda: open_inputs(args, config, name, log))
+        network = load_network(args, recipe, config, "INFER", weights, device, log.line)
+        loader = EvaluationLoader(
+            dataset,
+            section.batch_size,
+            num_workers=section.num_reader_threads,
+            as_float=device == "cpu",
+            share=Share(processes.rank, processes.world),
+        )
         with progress_bar(len(loader), 0, "inferring", shown=peers.is_first) as bar:
             for number, prediction in enumerate(predict(network, loader.epoch())):
                 for video_id, probs in zip(prediction.batch.ids, prediction.probs, strict=True):
@@ -100,6 +100,12 @@ def main() -> int:
         paths = write_predictions(base, results, names)
     log.line(f"{len(results)} of {len(results) + len(broken)} videos; results in {', '.join(map(str, paths))}")
     return 0
+
+
+def open_inputs(args, config, name: str, log: RunLog):
+    """Weights and dataset."""
+    weights = find_weights(args, name, log.line)
+    return weights, open_dataset(name, config, "INFER", training=False, skip_broken=args.skip_broken, log=log.line)
 
 
 if __name__ == "__main__":

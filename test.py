@@ -52,23 +52,23 @@ def main() -> int:
             require_place(Path(args.output))
         except (OSError, ValueError) as error:
             raise DataError(f"--output {args.output} cannot be written: {error}") from None
-    weights = find_weights(args, name, log.line)
-    dataset = open_dataset(name, config, "TEST", training=False, skip_broken=args.skip_broken, log=log.line)
+    inputs = open_inputs(args, config, name, log) if processes.world == 1 else None  # errors do not wait for Paddle
     device = start_paddle(args.threads, args.use_gpu, True, log.line, processes.on_this_machine)
     from tools.distributed import connect  # these import Paddle
     from tools.engine import evaluate
 
-    network = load_network(args, recipe, config, "TEST", weights, device, log.line)
     section = config.TEST
-    loader = EvaluationLoader(
-        dataset,
-        section.batch_size,
-        num_workers=section.num_reader_threads,
-        as_float=device == "cpu",
-        share=Share(processes.rank, processes.world),
-    )
     meter = METRICS.get(name)(config)
-    with connect(device) as peers:
+    with connect(device, log.line) as peers:  # of several processes all hear of an error in the weights or data of one
+        weights, dataset = inputs or peers.machine_by_machine(lambda: open_inputs(args, config, name, log))
+        network = load_network(args, recipe, config, "TEST", weights, device, log.line)
+        loader = EvaluationLoader(
+            dataset,
+            section.batch_size,
+            num_workers=section.num_reader_threads,
+            as_float=device == "cpu",
+            share=Share(processes.rank, processes.world),
+        )
         with progress_bar(len(loader), 0, "testing", shown=peers.is_first) as bar:
             for number, prediction in enumerate(evaluate(network, loader.epoch(), meter)):
                 bar.update()
@@ -92,6 +92,12 @@ def main() -> int:
         report |= {"evaluated": meter.num_videos, "of": meter.num_videos + len(broken), "broken": broken}
         write_report(Path(args.output), report)
     return 0
+
+
+def open_inputs(args, config, name: str, log: RunLog):
+    """Weights and dataset."""
+    weights = find_weights(args, name, log.line)
+    return weights, open_dataset(name, config, "TEST", training=False, skip_broken=args.skip_broken, log=log.line)
 
 
 def format_table(values: dict[str, float]) -> str:

@@ -112,14 +112,15 @@ def main() -> int:
     for flag in ("no_use_pyreader", "no_memory_optimize"):
         if getattr(args, flag):
             log.line(f"--{flag.replace('_', '-')} has no effect any more")
-    train_set, valid_set = open_datasets(args, config, name, log)
+    datasets = open_datasets(args, config, name, log) if processes.world == 1 else None  # errors do not wait for Paddle
     device = start_paddle(args.threads, args.use_gpu, config.TRAIN.use_gpu, log.line, processes.on_this_machine)
     fit_flags_to(device, args, log)
-    loaders = build_loaders(args, config, train_set, valid_set, processes, as_float=device == "cpu")
     from tools.distributed import connect  # these import Paddle
     from tools.training import Training
 
-    with connect(device) as peers:
+    with connect(device, log.line) as peers:  # of several processes all hear of an error in the data of one
+        datasets = datasets or peers.machine_by_machine(lambda: open_datasets(args, config, name, log))
+        loaders = build_loaders(args, config, *datasets, processes, as_float=device == "cpu")
         training = Training(args, config, recipe, log, store, peers, *loaders)
         training.begin()
         if store:

@@ -259,6 +259,11 @@ class ClipDataset:
         """The order that clips are read in: as it is."""
         return order
 
+    @staticmethod
+    def files_of(clips: np.ndarray) -> np.ndarray:
+        """Numbers of the files that hold these clips: each has its own."""
+        return clips
+
     @contextmanager
     def open(self, batches: list[np.ndarray], seed: int, epoch: int) -> Iterator[Callable[[int], Batch]]:
         """Give ``fetch(i) -> Batch`` for these batches of clip numbers; safe to call from threads."""

@@ -113,17 +113,20 @@ class TrainingLoader(Loader):
         """Steps in an epoch."""
         return len(self.dataset) // self.batch_size
 
+    def plan(self, epoch: int, start: int = 0) -> list[np.ndarray]:
+        """The numbers of the records in each batch of an epoch that this process reads, from step ``start`` on."""
+        order = self.share.of_records(self.dataset.order(self.seed, epoch), self.batch_size)
+        order = self.dataset.arrange_batches(order, self.batch_size // self.share.world, self.seed, epoch)
+        size = self.batch_size // self.share.world // self.accumulate
+        first = start * self.accumulate
+        return [order[i * size : (i + 1) * size] for i in range(first, len(self) * self.accumulate)]
+
     def epoch(self, epoch: int, start: int = 0) -> Iterator[list[Batch]]:
         """The batches of each step of an epoch, from number ``start`` on; nothing before it is read.
 
         A batch may be empty, when all of its records were left out.
         """
-        order = self.share.of_records(self.dataset.order(self.seed, epoch), self.batch_size)
-        order = self.dataset.arrange_batches(order, self.batch_size // self.share.world, self.seed, epoch)
-        size = self.batch_size // self.share.world // self.accumulate
-        first = start * self.accumulate
-        batches = [order[i * size : (i + 1) * size] for i in range(first, len(self) * self.accumulate)]
-        reading = self._read(batches, epoch)
+        reading = self._read(self.plan(epoch, start), epoch)
         for batch in reading:
             yield [batch, *islice(reading, self.accumulate - 1)]
 

@@ -245,7 +245,7 @@ class FeatureDataset:
     @contextmanager
     def open(self, batches: list[np.ndarray], seed: int, epoch: int) -> Iterator[Callable[[int], Batch]]:
         """Give ``fetch(i) -> Batch`` for these batches of record numbers; safe to call from threads."""
-        files_of = [self._files_of(batch) for batch in batches]
+        files_of = [self.files_of(batch) for batch in batches]
         with ThreadPoolExecutor(1, thread_name_prefix="files") as pool:
             files = _OpenFiles(lambda file: load_records(self.entries[file].path), files_of, pool)
 
@@ -265,7 +265,7 @@ class FeatureDataset:
         """The batch with its features dequantised, for networks on the CPU."""
         return replace(batch, inputs=self.arrange.to_float(batch.inputs))
 
-    def _files_of(self, records: np.ndarray) -> np.ndarray:
+    def files_of(self, records: np.ndarray) -> np.ndarray:
         """Numbers of the files that hold these records, in the order of their first use."""
         files = np.searchsorted(self.first, records, side="right") - 1
         return files[np.sort(np.unique(files, return_index=True)[1])]

@@ -6,6 +6,8 @@ import sys
 
 import pytest
 
+from datareader import simulation
+from datareader.shares import Share
 from tests.conftest import PROJECT, clean_env
 
 
@@ -88,3 +90,51 @@ def test_a_summary_passes_over_the_line_that_a_killed_run_was_writing(tmp_path):
         "numbers",
         f"{tmp_path}/NEXTVLAD_train.jsonl",
     ]
+
+
+@pytest.mark.parametrize("world", [1, 4, 7])
+def test_plans_of_all_processes_are_disjoint_and_equally_long(world, tmp_path):
+    """And the figures are those of counting record by record."""
+    features = simulation.open_features(simulation.make_feature_list(tmp_path, num_files=30, num_records=3000))
+    clips = simulation.open_clips(simulation.make_clip_list(tmp_path, num_clips=1000))
+    for dataset, count in ((features, 3000), (clips, 1000)):
+        plans = [simulation.plan(dataset, Share(rank, world), batch_size=8) for rank in range(world)]
+        read = [record for plan in plans for batch in plan for record in batch.tolist()]
+        assert len(set(read)) == len(read) == count // (8 * world) * 8 * world
+        found = simulation.compare_processes(dataset, world, batch_size=8)
+        assert found["steps of a process, fewest"] == found["steps of a process, most"] == count // (8 * world)
+        assert found["records of a process, most"] == len(read) // world
+        assert (found["records read twice"], found["records left out"]) == (0, count - len(read))
+
+
+def test_files_are_counted_as_processes_open_and_hold_them(tmp_path):
+    dataset = simulation.open_features(simulation.make_feature_list(tmp_path, num_files=30, num_records=3000))
+    found = simulation.compare_processes(dataset, world=3, batch_size=8)
+    opened, held = [], []
+    for rank in range(3):
+        batches = simulation.plan(dataset, Share(rank, 3), batch_size=8)
+        files = [
+            {sum(record >= first for first in dataset.first[1:]) for record in batch.tolist()} for batch in batches
+        ]
+        opened.append(len(set.union(*files)))
+        held += [len(set.union(*files[: i + 1]) & set.union(*files[i:])) for i in range(len(files))]
+    assert found["files opened by a process, most"] == max(opened)
+    assert found["files opened in all"] == sum(opened) <= 30 + 2
+    assert found["files in memory at once, most"] == max(held)
+
+
+@pytest.mark.slow
+def test_planning_for_64_processes_takes_little_time_and_memory(tmp_path):
+    assert run_module("benchmark", "--simulate-world=64", f"--json={tmp_path}/figures.json").returncode == 0
+    figures = json.loads((tmp_path / "figures.json").read_text())["figures"]
+    for data in ("YouTube-8M", "Kinetics-400"):
+        assert figures[f"{data}: planning an epoch, CPU s"] < 5
+        assert 10 < figures[f"{data}: memory of a process, MB"] < 500
+        assert figures[f"{data}: records read twice"] == 0
+        assert figures[f"{data}: steps of a process, fewest"] == figures[f"{data}: steps of a process, most"]
+
+
+def test_the_benchmark_needs_a_model_or_a_number_of_processes():
+    result = run_module("benchmark")
+    assert result.returncode == 2
+    assert result.stderr.endswith("error: give --model-name or --simulate-world\n")

@@ -18,9 +18,9 @@ STAND_INS = {
 }
 PAGES = ["README.md", "dataset/README.md"]
 MODEL_PAGES = [f"models/{path.parent.name}/README.md" for path in sorted((PROJECT / "models").glob("*/README.md"))]
-LONG_COMMANDS = re.compile(
-    r"TSN|STNET|kinetics|doctor|scripts/(train|test|infer)/"
-)  # run with those of the models' pages
+LONG_COMMANDS = re.compile(  # run with those of the models' pages
+    r"TSN|STNET|kinetics|doctor|scripts/(train|test|infer)/|--nproc"
+)
 
 
 def commands_of(page: str) -> list[str]:

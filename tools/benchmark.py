@@ -4,6 +4,10 @@ python -m tools.benchmark --model-name AttentionCluster
 
 Speeds are medians. The network is timed in turn with a plain formulation of the same network
 (tests/reference.py), so that their ratio holds whatever else the machine is doing.
+
+python -m tools.benchmark --simulate-world 64
+
+plans an epoch of YouTube-8M and Kinetics-400 for so many processes, on lists of their size without the data.
 """
 
 import argparse
@@ -23,7 +27,15 @@ import datareader  # noqa: F401  (registers the readers)
 import metrics  # noqa: F401
 import models  # noqa: F401
 from datareader.loader import EvaluationLoader
-from tools.command_line import parse_count, run
+from datareader.simulation import (
+    compare_processes,
+    make_clip_list,
+    make_feature_list,
+    measure_process,
+    open_clips,
+    open_features,
+)
+from tools.command_line import parse_count, parse_positive, run
 from tools.config import Config, Override, load_config
 from tools.errors import ConfigError
 from tools.registry import METRICS, MODELS, READERS
@@ -31,18 +43,29 @@ from tools.start import start_paddle
 from tools.timing import compare, seconds, show_figures
 
 PROJECT = Path(__file__).resolve().parents[1]
+NUM_SHARDS, NUM_RECORDS = 3844, 3_900_000  # of YouTube-8M's frame features for training
+NUM_CLIPS = 240_000  # of Kinetics-400 for training
 
 
 def parse_args():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parser.add_argument
-    add("--model-name", required=True, metavar="NAME", help=", ".join(MODELS.names()))
+    add("--model-name", metavar="NAME", help=", ".join(MODELS.names()))
+    add(
+        "--simulate-world",
+        type=parse_positive,
+        metavar="N",
+        help="in place of a model: what N processes need to plan an epoch of data sets of full size",
+    )
     add("--config", metavar="FILE", help="default: the model's own in configs/")
     add("--batch-size", type=parse_count, default=64, metavar="N", help="videos in a batch (64)")
     add("--repeat", type=parse_count, default=5, metavar="N", help="timed runs of each, after one that is not (5)")
     add("--threads", type=int, metavar="N", help="CPU threads; left out, the cores there are")
     add("--json", metavar="FILE", help="also write the figures here")
-    return parser.parse_args()
+    args = parser.parse_args()
+    if bool(args.model_name) == bool(args.simulate_world):
+        parser.error("give --model-name or --simulate-world")
+    return args
 
 
 def load_made_config(path: str, recipe, name: str, folder: Path, count: int) -> Config:
@@ -173,8 +196,28 @@ def measure_start(args) -> dict:
     return {"train.py --help, s": start("train.py", "--help"), "import paddle, s": start("-c", "import paddle")}
 
 
+def simulate_world(args) -> None:
+    """Plans of both kinds of data set for so many processes; prints and writes the figures."""
+    world, size = args.simulate_world, args.batch_size
+    figures = {}
+    with tempfile.TemporaryDirectory() as folder:
+        for title, path, open_dataset in (
+            ("YouTube-8M", make_feature_list(Path(folder), NUM_SHARDS, NUM_RECORDS), open_features),
+            ("Kinetics-400", make_clip_list(Path(folder), NUM_CLIPS), open_clips),
+        ):
+            with multiprocessing.get_context("spawn").Pool(1) as pool:
+                found = pool.apply(measure_process, (open_dataset, path, world, size))
+            found |= compare_processes(open_dataset(path), world, size)
+            figures |= {f"{title}: {name}": value for name, value in found.items()}
+    sizes = f"{NUM_RECORDS:,} records in {NUM_SHARDS:,} files, {NUM_CLIPS:,} clips"
+    show_figures(f"{sizes}; {world} processes with batches of {size} each", figures, args.json, {"world": world})
+
+
 def main() -> None:
     args = parse_args()
+    if args.simulate_world:
+        simulate_world(args)
+        return
     name = MODELS.spelling(args.model_name)
     recipe = MODELS.get(name)()
     if "seglen" in recipe.schema.sections["MODEL"]:

@@ -7,20 +7,21 @@ process lives and says at once when it does not. Imports Paddle: tune the CPU fi
 """
 
 import contextlib
+import errno
 import io
 import os
 import secrets
-import socket
 from collections.abc import Callable, Iterable, Iterator
-from multiprocessing.connection import Client, Connection, Listener
+from multiprocessing.connection import Connection
 
 import paddle
 from paddle import distributed
 
+from tools import meeting
 from tools.errors import ConfigError, PeerError, ZooError
 
 BUCKET_BYTES = 32 << 20  # of tensors that travel together: large enough for the network, small beside a model
-_SILENT_SEC = (("TCP_KEEPIDLE", 10), ("TCP_KEEPINTVL", 4), ("TCP_KEEPCNT", 3))  # until a lost machine counts as gone
+_OUT_OF_REACH = (errno.ETIMEDOUT, errno.EHOSTUNREACH, errno.ENETUNREACH, errno.ENETDOWN)
 
 
 class _Failure(str):
@@ -34,8 +35,11 @@ class Peers:
     A context manager: an error that leaves it is told to the others.
     """
 
-    def __init__(self, rank: int = 0, world: int = 1, links: dict[int, Connection] | None = None):
-        self.rank, self.world = rank, world
+    def __init__(
+        self, rank: int = 0, world: int = 1, links: dict[int, Connection] | None = None, first_here: bool = True
+    ):
+        """first_here: whether this is the first process on its machine."""
+        self.rank, self.world, self.first_here = rank, world, first_here
         self._links = links or {}
 
     @property
@@ -62,6 +66,15 @@ class Peers:
         """Everyone's value in the order of ranks, for everyone."""
         values = self.gather(value)
         return self.from_first(lambda: values)
+
+    def machine_by_machine(self, make: Callable):
+        """What ``make()`` gives in this process, after it was made in the first on its machine.
+
+        So the others find what that one has left, as an index of the data.
+        """
+        made = [make()] if self.first_here else []
+        self.gather_all(None)
+        return made[0] if made else make()
 
     def merge(self, meter) -> None:
         """Let the first process's metrics count what those of the others have counted."""
@@ -113,18 +126,25 @@ class Peers:
     def _send(self, rank: int, value) -> None:
         try:
             self._links[rank].send(value)
-        except OSError:
-            self._receive(rank)  # raises, with what that process said last
-            raise PeerError(f"rank {rank} of {self.world} ended") from None
+        except OSError as error:
+            if error.errno not in _OUT_OF_REACH:
+                self._receive(rank)  # raises, with what that process said last
+            raise self._lost(rank, error) from None
 
     def _receive(self, rank: int):
         try:
             value = self._links[rank].recv()
-        except (OSError, EOFError):
-            raise PeerError(f"rank {rank} of {self.world} ended without a word; its log says more") from None
+        except (OSError, EOFError) as error:
+            raise self._lost(rank, error) from None
         if isinstance(value, _Failure):
             raise PeerError(str(value))
         return value
+
+    def _lost(self, rank: int, error: OSError | EOFError) -> PeerError:
+        """What a broken connection tells of the process at its other end."""
+        if isinstance(error, OSError) and error.errno in _OUT_OF_REACH:
+            return PeerError(f"rank {rank} of {self.world} is out of reach: {error.strerror}")
+        return PeerError(f"rank {rank} of {self.world} ended without a word; its log says more")
 
     def _explain(self, error: Exception) -> PeerError:
         """Why the exchange of gradients failed: what another process said, or else the first line of the error."""
@@ -132,8 +152,8 @@ class Peers:
             try:
                 if link.poll(2) and isinstance(value := link.recv(), _Failure):
                     return PeerError(str(value))
-            except (OSError, EOFError):
-                return PeerError(f"rank {rank} of {self.world} ended without a word; its log says more")
+            except (OSError, EOFError) as lost:
+                return self._lost(rank, lost)
         lines = [line for line in str(error).splitlines() if line.strip()]
         return PeerError(f"rank {self.rank} of {self.world} cannot reach the others: {lines[0] if lines else error}")
 
@@ -153,56 +173,37 @@ class Peers:
             link.close()
 
 
-def connect(device: str) -> Peers:
+def connect(device: str, log: Callable[[str], None]) -> Peers:
     """The processes that the environment speaks of, as a launcher sets it; one alone without a launcher.
 
-    Raises PeerError when they do not find one another.
+    log: is told whom this one waits for. Raises PeerError when they do not find one another within five minutes.
     """
     world = int(os.environ.get("PADDLE_TRAINERS_NUM", "1"))
     if world == 1:
         return Peers()
+    rank = int(os.environ["PADDLE_TRAINER_ID"])
+    address = meeting.address_of_first()
+    if "PADDLE_MASTER" in os.environ:
+        for name in ("MASTER_ADDR", "MASTER_PORT"):  # as of another library, which Paddle would follow before its own
+            os.environ.pop(name, None)
     if device == "cpu":
         os.environ["PADDLE_DISTRI_BACKEND"] = "gloo"
+        if interface := meeting.interface_to(address[0]):  # gloo would take the one that this machine's name stands for
+            os.environ.setdefault("GLOO_SOCKET_IFNAME", interface)
     try:
+        if rank == 0:
+            links = meeting.await_others(address, world, log)
+        else:
+            links = {0: meeting.find_first(address, rank, world)}
         with contextlib.redirect_stderr(io.StringIO()):  # a table of the flags that Paddle has set itself
             distributed.init_parallel_env()
-        rank = distributed.get_rank()
-        return Peers(rank, world, _listen(world) if rank == 0 else _dial(rank))
+        told = [secrets.token_bytes(32)]
+        distributed.broadcast_object_list(told, src=0)
+        meeting.recognise(links, rank, told[0])
+        return Peers(rank, world, links, first_here=os.environ.get("PADDLE_LOCAL_RANK", "0") == "0")
     except (RuntimeError, ValueError, OSError, SystemError, EOFError) as error:
         text = str(error).strip().splitlines()
         raise PeerError(f"the processes of this run cannot reach one another: {text[0] if text else error}") from None
-
-
-def _listen(world: int) -> dict[int, Connection]:
-    host = os.environ["PADDLE_MASTER"].rpartition(":")[0]
-    key = secrets.token_bytes(32)
-    with Listener((host, 0), authkey=key, backlog=world) as listener:
-        distributed.broadcast_object_list([(listener.address, key)], src=0)
-        links = {}
-        while len(links) < world - 1:
-            link = listener.accept()
-            _keep_alive(link)
-            links[link.recv()] = link
-    return dict(sorted(links.items()))
-
-
-def _dial(rank: int) -> dict[int, Connection]:
-    told = [None]
-    distributed.broadcast_object_list(told, src=0)
-    address, key = told[0]
-    link = Client(address, authkey=key)
-    _keep_alive(link)
-    link.send(rank)
-    return {0: link}
-
-
-def _keep_alive(link: Connection) -> None:
-    """Notice a machine that went away without closing its connections, within half a minute."""
-    with socket.socket(fileno=os.dup(link.fileno())) as handle:
-        handle.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-        for name, value in _SILENT_SEC:
-            if hasattr(socket, name):  # Linux has them
-                handle.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
 
 
 def _buckets(tensors: list) -> Iterator[list]:

@@ -18,6 +18,7 @@ from pathlib import Path
 from tools.errors import ConfigError, PeerError
 
 WATCHED = "PADDLE_VIDEO_LAUNCHER"  # the process number of the launcher, in the environment of those it started
+_OF_PADDLE = "PADDLE_RANK_IN_NODE"  # set by paddle.distributed.launch alone, the parent of those it starts
 _GRACE_SEC = 10  # for the other processes to end by themselves once one has failed
 _TAIL_LINES = 20  # of a process's log, where it ended without a word
 
@@ -195,14 +196,15 @@ def _last_words(text: str) -> str:
 
 
 def follow_launcher() -> None:
-    """End this process when its launcher ends without saying so, as when it is killed."""
-    launcher = int(os.environ.get(WATCHED, "0"))
+    """End this process when its launcher, or that of Paddle, ends without saying so, as when it is killed."""
+    launcher = os.environ.get(WATCHED) or (os.getppid() if _OF_PADDLE in os.environ else 0)
     if not launcher:
         return
 
     def follow() -> None:
-        while os.getppid() == launcher:
+        while os.getppid() == int(launcher):
             time.sleep(1)
+        print("error: the launcher of this process has ended", file=sys.stderr, flush=True)
         os._exit(PeerError.exit_code)
 
     threading.Thread(target=follow, name="launcher", daemon=True).start()

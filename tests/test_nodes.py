@@ -1,0 +1,329 @@
+"""Several machines: how processes meet, Paddle's launcher, the script for machines, and the README's commands."""
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import PROJECT, clean_env, run_shell
+from tools import distributed, meeting
+from tools.errors import ConfigError, PeerError
+from tools.interrupt import StopRequest
+
+SCRIPT = PROJECT / "scripts/train/train_multinode.sh"
+FLAGS = "--model-name=AttentionCluster --config=configs/demo/attention_cluster.txt --use-gpu=false --threads=1"
+
+
+def run_script(variables, *flags, python=sys.executable):
+    env = {**clean_env(), "PYTHON": str(python), **variables}
+    return subprocess.run(["bash", SCRIPT, *flags], env=env, capture_output=True, text=True, check=False)
+
+
+def test_the_script_for_machines_tells_of_every_variable():
+    result = run_script({}, "--model-name=TSN", "--help")
+    assert result.returncode == 0
+    assert all(f"  {name}=" in result.stdout for name in ("NNODES", "NODE", "MASTER", "NPROC", "LOG_DIR", "PYTHON"))
+
+
+@pytest.mark.parametrize(
+    ("variables", "message"),
+    [
+        ("", "NNODES is not set; it is the number of machines"),
+        ("NNODES=2", "NODE is not set; it is the number of this machine, from 0"),
+        ("NNODES=2 NODE=1", "MASTER is not set; it is HOST:PORT of machine 0"),
+        ("NNODES=two NODE=1 MASTER=127.0.0.1:6170", "NNODES=two is no whole number of 1 or more"),
+        ("NNODES=2 NODE=2 MASTER=127.0.0.1:6170", "NODE=2, but NNODES=2 machines have the numbers 0 to 1"),
+        ("NNODES=2 NODE=1 MASTER=127.0.0.1", "MASTER=127.0.0.1 is not HOST:PORT, such as 10.0.0.1:6170"),
+        ("NNODES=2 NODE=1 MASTER=no.such.invalid:6170", "MASTER=no.such.invalid:6170: no address is known for"),
+        ("NNODES=2 NODE=0 MASTER=192.0.2.1:6170", "machine 0, which this is, cannot wait there"),
+        ("NNODES=2 NODE=1 MASTER=127.0.0.1:6170 NPROC=0", "NPROC=0 is no whole number of 1 or more"),
+    ],
+)
+def test_the_script_for_machines_says_what_is_missing_or_wrong(variables, message):
+    result = run_script(dict(text.split("=") for text in variables.split()), "--model-name=TSN")
+    assert (result.returncode, result.stdout) == (1, "")
+    assert result.stderr.startswith("error: ")
+    assert message in result.stderr
+    assert len(result.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize(("node", "host"), [("0", " --host 127.0.0.1"), ("1", "")])
+def test_the_script_for_machines_passes_flags_on_to_the_launcher(node, host, tmp_path):
+    python = tmp_path / "python"  # looks things up as Python does, and tells what it is asked to run
+    python.write_text(f'#!/bin/sh\n[ "$1" = -c ] && exec {sys.executable} "$@"\necho "$@"\n')
+    python.chmod(0o755)
+    variables = {"NNODES": "2", "NODE": node, "MASTER": "127.0.0.1:61701", "NPROC": "3"}
+    result = run_script(variables, "--model-name=TSN", "--set", "TRAIN.filelist=a b", python=python)
+    assert result.stdout == (
+        f"-m paddle.distributed.launch --nnodes 2 --rank {node} --master 127.0.0.1:61701 "
+        f"--log_dir checkpoints/launcher/node{node}{host} --nproc_per_node 3 "
+        "train.py --model-name=TSN --set TRAIN.filelist=a b\n"
+    ), result.stderr
+
+
+def free_address():
+    with meeting.socket.create_server(("127.0.0.1", 0)) as server:
+        return server.getsockname()
+
+
+def meet(world, *others, log=print):
+    """Rank 0's connections, and what each of the others gives: run at the same time."""
+    address, results = free_address(), [None] * len(others)
+
+    def other(place):
+        results[place] = others[place](address)
+
+    threads = [threading.Thread(target=other, args=(place,)) for place in range(len(others))]
+    for thread in threads:
+        thread.start()
+    try:
+        return meeting.await_others(address, world, log), results
+    finally:
+        for thread in threads:
+            thread.join()
+
+
+def test_processes_meet_in_any_order_and_strangers_are_passed_over(monkeypatch):
+    monkeypatch.setattr(meeting, "_HELLO_SEC", 0.3)
+
+    def stranger(address):
+        for said in (b"GET / HTTP/1.1\r\n\r\n" * 9, b""):
+            while True:
+                try:
+                    handle = meeting.socket.create_connection(address)
+                    break
+                except ConnectionRefusedError:
+                    time.sleep(0.01)
+            with handle:
+                handle.sendall(said)
+
+    links, found = meet(
+        3,
+        stranger,
+        lambda address: (time.sleep(0.2), meeting.find_first(address, 1, 3))[1],
+        lambda address: meeting.find_first(address, 2, 3),
+    )
+    assert sorted(links) == [1, 2]
+    for rank in (1, 2):
+        found[rank].send(f"I am {rank}")
+        assert links[rank].recv() == f"I am {rank}"
+
+
+def test_the_first_process_names_those_that_did_not_come_and_the_others_hear_of_it(monkeypatch):
+    monkeypatch.setattr(meeting, "_MEET_SEC", 1)
+    monkeypatch.setattr(meeting, "_WORD_SEC", 0.6)
+    heard, said = [], []
+
+    def second(address):
+        with pytest.raises(PeerError) as error:
+            meeting.find_first(address, 1, 4)
+        heard.append(str(error.value))
+
+    with pytest.raises(PeerError) as error:
+        meet(4, second, log=said.append)
+    assert str(error.value).startswith("of 4 processes, rank 2, 3 did not come within 1 s; ")
+    assert said == ["waiting for rank 2, 3 of 4 processes; what their launchers print may say why"]
+    assert heard == ["rank 0 of 4 ended before all processes had come; its log says more"]
+
+
+def test_a_process_that_finds_nobody_says_where_it_looked(monkeypatch):
+    monkeypatch.setattr(meeting, "_MEET_SEC", 0.3)
+    host, port = free_address()
+    with pytest.raises(PeerError) as error:
+        meeting.find_first((host, port), 1, 2)
+    assert f"rank 1 of 2 found no rank 0 at {host}:{port} within 0.3 s" in str(error.value)
+    assert str(error.value).endswith("which is this machine: where rank 0 is on another, its launcher needs --host")
+
+
+def test_nothing_is_unpickled_from_one_who_does_not_know_the_key(monkeypatch):
+    monkeypatch.setattr(meeting, "_HELLO_SEC", 0.3)
+    links, (link,) = meet(2, lambda address: meeting.find_first(address, 1, 2))
+    link.send_bytes(b"x" * 32)
+    with pytest.raises(PeerError, match="in place of rank 1 is no process of this run"):
+        meeting.recognise(links, 0, b"key" * 11)
+
+
+def test_an_environment_without_addresses_is_an_error(monkeypatch):
+    monkeypatch.setenv("PADDLE_TRAINERS_NUM", "2")
+    monkeypatch.setenv("PADDLE_TRAINER_ID", "1")
+    monkeypatch.setenv("PADDLE_TRAINER_ENDPOINTS", "here")
+    with pytest.raises(ConfigError, match="PADDLE_TRAINER_ENDPOINTS is 'here', no HOST:PORT"):
+        distributed.connect("cpu", print)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="interfaces are looked up on Linux only")
+def test_the_interface_is_the_one_that_leads_to_the_first_machine():
+    assert meeting.interface_to("127.0.0.1") == "lo"
+    assert meeting.interface_to("no.such.invalid") is None
+
+
+def test_three_sigterms_are_one_request_and_a_second_ctrl_c_stops_at_once():
+    with StopRequest() as stop:
+        for _ in range(3):
+            signal.raise_signal(signal.SIGTERM)
+        assert stop.exit_code == 143
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+
+
+def test_a_process_ends_when_paddle_s_launcher_was_killed():
+    child = "import time; from tools.launcher import follow_launcher; follow_launcher(); print(1, flush=True)"
+    parent = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {child + '; time.sleep(60)'!r}])"
+    env = {**clean_env(), "PADDLE_RANK_IN_NODE": "0"}
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    process = subprocess.Popen([sys.executable, "-c", parent], cwd=PROJECT, env=env, **pipes)
+    assert process.stdout.readline() == "1\n"
+    process.kill()
+    assert process.communicate(timeout=20)[1] == "error: the launcher of this process has ended\n"
+
+
+def readme_block(word):
+    """The one block of the README's commands, not run line by line, that holds a word."""
+    blocks = re.findall(r"^```sh\n(.*?)^```", (PROJECT / "README.md").read_text(), flags=re.MULTILINE | re.DOTALL)
+    (block,) = [block for block in blocks if word in block]
+    return block
+
+
+@pytest.fixture(scope="module")
+def clone(project_copy):
+    """A copy of the project with demo data, and the weights of two processes on one machine in checkpoints/two."""
+    run_shell("python dataset/youtube8m/make_demo.py", project_copy)
+    run_shell(f"python train.py {FLAGS} --nproc=2 --epoch=1 --save-dir=checkpoints/two", project_copy)
+    return project_copy
+
+
+def require_namespaces():
+    if sys.platform != "linux" or os.geteuid() or not shutil.which("ip"):
+        pytest.skip("network namespaces need root and the ip command of Linux")
+    made = subprocess.run(["ip", "netns", "add", "zootry"], capture_output=True, text=True, check=False)
+    if made.returncode:
+        pytest.skip(f"no network namespaces here: {made.stderr.strip()}")
+    subprocess.run(["ip", "netns", "delete", "zootry"], check=True)
+
+
+@pytest.fixture
+def namespaces():
+    """The README's two namespaces; removed however the test ends."""
+    require_namespaces()
+    yield
+    for name in ("zoo0", "zoo1"):
+        subprocess.run(["ip", "netns", "delete", name], capture_output=True, check=False)
+
+
+@pytest.mark.slow
+def test_two_launches_on_one_machine_train_as_two_processes_of_one(clone):
+    run_shell(readme_block("--host 127.0.0.1"), clone)
+    assert_trained_alike(clone, "nodes")
+
+
+@pytest.mark.slow
+def test_two_namespaces_train_as_two_processes_of_one_machine(clone, namespaces):
+    run_shell(readme_block("ip netns add"), clone)
+    assert_trained_alike(clone, "zoo")
+
+
+def assert_trained_alike(clone, folder):
+    for name in ("model.pdparams", "optimizer.pdopt"):
+        one, other = (clone / "checkpoints" / run / "AttentionCluster_epoch0" / name for run in ("two", folder))
+        assert one.read_bytes() == other.read_bytes(), name
+    assert sorted(path.name for path in (clone / "checkpoints" / folder / "logs").iterdir()) == [
+        "rank0.log",
+        "rank1.log",
+    ]
+
+
+class Nodes:
+    """Two launches of a long training, in the namespaces of the README; the second has the process to harm."""
+
+    def __init__(self, folder, save_dir):
+        setup = re.sub(r"(?ms)^MODEL=.*", "", readme_block("ip netns add"))
+        subprocess.run(["bash", "-e", "-c", setup], check=True)
+        self.folder, self.save_dir = folder, save_dir
+        self.launchers = [self.start(node) for node in (0, 1)]
+
+    def start(self, node):
+        launcher = f"-m paddle.distributed.launch --nnodes 2 --rank {node} --master 10.77.0.1:6170"
+        launcher += f" --host 10.77.0.{node + 1} --nproc_per_node 1 --log_dir {self.save_dir}/launcher{node}"
+        command = ["ip", "netns", "exec", f"zoo{node}", sys.executable, *launcher.split(), "train.py", *FLAGS.split()]
+        command += [f"--save-dir={self.save_dir}", "--epoch=50", "--log-interval=1", "--valid-interval=0"]
+        silent = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+        env = {**clean_env(), "MASTER_ADDR": "192.0.2.1", "MASTER_PORT": "1"}  # of another library: of no concern
+        return subprocess.Popen(command, cwd=self.folder, env=env, **silent)
+
+    def log(self, node):
+        path = self.folder / self.save_dir / f"launcher{node}/workerlog.0"
+        return path.read_text(errors="replace") if path.exists() else ""
+
+    def await_steps(self):
+        deadline = time.monotonic() + 120
+        while "iter 3 " not in self.log(0):
+            assert time.monotonic() < deadline, self.log(0) + self.log(1)
+            time.sleep(0.1)
+
+    def worker(self, node):
+        """Process number of the trainer, the one child of the launcher."""
+        launcher = self.launchers[node].pid
+        return int(Path(f"/proc/{launcher}/task/{launcher}/children").read_text().split()[0])
+
+    def await_end(self, seconds):
+        deadline = time.monotonic() + seconds
+        return [launcher.wait(timeout=max(0.1, deadline - time.monotonic())) for launcher in self.launchers]
+
+    def end(self):
+        for launcher in self.launchers:
+            if launcher.poll() is None:
+                launcher.terminate()
+                launcher.wait(timeout=60)
+
+
+@pytest.fixture
+def nodes(clone, namespaces, request):
+    running = Nodes(clone, f"checkpoints/{request.node.name}")
+    yield running
+    running.end()
+
+
+LOST = "error: rank {} of 2 ended without a word; its log says more"
+
+
+@pytest.mark.slow
+def test_a_killed_process_ends_those_on_the_other_machine(nodes):
+    nodes.await_steps()
+    os.kill(nodes.worker(1), signal.SIGKILL)
+    assert nodes.await_end(15) == [75, 256 - signal.SIGKILL]
+    assert LOST.format(1) in nodes.log(0)
+
+
+@pytest.mark.slow
+def test_a_killed_launcher_ends_the_processes_on_both_machines(nodes):
+    nodes.await_steps()
+    nodes.launchers[1].kill()
+    assert nodes.await_end(15) == [75, -signal.SIGKILL]
+    assert LOST.format(1) in nodes.log(0)
+    assert "error: the launcher of this process has ended" in nodes.log(1)
+
+
+@pytest.mark.slow
+def test_machines_that_are_cut_off_from_one_another_end_within_half_a_minute(nodes):
+    nodes.await_steps()
+    subprocess.run(["ip", "-n", "zoo1", "link", "set", "zoolink", "down"], check=True)
+    assert nodes.await_end(35) == [75, 75]  # 30 s, and Paddle's launcher looks every other second
+    assert "error: rank 1 of 2 is out of reach: " in nodes.log(0)
+    assert "error: rank 0 of 2 is out of reach: " in nodes.log(1)
+
+
+@pytest.mark.slow
+def test_ctrl_c_at_the_second_launcher_saves_and_stops_both(nodes, clone):
+    nodes.await_steps()
+    nodes.launchers[1].send_signal(signal.SIGINT)
+    assert nodes.await_end(30) == [143, signal.SIGINT]  # Paddle's launcher gives the signal's number as it is
+    assert "stopped by SIGTERM; --resume auto goes on from here" in nodes.log(0)
+    (saved,) = (clone / nodes.save_dir).glob("AttentionCluster_epoch0_step*")
+    assert (saved / "model.pdparams").exists()
