@@ -90,7 +90,8 @@ def check_batch_size(batch_size: int, processes: int, accumulate: int) -> None:
     if batch_size % parts:
         below = batch_size // parts * parts
         sizes = " or ".join(str(size) for size in (below, below + parts) if size)
-        shares = f"{processes} processes" + f" with --accumulate {accumulate}" * (accumulate > 1)
+        shares = f"{processes} processes" if processes > 1 else "1 process"
+        shares += f" with --accumulate {accumulate}" * (accumulate > 1)
         raise ConfigError(f"TRAIN.batch_size = {batch_size} does not split over {shares}; --batch-size {sizes} does")
 
 

@@ -15,11 +15,12 @@ from collections.abc import Callable, Iterable, Iterator
 from multiprocessing.connection import Client, Connection, Listener
 
 import paddle
-from paddle import distributed
+from paddle import distributed, nn
 
 from tools.errors import ConfigError, PeerError, ZooError
 
 BUCKET_BYTES = 32 << 20  # of tensors that travel together: large enough for the network, small beside a model
+_NORMS = (nn.BatchNorm1D, nn.BatchNorm2D, nn.BatchNorm3D)
 _SILENT_SEC = (("TCP_KEEPIDLE", 10), ("TCP_KEEPINTVL", 4), ("TCP_KEEPCNT", 3))  # until a lost machine counts as gone
 
 
@@ -78,23 +79,32 @@ class Peers:
                 )
 
     def sum_gradients(self, parameters: Iterable) -> None:
-        """Make each parameter's gradient the sum over all processes. One that has none counts as zero."""
+        """Make each parameter's gradient the sum over all processes.
+
+        One that only some of them have counts as zero in the others.
+        """
         if self.world == 1:
             return
         parameters = list(parameters)
-        for parameter in parameters:
+        present = zip(*self.gather_all([parameter.grad is not None for parameter in parameters]), strict=True)
+        used = [parameter for parameter, of_ranks in zip(parameters, present, strict=True) if any(of_ranks)]
+        for parameter in used:
             if parameter.grad is None:
                 parameter.grad = paddle.zeros_like(parameter)
-        self._sum([parameter.grad for parameter in parameters])
+        self._sum([parameter.grad for parameter in used])
 
-    def average_buffers(self, network) -> None:
-        """Make the network's buffers, as moving statistics are, the mean over all processes."""
-        buffers = [buffer for buffer in network.buffers() if buffer.is_floating_point()]
-        if self.world == 1 or not buffers:
+    def average_statistics(self, network) -> None:
+        """Make the moving statistics of batch normalisation the mean over all processes.
+
+        Those of SyncBatchNorm are the same everywhere already.
+        """
+        norms = [layer for layer in network.sublayers(include_self=True) if isinstance(layer, _NORMS)]
+        statistics = [tensor for layer in norms for tensor in (layer._mean, layer._variance)]
+        if self.world == 1 or not statistics:
             return
-        self._sum(buffers)
-        for buffer in buffers:
-            buffer.set_value(buffer / self.world)
+        self._sum(statistics)
+        for tensor in statistics:
+            tensor.set_value(tensor / self.world)
 
     def _sum(self, tensors: list) -> None:
         # Together first, so that what gloo has to wait for is the network and not a slower processor.
@@ -174,7 +184,7 @@ def connect(device: str) -> Peers:
 
 
 def _listen(world: int) -> dict[int, Connection]:
-    host = os.environ["PADDLE_MASTER"].rpartition(":")[0]
+    host = os.environ["PADDLE_CURRENT_ENDPOINT"].rpartition(":")[0]
     key = secrets.token_bytes(32)
     with Listener((host, 0), authkey=key, backlog=world) as listener:
         distributed.broadcast_object_list([(listener.address, key)], src=0)

@@ -7,11 +7,13 @@ from types import TracebackType
 class StopRequest:
     """Context manager. The first signal sets ``signal``; a second Ctrl-C stops at once.
 
+    signal: may be set from outside too, as when another process of the run has heard it first.
     exit_code: what a shell expects of a process that a signal ended.
     """
 
     def __init__(self):
         self.signal: signal.Signals | None = None
+        self._heard_one = False
         self._before = {}
 
     @property
@@ -28,6 +30,7 @@ class StopRequest:
             signal.signal(number, handler)
 
     def _heard(self, number: int, frame) -> None:
-        if self.signal:
+        if self._heard_one:
             raise KeyboardInterrupt
-        self.signal = signal.Signals(number)
+        self._heard_one = True
+        self.signal = self.signal or signal.Signals(number)
