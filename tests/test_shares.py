@@ -1,9 +1,10 @@
 """Which process reads what: nothing twice, nothing left out, and files opened by as few processes as possible."""
 
 from contextlib import contextmanager
+from itertools import chain
 
 import numpy as np
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from datareader.loader import Batch, EvaluationLoader, TrainingLoader
@@ -93,6 +94,7 @@ def test_evaluation_shares_hold_every_batch_once_in_order_and_nearly_equally_man
     assert max(map(len, parts)) - min(map(len, parts)) <= 1
 
 
+@settings(max_examples=30)
 @given(world=WORLDS, count=st.integers(1, 40), batch_size=st.integers(1, 9), data=st.data())
 def test_evaluation_reads_the_same_batches_whatever_the_number_of_processes(world, count, batch_size, data):
     broken = data.draw(st.sets(st.integers(0, count - 1)))
@@ -102,6 +104,7 @@ def test_evaluation_reads_the_same_batches_whatever_the_number_of_processes(worl
     assert [int(name) for batch in found for name in batch] == [i for i in range(count) if i not in broken]
 
 
+@settings(max_examples=30)
 @given(world=st.integers(1, 4), accumulate=st.integers(1, 4), size=st.integers(1, 3), count=st.integers(0, 90))
 def test_accumulation_splits_a_processs_share_of_each_step_into_equal_parts(world, accumulate, size, count):
     batch_size = world * accumulate * size
@@ -109,9 +112,10 @@ def test_accumulation_splits_a_processs_share_of_each_step_into_equal_parts(worl
         whole = read_training(count + batch_size, batch_size, share)
         parts = read_training(count + batch_size, batch_size, share, accumulate)
         assert all(len(step) == accumulate and all(len(part) == size for part in step) for step in parts)
-        assert [sum(step, []) for step in parts] == [sum(step, []) for step in whole]
+        assert [list(chain(*step)) for step in parts] == [list(chain(*step)) for step in whole]
 
 
+@settings(max_examples=30)
 @given(before=st.integers(1, 4), after=st.integers(1, 4), steps=st.integers(1, 6), data=st.data())
 def test_an_epoch_goes_on_exactly_with_as_many_processes_and_with_as_many_records_otherwise(before, after, steps, data):
     batch_size, start = 12, data.draw(st.integers(0, steps))

@@ -189,13 +189,12 @@ def _wait(processes: list[subprocess.Popen]) -> int | None:
     A process that ends because another did says so by its exit code, and is not the one at fault.
     """
     failed = []
-    while any(process.poll() is None for process in processes) and not failed:
+    while None in (codes := [process.poll() for process in processes]) and not failed:
         time.sleep(0.05)
-        failed = [rank for rank, process in enumerate(processes) if process.returncode]
+        failed = [rank for rank, code in enumerate(codes) if code]
     deadline = time.monotonic() + _GRACE_SEC
-    while any(process.poll() is None for process in processes) and time.monotonic() < deadline:
+    while None in (by_themselves := [process.poll() for process in processes]) and time.monotonic() < deadline:
         time.sleep(0.05)
-    by_themselves = [process.poll() for process in processes]
     for process in processes:
         if process.returncode is None:
             process.kill()
