@@ -100,11 +100,19 @@ def build(name: str, folder: Path):
     return network, recipe.build_optimizer(config, network), recipe.build_schedule(config, 10)
 
 
-def take_steps(name: str, folder: Path, peers, accumulate: int = 1) -> dict[str, np.ndarray]:
-    """What three steps leave: "losses" (3,), "statistics0/..." after the first, and all weights by name."""
+def take_steps(name: str, folder: Path, peers, accumulate: int = 1, plain: bool = False) -> dict[str, np.ndarray]:
+    """What three steps leave: "losses" (3,), "statistics0/..." after the first, and all weights by name.
+
+    plain: change the weights by the gradients as they are, and not by the model's own rule, where they are divided by
+        their size: that makes much of the last bit of one that should be zero.
+    """
+    import paddle
+
     from tools.engine import train_epoch
 
     network, optimizer, schedule = build(name, folder)
+    if plain:
+        optimizer = paddle.optimizer.SGD(1.0, parameters=network.parameters())
     share = Share(peers.rank, peers.world)
     steps = [split(name, step, share, accumulate) for step in range(len(LEFT_OUT))]
     options = {"schedule": schedule, "seed": 0, "epoch": 0, "start": 0, "steps_taken": 0, "peers": peers}

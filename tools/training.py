@@ -144,8 +144,8 @@ class Training:
         notes = [*checkpoint.notes]
         if saved.world != now.world and saved.step:
             notes.append(
-                f"{now.world} processes go on where {saved.world} stopped; of this epoch's records some may come "
-                "twice and as many not at all"
+                f"the number of processes was {saved.world} and is {now.world} now: of this epoch's records some "
+                "may come twice and as many not at all"
             )
         if self.average and not checkpoint.averaged:
             notes.append("it holds no averaged weights: they begin with these")
