@@ -1,11 +1,9 @@
 """Training, testing and inferring by several processes: the same as by one, whatever happens to any of them."""
 
 import json
-import os
 import signal
 import subprocess
 import sys
-import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
