@@ -361,28 +361,29 @@ def test_sync_batch_norm_keeps_names_and_values_so_that_released_weights_fit():
 # --- Steps of several processes
 
 WITH_BATCH_NORM = ("NEXTVLAD", "TSN", "STNET")
+# What a softmax or a batch normalisation behind it does not see: its gradient is rounding, which Adam makes large.
+UNSEEN = {"AttentionCluster": "score.bias", "NEXTVLAD": "output_norm.bias"}
 
 
-def run_steps(folder, world, *names):
-    command = [sys.executable, "-m", "tests.distributed_steps", str(folder), str(world), *names]
+def run_steps(folder, world, accumulate, *names):
+    command = [sys.executable, "-m", "tests.distributed_steps", str(folder), str(world), str(accumulate), *names]
     subprocess.run(command, cwd=PROJECT, env=clean_env(), check=True, timeout=600)
 
 
-def require_same_steps(name, folder, world):
-    """Three steps of so many processes against those of one, with the same batches to normalise over."""
-    found = np.load(folder / f"{name}_{world}.npz")
-    expected = take_steps(name, folder, Peers(), accumulate=world if name in WITH_BATCH_NORM else 1)
+def require_same_steps(name, folder, world, expected):
+    """Three steps of so many processes against those of one, ``expected``, which normalised over the same batches."""
+    found = np.load(folder / f"{name}_{world}x1.npz")
     np.testing.assert_allclose(found["losses"], expected["losses"], rtol=1e-5)
     for key, value in expected.items():
         if "statistics0/" in key or key.endswith(("._mean", "._variance")):
             continue
-        if name == "AttentionCluster" and key.endswith("score.bias"):
-            continue  # a softmax does not see it: its gradient is rounding alone, and Adam makes that large
+        if name in UNSEEN and key.endswith(UNSEEN[name]):
+            continue
         np.testing.assert_allclose(found[key], value, rtol=0, atol=1e-5, err_msg=key)
     statistics = [statistics_of_share(name, folder, Share(rank, world)) for rank in range(world)]
     for key in statistics[0]:
         mean = np.mean([part[key] for part in statistics], axis=0)
-        np.testing.assert_allclose(found[f"statistics0/{key}"], mean, rtol=1e-5, atol=1e-6, err_msg=key)
+        np.testing.assert_allclose(found[f"statistics0/{key}"], mean, rtol=1e-5, atol=1e-5, err_msg=key)
 
 
 def statistics_of_share(name, folder, share):
@@ -395,15 +396,18 @@ def statistics_of_share(name, folder, share):
 
 
 def test_two_processes_take_the_steps_of_one(steps_folder):
-    run_steps(steps_folder, 2, "AttentionCluster", "NEXTVLAD")
-    for name in ("AttentionCluster", "NEXTVLAD"):
-        require_same_steps(name, steps_folder, 2)
+    run_steps(steps_folder, 2, 1, "AttentionCluster", "NEXTVLAD")
+    for name, accumulate in (("AttentionCluster", 1), ("NEXTVLAD", 2)):
+        require_same_steps(name, steps_folder, 2, take_steps(name, steps_folder, Peers(), accumulate))
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("world", [2, 3])
 def test_all_models_take_the_steps_of_one_process(steps_folder, world):
-    names = ("AttentionCluster", "AttentionLSTM", *WITH_BATCH_NORM)
-    run_steps(steps_folder, world, *names)
-    for name in names:
-        require_same_steps(name, steps_folder, world)
+    names = ("AttentionCluster", "AttentionLSTM")
+    run_steps(steps_folder, world, 1, *names, *WITH_BATCH_NORM)
+    run_steps(steps_folder, 1, 1, *names)
+    run_steps(steps_folder, 1, world, *WITH_BATCH_NORM)
+    for name in (*names, *WITH_BATCH_NORM):
+        accumulate = world if name in WITH_BATCH_NORM else 1
+        require_same_steps(name, steps_folder, world, np.load(steps_folder / f"{name}_1x{accumulate}.npz"))
