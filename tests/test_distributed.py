@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from datareader.shares import Share
 from metrics.kinetics import KineticsMetrics
 from metrics.youtube8m import YouTube8MMetrics
+from models.optimizers import FluidAdam
 from models.resnet import Bottleneck
 from models.stnet.stnet import TemporalBlock, TemporalXception
 from tests.conftest import PROJECT, clean_env
@@ -189,12 +190,14 @@ def test_a_batch_accumulated_in_four_parts_changes_the_weights_as_a_whole_one(na
         np.testing.assert_allclose(parts[key], expected, rtol=0, atol=1e-6 * max(1, np.abs(expected).max()))
 
 
+BEGINNING = {"seed": 0, "epoch": 0, "start": 0, "steps_taken": 0}
+
+
 def descend(network, batches, **options):
     """Steps of plain descent at a rate of 0.1."""
     optimizer = paddle.optimizer.SGD(1.0, parameters=network.parameters())
-    position = {"seed": 0, "epoch": 0, "start": 0, "steps_taken": 0}
     return list(
-        train_epoch(network, optimizer, [[batch] for batch in batches], schedule=lambda _: 0.1, **position, **options)
+        train_epoch(network, optimizer, [[batch] for batch in batches], schedule=lambda _: 0.1, **BEGINNING, **options)
     )
 
 
@@ -225,8 +228,9 @@ class Scaler:
         self.found_inf = not all(bool(paddle.isfinite(gradient).all()) for gradient in gradients)
 
     def step(self, optimizer):
-        if not self.found_inf:
-            optimizer.step()
+        if self.enable:
+            optimizer._set_auxiliary_var("found_inf", paddle.to_tensor([self.found_inf]))
+        optimizer.step()  # which looks at that, as Paddle's do
 
     def update(self):
         if self.found_inf:
@@ -291,6 +295,24 @@ def test_a_step_whose_gradients_overflow_is_left_out_and_the_scale_falls(gpu_pre
     assert network.w.item() == 1.0
     assert precision.state()["scale"] == 2.0**125
     assert scale == 2.0**15
+
+
+def test_adam_does_not_count_a_step_that_was_left_out(gpu_precision):
+    """Its epsilon depends on the number of steps; with 0.5 it can be seen."""
+    weights = []
+    for overflows in (False, True):
+        network, precision = Line(), Precision("fp16")
+        optimizer = FluidAdam(0.1, network.parameters(), epsilon=0.5)
+        steps = [[make_batch([1, 2])]] * 2
+        if overflows:
+            precision.restore({"scale": 2.0**126, "incr_count": 0, "decr_count": 0})
+            list(train_epoch(network, optimizer, steps[:1], schedule=lambda _: 0.1, **BEGINNING, precision=precision))
+            assert network.w.item() == 1.0
+            assert optimizer.state_dict()["steps"] == 0
+            precision.restore({"scale": 2.0**15, "incr_count": 0, "decr_count": 0})
+        list(train_epoch(network, optimizer, steps, schedule=lambda _: 0.1, **BEGINNING, precision=precision))
+        weights.append(network.w.item())
+    assert weights[0] == weights[1]
 
 
 def test_scaling_goes_on_from_its_saved_state(gpu_precision):
