@@ -53,7 +53,10 @@ def main() -> int:
     recipe = MODELS.get(name)()
     config = read_config(args, recipe, name, ["MODEL", "INFER"])
     processes = plan_processes(args.nproc, args.use_gpu is not False)
+    options = {"training": False, "skip_broken": args.skip_broken}
     if processes.to_start:
+        # Here first, so that what is wrong is told once, and the files are looked through once for their index.
+        open_dataset(name, config, "INFER", **options, log=lambda text: None)
         return launch(processes, log_folder(args.save_dir))
     follow_launcher()
     log = RunLog(args.save_dir, rank=processes.rank if processes.world > 1 else None)
@@ -67,7 +70,7 @@ def main() -> int:
     section = config.INFER
     names = load_class_names(section.class_names, config.MODEL.num_classes) if section.class_names else None
     weights = find_weights(args, name, log.line)
-    dataset = open_dataset(name, config, "INFER", training=False, skip_broken=args.skip_broken, log=log.line)
+    dataset = open_dataset(name, config, "INFER", **options, log=log.line)
     device = start_paddle(args.threads, args.use_gpu, True, log.line, processes.on_this_machine)
     from tools.distributed import connect  # these import Paddle
     from tools.engine import predict

@@ -41,7 +41,10 @@ def main() -> int:
     recipe = MODELS.get(name)()
     config = read_config(args, recipe, name, ["MODEL", "TEST"])
     processes = plan_processes(args.nproc, args.use_gpu is not False)
+    options = {"training": False, "skip_broken": args.skip_broken}
     if processes.to_start:
+        # Here first, so that what is wrong is told once, and the files are looked through once for their index.
+        open_dataset(name, config, "TEST", **options, log=lambda text: None)
         return launch(processes, None)
     follow_launcher()
     log = RunLog(rank=processes.rank if processes.world > 1 else None)
@@ -53,7 +56,7 @@ def main() -> int:
         except (OSError, ValueError) as error:
             raise DataError(f"--output {args.output} cannot be written: {error}") from None
     weights = find_weights(args, name, log.line)
-    dataset = open_dataset(name, config, "TEST", training=False, skip_broken=args.skip_broken, log=log.line)
+    dataset = open_dataset(name, config, "TEST", **options, log=log.line)
     device = start_paddle(args.threads, args.use_gpu, True, log.line, processes.on_this_machine)
     from tools.distributed import connect  # these import Paddle
     from tools.engine import evaluate

@@ -3,6 +3,7 @@
 python train.py --model-name=AttentionCluster --config=configs/attention_cluster.txt --save-dir=checkpoints
 """
 
+from collections.abc import Callable
 from pathlib import Path
 
 import datareader  # noqa: F401  (registers the readers)
@@ -104,6 +105,8 @@ def main() -> int:
     processes = plan_processes(args.nproc, config.TRAIN.use_gpu if args.use_gpu is None else args.use_gpu)
     check_batch_size(config.TRAIN.batch_size, processes.world, args.accumulate)
     if processes.to_start:
+        # Here first, so that what is wrong is told once, and the files are looked through once for their index.
+        open_datasets(args, config, name, log=lambda text: None)
         return launch(processes, log_folder(args.save_dir))
     follow_launcher()
     store = CheckpointStore(args.save_dir, name, args.keep) if processes.rank == 0 else None
@@ -113,7 +116,7 @@ def main() -> int:
     for flag in ("no_use_pyreader", "no_memory_optimize"):
         if getattr(args, flag):
             log.line(f"--{flag.replace('_', '-')} has no effect any more")
-    train_set, valid_set = open_datasets(args, config, name, log)
+    train_set, valid_set = open_datasets(args, config, name, log.line)
     device = start_paddle(args.threads, args.use_gpu, config.TRAIN.use_gpu, log.line, processes.on_this_machine)
     fit_flags_to(device, args, log)
     loaders = build_loaders(args, config, train_set, valid_set, processes, as_float=device == "cpu")
@@ -128,8 +131,8 @@ def main() -> int:
         return training.run()
 
 
-def open_datasets(args, config, name: str, log: RunLog):
-    options = {"skip_broken": args.skip_broken, "log": log.line}
+def open_datasets(args, config, name: str, log: Callable[[str], None]):
+    options = {"skip_broken": args.skip_broken, "log": log}
     train_set = open_dataset(name, config, "TRAIN", training=True, **options)
     valid_set = open_dataset(name, config, "VALID", training=False, **options) if args.valid_interval else None
     return train_set, valid_set

@@ -79,9 +79,12 @@ def test_two_processes_give_the_scores_of_one_and_a_wrong_path_is_told_once(trai
     for world in (1, 2):
         run_script("test", *flags, f"--nproc={world}", f"--output={tmp_path}/{world}.json", cwd=trained)
     assert (tmp_path / "1.json").read_bytes() == (tmp_path / "2.json").read_bytes()
-    result = run_script("test", *flags, "--nproc=2", "--set=TEST.filelist=gone.list", cwd=trained, check=False)
-    assert result.returncode == 1
-    assert result.stderr == "error: file list gone.list does not exist; dataset/README.md says how to make one\n"
+    for script, section in (("train", "TRAIN"), ("test", "TEST"), ("infer", "INFER")):
+        wrong = f"--set={section}.filelist=gone.list"
+        result = run_script(script, "--nproc=2", wrong, cwd=trained, check=False)
+        assert result.returncode == 1
+        assert result.stderr == "error: file list gone.list does not exist; dataset/README.md says how to make one\n"
+        assert not (trained / "logs").exists()  # nothing was started
 
 
 @pytest.mark.slow
