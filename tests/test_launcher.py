@@ -26,7 +26,7 @@ from tools.command_line import run
 from tools.errors import DataError, PeerError
 
 def main():
-    launcher._GRACE_SEC = 1
+    launcher._GRACE_SEC = float(os.environ.get("GRACE_SEC", "1"))
     planned = launcher.plan_processes(3, use_gpu=False)
     if planned.to_start:
         return launcher.launch(planned, Path("logs"))
@@ -139,6 +139,21 @@ def test_a_signal_is_passed_on_once_and_its_exit_code_is_that_of_a_shell(tmp_pat
     _, errors = process.communicate(timeout=20)
     assert (process.returncode, errors) == (code, "")
     assert [(tmp_path / f"heard{rank}").read_text() for rank in range(3)] == ["x"] * 3
+
+
+def test_a_second_ctrl_c_ends_those_that_do_not_hear_the_first(tmp_path, monkeypatch):
+    monkeypatch.setenv("GRACE_SEC", "60")
+    act = ["if rank:", "    signal.signal(signal.SIGINT, signal.SIG_IGN)", "Path(f'ready{rank}').touch()"]
+    process = start_program(tmp_path, *act, "while True:", "    time.sleep(60)")
+    while not all((tmp_path / f"ready{rank}").exists() for rank in range(3)):
+        time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    with pytest.raises(subprocess.TimeoutExpired):
+        process.wait(timeout=1)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=20)
+    assert (process.returncode, errors) == (130, "stopped\n")
+    require_none_left(tmp_path)
 
 
 def test_a_reader_that_goes_away_as_head_does_ends_all(tmp_path):

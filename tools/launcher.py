@@ -20,7 +20,7 @@ from tools.errors import ConfigError, PeerError
 
 WATCHED = "PADDLE_VIDEO_LAUNCHER"  # the process number of the launcher, in the environment of those it started
 _OTHER_MASTER = ("MASTER_ADDR", "MASTER_PORT")  # as of another library, which Paddle would follow before its own
-_GRACE_SEC = 10  # for the other processes to end by themselves once one has failed
+_GRACE_SEC = 5  # for the other processes to end by themselves once one has failed
 _TAIL_LINES = 20  # of a process's log, where it ended without a word
 
 
@@ -103,11 +103,11 @@ def launch(planned: Processes, log_folder: Path | None) -> int:
         except OSError as error:
             raise ConfigError(f"{count} processes cannot be started with logs in {folder}: {error}") from None
         heard = _pass_signals_on(processes)
-        failed = _wait(processes)
+        failed = _wait(processes, heard)
         codes = [process.returncode for process in processes]
         if failed is None:
             return 0
-        if heard and set(codes) <= {0, 128 + heard[0], -heard[0], PeerError.exit_code}:
+        if heard and codes[failed] in (128 + heard[0], -heard[0], PeerError.exit_code):
             return 128 + heard[0]
         code, log = codes[failed], logs[failed]
         if code < 0:
@@ -183,17 +183,21 @@ def _pass_signals_on(processes: list[subprocess.Popen]) -> list[int]:
     return heard
 
 
-def _wait(processes: list[subprocess.Popen]) -> int | None:
+def _wait(processes: list[subprocess.Popen], heard: list[int]) -> int | None:
     """Wait for all of them; once one has failed, end those that do not end by themselves. Gives the rank at fault.
 
     A process that ends because another did says so by its exit code, and is not the one at fault.
+    heard: the signals so far. A second one ends those that are left at once: where Paddle looks for the others of a
+    run, a process hears nothing.
     """
     failed = []
     while None in (codes := [process.poll() for process in processes]) and not failed:
         time.sleep(0.05)
         failed = [rank for rank, code in enumerate(codes) if code]
     deadline = time.monotonic() + _GRACE_SEC
-    while None in (by_themselves := [process.poll() for process in processes]) and time.monotonic() < deadline:
+    while None in (by_themselves := [process.poll() for process in processes]):
+        if time.monotonic() > deadline or len(heard) > 1:
+            break
         time.sleep(0.05)
     for process in processes:
         if process.returncode is None:
