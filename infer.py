@@ -26,7 +26,7 @@ from tools.predictions import load_class_names, rank_classes, write_predictions
 from tools.registry import MODELS
 from tools.run_log import RunLog, log_folder, progress_bar
 from tools.safe_files import require_place
-from tools.start import find_weights, gather_broken, load_network, open_dataset, require_records, start_paddle
+from tools.start import gather_broken, load_network, open_inputs, require_records, start_paddle
 
 
 def parse_args():
@@ -54,6 +54,7 @@ def main() -> int:
     config = read_config(args, recipe, name, ["MODEL", "INFER"])
     processes = plan_processes(args.nproc, args.use_gpu is not False)
     if processes.to_start:
+        open_inputs(args, config, name, "INFER", log=lambda text: None)  # so that what is wrong is told once
         return launch(processes, log_folder(args.save_dir))
     follow_launcher()
     log = RunLog(args.save_dir, rank=processes.rank if processes.world > 1 else None)
@@ -66,14 +67,18 @@ def main() -> int:
         raise DataError(f"--save-dir {args.save_dir} cannot be written: {error}") from None
     section = config.INFER
     names = load_class_names(section.class_names, config.MODEL.num_classes) if section.class_names else None
-    inputs = open_inputs(args, config, name, log) if processes.world == 1 else None  # errors do not wait for Paddle
+
+    def look():
+        return open_inputs(args, config, name, "INFER", log.line)
+
+    inputs = look() if processes.world == 1 else None  # what is wrong does not wait for Paddle
     device = start_paddle(args.threads, args.use_gpu, True, log.line, processes.on_this_machine)
     from tools.distributed import connect  # these import Paddle
     from tools.engine import predict
 
     results = []
-    with connect(device, log.line) as peers:  # of several processes all hear of an error in the weights or data of one
-        weights, dataset = inputs or peers.machine_by_machine(lambda: open_inputs(args, config, name, log))
+    with connect(device, log.line) as peers:
+        weights, dataset = inputs or look()  # of several processes all hear what is wrong with the files of one
         network = load_network(args, recipe, config, "INFER", weights, device, log.line)
         loader = EvaluationLoader(
             dataset,
@@ -100,12 +105,6 @@ def main() -> int:
         paths = write_predictions(base, results, names)
     log.line(f"{len(results)} of {len(results) + len(broken)} videos; results in {', '.join(map(str, paths))}")
     return 0
-
-
-def open_inputs(args, config, name: str, log: RunLog):
-    """Weights and dataset."""
-    weights = find_weights(args, name, log.line)
-    return weights, open_dataset(name, config, "INFER", training=False, skip_broken=args.skip_broken, log=log.line)
 
 
 if __name__ == "__main__":

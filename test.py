@@ -17,7 +17,7 @@ from tools.launcher import follow_launcher, launch, plan_processes
 from tools.registry import METRICS, MODELS
 from tools.run_log import RunLog, progress_bar
 from tools.safe_files import replacing, require_place
-from tools.start import find_weights, gather_broken, load_network, open_dataset, require_records, start_paddle
+from tools.start import gather_broken, load_network, open_inputs, require_records, start_paddle
 
 
 def parse_args():
@@ -42,6 +42,7 @@ def main() -> int:
     config = read_config(args, recipe, name, ["MODEL", "TEST"])
     processes = plan_processes(args.nproc, args.use_gpu is not False)
     if processes.to_start:
+        open_inputs(args, config, name, "TEST", log=lambda text: None)  # so that what is wrong is told once
         return launch(processes, None)
     follow_launcher()
     log = RunLog(rank=processes.rank if processes.world > 1 else None)
@@ -52,15 +53,19 @@ def main() -> int:
             require_place(Path(args.output))
         except (OSError, ValueError) as error:
             raise DataError(f"--output {args.output} cannot be written: {error}") from None
-    inputs = open_inputs(args, config, name, log) if processes.world == 1 else None  # errors do not wait for Paddle
+
+    def look():
+        return open_inputs(args, config, name, "TEST", log.line)
+
+    inputs = look() if processes.world == 1 else None  # what is wrong does not wait for Paddle
     device = start_paddle(args.threads, args.use_gpu, True, log.line, processes.on_this_machine)
     from tools.distributed import connect  # these import Paddle
     from tools.engine import evaluate
 
     section = config.TEST
     meter = METRICS.get(name)(config)
-    with connect(device, log.line) as peers:  # of several processes all hear of an error in the weights or data of one
-        weights, dataset = inputs or peers.machine_by_machine(lambda: open_inputs(args, config, name, log))
+    with connect(device, log.line) as peers:
+        weights, dataset = inputs or look()  # of several processes all hear what is wrong with the files of one
         network = load_network(args, recipe, config, "TEST", weights, device, log.line)
         loader = EvaluationLoader(
             dataset,
@@ -92,12 +97,6 @@ def main() -> int:
         report |= {"evaluated": meter.num_videos, "of": meter.num_videos + len(broken), "broken": broken}
         write_report(Path(args.output), report)
     return 0
-
-
-def open_inputs(args, config, name: str, log: RunLog):
-    """Weights and dataset."""
-    weights = find_weights(args, name, log.line)
-    return weights, open_dataset(name, config, "TEST", training=False, skip_broken=args.skip_broken, log=log.line)
 
 
 def format_table(values: dict[str, float]) -> str:

@@ -3,6 +3,7 @@
 python train.py --model-name=AttentionCluster --config=configs/attention_cluster.txt --save-dir=checkpoints
 """
 
+from collections.abc import Callable
 from pathlib import Path
 
 import datareader  # noqa: F401  (registers the readers)
@@ -90,7 +91,8 @@ def check_batch_size(batch_size: int, processes: int, accumulate: int) -> None:
     if batch_size % parts:
         below = batch_size // parts * parts
         sizes = " or ".join(str(size) for size in (below, below + parts) if size)
-        shares = f"{processes} processes" + f" with --accumulate {accumulate}" * (accumulate > 1)
+        shares = f"{processes} processes" if processes > 1 else "1 process"
+        shares += f" with --accumulate {accumulate}" * (accumulate > 1)
         raise ConfigError(f"TRAIN.batch_size = {batch_size} does not split over {shares}; --batch-size {sizes} does")
 
 
@@ -103,6 +105,7 @@ def main() -> int:
     processes = plan_processes(args.nproc, config.TRAIN.use_gpu if args.use_gpu is None else args.use_gpu)
     check_batch_size(config.TRAIN.batch_size, processes.world, args.accumulate)
     if processes.to_start:
+        open_datasets(args, config, name, log=lambda text: None)  # so that what is wrong is told once
         return launch(processes, log_folder(args.save_dir))
     follow_launcher()
     store = CheckpointStore(args.save_dir, name, args.keep) if processes.rank == 0 else None
@@ -112,14 +115,18 @@ def main() -> int:
     for flag in ("no_use_pyreader", "no_memory_optimize"):
         if getattr(args, flag):
             log.line(f"--{flag.replace('_', '-')} has no effect any more")
-    datasets = open_datasets(args, config, name, log) if processes.world == 1 else None  # errors do not wait for Paddle
+
+    def look():
+        return open_datasets(args, config, name, log.line)
+
+    datasets = look() if processes.world == 1 else None  # what is wrong does not wait for Paddle
     device = start_paddle(args.threads, args.use_gpu, config.TRAIN.use_gpu, log.line, processes.on_this_machine)
     fit_flags_to(device, args, log)
     from tools.distributed import connect  # these import Paddle
     from tools.training import Training
 
-    with connect(device, log.line) as peers:  # of several processes all hear of an error in the data of one
-        datasets = datasets or peers.machine_by_machine(lambda: open_datasets(args, config, name, log))
+    with connect(device, log.line) as peers:
+        datasets = datasets or look()  # of several processes all hear what is wrong with the files of one
         loaders = build_loaders(args, config, *datasets, processes, as_float=device == "cpu")
         training = Training(args, config, recipe, log, store, peers, *loaders)
         training.begin()
@@ -128,8 +135,8 @@ def main() -> int:
         return training.run()
 
 
-def open_datasets(args, config, name: str, log: RunLog):
-    options = {"skip_broken": args.skip_broken, "log": log.line}
+def open_datasets(args, config, name: str, log: Callable[[str], None]):
+    options = {"skip_broken": args.skip_broken, "log": log}
     train_set = open_dataset(name, config, "TRAIN", training=True, **options)
     valid_set = open_dataset(name, config, "VALID", training=False, **options) if args.valid_interval else None
     return train_set, valid_set

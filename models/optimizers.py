@@ -21,10 +21,12 @@ class FluidAdam(paddle.optimizer.Adam):
         self._steps = 0
 
     def step(self):
+        if self._get_auxiliary_var("found_inf"):  # of loss scaling: Adam leaves this step out, and does not count it
+            return super().step()
         self._steps += 1
         epsilon = self._fluid_epsilon / math.sqrt(1 - self._beta2**self._steps)
         self._epsilon = self._default_dict["epsilon"] = epsilon  # the latter is what parameter groups use
-        super().step()
+        return super().step()
 
     def state_dict(self):
         return {**super().state_dict(), "steps": self._steps}

@@ -15,12 +15,13 @@ from collections.abc import Callable, Iterable, Iterator
 from multiprocessing.connection import Connection
 
 import paddle
-from paddle import distributed
+from paddle import distributed, nn
 
 from tools import meeting
 from tools.errors import ConfigError, PeerError, ZooError
 
 BUCKET_BYTES = 32 << 20  # of tensors that travel together: large enough for the network, small beside a model
+_NORMS = (nn.BatchNorm1D, nn.BatchNorm2D, nn.BatchNorm3D)
 _OUT_OF_REACH = (errno.ETIMEDOUT, errno.EHOSTUNREACH, errno.ENETUNREACH, errno.ENETDOWN)
 
 
@@ -35,11 +36,8 @@ class Peers:
     A context manager: an error that leaves it is told to the others.
     """
 
-    def __init__(
-        self, rank: int = 0, world: int = 1, links: dict[int, Connection] | None = None, first_here: bool = True
-    ):
-        """first_here: whether this is the first process on its machine."""
-        self.rank, self.world, self.first_here = rank, world, first_here
+    def __init__(self, rank: int = 0, world: int = 1, links: dict[int, Connection] | None = None):
+        self.rank, self.world = rank, world
         self._links = links or {}
 
     @property
@@ -67,15 +65,6 @@ class Peers:
         values = self.gather(value)
         return self.from_first(lambda: values)
 
-    def machine_by_machine(self, make: Callable):
-        """What ``make()`` gives in this process, after it was made in the first on its machine.
-
-        So the others find what that one has left, as an index of the data.
-        """
-        made = [make()] if self.first_here else []
-        self.gather_all(None)
-        return made[0] if made else make()
-
     def merge(self, meter) -> None:
         """Let the first process's metrics count what those of the others have counted."""
         for other in (self.gather(meter) or [meter])[1:]:
@@ -91,23 +80,32 @@ class Peers:
                 )
 
     def sum_gradients(self, parameters: Iterable) -> None:
-        """Make each parameter's gradient the sum over all processes. One that has none counts as zero."""
+        """Make each parameter's gradient the sum over all processes.
+
+        One that only some of them have counts as zero in the others.
+        """
         if self.world == 1:
             return
         parameters = list(parameters)
-        for parameter in parameters:
+        present = zip(*self.gather_all([parameter.grad is not None for parameter in parameters]), strict=True)
+        used = [parameter for parameter, of_ranks in zip(parameters, present, strict=True) if any(of_ranks)]
+        for parameter in used:
             if parameter.grad is None:
                 parameter.grad = paddle.zeros_like(parameter)
-        self._sum([parameter.grad for parameter in parameters])
+        self._sum([parameter.grad for parameter in used])
 
-    def average_buffers(self, network) -> None:
-        """Make the network's buffers, as moving statistics are, the mean over all processes."""
-        buffers = [buffer for buffer in network.buffers() if buffer.is_floating_point()]
-        if self.world == 1 or not buffers:
+    def average_statistics(self, network) -> None:
+        """Make the moving statistics of batch normalisation the mean over all processes.
+
+        Those of SyncBatchNorm are the same everywhere already.
+        """
+        norms = [layer for layer in network.sublayers(include_self=True) if isinstance(layer, _NORMS)]
+        statistics = [tensor for layer in norms for tensor in (layer._mean, layer._variance)]
+        if self.world == 1 or not statistics:
             return
-        self._sum(buffers)
-        for buffer in buffers:
-            buffer.set_value(buffer / self.world)
+        self._sum(statistics)
+        for tensor in statistics:
+            tensor.set_value(tensor / self.world)
 
     def _sum(self, tensors: list) -> None:
         # Together first, so that what gloo has to wait for is the network and not a slower processor.
@@ -183,9 +181,8 @@ def connect(device: str, log: Callable[[str], None]) -> Peers:
         return Peers()
     rank = int(os.environ["PADDLE_TRAINER_ID"])
     address = meeting.address_of_first()
-    if "PADDLE_MASTER" in os.environ:
-        for name in ("MASTER_ADDR", "MASTER_PORT"):  # as of another library, which Paddle would follow before its own
-            os.environ.pop(name, None)
+    for name in ("MASTER_ADDR", "MASTER_PORT"):  # as of another library, which Paddle would follow before its own
+        os.environ.pop(name, None)
     if device == "cpu":
         os.environ["PADDLE_DISTRI_BACKEND"] = "gloo"
         if interface := meeting.interface_to(address[0]):  # gloo would take the one that this machine's name stands for
@@ -200,7 +197,7 @@ def connect(device: str, log: Callable[[str], None]) -> Peers:
         told = [secrets.token_bytes(32)]
         distributed.broadcast_object_list(told, src=0)
         meeting.recognise(links, rank, told[0])
-        return Peers(rank, world, links, first_here=os.environ.get("PADDLE_LOCAL_RANK", "0") == "0")
+        return Peers(rank, world, links)
     except (RuntimeError, ValueError, OSError, SystemError, EOFError) as error:
         text = str(error).strip().splitlines()
         raise PeerError(f"the processes of this run cannot reach one another: {text[0] if text else error}") from None

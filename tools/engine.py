@@ -70,7 +70,7 @@ def train_epoch(
         predictions = [_add_gradients(network, batch, share, precision, where) for batch in batches if len(batch)]
         loss = math.fsum(peers.gather_all(math.fsum(part.loss * len(part.batch) for part in predictions)))
         peers.sum_gradients(parameters)
-        peers.average_buffers(network)
+        peers.average_statistics(network)
         precision.step(optimizer, parameters, grad_clip)
         optimizer.clear_grad()
         step_sec = time.perf_counter() - began

@@ -1,8 +1,9 @@
 """Start one process for each GPU, or as many as asked for, of the program that runs; watch them to their end.
 
-Does not import Paddle where no GPU can be used.
+Does not import Paddle: where one process is enough, that is this one, whose CPU is still to be tuned.
 """
 
+import ctypes
 import os
 import signal
 import socket
@@ -19,7 +20,7 @@ from tools.errors import ConfigError, PeerError
 
 WATCHED = "PADDLE_VIDEO_LAUNCHER"  # the process number of the launcher, in the environment of those it started
 _OF_PADDLE = "PADDLE_RANK_IN_NODE"  # set by paddle.distributed.launch alone, the parent of those it starts
-_GRACE_SEC = 10  # for the other processes to end by themselves once one has failed
+_GRACE_SEC = 5  # for the other processes to end by themselves once one has failed
 _TAIL_LINES = 20  # of a process's log, where it ended without a word
 
 
@@ -37,11 +38,11 @@ class Processes:
 def plan_processes(asked: int | None, use_gpu: bool) -> Processes:
     """What the environment says of a launcher, or else one process for each visible GPU, or one.
 
-    asked: --nproc, if given. Raises ConfigError for more processes than GPUs.
+    asked: --nproc, if given. Raises ConfigError for more processes than GPUs, and for an environment that no launcher
+    makes.
     """
     if "PADDLE_TRAINERS_NUM" in os.environ:
-        rank, world = int(os.environ["PADDLE_TRAINER_ID"]), int(os.environ["PADDLE_TRAINERS_NUM"])
-        here = int(os.environ.get("PADDLE_LOCAL_SIZE", "1"))
+        rank, world, here = _read_environment()
         if asked and WATCHED not in os.environ:
             raise ConfigError(
                 f"--nproc {asked}: this is one of {world} processes that a launcher started; its --nproc_per_node "
@@ -58,14 +59,30 @@ def plan_processes(asked: int | None, use_gpu: bool) -> Processes:
     return Processes(world=count, on_this_machine=count, to_start=count > 1, on_gpus=gpus > 0)
 
 
+def _read_environment() -> tuple[int, int, int]:
+    """Rank, world and processes on this machine."""
+    names = ("PADDLE_TRAINER_ID", "PADDLE_TRAINERS_NUM", "PADDLE_LOCAL_SIZE")
+    texts = [os.environ.get(name, default) for name, default in zip(names, ("", "", "1"), strict=True)]
+    if all(text.isascii() and text.isdigit() for text in texts):
+        rank, world, here = map(int, texts)
+        if rank < world and here > 0:
+            return rank, world, here
+    found = ", ".join(f"{name}={text}" for name, text in zip(names, texts, strict=True))
+    raise ConfigError(
+        f"the environment has {found}, which no launcher sets; without PADDLE_TRAINERS_NUM, --nproc starts processes"
+    )
+
+
 def _count_gpus() -> int:
+    """The GPUs that Paddle will see, asked of their driver, which goes by CUDA_VISIBLE_DEVICES too."""
     try:
         metadata.version("paddlepaddle-gpu")
-    except metadata.PackageNotFoundError:
+        driver = ctypes.CDLL("libcuda.so.1")
+    except (metadata.PackageNotFoundError, OSError):
         return 0
-    from tools.cpu import load_paddle
-
-    return load_paddle().device.cuda.device_count()
+    count = ctypes.c_int()
+    failed = driver.cuInit(0) or driver.cuDeviceGetCount(ctypes.byref(count))
+    return 0 if failed else count.value
 
 
 def launch(planned: Processes, log_folder: Path | None) -> int:
@@ -86,17 +103,17 @@ def launch(planned: Processes, log_folder: Path | None) -> int:
         except OSError as error:
             raise ConfigError(f"{count} processes cannot be started with logs in {folder}: {error}") from None
         heard = _pass_signals_on(processes)
-        failed = _wait(processes)
+        failed = _wait(processes, heard)
         codes = [process.returncode for process in processes]
         if failed is None:
             return 0
-        if heard and set(codes) <= {0, 128 + heard[0], -heard[0]}:
+        if heard and codes[failed] in (128 + heard[0], -heard[0], PeerError.exit_code):
             return 128 + heard[0]
         code, log = codes[failed], logs[failed]
         if code < 0:
             reason = "; perhaps the memory ran out" if -code == signal.SIGKILL else ""
             print(f"error: rank {failed} of {count} was ended by {signal.Signals(-code).name}{reason}", file=sys.stderr)
-        elif failed and codes[0] != PeerError.exit_code:  # or else the first process has told what it heard
+        elif failed and codes[0] <= 0:  # or else the first process has told what it heard or found
             said = log.read_bytes()[before[failed] :].decode(errors="replace")
             print(f"{_last_words(said)}rank {failed} of {count} ended with exit code {code}", file=sys.stderr)
         return code if code > 0 else 128 - code
@@ -166,25 +183,28 @@ def _pass_signals_on(processes: list[subprocess.Popen]) -> list[int]:
     return heard
 
 
-def _wait(processes: list[subprocess.Popen]) -> int | None:
+def _wait(processes: list[subprocess.Popen], heard: list[int]) -> int | None:
     """Wait for all of them; once one has failed, end those that do not end by themselves. Gives the rank at fault.
 
     A process that ends because another did says so by its exit code, and is not the one at fault.
+    heard: the signals so far. A second one ends those that are left at once: where Paddle looks for the others of a
+    run, a process hears nothing.
     """
     failed = []
-    while any(process.poll() is None for process in processes) and not failed:
+    while None in (codes := [process.poll() for process in processes]) and not failed:
         time.sleep(0.05)
-        failed = [rank for rank, process in enumerate(processes) if process.returncode]
+        failed = [rank for rank, code in enumerate(codes) if code]
     deadline = time.monotonic() + _GRACE_SEC
-    while any(process.poll() is None for process in processes) and time.monotonic() < deadline:
+    while None in (by_themselves := [process.poll() for process in processes]):
+        if time.monotonic() > deadline or len(heard) > 1:
+            break
         time.sleep(0.05)
-    by_themselves = [process.poll() for process in processes]
     for process in processes:
         if process.returncode is None:
             process.kill()
         process.wait()
     failed += [rank for rank, code in enumerate(by_themselves) if code and rank not in failed]
-    at_fault = [rank for rank in failed if by_themselves[rank] != PeerError.exit_code]
+    at_fault = sorted(rank for rank in failed if by_themselves[rank] != PeerError.exit_code)
     return next(iter([*at_fault, *failed]), None)
 
 

@@ -1,7 +1,9 @@
 """What the three scripts do between reading the command line and their loops."""
 
+from collections import Counter
 from collections.abc import Callable
-from itertools import chain
+from functools import reduce
+from operator import or_
 from pathlib import Path
 
 from tools.config import Config
@@ -21,16 +23,28 @@ def open_dataset(model_name: str, config: Config, section: str, *, training: boo
         log(f"[{section}] {notice}")
     for text in dataset.broken:
         log(f"[{section}] left out: {text}")
-    dataset.on_broken = lambda text: log(f"[{section}] left out: {text}")
+    told = set(dataset.broken)
+
+    def tell(text: str) -> None:
+        if text not in told:
+            told.add(text)
+            log(f"[{section}] left out: {text}")
+
+    dataset.on_broken = tell
     return dataset
 
 
 def gather_broken(peers, dataset, skip_broken: int) -> list[str]:
-    """What all processes of this run have left out so far; complete in the first.
+    """What all processes of this run have left out so far; complete in the first, which tells of it.
 
     Raises DataError there for more than ``skip_broken``, as each process only counts its own.
     """
-    broken = list(dict.fromkeys(chain.from_iterable(peers.gather(list(dataset.broken)) or [dataset.broken])))
+    gathered = peers.gather(list(dataset.broken)) or [dataset.broken]
+    # What several processes have left out counts once; what a list names twice counts twice.
+    broken = list(reduce(or_, map(Counter, gathered)).elements())
+    if peers.is_first:
+        for text in broken:
+            dataset.on_broken(text)
     if peers.is_first and len(broken) > skip_broken:
         raise DataError(
             f"{len(broken)} records of {dataset.name} are broken, in all processes together, and --skip-broken "
@@ -84,6 +98,12 @@ def choose_pretrain(args, config: Config, log: Callable) -> tuple[str, str] | No
     except DownloadError as error:
         raise DownloadError(f"{where}: {error}; --set TRAIN.pretrain_base=None starts from random weights") from None
     return "TRAIN.pretrain_base", str(path)
+
+
+def open_inputs(args, config: Config, model_name: str, section: str, log: Callable):
+    """(weights, dataset) of a test."""
+    weights = find_weights(args, model_name, log)
+    return weights, open_dataset(model_name, config, section, training=False, skip_broken=args.skip_broken, log=log)
 
 
 def load_network(args, recipe, config: Config, section: str, weights: WeightFile, device: str, log: Callable):

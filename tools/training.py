@@ -144,11 +144,13 @@ class Training:
         notes = [*checkpoint.notes]
         if saved.world != now.world and saved.step:
             notes.append(
-                f"{now.world} processes go on where {saved.world} stopped; of this epoch's records some may come "
-                "twice and as many not at all"
+                f"the number of processes was {saved.world} and is {now.world} now: of this epoch's records some "
+                "may come twice and as many not at all"
             )
         if self.average and not checkpoint.averaged:
             notes.append("it holds no averaged weights: they begin with these")
+        if checkpoint.averaged and not self.average:
+            notes.append("its averaged weights are not kept on without --ema")
         for note in notes:
             self.log.line(f"resumed {checkpoint.path}: {note}")
 
@@ -242,7 +244,7 @@ class Training:
         values = self.score(title, stop)
         if values and self.average:
             with self.average.in_place():
-                values = self.score(f"{title}, averaged weights", stop)
+                values = self.score(f"{title}, averaged weights", stop, averaged=True)
         if not values:
             return
         paths = [path]
@@ -257,8 +259,11 @@ class Training:
             for place in paths:
                 self.store.add_to_state(place, **asdict(progress), valid=values)
 
-    def score(self, title: str, stop: StopRequest) -> dict[str, float] | None:
-        """The scores of the validation data; None when the run was asked to stop meanwhile."""
+    def score(self, title: str, stop: StopRequest, **facts) -> dict[str, float] | None:
+        """The scores of the validation data; None when the run was asked to stop meanwhile.
+
+        facts: for the record of it, besides the scores.
+        """
         meter = self.new_meter()
         with progress_bar(len(self.valid_loader), 0, "validating", shown=self.peers.is_first) as bar:
             for _ in evaluate(self.network, self.valid_loader.epoch(), meter):
@@ -271,7 +276,7 @@ class Training:
         gather_broken(self.peers, self.valid_loader.dataset, self.args.skip_broken)
         values, videos = self.peers.from_first(lambda: self.compute(meter))
         self.log.line(f"[VALID] {title}, {meter.describe(values)}, {videos} videos")
-        self.log.record("valid_epoch", epoch=self.progress.epoch - 1, videos=videos, **values)
+        self.log.record("valid_epoch", epoch=self.progress.epoch - 1, **facts, videos=videos, **values)
         return values
 
     def compute(self, meter) -> tuple[dict[str, float], int]:

@@ -1,0 +1,167 @@
+"""Three training steps of small networks on made batches, by one process or several: what test_distributed.py compares.
+
+python -m tests.distributed_steps FOLDER PROCESSES ACCUMULATE MODEL...
+
+FOLDER holds what ``write_eigenvalues`` makes. Leaves FOLDER/{MODEL}_{PROCESSES}x{ACCUMULATE}.npz, see ``take_steps``.
+"""
+
+import sys
+import zlib
+from pathlib import Path
+
+import numpy as np
+
+import models  # noqa: F401  (registers the recipes)
+from datareader.loader import Batch
+from datareader.shares import Share
+from tools.command_line import run
+from tools.config import Override, load_config
+from tools.launcher import follow_launcher, launch, plan_processes
+from tools.registry import MODELS
+
+PROJECT = Path(__file__).resolve().parents[1]  # not from conftest.py, which loads Paddle
+BATCH_SIZE = 12  # of all processes; 1, 2, 3 and 4 divide it
+LEFT_OUT = ((), (1, 7), range(8))  # of each step, as broken videos are: shares of unequal size, and empty ones
+WIDTHS = (24, 8)  # of the features of a frame
+CHANNELS = {"TSN": 3, "STNET": 12}  # of a segment, 3 a frame
+SIZES = {
+    "drop_rate": 0.0,
+    "feature_dims": list(WIDTHS),
+    "video_feature_size": WIDTHS[0],
+    "audio_feature_size": WIDTHS[1],
+    "cluster_nums": [3, 2],
+    "cluster_size": 4,
+    "hidden_size": 16,
+    "groups": 4,
+    "embedding_size": 6,
+    "lstm_size": 5,
+    "num_classes": 7,
+    "eigen_file": "eigenvals.npy",
+}
+
+
+def write_eigenvalues(folder: Path) -> None:
+    """What a NEXTVLAD reads; made once, before several processes do."""
+    np.save(folder / "eigenvals.npy", np.linspace(2, 0.1, WIDTHS[0], dtype=np.float32).reshape(-1, 1))
+
+
+def read_config(name: str, folder: Path):
+    """A model's demo config with small networks."""
+    recipe = MODELS.get(name)()
+    sizes = SIZES | {"eigen_file": str(folder / "eigenvals.npy")}
+    overrides = [
+        Override("MODEL", key, value, "test") for key, value in sizes.items() if key in recipe.schema.sections["MODEL"]
+    ]
+    path = str(PROJECT / "configs" / "demo" / Path(recipe.default_config).name)
+    return recipe, load_config(path, recipe.schema, ["MODEL", "TRAIN"], name, overrides)
+
+
+def make_video(name: str, step: int, number: int):
+    """The inputs and the label of one video."""
+    rng = np.random.default_rng([step, number])
+    if name in CHANNELS:
+        return rng.standard_normal((3, CHANNELS[name], 48, 48)).astype(np.float32), number % 7
+    length = 5 if name == "AttentionCluster" else int(rng.integers(1, 7))
+    label = np.zeros(7, np.float32)
+    label[rng.choice(7, 2, replace=False)] = 1
+    return [rng.standard_normal((length, width)).astype(np.float32) for width in WIDTHS], label
+
+
+def make_batch(name: str, step: int, numbers: np.ndarray) -> Batch:
+    """The videos with these numbers, without those that are left out of the step."""
+    numbers = [int(number) for number in numbers if number not in LEFT_OUT[step]]
+    videos = [make_video(name, step, number) for number in numbers]
+    if not videos:
+        return Batch([], [], (), None)
+    contents, labels = zip(*videos, strict=True)
+    if name in CHANNELS:
+        inputs = (np.stack(contents),)
+    elif name == "AttentionCluster":
+        inputs = tuple(map(np.stack, zip(*contents, strict=True)))
+    else:
+        lengths = np.array([len(streams[0]) for streams in contents])
+        inputs = (lengths, *map(np.concatenate, zip(*contents, strict=True)))
+    names = [f"video{number}" for number in numbers]
+    return Batch(names, names, inputs, np.stack(labels))
+
+
+def split(name: str, step: int, share: Share, accumulate: int) -> list[Batch]:
+    """A process's batches of a step."""
+    numbers = share.of_records(np.arange(BATCH_SIZE), BATCH_SIZE)
+    return [make_batch(name, step, part) for part in np.split(numbers, accumulate)]
+
+
+def build(name: str, folder: Path):
+    import paddle
+
+    recipe, config = read_config(name, folder)
+    paddle.seed(0)
+    network = recipe.build_network(config)
+    if name in CHANNELS:
+        calm(network)
+    return network, recipe.build_optimizer(config, network), recipe.build_schedule(config, 10)
+
+
+def calm(network) -> None:
+    """Make the branches of a ResNet small beside its shortcuts.
+
+    Fifty layers of random weights, normalised over few videos, multiply the last bit of a sum by a million in three
+    steps, so that nothing could be said of sums in another order.
+    """
+    for name, weight in network.state_dict().items():
+        if name.endswith("norm.weight"):
+            weight.set_value(weight * (0.05 if "branch2c" in name else 0.5))
+
+
+def take_steps(name: str, folder: Path, peers, accumulate: int = 1, plain: bool = False) -> dict[str, np.ndarray]:
+    """What three steps leave: "losses" (3,), "statistics0/..." after the first, and all weights by name.
+
+    plain: change the weights by the gradients as they are, and not by the model's own rule, where they are divided by
+        their size: that makes much of the last bit of one that should be zero.
+    """
+    import paddle
+
+    from tools.engine import train_epoch
+
+    network, optimizer, schedule = build(name, folder)
+    if plain:
+        optimizer = paddle.optimizer.SGD(1.0, parameters=network.parameters())
+    share = Share(peers.rank, peers.world)
+    steps = [split(name, step, share, accumulate) for step in range(len(LEFT_OUT))]
+    options = {"schedule": schedule, "seed": 0, "epoch": 0, "start": 0, "steps_taken": 0, "peers": peers}
+    found, losses = {}, []
+    for step in train_epoch(network, optimizer, steps, **options):
+        losses.append(step.loss)
+        if step.number == 0:
+            found |= {f"statistics0/{key}": value for key, value in statistics_of(network).items()}
+    found |= {key: value.numpy() for key, value in network.state_dict().items()}
+    return {"losses": np.array(losses), **found}
+
+
+def statistics_of(network) -> dict[str, np.ndarray]:
+    state = network.state_dict().items()
+    return {key: value.numpy().copy() for key, value in state if key.endswith(("._mean", "._variance"))}
+
+
+def main() -> int:
+    folder, count, accumulate, *names = sys.argv[1:]
+    processes = plan_processes(int(count), use_gpu=False)
+    if processes.to_start:
+        return launch(processes, Path(folder))
+    follow_launcher()
+    from tools.start import start_paddle
+
+    start_paddle(1, False, False, lambda text: None)
+    from tools.distributed import connect
+
+    with connect("cpu", print) as peers:
+        for name in names:
+            found = take_steps(name, Path(folder), peers, int(accumulate))
+            peers.require_same(weights={key: zlib.crc32(value.tobytes()) for key, value in found.items()})
+            if peers.is_first:
+                np.savez(Path(folder) / f"{name}_{count}x{accumulate}.npz", **found)
+    return 0
+
+
+if __name__ == "__main__":
+    run(main)

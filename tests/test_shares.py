@@ -1,0 +1,126 @@
+"""Which process reads what: nothing twice, nothing left out, and files opened by as few processes as possible."""
+
+from contextlib import contextmanager
+from itertools import chain
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from datareader.loader import Batch, EvaluationLoader, TrainingLoader
+from datareader.shares import Share
+from datareader.youtube8m import shuffle_files
+
+WORLDS = st.integers(1, 9)
+
+
+def shares_of(world):
+    return [Share(rank, world) for rank in range(world)]
+
+
+class Numbers:
+    """A dataset whose records are numbers, shuffled by epoch in training. broken: those that are left out."""
+
+    name = "numbers.list"
+
+    def __init__(self, count, training, broken=()):
+        self.count, self.training, self.broken = count, training, set(broken)
+
+    def __len__(self):
+        return self.count
+
+    def order(self, seed, epoch):
+        return np.random.default_rng([seed, epoch]).permutation(self.count) if self.training else np.arange(self.count)
+
+    def arrange_batches(self, order, batch_size, seed, epoch):
+        return order
+
+    @contextmanager
+    def open(self, batches, seed, epoch):
+        def fetch(i):
+            names = [str(number) for number in batches[i].tolist() if number not in self.broken]
+            return Batch(names, names, (np.zeros(len(names)),), None)
+
+        yield fetch
+
+
+def read_training(count, batch_size, share, accumulate=1, start=0):
+    """The numbers in each part of each step, as one process reads them."""
+    options = {"accumulate": accumulate, "num_workers": 0, "as_float": False, "seed": 3, "share": share}
+    loader = TrainingLoader(Numbers(count, training=True), batch_size, **options)
+    steps = list(loader.epoch(2, start))
+    assert len(steps) == len(loader) - start
+    return [[list(map(int, part.ids)) for part in step] for step in steps]
+
+
+def read_evaluation(dataset, batch_size, share):
+    loader = EvaluationLoader(dataset, batch_size, num_workers=2, as_float=False, share=share)
+    batches = [batch.ids for batch in loader.epoch()]
+    assert len(batches) <= len(loader)
+    return batches
+
+
+@given(
+    world=WORLDS,
+    per_process=st.integers(1, 7),
+    steps=st.integers(0, 9),
+    rest=st.integers(0, 62),
+    seed=st.integers(0, 9),
+)
+def test_training_shares_are_equal_disjoint_and_hold_what_one_process_would_read(world, per_process, steps, rest, seed):
+    batch_size = world * per_process
+    order = np.random.default_rng(seed).permutation(steps * batch_size + rest % batch_size)
+    parts = [share.of_records(order, batch_size) for share in shares_of(world)]
+    assert [len(part) for part in parts] == [steps * per_process] * world
+    np.testing.assert_array_equal(np.concatenate(parts), Share().of_records(order, batch_size))
+    np.testing.assert_array_equal(Share().of_records(order, batch_size), order[: steps * batch_size])
+
+
+@given(world=WORLDS, counts=st.lists(st.integers(0, 12), min_size=1, max_size=20), seed=st.integers(0, 9))
+def test_all_but_as_many_files_as_there_are_borders_are_opened_by_one_process(world, counts, seed):
+    first = np.cumsum([0, *counts])
+    order = shuffle_files(np.arange(first[-1]), first, seed, epoch=0)
+    openers = np.zeros(len(counts), int)
+    for share in shares_of(world):
+        records = share.of_records(order, world)
+        openers[np.unique(np.searchsorted(first, records, side="right") - 1)] += 1
+    assert np.maximum(openers - 1, 0).sum() <= world - 1
+
+
+@given(world=WORLDS, count=st.integers(0, 40))
+def test_evaluation_shares_hold_every_batch_once_in_order_and_nearly_equally_many(world, count):
+    parts = [share.of_batches(count) for share in shares_of(world)]
+    assert [number for part in parts for number in part] == list(range(count))
+    assert max(map(len, parts)) - min(map(len, parts)) <= 1
+
+
+@settings(max_examples=30)
+@given(world=WORLDS, count=st.integers(1, 40), batch_size=st.integers(1, 9), data=st.data())
+def test_evaluation_reads_the_same_batches_whatever_the_number_of_processes(world, count, batch_size, data):
+    broken = data.draw(st.sets(st.integers(0, count - 1)))
+    dataset = Numbers(count, training=False, broken=broken)
+    found = [batch for share in shares_of(world) for batch in read_evaluation(dataset, batch_size, share)]
+    assert found == read_evaluation(dataset, batch_size, Share())
+    assert [int(name) for batch in found for name in batch] == [i for i in range(count) if i not in broken]
+
+
+@settings(max_examples=30)
+@given(world=st.integers(1, 4), accumulate=st.integers(1, 4), size=st.integers(1, 3), count=st.integers(0, 90))
+def test_accumulation_splits_a_processs_share_of_each_step_into_equal_parts(world, accumulate, size, count):
+    batch_size = world * accumulate * size
+    for share in shares_of(world):
+        whole = read_training(count + batch_size, batch_size, share)
+        parts = read_training(count + batch_size, batch_size, share, accumulate)
+        assert all(len(step) == accumulate and all(len(part) == size for part in step) for step in parts)
+        assert [list(chain(*step)) for step in parts] == [list(chain(*step)) for step in whole]
+
+
+@settings(max_examples=30)
+@given(before=st.integers(1, 4), after=st.integers(1, 4), steps=st.integers(1, 6), data=st.data())
+def test_an_epoch_goes_on_exactly_with_as_many_processes_and_with_as_many_records_otherwise(before, after, steps, data):
+    batch_size, start = 12, data.draw(st.integers(0, steps))
+    for share in shares_of(before):
+        assert read_training(12 * steps + 5, 12, share, start=start) == read_training(12 * steps + 5, 12, share)[start:]
+    rest = [read_training(12 * steps + 5, batch_size, share, start=start) for share in shares_of(after)]
+    numbers = [number for process in rest for step in process for part in step for number in part]
+    assert len(numbers) == len(set(numbers)) == (steps - start) * batch_size
