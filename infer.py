@@ -26,7 +26,7 @@ from tools.predictions import load_class_names, rank_classes, write_predictions
 from tools.registry import MODELS
 from tools.run_log import RunLog, log_folder, progress_bar
 from tools.safe_files import require_place
-from tools.start import gather_broken, load_network, open_inputs, require_records, start_paddle
+from tools.start import gather_broken, load_network, open_dataset, open_inputs, require_records, start_paddle
 
 
 def parse_args():
@@ -54,7 +54,8 @@ def main() -> int:
     config = read_config(args, recipe, name, ["MODEL", "INFER"])
     processes = plan_processes(args.nproc, args.use_gpu is not False)
     if processes.to_start:
-        open_inputs(args, config, name, "INFER", log=lambda text: None)  # so that what is wrong is told once
+        # Here first, so that what is wrong is told once.
+        open_dataset(name, config, "INFER", training=False, skip_broken=args.skip_broken, log=lambda text: None)
         return launch(processes, log_folder(args.save_dir))
     follow_launcher()
     log = RunLog(args.save_dir, rank=processes.rank if processes.world > 1 else None)

@@ -17,7 +17,7 @@ from tools.launcher import follow_launcher, launch, plan_processes
 from tools.registry import METRICS, MODELS
 from tools.run_log import RunLog, progress_bar
 from tools.safe_files import replacing, require_place
-from tools.start import gather_broken, load_network, open_inputs, require_records, start_paddle
+from tools.start import gather_broken, load_network, open_dataset, open_inputs, require_records, start_paddle
 
 
 def parse_args():
@@ -42,7 +42,8 @@ def main() -> int:
     config = read_config(args, recipe, name, ["MODEL", "TEST"])
     processes = plan_processes(args.nproc, args.use_gpu is not False)
     if processes.to_start:
-        open_inputs(args, config, name, "TEST", log=lambda text: None)  # so that what is wrong is told once
+        # Here first, so that what is wrong is told once.
+        open_dataset(name, config, "TEST", training=False, skip_broken=args.skip_broken, log=lambda text: None)
         return launch(processes, None)
     follow_launcher()
     log = RunLog(rank=processes.rank if processes.world > 1 else None)

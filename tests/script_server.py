@@ -123,6 +123,7 @@ def become(request: dict, files: list[int], tuned: dict[str, str]) -> None:
     os.environ.clear()
     os.environ.update(request["environment"] | tuned)
     sys.argv = request["command"]
+    sys.orig_argv = [sys.executable, *sys.argv]  # what --nproc starts again
     if "paddle" in sys.modules:
         sys.meta_path.insert(0, AlreadyImported("paddle"))
     runpy.run_path(sys.argv[0], run_name="__main__")

@@ -15,11 +15,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.conftest import PROJECT, TINY_CONFIG, clean_env, run_script, write_pickles
+from tests.conftest import PROJECT, TINY_CONFIG, clean_env, run_script, start_script, write_pickles
 from tests.test_clip_scripts import CONFIG as CLIP_CONFIG
 from tests.test_kinetics_reader import make_frames, write_pickle
 from tests.test_launcher import is_running
-from tests.test_training import assert_same_bits, start, wait_for, weights_of
+from tests.test_training import assert_same_bits, wait_for, weights_of
 
 TWO = ("--nproc=2", "--threads=1")
 
@@ -53,7 +53,7 @@ def fill(folder):
 def test_a_killed_process_ends_the_run_with_a_message_and_resume_goes_on(tmp_path):
     fill(tmp_path)
     flags = (*TWO, "--save-every=1", "--valid-interval=0", "--log-interval=0")
-    process = start(tmp_path, *flags, "--epoch=400")
+    process = start_script("train", *flags, "--epoch=400", cwd=tmp_path)
     wait_for(process, "step2")
     ranks = processes_of(process)
     os.kill(ranks[1], signal.SIGKILL)
@@ -129,7 +129,7 @@ def require_same_run(calm, other):
 @pytest.mark.slow
 @pytest.mark.parametrize("rank", [0, 1, None])
 def test_a_killed_run_of_two_processes_resumes_with_the_same_bits(calm, tmp_path, rank):
-    process = start(calm, *EMA_FLAGS, f"--save-dir={tmp_path}")
+    process = start_script("train", *EMA_FLAGS, f"--save-dir={tmp_path}", cwd=calm)
     wait_for(process, "AttentionCluster_epoch1_step2")
     ranks = processes_of(process)
     os.kill(process.pid if rank is None else ranks[rank], signal.SIGKILL)
@@ -145,7 +145,7 @@ def test_a_killed_run_of_two_processes_resumes_with_the_same_bits(calm, tmp_path
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_ctrl_c_stops_all_saves_and_resume_goes_on_with_the_same_bits(calm, tmp_path, number, code):
     flags = [flag for flag in EMA_FLAGS if flag != "--save-every=1"]
-    process = start(calm, *flags, f"--save-dir={tmp_path}")
+    process = start_script("train", *flags, f"--save-dir={tmp_path}", cwd=calm)
     wait_for(process, "Epoch 1, iter 1 ")
     ranks = processes_of(process)
     process.send_signal(number)
@@ -190,15 +190,14 @@ def test_a_finished_epoch_is_gone_on_with_by_any_number_of_processes(calm, tmp_p
 
 @pytest.mark.slow
 def test_a_full_disk_stops_all_processes_and_keeps_what_was_saved(calm, tmp_path):
-    def limit():  # a file may have 20 MB; the weights have 27
-        resource.setrlimit(resource.RLIMIT_FSIZE, (20_000_000, 20_000_000))
-
     shutil.copytree(calm / "calm/AttentionCluster_epoch0", tmp_path / "AttentionCluster_epoch0")
     flags = (*TWO, "--resume=auto", f"--save-dir={tmp_path}")
-    result = run_script("train", *flags, cwd=calm, check=False, preexec_fn=limit)
-    assert result.returncode == 1
-    assert "AttentionCluster_epoch1 could not be written" in result.stderr
-    assert len(result.stderr.splitlines()) == 1
+    process = start_script("train", *flags, cwd=calm)
+    resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (20_000_000, 20_000_000))  # the weights have 27 MB
+    shown, _ = process.communicate()
+    assert process.returncode == 1
+    assert "AttentionCluster_epoch1 could not be written" in shown
+    assert shown.count("error: ") == 1
     assert "rank 0 of 2: checkpoint" in (tmp_path / "logs/rank1.log").read_text()
     weights_of(tmp_path / "AttentionCluster_epoch0")
     assert not list(tmp_path.glob("*epoch1*"))
@@ -206,7 +205,8 @@ def test_a_full_disk_stops_all_processes_and_keeps_what_was_saved(calm, tmp_path
 
 @pytest.mark.slow
 def test_a_folder_in_use_is_one_error_and_two_runs_in_folders_of_their_own_do_not_meet(calm, tmp_path):
-    first = start(calm, *TWO, "--epoch=400", "--valid-interval=0", "--log-interval=1", f"--save-dir={tmp_path}/a")
+    flags = ("--epoch=400", "--valid-interval=0", "--log-interval=1", f"--save-dir={tmp_path}/a")
+    first = start_script("train", *TWO, *flags, cwd=calm)
     wait_for(first, "iter 1 ")
     result = run_script("train", *TWO, f"--save-dir={tmp_path}/a", cwd=calm, check=False)
     assert result.returncode == 1
