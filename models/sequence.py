@@ -1,12 +1,7 @@
 """Frame features as networks take them: stored bytes or dequantised, one video after another or padded."""
 
-import os
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-
 import numpy as np
 import paddle
-from paddle.base.core import set_num_threads
 
 # 2019: the value of a stored byte, rounded to float32 once, from float64.
 DEQUANTIZED = (np.arange(256) * 4 / 255 + 4 / 512 - 2).astype("float32")
@@ -30,28 +25,6 @@ def dequantize_unbiased(frames):
 def mask_frames(lengths, num_frames):
     """(N,) lengths -> (N, num_frames) float32, 1 for the frames of a video and 0 behind them."""
     return (paddle.arange(num_frames).unsqueeze(0) < lengths.unsqueeze(1)).astype("float32")
-
-
-def run_side_by_side(*jobs: Callable) -> list:
-    """What each of independent jobs gives.
-
-    In test mode on a CPU they run at the same time and share its cores: a product of few rows is faster on one core
-    than on two that have to meet after each, so two recurrences at once take little longer than one.
-    """
-    cores = int(os.environ.get("OMP_NUM_THREADS", "1"))
-    if paddle.is_grad_enabled() or paddle.get_device() != "cpu" or cores < len(jobs):
-        return [job() for job in jobs]
-
-    def run(job: Callable):
-        with paddle.no_grad():  # a thread begins with gradients
-            return job()
-
-    set_num_threads(cores // len(jobs))
-    try:
-        with ThreadPoolExecutor(len(jobs)) as pool:
-            return list(pool.map(run, jobs))
-    finally:
-        set_num_threads(cores)
 
 
 def _look_up(table: np.ndarray, frames):

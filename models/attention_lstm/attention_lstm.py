@@ -13,7 +13,7 @@ from paddle import nn
 from paddle.autograd import PyLayer
 
 from models.losses import multilabel_losses
-from models.sequence import PackedOrder, dequantize, mask_frames, run_side_by_side
+from models.sequence import PackedOrder, dequantize, mask_frames
 
 
 def _linear(in_features: int, out_features: int) -> nn.Linear:
@@ -195,12 +195,10 @@ class AttentionStream(nn.Layer):
     def forward(self, x, order: PackedOrder):
         flip = paddle.to_tensor(order.flip)
         embedded = F.tanh(self.embedding(x))  # (M, E)
+        forward = self.lstm_forward(embedded, self.project_forward, order.active)
         turned = paddle.gather(embedded, flip)
-        forward, backward = run_side_by_side(
-            lambda: self.lstm_forward(embedded, self.project_forward, order.active),
-            lambda: self.lstm_backward(turned, self.project_backward, order.active),
-        )
-        hidden = self.drop(paddle.concat([forward, paddle.gather(backward, flip)], axis=1))  # (M, 2H)
+        backward = paddle.gather(self.lstm_backward(turned, self.project_backward, order.active), flip)
+        hidden = self.drop(paddle.concat([forward, backward], axis=1))  # (M, 2H)
         padded = paddle.gather(hidden, paddle.to_tensor(order.padded.ravel()))
         padded = padded.reshape([*order.padded.shape, hidden.shape[1]])  # (N, T, 2H); any frame behind the end
         return self.attend(padded, paddle.to_tensor(order.real).astype(hidden.dtype))
