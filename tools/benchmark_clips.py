@@ -109,7 +109,7 @@ def read_ours(dataset: ClipDataset) -> np.ndarray:
 
 
 def measure_reading(args, config_path: str, name: str, folder: Path) -> dict:
-    from tests.reference import read_jpegs_as_2019, read_video_as_2019
+    from tests.reference_readers import read_jpegs_as_2019, read_video_as_2019
 
     cv2.setNumThreads(1)
     figures = {}
