@@ -3,6 +3,7 @@
 import os
 import pickle
 import time
+from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 
 import numpy as np
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 
 from datareader.lists import load_list
 from datareader.loader import EvaluationLoader, TrainingLoader, map_in_order
+from datareader.record_index import FileIndex, build_index
 from datareader.sampling import sample_span_frames
 from datareader.transforms import DEQUANTIZED, dequantize
 from datareader.youtube8m import Expected, FeatureDataset, SpanFrames, load_records, parse_record
@@ -409,3 +411,21 @@ def test_a_file_that_changes_while_in_use_is_an_error(tiny):
     records = pickle.loads((tiny / "data/val0.pkl").read_bytes())
     (tiny / "data/val0.pkl").write_bytes(pickle.dumps(records[:3], protocol=4))
     assert "val0.pkl is not what it was when" in error_of(batches_of, dataset)
+
+
+def test_of_runs_that_start_together_one_scans_the_files_and_the_others_use_what_it_found(tiny):
+    list_path = str(tiny / "data/train.list")
+    scanned = []
+
+    def scan(path):
+        scanned.append(path)
+        time.sleep(0.1)
+        return FileIndex(np.array([3, 4], np.int32))
+
+    def index(_):
+        return build_index(list_path, load_list(list_path), "any", scan, f"{list_path}.index.npz")[0]
+
+    with ThreadPoolExecutor(3) as pool:
+        found = list(pool.map(index, range(3)))
+    assert len(scanned) == len(set(scanned)) == 3
+    assert all(file.num_frames.tolist() == [3, 4] for files in found for file in files)
