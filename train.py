@@ -28,7 +28,7 @@ from tools.launcher import Processes, follow_launcher, launch, plan_processes
 from tools.registry import MODELS
 from tools.run_log import RunLog, log_folder
 from tools.safe_files import replacing
-from tools.start import open_dataset, start_paddle
+from tools.start import check_batch_size, open_dataset, start_paddle
 
 
 def parse_args():
@@ -83,17 +83,6 @@ def parse_args():
     if args.valid_first and not args.valid_interval:
         parser.error("--valid-first needs validation; --valid-interval 0 turns it off")
     return args
-
-
-def check_batch_size(batch_size: int, processes: int, accumulate: int) -> None:
-    """Every process has equally many videos of a batch, in equal parts. Raises ConfigError with sizes that work."""
-    parts = processes * accumulate
-    if batch_size % parts:
-        below = batch_size // parts * parts
-        sizes = " or ".join(str(size) for size in (below, below + parts) if size)
-        shares = f"{processes} processes" if processes > 1 else "1 process"
-        shares += f" with --accumulate {accumulate}" * (accumulate > 1)
-        raise ConfigError(f"TRAIN.batch_size = {batch_size} does not split over {shares}; --batch-size {sizes} does")
 
 
 def main() -> int:

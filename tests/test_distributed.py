@@ -31,8 +31,7 @@ from tools.engine import train_epoch
 from tools.errors import CheckpointError, ConfigError, DataError, PeerError
 from tools.interrupt import StopRequest
 from tools.precision import Precision
-from tools.start import gather_broken
-from train import check_batch_size
+from tools.start import check_batch_size, gather_broken
 
 # --- What processes tell one another
 

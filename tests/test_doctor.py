@@ -666,3 +666,10 @@ def test_ctrl_c_ends_it_at_once(features):
     assert process.communicate(timeout=20)[0] == b""
     assert process.returncode == 130
     os.close(terminal)
+
+
+def test_a_batch_that_does_not_split_over_the_processes_is_a_reason_to_fail(features):
+    report, _ = examine("tiny.txt", "--nproc=3", "--accumulate=2")
+    assert report["verdict"]["fails"]
+    assert "TRAIN.batch_size = 8 does not split over 3 processes with --accumulate 2" in report["verdict"]["reasons"][0]
+    assert not examine("tiny.txt", "--nproc=2", "--accumulate=2")[0]["verdict"]["fails"]

@@ -98,6 +98,18 @@ def test_class_names_are_sorted_and_serve_infer_py(kinetics, monkeypatch, tmp_pa
     start(monkeypatch, generate_label, kinetics / "train.csv", tmp_path / "names.txt")
     assert load_class_names(str(tmp_path / "names.txt"), 4) == IN_ORDER
     assert "4 class names" in capsys.readouterr().out
+    start(monkeypatch, generate_label, kinetics / "train.csv", tmp_path / "names.txt")  # nothing is lost by it
+
+
+def test_class_names_replace_no_other_file_unless_told_to(kinetics, monkeypatch, tmp_path):
+    csv = kinetics / "train.csv"
+    before = csv.read_bytes()
+    with pytest.raises(DataError, match="is there already and holds something else; --force replaces it"):
+        start(monkeypatch, generate_label, csv, csv)
+    assert csv.read_bytes() == before
+    (tmp_path / "names.txt").write_text("other\n")
+    start(monkeypatch, generate_label, csv, tmp_path / "names.txt", "--force")
+    assert load_class_names(str(tmp_path / "names.txt"), 4) == IN_ORDER
 
 
 def test_names_with_their_ids_as_in_2019_are_read_too(kinetics, monkeypatch, tmp_path):

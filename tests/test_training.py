@@ -142,7 +142,7 @@ def test_ten_kills_at_random_moments_change_nothing(tiny):
     kill_and_resume(tiny, kills=10)
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
 def test_ctrl_c_and_sigterm_save_inside_the_epoch_and_resume_goes_on(tiny, number, code):
     options = ["--save-dir=stopped", "--epoch=400", "--log-interval=1", "--valid-interval=0"]
     process = start_script("train", *options, cwd=tiny)

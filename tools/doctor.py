@@ -24,11 +24,12 @@ from datareader import clip_inspection, feature_inspection  # noqa: F401  (regis
 from datareader.clean_list import write_clean_lists
 from datareader.inspection import Finding, find_twins, inspect_list, measure_reading
 from datareader.section_report import SectionReport
-from tools.command_line import build_parser, parse_count, parse_text, read_config, run
+from tools.command_line import build_parser, parse_count, parse_positive, parse_text, read_config, run
 from tools.config import Config, read_model_name
 from tools.cpu import usable_cores
 from tools.doctor_report import Check, format_report
 from tools.errors import CheckpointError, ConfigError, ConfigFileError, DataError, ZooError
+from tools.launcher import plan_processes
 from tools.machine import (
     PACKAGES,
     find_version,
@@ -42,7 +43,7 @@ from tools.predictions import load_class_names
 from tools.registry import INSPECTORS, MODELS
 from tools.released import RESNET50, Place
 from tools.safe_files import replacing, require_place
-from tools.start import choose_pretrain, start_paddle
+from tools.start import check_batch_size, choose_pretrain, start_paddle
 from tools.weight_files import load_weights
 
 SECTIONS = ("TRAIN", "VALID", "TEST", "INFER")
@@ -75,6 +76,7 @@ def parse_args(arguments: list[str] | None = None):
     add("--weights", type=parse_text, metavar="PATH", help="weights to try, as test.py takes them")
     add("--pretrain", type=parse_text, metavar="PATH", help="weights to try, as train.py takes them")
     add("--save-dir", type=parse_text, default="checkpoints", metavar="DIR", help="where checkpoints would go")
+    add("--accumulate", type=parse_positive, default=1, metavar="N", help="parts a process computes a batch in")
     add("--keep", type=parse_count, default=0, metavar="N", help="finished epochs to keep besides the best; 0: all")
     add("--valid-interval", type=parse_count, default=1, metavar="EPOCHS", help="0: training reads no [VALID]")
     args = parser.parse_args(arguments)
@@ -103,7 +105,19 @@ def load_checked_config(args, counted: list[str]) -> tuple[str, object, Config |
         recipe.schema.check(config)
     except ConfigFileError as error:
         checks.append(Check("config", "fails", str(error)))
+    if "TRAIN" in counted:
+        checks += check_split(args, config)
     return name, recipe, config, checks
+
+
+def check_split(args, config: Config) -> list[Check]:
+    """Whether a training batch splits over the processes that train.py would start."""
+    try:
+        processes = plan_processes(args.nproc, config.TRAIN.use_gpu if args.use_gpu is None else args.use_gpu)
+        check_batch_size(config.TRAIN.batch_size, processes.world, args.accumulate)
+    except ConfigError as error:
+        return [Check("config", "fails", str(error))]
+    return []
 
 
 # The data

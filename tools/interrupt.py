@@ -1,7 +1,13 @@
-"""Ctrl-C and SIGTERM as a request to stop at the next good moment."""
+"""Ctrl-C, SIGTERM and a closed terminal as a request to stop at the next good moment."""
 
 import signal
 from types import TracebackType
+
+
+def heeded_signals() -> list[signal.Signals]:
+    """The signals that ask a run to stop. SIGHUP, of a terminal that is closed, is none of them under nohup."""
+    hang_up = [signal.SIGHUP] if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN else []
+    return [signal.SIGINT, signal.SIGTERM, *hang_up]
 
 
 class StopRequest:
@@ -21,7 +27,7 @@ class StopRequest:
         return 128 + self.signal if self.signal else 0
 
     def __enter__(self) -> "StopRequest":
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in heeded_signals():
             self._before[number] = signal.signal(number, self._heard)
         return self
 

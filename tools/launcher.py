@@ -17,6 +17,7 @@ from importlib import metadata
 from pathlib import Path
 
 from tools.errors import ConfigError, PeerError
+from tools.interrupt import heeded_signals
 
 WATCHED = "PADDLE_VIDEO_LAUNCHER"  # the process number of the launcher, in the environment of those it started
 _OF_PADDLE = "PADDLE_RANK_IN_NODE"  # set by paddle.distributed.launch alone, the parent of those it starts
@@ -90,7 +91,7 @@ def launch(planned: Processes, log_folder: Path | None) -> int:
 
     The first process has this terminal. The errors of the others go to ``{folder}/rank{N}.log``; without a
     folder they are kept for as long as this takes. When one fails, the others are ended, and it is said which and
-    why. Ctrl-C and SIGTERM are passed on.
+    why. Ctrl-C, SIGTERM and SIGHUP are passed on.
     """
     count = planned.world
     with tempfile.TemporaryDirectory() as temporary:
@@ -178,7 +179,7 @@ def _pass_signals_on(processes: list[subprocess.Popen]) -> list[int]:
             if process.poll() is None:
                 process.send_signal(number)
 
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in heeded_signals():
         signal.signal(number, pass_on)
     return heard
 

@@ -1,5 +1,6 @@
 """What a run leaves to read: lines for people, one JSON object a line for programs, and bars on terminals."""
 
+import errno
 import io
 import json
 import sys
@@ -36,8 +37,12 @@ class RunLog:
     def line(self, text: str, shown: bool = True) -> None:
         """One line for people; ``shown=False`` keeps it to the file, as while a bar is on the screen."""
         if shown and self._is_first:
-            tqdm.write(text, file=sys.stdout)
-            sys.stdout.flush()
+            try:
+                tqdm.write(text, file=sys.stdout)
+                sys.stdout.flush()
+            except OSError as error:
+                if error.errno != errno.EIO:  # the terminal was closed: the files still have the lines
+                    raise
         for kind in ("log", "rank"):
             self._write(kind, f"{time.strftime('%Y-%m-%d %H:%M:%S')} {text}")
 

@@ -34,6 +34,17 @@ def open_dataset(model_name: str, config: Config, section: str, *, training: boo
     return dataset
 
 
+def check_batch_size(batch_size: int, processes: int, accumulate: int) -> None:
+    """Every process has equally many videos of a batch, in equal parts. Raises ConfigError with sizes that work."""
+    parts = processes * accumulate
+    if batch_size % parts:
+        below = batch_size // parts * parts
+        sizes = " or ".join(str(size) for size in (below, below + parts) if size)
+        shares = f"{processes} processes" if processes > 1 else "1 process"
+        shares += f" with --accumulate {accumulate}" * (accumulate > 1)
+        raise ConfigError(f"TRAIN.batch_size = {batch_size} does not split over {shares}; --batch-size {sizes} does")
+
+
 def gather_broken(peers, dataset, skip_broken: int) -> list[str]:
     """What all processes of this run have left out so far; complete in the first, which tells of it.
 

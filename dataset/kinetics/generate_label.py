@@ -25,16 +25,20 @@ def main() -> None:
     parser.add_argument("csv", type=parse_text, metavar="CSV", help="columns label, youtube_id and more")
     parser.add_argument("out", type=parse_text, metavar="OUT", help="the file to write")
     parser.add_argument("--ids", action="store_true", help="write the id behind each name, as in 2019")
+    parser.add_argument("--force", action="store_true", help="replace a file that is there and holds something else")
     args = parser.parse_args()
     names = sort_classes(load_annotations(args.csv))
     if not names:
         raise DataError(f"{args.csv} names no classes; expected them in a column label")
     # 2019: any number but 400 was refused.
     lines = [f"{name} {class_id}" if args.ids else name for class_id, name in enumerate(names)]
+    content = "".join(f"{line}\n" for line in lines).encode()
     try:
         require_place(Path(args.out))
+        if not args.force and Path(args.out).exists() and Path(args.out).read_bytes() != content:
+            raise DataError(f"{args.out} is there already and holds something else; --force replaces it")
         with replacing(Path(args.out)) as file:
-            file.write("".join(f"{line}\n" for line in lines).encode())
+            file.write(content)
     except OSError as error:
         raise DataError(f"{args.out} cannot be written: {error}") from None
     print(f"wrote {len(names)} class names to {args.out}")
