@@ -99,9 +99,11 @@ class Peers:
 
         Those of SyncBatchNorm are the same everywhere already.
         """
+        if self.world == 1:
+            return
         norms = [layer for layer in network.sublayers(include_self=True) if isinstance(layer, _NORMS)]
         statistics = [tensor for layer in norms for tensor in (layer._mean, layer._variance)]
-        if self.world == 1 or not statistics:
+        if not statistics:
             return
         self._sum(statistics)
         for tensor in statistics:
