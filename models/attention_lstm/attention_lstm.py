@@ -13,6 +13,7 @@ from paddle import nn
 from paddle.autograd import PyLayer
 
 from models.losses import multilabel_losses
+from models.prepacked import PrepackedMatrix
 from models.sequence import PackedOrder, dequantize, mask_frames
 
 
@@ -41,20 +42,6 @@ def lstm_step(gates, c, peep_i, peep_f, peep_o):
     return candidate, i, f, o, c, paddle.tanh(c)
 
 
-def few_rows_product(rows, matrix, transposed):
-    """``rows @ matrix`` for (n, A) and (A, B), given ``transposed`` (B, A) too.
-
-    MKL takes twice as long for few rows as for their transposed product; measured for 1024 x 4096 on two
-    cores: 0.9, 1.1 and 2.1 ms for 12 rows in these three ways, 2.4, 1.2 and 2.1 ms for 16.
-    """
-    count = rows.shape[0]
-    if count < 16:
-        return paddle.matmul(rows, transposed, transpose_y=True)
-    if count <= 24:
-        return paddle.matmul(transposed, rows.t().contiguous()).t()
-    return rows @ matrix
-
-
 class PackedLSTM(PyLayer):
     """The recurrence over packed frames (see ``PackedOrder``), with its own backward.
 
@@ -69,12 +56,12 @@ class PackedLSTM(PyLayer):
         """active: videos running at each step. keep: whether backward will be called."""
         h = c = None
         outputs, steps = [], []
-        transposed = weight.t().contiguous()
+        recurrent = PrepackedMatrix(weight, active[0])
         for n, end in zip(active, itertools.accumulate(active), strict=True):
             gates = projected[end - n : end]  # a view: split would copy
             if h is not None:
                 h, c = (h, c) if h.shape[0] == n else (h[:n], c[:n])
-                gates = gates + few_rows_product(h, weight, transposed)
+                gates = gates + recurrent(h)
             *activated, c, tanh_c = lstm_step(gates, c, peep_i, peep_f, peep_o)
             h = activated[-1] * tanh_c
             outputs.append(h)
@@ -87,7 +74,7 @@ class PackedLSTM(PyLayer):
     @staticmethod
     def backward(ctx, d_outputs):
         steps, outputs, weight, (peep_i, peep_f, peep_o), active = ctx.state
-        transposed = weight.t().contiguous()
+        recurrent = PrepackedMatrix(weight, active[0], transposed=True)
         d_h = d_c = None  # what step t + 1 hands back
         d_gates = [None] * len(active)
         ends = list(itertools.accumulate(active))
@@ -110,7 +97,7 @@ class PackedLSTM(PyLayer):
                 d_f = paddle.zeros_like(d_i)
             d_gates[t] = paddle.concat([d_candidate, d_i, d_f, d_o], axis=1)
             if t:
-                d_h = few_rows_product(d_gates[t], transposed, weight)
+                d_h = recurrent(d_gates[t])
         d_projected = paddle.concat(d_gates)
         return d_projected, *_weight_gradients(d_projected, outputs, [step[4] for step in steps], active)
 
