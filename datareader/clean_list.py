@@ -10,18 +10,13 @@ from tools.errors import DataError
 from tools.safe_files import replacing, require_place
 
 
-def write_clean_lists(sections: list[SectionReport], out: Path) -> list[str]:
-    """Write each list without the lines that cannot be used; lines that say so.
+def plan_clean_lists(list_paths: list[str], out: Path) -> dict[str, Path]:
+    """Where the clean list of each list goes. Ask before long work.
 
-    out: a file; a folder where there are several lists or where it is one already. A list that several sections
-    read keeps what all of them can use. Raises DataError, also where a list itself would be overwritten.
+    out: a file; a folder where there are several lists or where it is one already. Raises DataError where a list
+    itself would be overwritten, or where nothing can be written.
     """
-    lists = {}
-    for section in sections:
-        if section.reports:
-            lists.setdefault(section.list_path, []).append(section)
-    if not lists:
-        raise DataError("--write-clean-list: no list could be read, so nothing was written")
+    lists = dict.fromkeys(list_paths)
     into_folder = len(lists) > 1 or out.is_dir()
     targets = {path: out / Path(path).name if into_folder else out for path in lists}
     if len(set(targets.values())) < len(targets):
@@ -30,13 +25,31 @@ def write_clean_lists(sections: list[SectionReport], out: Path) -> list[str]:
     for target in targets.values():
         if target.resolve() in originals:
             raise DataError(f"--write-clean-list {out}: {target} is the list itself; name another file or folder")
+        try:
+            require_place(target)
+        except OSError as error:
+            raise DataError(f"--write-clean-list: {target} cannot be written: {error}") from None
+    return targets
+
+
+def write_clean_lists(sections: list[SectionReport], targets: dict[str, Path]) -> list[str]:
+    """Write each list without the lines that cannot be used; lines that say so.
+
+    targets: as planned. A list that several sections read keeps what all of them can use. Raises DataError.
+    """
+    lists = {}
+    for section in sections:
+        if section.reports:
+            lists.setdefault(section.list_path, []).append(section)
+    if not lists:
+        raise DataError("--write-clean-list: no list could be read, so nothing was written")
     return [_write_clean_list(path, readers, targets[path]) for path, readers in lists.items()]
 
 
 def _write_clean_list(list_path: str, sections: list[SectionReport], target: Path) -> str:
     everywhere = zip(*(section.reports for section in sections), strict=True)  # a line's reports together
-    good = {reports[0].number: reports[0] for reports in everywhere if all(report.num_usable for report in reports)}
-    if not good:
+    good = {reports[0].number: reports[0] for reports in everywhere if all(map(_can_stay, reports))}
+    if not any(report.num_usable for report in good.values()):
         raise DataError(f"--write-clean-list: nothing in {list_path} is usable, so nothing was written")
     named = {report.number for report in sections[0].reports}
     kept = []
@@ -47,7 +60,6 @@ def _write_clean_list(list_path: str, sections: list[SectionReport], target: Pat
             kept.append(line)
     labelled = sections[0].inspector.labelled
     try:
-        require_place(target)
         with replacing(target) as file:
             file.write("".join(f"{line}\n" for line in kept).encode())
             file.flush()
@@ -63,6 +75,11 @@ def _write_clean_list(list_path: str, sections: list[SectionReport], target: Pat
     if partly := sum(bool(report.findings) for report in good.values()):
         text += f"; {partly} of them name files with broken records beside usable ones, for --skip-broken to leave out"
     return text
+
+
+def _can_stay(report: FileReport) -> bool:
+    """Whether training can use a line's file; one that holds no records does no harm."""
+    return bool(report.num_usable or not report.findings)
 
 
 def _moved_line(report: FileReport, list_path: str, target: Path) -> str:

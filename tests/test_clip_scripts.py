@@ -137,6 +137,19 @@ def test_a_corrupt_clip_stops_training_with_its_name_or_is_left_out_as_allowed(c
     assert "evaluated 7 of 8 records" in shown
 
 
+def test_steps_and_epochs_none_of_whose_clips_can_be_read(clips_copy):
+    for i in range(4):
+        (clips_copy / f"a video {i}.mp4").write_bytes(b"\0" * 5000)
+    flags = (*FLAGS, "--save-dir=other", "--valid-interval=0", "--batch-size=1", "--log-interval=1")
+    shown = run_script("train", *flags, "--skip-broken=4", cwd=clips_copy).stdout
+    assert shown.count("none of its videos can be read") == 4
+    assert "[TRAIN] Epoch 0 done" in shown
+    (clips_copy / "clips.list").write_text("".join(f"a video {i}.mp4 {i}\n" for i in range(4)))
+    stopped = run_script("train", *flags, "--skip-broken=4", cwd=clips_copy, check=False)
+    assert stopped.returncode == 1
+    assert stopped.stderr.splitlines()[-1] == "error: none of the videos of epoch 0 can be read"
+
+
 @pytest.mark.slow
 def test_a_killed_run_of_tsn_resumes_with_the_same_bits(clips_copy):
     flags = (*FLAGS, "--epoch=2", "--valid-interval=0", "--threads=1", "--save-every=1")

@@ -63,6 +63,16 @@ def test_the_rate_is_that_of_the_steps_taken():
     assert [step.number for step in steps] == [4, 5, 6]
 
 
+def test_a_step_without_videos_leaves_the_weights_and_those_behind_it_as_they_would_be():
+    network, whole = Line(), Line()
+    steps = run(network, [make_batch([]), make_batch([1, 2])], rate=0.6)
+    assert [step.num_videos for step in steps] == [0, 2]
+    assert steps[0].predictions == []
+    (step,) = run(whole, [make_batch([1, 2])], rate=0.6, start=1, steps_taken=1)
+    assert (steps[1].loss, steps[1].learning_rate) == (step.loss, step.learning_rate)
+    assert network.w.item() == whole.w.item()
+
+
 def test_dropout_depends_on_seed_epoch_and_step_and_on_nothing_before():
     def losses(**position):
         return [step.loss for step in run(Line(drop=0.5), [make_batch(range(64))] * 2, rate=0.0, **position)]

@@ -25,7 +25,7 @@ from tests.test_fluid_files import mutate
 from tests.test_golden import Golden
 from tools.checkpoint import Progress, fill_optimizer, network_arrays, optimizer_arrays
 from tools.config import Override, load_config
-from tools.errors import CheckpointError, DownloadError
+from tools.errors import CheckpointError, ConfigError, DownloadError
 from tools.filling import fill_network, own_arrays
 from tools.fluid_files import write_file, write_folder
 from tools.fluid_names import split_state, trained_names, variables_of
@@ -435,10 +435,13 @@ def test_released_weights_of_another_number_of_classes_fill_all_but_the_classifi
             np.testing.assert_array_equal(network.state_dict()[own].numpy(), before[own])
 
 
-def stnet_config(tmp_path, base):
+def stnet_config(tmp_path, base, num_layers=50):
     recipe = MODELS.get("STNET")
-    override = Override("TRAIN", "pretrain_base", base, "test")
-    return load_config(str(PROJECT / recipe.default_config), recipe.schema, ["TRAIN"], "STNET", [override])
+    overrides = [
+        Override("TRAIN", "pretrain_base", base, "test"),
+        Override("MODEL", "num_layers", num_layers, "test"),
+    ]
+    return load_config(str(PROJECT / recipe.default_config), recipe.schema, ["MODEL", "TRAIN"], "STNET", overrides)
 
 
 def chosen(config, lines, pretrain=None, weights_dir=None):
@@ -455,6 +458,13 @@ def test_pretrain_base_is_used_if_it_is_there_and_pretrain_comes_before_it(tmp_p
     assert lines == []
     with pytest.raises(CheckpointError, match=r"pretrain_base = .*/no does not exist; a path to weights"):
         chosen(stnet_config(tmp_path, f"{tmp_path}/no"), lines)
+
+
+def test_the_released_resnet_is_no_base_for_a_deeper_one(tmp_path):
+    config = stnet_config(tmp_path, "ResNet50_pretrained", num_layers=101)
+    with pytest.raises(ConfigError, match=r"has 50 layers, and MODEL.num_layers is 101; .*pretrain_base=None"):
+        chosen(config, [], weights_dir=str(tmp_path))
+    assert chosen(config, [], pretrain="x") == ("--pretrain", "x")
 
 
 def test_the_released_resnet_is_looked_for_in_the_cache_where_the_config_s_folder_is_not_there(tmp_path):

@@ -12,6 +12,7 @@ import json
 import platform
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -21,7 +22,7 @@ import numpy as np
 import datareader  # noqa: F401  (registers the readers)
 import models  # noqa: F401
 from datareader import clip_inspection, feature_inspection  # noqa: F401  (register the inspectors)
-from datareader.clean_list import write_clean_lists
+from datareader.clean_list import plan_clean_lists, write_clean_lists
 from datareader.inspection import Finding, find_twins, inspect_list, measure_reading
 from datareader.section_report import SectionReport
 from tools.command_line import build_parser, parse_count, parse_positive, parse_text, read_config, run
@@ -210,6 +211,8 @@ def _describe_absent_base(args, config: Config) -> str:
     base = getattr(config.TRAIN, "pretrain_base", None)
     if args.pretrain or not base or Path(base).exists() or Path(base).name != RESNET50:
         return ""
+    if config.MODEL.num_layers != 50:  # choose_pretrain says so
+        return ""
     place = Place.of(RESNET50, args.weights_dir)
     if place.present() is not None:
         return ""
@@ -269,14 +272,17 @@ def check_machine(args, training: bool) -> Iterator[Check]:
 # All together
 
 
-def examine(args) -> tuple[dict, list[SectionReport]]:
-    """Everything that is found, as ``--json`` has it, and the sections themselves."""
+def examine(args) -> tuple[dict, list[SectionReport], dict[str, Path]]:
+    """Everything that is found, as ``--json`` has it; the sections themselves; list -> where its clean list goes."""
     named = list(dict.fromkeys(args.section or ()))
     counted = named or ["TRAIN", *["VALID"] * bool(args.valid_interval)]
-    sections, checks, config, name = [], [], None, args.model_name
+    sections, checks, config, name, clean_lists = [], [], None, args.model_name, {}
     try:
         name, recipe, config, checks = load_checked_config(args, counted)
         chosen = named or [section for section in SECTIONS if section in config]
+        if args.write_clean_list:
+            lists = [getattr(config, section).filelist for section in chosen]
+            clean_lists = plan_clean_lists(lists, Path(args.write_clean_list))
         sections = inspect_sections(args, config, name, chosen)
     except ConfigError as error:
         checks.append(Check("config", "fails", str(error)))
@@ -309,7 +315,7 @@ def examine(args) -> tuple[dict, list[SectionReport]]:
             "reasons": reasons,
         },
     }
-    return report, sections
+    return report, sections, clean_lists
 
 
 def check_class_names(config: Config, section: SectionReport) -> list[Check]:
@@ -325,23 +331,28 @@ def check_class_names(config: Config, section: SectionReport) -> list[Check]:
 
 def main() -> int:
     args = parse_args()
-    report, sections = examine(args)
+    json_path = Path(args.json) if args.json and args.json != "-" else None
+    if json_path:
+        with _writing_json(json_path):
+            require_place(json_path)
+    report, sections, clean_lists = examine(args)
     text = json.dumps(report, indent=1)
-    if args.json == "-":
-        print(text)
-    else:
-        print(format_report(report))
-    if args.json and args.json != "-":
-        try:
-            require_place(Path(args.json))
-            with replacing(Path(args.json)) as file:
-                file.write(text.encode())
-        except OSError as error:
-            raise DataError(f"--json {args.json} cannot be written: {error}") from None
+    print(text if args.json == "-" else format_report(report))
+    if json_path:
+        with _writing_json(json_path), replacing(json_path) as file:
+            file.write(text.encode())
     if args.write_clean_list:
-        for line in write_clean_lists(sections, Path(args.write_clean_list)):
+        for line in write_clean_lists(sections, clean_lists):
             print(line, file=sys.stderr)
     return int(report["verdict"]["fails"])
+
+
+@contextmanager
+def _writing_json(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise DataError(f"--json {path} cannot be written: {error}") from None
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ import numpy as np
 import paddle
 
 from tools.distributed import Peers
-from tools.errors import DataError, TrainingError
+from tools.errors import TrainingError
 from tools.precision import Precision
 
 
@@ -27,7 +27,8 @@ class Prediction:
 class Step:
     """One optimizer step. data_sec: time spent waiting for the batches.
 
-    predictions: of this process's batches. num_videos, loss: of all processes, the loss their mean over videos.
+    predictions: of this process's batches. num_videos, loss: of all processes, the loss their mean over videos; 0 and
+    NaN where none of the step's videos could be read, so that the weights stayed as they were.
     """
 
     number: int  # in the epoch, from 0
@@ -51,19 +52,19 @@ def train_epoch(
         was stopped goes on exactly where it was; ``start`` is the number of the first of the steps.
     peers: the processes that train together; their gradients are added up too. precision: full by default.
     grad_clip: the largest norm of all gradients together; 0 for any.
-    Raises TrainingError for a loss that is not finite, before it can reach the weights, and DataError for a
-    step without any video.
+    Raises TrainingError for a loss that is not finite, before it can reach the weights.
     """
     peers, precision = peers or Peers(), precision or Precision()
     parameters = [parameter for parameter in network.parameters() if not parameter.stop_gradient]
     for number, (batches, data_sec) in enumerate(_timed(steps), start=start):
         began = time.perf_counter()
         num_videos = sum(peers.gather_all(sum(map(len, batches))))
+        rate = schedule(steps_taken + number - start)
         if not num_videos:
-            raise DataError(f"none of the videos of epoch {epoch}, iter {number} can be read")
+            yield Step(number, [], 0, math.nan, rate, data_sec, time.perf_counter() - began)
+            continue
         network.train()
         paddle.seed(_step_seed(seed, epoch, number, peers.rank))
-        rate = schedule(steps_taken + number - start)
         optimizer.set_lr(rate)
         share = 1 / num_videos if network.loss_reduction == "mean" else 1.0
         where = f"epoch {epoch}, iter {number}"

@@ -92,16 +92,22 @@ def choose_pretrain(args, config: Config, log: Callable) -> tuple[str, str] | No
     """(where from, path) of the weights that a training begins with; None for random ones.
 
     --pretrain comes before the config's TRAIN.pretrain_base. A base that is called as the released ResNet-50
-    is fetched where it does not exist. Raises CheckpointError for another that does not, and DownloadError.
+    is fetched where it does not exist. Raises CheckpointError for another that does not, ConfigError for one that
+    the network is too deep for, and DownloadError.
     """
     if args.pretrain:
         return "--pretrain", args.pretrain
     base = getattr(config.TRAIN, "pretrain_base", None)
     if not base:
         return None
+    where = f"{config.where('TRAIN')}: pretrain_base = {base}"
+    if Path(base).name == RESNET50 and config.MODEL.num_layers != 50:
+        raise ConfigError(
+            f"{where} has 50 layers, and MODEL.num_layers is {config.MODEL.num_layers}; --pretrain takes weights of "
+            "that depth, and --set TRAIN.pretrain_base=None starts from random weights"
+        )
     if Path(base).exists():
         return "TRAIN.pretrain_base", base
-    where = f"{config.where('TRAIN')}: pretrain_base = {base}"
     if Path(base).name != RESNET50:
         raise CheckpointError(f"{where} does not exist; a path to weights, {RESNET50}, or None for random weights")
     try:

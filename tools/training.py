@@ -19,7 +19,7 @@ from tools.checkpoint import (
 )
 from tools.distributed import Peers
 from tools.engine import Step, evaluate, train_epoch
-from tools.errors import CheckpointError
+from tools.errors import CheckpointError, DataError
 from tools.filling import fill_network, own_file
 from tools.fluid_training import as_checkpoint
 from tools.interrupt import StopRequest
@@ -179,6 +179,7 @@ class Training:
 
     def train_epoch(self, stop: StopRequest) -> None:
         progress, args, total = self.progress, self.args, len(self.train_loader)
+        begun = progress.step
         meter = self.new_meter()
         videos, waited, worked = 0, 0.0, 0.0
         steps = train_epoch(
@@ -199,7 +200,7 @@ class Training:
                 videos, waited, worked = videos + step.num_videos, waited + step.data_sec, worked + step.step_sec
                 count(meter, step)
                 progress.step, progress.steps_taken = step.number + 1, progress.steps_taken + 1
-                if self.average:
+                if self.average and step.num_videos:
                     self.average.update(progress.steps_taken)
                 elapsed = waited + worked
                 bar.set_postfix_str(
@@ -215,6 +216,8 @@ class Training:
                     self.save()
                 if stopping:
                     return
+        if begun < total and not videos:
+            raise DataError(f"none of the videos of epoch {progress.epoch} can be read")
         self.finish_epoch(meter, videos, waited, worked, stop)
 
     def finish_epoch(self, meter, videos: int, waited: float, worked: float, stop: StopRequest) -> None:
@@ -296,13 +299,16 @@ class Training:
         return path
 
     def log_step(self, step: Step, shown: bool) -> None:
+        epoch = self.progress.epoch
+        if not step.num_videos:
+            self.log.line(f"[TRAIN] Epoch {epoch}, iter {step.number:<4}, none of its videos can be read", shown)
+            return
         meter = self.new_meter()
         count(meter, step)
         self.peers.merge(meter)
         if not self.peers.is_first:
             return
         values = meter.compute(full=False)
-        epoch = self.progress.epoch
         self.log.line(f"[TRAIN] Epoch {epoch}, iter {step.number:<4}, {meter.describe(values)}", shown)
         self.log.record(
             "train_step",
