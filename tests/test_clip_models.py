@@ -1,6 +1,8 @@
 """TSN and StNet: pixels, segments, views, losses, the trunk's names, export, schedule and config."""
 
 import math
+import os
+import time
 
 import numpy as np
 import paddle
@@ -16,7 +18,7 @@ from models.tsn.tsn import TSN
 from tests.conftest import PROJECT
 from tools.config import Override, load_config, parse_set
 from tools.errors import ConfigError
-from tools.predictor import Predictor, export_program
+from tools.predictor import KEPT, Predictor, export_program, remove_unused
 from tools.registry import MODELS
 
 COLOURS = {"image_mean": [0.485, 0.456, 0.406], "image_std": [0.229, 0.224, 0.225]}
@@ -182,12 +184,29 @@ def test_an_exported_network_answers_alike_in_paddle_and_in_the_inference_engine
     expected_probs = network.probs(paddle.to_tensor(expected)).numpy()
     np.testing.assert_allclose(found, expected_probs, atol=1e-4)
     assert (found.argmax(axis=1) == expected_probs.argmax(axis=1)).all()
+    (kept,) = tmp_path.iterdir()
+    os.utime(kept, (0, 0))
     program = export_program(network, x.shape[1:], lines.append)
+    assert program == kept
     assert len(lines) == 1  # exported once, and kept
+    assert program.stat().st_mtime > 0
     loaded = paddle.jit.load(str(program / "model"))
     loaded.eval()
     np.testing.assert_allclose(score(loaded, x), expected, rtol=1e-4, atol=1e-5)
     np.testing.assert_allclose(score(loaded, x[:1]), expected[:1], rtol=1e-4, atol=1e-5)
+
+
+def test_only_the_programs_used_last_are_kept_and_what_was_killed_long_ago_goes(tmp_path):
+    now = time.time()
+    names = [f"TSN-{i:024x}" for i in range(KEPT + 2)]
+    for age, name in enumerate([*names, ".export-new", "mine"]):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "model.json").touch()
+        os.utime(tmp_path / name, (now, now - 60 * age))
+    (tmp_path / ".export-old").mkdir()
+    os.utime(tmp_path / ".export-old", (now, now - 25 * 3600))
+    remove_unused(tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {*names[:KEPT], ".export-new", "mine"}
 
 
 def load(name, *settings, needs=("MODEL", "TRAIN")):

@@ -159,6 +159,22 @@ def test_ctrl_c_and_sigterm_save_inside_the_epoch_and_resume_goes_on(tiny, numbe
     assert epoch * 5 + step >= 2
 
 
+def test_a_reader_of_the_output_that_goes_keeps_no_run_from_saving(tiny):
+    process = start_script("train", "--save-dir=stopped", "--epoch=400", "--log-interval=1", cwd=tiny)
+    wait_for(process, "iter 1 ")
+    process.stdout.close()
+    log = tiny / "stopped/AttentionCluster_train.log"
+    length, deadline = log.stat().st_size, time.monotonic() + 30
+    while log.stat().st_size < length + 1000:
+        assert time.monotonic() < deadline, "the run has ended"
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    assert process.wait() == 130
+    *_, saved, stopped = log.read_text().splitlines()
+    assert "saved stopped/AttentionCluster_epoch" in saved
+    assert "stopped by SIGINT; --resume auto goes on from here" in stopped
+
+
 def test_a_loss_that_is_not_finite_keeps_the_last_good_checkpoint(trained_copy):
     before = weights_of(trained_copy / "checkpoints" / "AttentionCluster_epoch0")
     result = run_script("train", "--resume=auto", "--learning-rate=1e38", cwd=trained_copy, check=False)

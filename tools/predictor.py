@@ -1,13 +1,15 @@
 """Networks in test mode through Paddle's inference engine with oneDNN, for the CPU.
 
 The network is exported once for its weights and its input's shape, and the program is kept in
-``~/.paddle/programs`` (or ``PADDLE_VIDEO_PROGRAMS``). The engine folds batch normalisation into the
+``~/.paddle/programs`` (or ``PADDLE_VIDEO_PROGRAMS``), as long as it is among the last that were used. The engine folds batch normalisation into the
 convolutions when it loads one. Imports Paddle: tune the CPU first.
 """
 
+import contextlib
 import copy
 import hashlib
 import os
+import re
 import shutil
 import sys
 import tempfile
@@ -20,6 +22,8 @@ import paddle
 from paddle import inference
 
 PLACE = "PADDLE_VIDEO_PROGRAMS"
+KEPT = 8  # programs, of some 100 MB each; every set of weights has its own
+UNFINISHED = ".export-"
 
 
 class Predictor:
@@ -59,10 +63,12 @@ def export_program(network, shape: tuple[int, ...], log: Callable[[str], None]) 
     root = Path(os.environ.get(PLACE) or Path.home() / ".paddle" / "programs")
     target = root / f"{type(network).__name__}-{fingerprint(network, shape)}"
     if target.is_dir():
+        with contextlib.suppress(OSError):  # a folder of others
+            os.utime(target)
         return target
     try:
         root.mkdir(parents=True, exist_ok=True)
-        folder = Path(tempfile.mkdtemp(prefix=".export-", dir=root))
+        folder = Path(tempfile.mkdtemp(prefix=UNFINISHED, dir=root))
     except OSError as error:
         log(f"{root} cannot be written ({error}): the exported program is not kept; {PLACE} names another folder")
         folder = target = Path(tempfile.mkdtemp(prefix="programs-"))
@@ -74,6 +80,7 @@ def export_program(network, shape: tuple[int, ...], log: Callable[[str], None]) 
         paddle.jit.save(copy.copy(network), str(folder / "model"), input_spec=[spec])
         if folder != target:
             os.replace(folder, target)
+            remove_unused(root)
     except OSError:
         if not target.is_dir():  # nor has another process put it there meanwhile
             raise
@@ -82,6 +89,25 @@ def export_program(network, shape: tuple[int, ...], log: Callable[[str], None]) 
             shutil.rmtree(folder, ignore_errors=True)
     log(f"exported for the inference engine in {time.perf_counter() - began:.1f} s: {target}")
     return target
+
+
+def remove_unused(root: Path) -> None:
+    """Remove all programs but those used last, and what killed processes left a day ago or earlier."""
+    programs = [path for path in root.iterdir() if re.fullmatch(r"\w+-[0-9a-f]{24}", path.name)]
+    unused = sorted(programs, key=_last_use, reverse=True)[KEPT:]
+    yesterday = time.time() - 24 * 3600
+    for path in [*unused, *(path for path in root.glob(f"{UNFINISHED}*") if _last_use(path) < yesterday)]:
+        with contextlib.suppress(OSError):  # another process may be removing it
+            hidden = Path(tempfile.mkdtemp(prefix=UNFINISHED, dir=root))
+            os.replace(path, hidden)  # whole or gone, for those who look for it
+            shutil.rmtree(hidden)
+
+
+def _last_use(program: Path) -> float:
+    try:
+        return program.stat().st_mtime
+    except OSError:
+        return 0.0
 
 
 def fingerprint(network, shape: tuple[int, ...]) -> str:

@@ -3,6 +3,7 @@
 import errno
 import io
 import json
+import os
 import sys
 import time
 from pathlib import Path
@@ -40,6 +41,11 @@ class RunLog:
             try:
                 tqdm.write(text, file=sys.stdout)
                 sys.stdout.flush()
+            except BrokenPipeError:
+                if not self._files:
+                    raise
+                # Whoever read them has gone, as tee goes on Ctrl-C, which must not keep a run from saving.
+                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             except OSError as error:
                 if error.errno != errno.EIO:  # the terminal was closed: the files still have the lines
                     raise
