@@ -86,7 +86,21 @@ def find_items(sources: list[Path]) -> list[Item]:
             items.append(Item(path, path.relative_to(source).as_posix(), group, suffix in VIDEO_SUFFIXES))
     if not items:
         raise DataError(f"no video, pickle or .tfrecord is in {', '.join(map(str, sources))}")
+    refuse_conversions(items)
     return sorted(items, key=lambda item: item.key)
+
+
+def refuse_conversions(items: list[Item]) -> None:
+    """Raise DataError where a pickle stands beside the video or shard that it was made of."""
+    paths = [item.path for item in items]
+    pickles = {path.with_suffix(""): path for path in paths if path.suffix.lower() in PICKLE_SUFFIXES}
+    for path in paths:
+        made = pickles.get(path.with_suffix(""))
+        if made and path.suffix.lower() not in PICKLE_SUFFIXES:
+            raise DataError(
+                f"{made} has the name of {path}, as if made of it, so that its videos would come twice; "
+                "keep each kind in a folder of its own, and list one"
+            )
 
 
 def find_annotated(annotations: list[Annotation], sources: list[Path]) -> tuple[list[Item], int]:

@@ -199,6 +199,17 @@ def test_tsn_gives_pickles_and_videos_the_same_probabilities(kinetics, pickles, 
         assert np.abs(probs["pickles"][video][1] - row).max() < 0.02
 
 
+def test_pickles_beside_the_videos_they_were_made_of_are_not_listed_twice(kinetics, pickles, monkeypatch, tmp_path):
+    video = next((kinetics / "videos").rglob("*.mp4"))
+    both = tmp_path / "both" / video.parent.name
+    both.mkdir(parents=True)
+    (both / video.name).symlink_to(video)
+    (both / f"{video.stem}.pkl").symlink_to(next(pickles[0].rglob("*.pkl")))
+    with pytest.raises(DataError, match=r"\.pkl has the name of .*\.mp4, as if made of it.*folder of its own"):
+        start(monkeypatch, make_list, tmp_path / "both", "--output", tmp_path / "out", "--split", "all")
+    assert not (tmp_path / "out").exists()
+
+
 @pytest.mark.slow
 def test_the_scripts_score_pickles_as_they_score_the_videos(kinetics, pickles, monkeypatch, tmp_path):
     """TSN trained on the videos by train.py; then test.py and infer.py on both kinds."""
@@ -518,7 +529,7 @@ def test_files_of_youtube8m_are_shared_out_whole(monkeypatch, tmp_path):
     record = {"video": "x", "feature": np.zeros((3, 4), np.uint8), "label": [1], "nframes": 3}
     for i in range(6):
         (tmp_path / f"train{i}.pkl").write_bytes(pickle.dumps([record, record] if i else record, protocol=4))
-        (tmp_path / f"train{i}.tfrecord").touch()
+        (tmp_path / f"more{i}.tfrecord").touch()
     start(monkeypatch, make_list, tmp_path, "--output", tmp_path / "out", "--split", "train=0.5", "val=0.5")
     lists = [load_list(str(tmp_path / "out" / f"{name}.list")) for name in ("train", "val")]
     assert [len(part) for part in lists] == [6, 6]

@@ -1,8 +1,8 @@
 """Networks in test mode through Paddle's inference engine with oneDNN, for the CPU.
 
 The network is exported once for its weights and its input's shape, and the program is kept in
-``~/.paddle/programs`` (or ``PADDLE_VIDEO_PROGRAMS``), as long as it is among the last that were used. The engine folds batch normalisation into the
-convolutions when it loads one. Imports Paddle: tune the CPU first.
+``~/.paddle/programs`` (or ``PADDLE_VIDEO_PROGRAMS``) while it is among the last that were used. The engine
+folds batch normalisation into the convolutions when it loads one. Imports Paddle: tune the CPU first.
 """
 
 import contextlib
