@@ -4,7 +4,8 @@ from pathlib import Path
 
 import numpy as np
 
-from models.model import DEAD_KEYS, Recipe, youtube8m_sections
+from models.model import DEAD_KEYS, Recipe
+from models.youtube8m import youtube8m_sections
 from tools.config import Config, Key, Schema
 from tools.errors import ConfigError, ConfigFileError
 from tools.registry import MODELS
