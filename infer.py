@@ -30,7 +30,7 @@ from tools.start import gather_broken, load_network, open_dataset, open_inputs, 
 
 
 def parse_args():
-    parser = build_parser(__doc__, section="INFER", batch_sections=("INFER",))
+    parser = build_parser(__doc__, sections=("INFER",))
     add = parser.add_argument
     add(
         "--weights",

@@ -21,7 +21,7 @@ from tools.start import gather_broken, load_network, open_dataset, open_inputs, 
 
 
 def parse_args():
-    parser = build_parser(__doc__, section="TEST", batch_sections=("TEST",))
+    parser = build_parser(__doc__, sections=("TEST",))
     add = parser.add_argument
     add(
         "--weights",

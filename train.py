@@ -32,7 +32,7 @@ from tools.start import check_batch_size, open_dataset, start_paddle
 
 
 def parse_args():
-    parser = build_parser(__doc__, section="TRAIN", batch_sections=("TRAIN", "VALID"))
+    parser = build_parser(__doc__, sections=("TRAIN", "VALID"))
     add = parser.add_argument
     add_override(parser, "--learning-rate", ("TRAIN",), "learning_rate", float, "learning rate at the start")
     add_override(parser, ("--epoch-num", "--epoch"), ("TRAIN",), "epoch", parse_count, "epochs, all told")
@@ -143,13 +143,21 @@ def fit_flags_to(device: str, args, log: RunLog) -> None:
 
 
 def build_loaders(args, config, train_set, valid_set, processes: Processes, as_float: bool):
-    share, train = Share(processes.rank, processes.world), config.TRAIN
-    options = {"num_workers": train.num_reader_threads, "as_float": as_float, "share": share}
-    train_loader = TrainingLoader(train_set, train.batch_size, accumulate=args.accumulate, seed=train.seed, **options)
+    train, share = config.TRAIN, Share(processes.rank, processes.world)
+    options = {"as_float": as_float, "share": share}
+    train_loader = TrainingLoader(
+        train_set,
+        train.batch_size,
+        accumulate=args.accumulate,
+        seed=train.seed,
+        num_workers=train.num_reader_threads,
+        **options,
+    )
     if not valid_set:
         return train_loader, None
-    size = -(-config.VALID.batch_size // (share.world * args.accumulate))  # so that it fits where training does
-    return train_loader, EvaluationLoader(valid_set, size, **options)
+    valid = config.VALID
+    size = -(-valid.batch_size // (share.world * args.accumulate))  # so that it fits where training does
+    return train_loader, EvaluationLoader(valid_set, size, num_workers=valid.num_reader_threads, **options)
 
 
 def write_settings(path: Path, config) -> None:

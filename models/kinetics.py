@@ -3,7 +3,7 @@
 from abc import abstractmethod
 from collections.abc import Callable
 
-from models.model import DEAD_KEYS, Recipe
+from models.model import DEAD_KEYS, Recipe, compare_length
 from tools.config import Config, Key, Schema
 from tools.errors import ConfigError
 
@@ -128,12 +128,8 @@ class ClipRecipe(Recipe):
         return seg_num, 3 * config.MODEL.seglen, part.target_size, part.target_size
 
     def notices(self, config, num_videos: int) -> list[str]:
-        """A line of warning if total_videos is more than 10 % away from the length of the training list."""
         total = config.TRAIN.total_videos
-        if total == "auto" or abs(total - num_videos) <= 0.1 * num_videos:
+        if total == "auto":
             return []
-        effect = "late or never" if total > num_videos else "early"
-        return [
-            f"{config.where('TRAIN')}: total_videos = {total}, but the list holds {num_videos} videos; the learning "
-            f'rate falls by total_videos, so too {effect}; total_videos = "auto" counts the list'
-        ]
+        found = compare_length(config, "total_videos", total, num_videos)
+        return [f'{notice}; total_videos = "auto" counts the list' for notice in found]

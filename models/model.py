@@ -42,6 +42,10 @@ class Recipe(ABC):
     def build_schedule(self, config, steps_per_epoch: int) -> Callable[[int], float]:
         """The learning rate as a function of the number of steps taken since training began."""
 
+    def gradient_clip(self, config) -> float:
+        """The largest norm of all gradients together that the config asks for; 0 for any."""
+        return 0.0
+
     def input_shape(self, config, section: str) -> tuple[int, ...] | None:
         """The shape of one record's only input, for exporting the network; None where it is not exported."""
         return None
@@ -49,3 +53,14 @@ class Recipe(ABC):
     def notices(self, config, num_videos: int) -> list[str]:
         """Lines worth logging once it is known how many videos the training list holds."""
         return []
+
+
+def compare_length(config, key: str, value: int, num_videos: int) -> list[str]:
+    """A line of warning if a key of TRAIN is more than 10 % away from the training list's length it stands for."""
+    if abs(value - num_videos) <= 0.1 * num_videos:
+        return []
+    effect = "late or never" if value > num_videos else "early"
+    return [
+        f"{config.where('TRAIN')}: {key} = {value}, but the list holds {num_videos} videos; the learning rate falls by "
+        f"{key}, so too {effect}"
+    ]

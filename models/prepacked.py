@@ -15,7 +15,7 @@ class PrepackedMatrix:
 
     MKL copies the matrix into blocks anew for every product, which for few rows costs as much as the product
     itself; here that is done once. Elsewhere (on a GPU, in float64, in a Paddle without MKL) the product is Paddle's.
-    Nothing of it is differentiable.
+    It is not differentiable.
 
     matrix: (A, B), or (B, A) with ``transposed``; it is read once and later changes are not seen.
     num_rows: how many rows products will have at most, a hint.
@@ -39,7 +39,8 @@ class PrepackedMatrix:
     def __call__(self, rows):
         """rows: (n, A) of the matrix's type and place -> (n, B)."""
         if not self._mkl:
-            return rows @ self._matrix
+            with paddle.no_grad():
+                return rows @ self._matrix
         height, width = self.shape
         if rows.dtype != paddle.float32 or rows.ndim != 2 or rows.shape[1] != height or not rows.place.is_cpu_place():
             # MKL would read what lies behind them.

@@ -3,6 +3,7 @@
 import csv
 import json
 import shutil
+import signal
 
 import numpy as np
 import pytest
@@ -148,6 +149,19 @@ def test_steps_and_epochs_none_of_whose_clips_can_be_read(clips_copy):
     stopped = run_script("train", *flags, "--skip-broken=4", cwd=clips_copy, check=False)
     assert stopped.returncode == 1
     assert stopped.stderr.splitlines()[-1] == "error: none of the videos of epoch 0 can be read"
+
+
+def test_a_run_resumed_before_steps_without_a_clip_that_can_be_read_ends_its_epoch(clips_copy):
+    flags = (*FLAGS, "--save-dir=other", "--valid-interval=0", "--batch-size=1", "--log-interval=1", "--skip-broken=8")
+    process = start_script("train", *flags, cwd=clips_copy)
+    wait_for(process, "iter 0 ")
+    process.send_signal(signal.SIGINT)
+    process.communicate()
+    for path in clips_copy.glob("*[0-9].*"):
+        path.write_bytes(b"\0" * 5000)
+    shown = run_script("train", *flags, "--resume=auto", cwd=clips_copy).stdout
+    assert "iter 7   , none of its videos can be read" in shown
+    assert "saved other/TSN_epoch0 in" in shown
 
 
 @pytest.mark.slow

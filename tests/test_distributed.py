@@ -32,6 +32,7 @@ from tools.errors import CheckpointError, ConfigError, DataError, PeerError
 from tools.interrupt import StopRequest
 from tools.precision import Precision
 from tools.start import check_batch_size, gather_broken
+from tools.training import Training
 
 # --- What processes tell one another
 
@@ -92,6 +93,21 @@ def test_processes_that_do_not_have_the_same_are_named_with_what_differs():
     errors = together(3, lambda peers: peers.require_same(config="same", data=peers.rank == 2))
     assert "rank 2 of 3 and rank 0 do not have the same data" in str(errors[0])
     assert all(isinstance(error, ConfigError | PeerError) for error in errors)
+
+
+@pytest.mark.parametrize(("flag", "value"), [("grad_clip", 5.0), ("resume", "auto")])
+def test_processes_with_other_flags_are_named_with_the_flag(flag, value):
+    def check(peers):
+        args = {"grad_clip": 0.0, "resume": None, "save_dir": f"of rank {peers.rank}"}
+        run = SimpleNamespace(args=SimpleNamespace(**args), peers=peers, valid_loader=None)
+        run.config, run.progress = SimpleNamespace(text=lambda: "same"), SimpleNamespace(data=1)
+        Training.require_same_command(run)
+        if peers.rank == 1:
+            setattr(run.args, flag, value)
+        Training.require_same_command(run)
+
+    errors = together(2, check)
+    assert f"rank 1 of 2 and rank 0 do not have the same --{flag.replace('_', '-')}" in str(errors[0])
 
 
 def kinetics_meter(batches):

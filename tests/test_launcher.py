@@ -141,9 +141,10 @@ def test_a_signal_is_passed_on_once_and_its_exit_code_is_that_of_a_shell(tmp_pat
     assert [(tmp_path / f"heard{rank}").read_text() for rank in range(3)] == ["x"] * 3
 
 
-def test_a_second_ctrl_c_ends_those_that_do_not_hear_the_first(tmp_path, monkeypatch):
+@pytest.mark.parametrize("deaf", ["rank", "True"])
+def test_a_second_ctrl_c_ends_those_that_do_not_hear_the_first(tmp_path, monkeypatch, deaf):
     monkeypatch.setenv("GRACE_SEC", "60")
-    act = ["if rank:", "    signal.signal(signal.SIGINT, signal.SIG_IGN)", "Path(f'ready{rank}').touch()"]
+    act = [f"if {deaf}:", "    signal.signal(signal.SIGINT, signal.SIG_IGN)", "Path(f'ready{rank}').touch()"]
     process = start_program(tmp_path, *act, "while True:", "    time.sleep(60)")
     while not all((tmp_path / f"ready{rank}").exists() for rank in range(3)):
         time.sleep(0.01)

@@ -250,12 +250,21 @@ def test_the_rate_of_attention_lstm_falls_after_epochs_of_num_samples():
     assert [rate(step) for step in (0, end - 1, end)] == pytest.approx([0.001, 0.001, 0.0001])
 
 
+def test_a_rate_that_does_not_fall_as_the_list_is_long_is_told(eigenvalues):
+    recipe, config = load("AttentionLSTM")
+    assert recipe.notices(config, 4_900_000) == []
+    assert "num_samples = 5000000, but the list holds 900 videos; the learning rate" in recipe.notices(config, 900)[0]
+    recipe, config = load("NEXTVLAD", eigenvalues)
+    assert recipe.notices(config, 400_000) == []
+    assert (
+        "6 epochs of the list's 900 videos are no more; the learning rate never falls" in recipe.notices(config, 900)[0]
+    )
+
+
 @pytest.mark.parametrize("apply", [False, True])
 def test_gradients_are_clipped_only_on_request(eigenvalues, apply):
-    small = [("MODEL", "cluster_size", 2), ("MODEL", "hidden_size", 8), ("MODEL", "num_classes", 3)]
-    recipe, config = load("NEXTVLAD", eigenvalues, *small, ("TRAIN", "apply_gradient_clip", apply))
-    optimizer = recipe.build_optimizer(config, recipe.build_network(config))
-    assert (optimizer._grad_clip is not None) == apply
+    recipe, config = load("NEXTVLAD", eigenvalues, ("TRAIN", "apply_gradient_clip", apply))
+    assert recipe.gradient_clip(config) == (config.TRAIN.gradient_clip_norm if apply else 0)
 
 
 def error_of(name, *settings):

@@ -212,6 +212,25 @@ def test_skipped_records_are_listed_and_the_count_says_so(trained):
     assert "evaluated 9 of 10 records" in result.stdout
 
 
+def test_what_was_printed_before_an_error_is_not_lost_in_a_file(tmp_path):
+    program = "from tools.command_line import run\nfrom tools.errors import DataError\n"
+    program += "def main():\n    print('found')\n    raise DataError('no room')\nrun(main)\n"
+    env = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    with open(tmp_path / "out", "w") as out:
+        result = subprocess.run([sys.executable, "-c", program], cwd=PROJECT, env=env, stdout=out, check=False)
+    assert result.returncode == 1
+    assert (tmp_path / "out").read_text() == "found\n"
+
+
+def test_averaged_weights_beside_those_of_a_checkpoint_are_told_of(trained_copy):
+    best = trained_copy / "checkpoints/AttentionCluster_best"
+    (best / "averaged.pdparams").write_bytes((best / "model.pdparams").read_bytes())
+    shown = run_script("test", BEST, cwd=trained_copy).stdout
+    averaged = "checkpoints/AttentionCluster_best/averaged.pdparams"
+    assert f"holds averaged weights too, which --weights {averaged} takes" in shown
+    assert "too, which" not in run_script("test", f"--weights={averaged}", cwd=trained_copy).stdout
+
+
 def test_class_names_come_from_lines_or_from_a_vocabulary(tmp_path):
     (tmp_path / "v.csv").write_text("Index,TrainVideoCount,Name\n1,9,Cat\n0,8,Dog\n")
     assert load_class_names(str(tmp_path / "v.csv"), 3) == ["Dog", "Cat", ""]

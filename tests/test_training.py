@@ -8,11 +8,13 @@ import shutil
 import signal
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 import models  # noqa: F401  (registers the recipes)
+import train
 from datareader.youtube8m import load_records
 from metrics.youtube8m import YouTube8MMetrics
 from tests.conftest import PROJECT, run_script, start_script
@@ -67,6 +69,16 @@ def test_the_weights_do_not_depend_on_the_number_of_reading_threads(tiny):
     for workers in ("0", "4"):
         run_script("train", f"--num-workers={workers}", f"--save-dir={workers}", "--valid-interval=0", cwd=tiny)
     assert_same_bits(tiny / "0" / "AttentionCluster_epoch1", tiny / "4" / "AttentionCluster_epoch1")
+
+
+def test_training_and_validation_read_with_threads_of_their_own(tiny):
+    overrides = [Override("VALID", "num_reader_threads", 0, "test"), Override("TRAIN", "num_reader_threads", 3, "test")]
+    schema = MODELS.get("AttentionCluster").schema
+    config = load_config(str(tiny / "tiny.txt"), schema, ["MODEL", "TRAIN", "VALID"], "AttentionCluster", overrides)
+    datasets = [list(range(40)), list(range(40))]
+    args, alone = SimpleNamespace(accumulate=1), SimpleNamespace(rank=0, world=1)
+    loaders = train.build_loaders(args, config, *datasets, alone, as_float=True)
+    assert [loader.num_workers for loader in loaders] == [3, 0]
 
 
 def kill_and_resume(tiny, kills, *flags, epochs=3):

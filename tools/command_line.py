@@ -1,6 +1,7 @@
 """Flags of the three scripts, and how they end. Imports nothing that is slow: ``--help`` has to be quick."""
 
 import argparse
+import contextlib
 import math
 import os
 import signal
@@ -71,13 +72,11 @@ def parse_decay(text: str) -> float:
     return value
 
 
-def build_parser(
-    description: str, section: str, batch_sections: tuple[str, ...], name_needed: bool = True
-) -> argparse.ArgumentParser:
+def build_parser(description: str, sections: tuple[str, ...], name_needed: bool = True) -> argparse.ArgumentParser:
     """The flags that the scripts share.
 
-    section: where --num-workers and the like go. batch_sections: where --batch-size goes. name_needed: whether
-    --model-name has to be given.
+    sections: of the config, where --batch-size and --num-workers go. name_needed: whether --model-name has to be
+    given.
     """
     parser = argparse.ArgumentParser(
         description=description, allow_abbrev=False, formatter_class=argparse.ArgumentDefaultsHelpFormatter
@@ -96,10 +95,10 @@ def build_parser(
         metavar="FILE",
         help="config, .txt (INI) or .yaml; left out, the model's in configs/",
     )
-    add_override(parser, "--batch-size", batch_sections, "batch_size", parse_count, "videos in a batch")
+    add_override(parser, "--batch-size", sections, "batch_size", parse_count, "videos in a batch")
     add("--use-gpu", type=parse_switch, metavar="BOOL", help="true/false; left out, a GPU is used if there is one")
     add_override(
-        parser, "--num-workers", (section,), "num_reader_threads", parse_count, "threads that read ahead, 0 for none"
+        parser, "--num-workers", sections, "num_reader_threads", parse_count, "threads that read ahead, 0 for none"
     )
     add("--threads", type=parse_threads, metavar="N", help="CPU threads for computing; left out, the cores there are")
     add(
@@ -185,7 +184,9 @@ def run(main: Callable[[], int | None]) -> None:
         code = 128 + signal.SIGINT
     except BrokenPipeError:  # whoever read our output has gone, as in "| head"
         code = 128 + signal.SIGPIPE
-    if sys.stderr is not None:
-        sys.stderr.flush()
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None:
+            with contextlib.suppress(OSError):  # its reader has gone
+                stream.flush()
     if code:
         os._exit(code)  # reading threads may still be at work, and there is nothing left to save

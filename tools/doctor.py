@@ -56,7 +56,7 @@ MISSING_PACKAGES = {
 
 
 def parse_args(arguments: list[str] | None = None):
-    parser = build_parser(__doc__, section="TRAIN", batch_sections=("TRAIN", "VALID"), name_needed=False)
+    parser = build_parser(__doc__, sections=("TRAIN", "VALID"), name_needed=False)
     add = parser.add_argument
     add(
         "--section",

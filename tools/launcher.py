@@ -4,6 +4,7 @@ Does not import Paddle: where one process is enough, that is this one, whose CPU
 """
 
 import ctypes
+import math
 import os
 import signal
 import socket
@@ -22,6 +23,7 @@ from tools.interrupt import heeded_signals
 WATCHED = "PADDLE_VIDEO_LAUNCHER"  # the process number of the launcher, in the environment of those it started
 _OF_PADDLE = "PADDLE_RANK_IN_NODE"  # set by paddle.distributed.launch alone, the parent of those it starts
 _GRACE_SEC = 5  # for the other processes to end by themselves once one has failed
+_LAST_WORDS_SEC = 1  # for all to end by themselves at a second signal
 _TAIL_LINES = 20  # of a process's log, where it ended without a word
 
 
@@ -106,8 +108,11 @@ def launch(planned: Processes, log_folder: Path | None) -> int:
         heard = _pass_signals_on(processes)
         failed = _wait(processes, heard)
         codes = [process.returncode for process in processes]
-        if failed is None:
+        if failed is None and not any(codes):
             return 0
+        if failed is None:  # none heard the signals
+            print("stopped", file=sys.stderr)
+            return 128 + heard[0]
         if heard and codes[failed] in (128 + heard[0], -heard[0], PeerError.exit_code):
             return 128 + heard[0]
         code, log = codes[failed], logs[failed]
@@ -188,23 +193,24 @@ def _wait(processes: list[subprocess.Popen], heard: list[int]) -> int | None:
     """Wait for all of them; once one has failed, end those that do not end by themselves. Gives the rank at fault.
 
     A process that ends because another did says so by its exit code, and is not the one at fault.
-    heard: the signals so far. A second one ends those that are left at once: where Paddle looks for the others of a
-    run, a process hears nothing.
+    heard: the signals so far. A second one ends those that are left: where Paddle waits for the others of a run, a
+    process hears nothing.
     """
-    failed = []
-    while None in (codes := [process.poll() for process in processes]) and not failed:
-        time.sleep(0.05)
-        failed = [rank for rank, code in enumerate(codes) if code]
-    deadline = time.monotonic() + _GRACE_SEC
-    while None in (by_themselves := [process.poll() for process in processes]):
-        if time.monotonic() > deadline or len(heard) > 1:
+    failed, deadline = [], math.inf
+    while True:
+        by_themselves = [process.poll() for process in processes]
+        failed += [rank for rank, code in enumerate(by_themselves) if code and rank not in failed]
+        if failed:
+            deadline = min(deadline, time.monotonic() + _GRACE_SEC)
+        if len(heard) > 1:
+            deadline = min(deadline, time.monotonic() + _LAST_WORDS_SEC)
+        if None not in by_themselves or time.monotonic() > deadline:
             break
         time.sleep(0.05)
     for process in processes:
         if process.returncode is None:
             process.kill()
         process.wait()
-    failed += [rank for rank, code in enumerate(by_themselves) if code and rank not in failed]
     at_fault = sorted(rank for rank in failed if by_themselves[rank] != PeerError.exit_code)
     return next(iter([*at_fault, *failed]), None)
 

@@ -23,11 +23,27 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
 
 
 def remove_unfinished(folder: Path, name: str | None = None) -> None:
-    """Remove what killed processes were writing with ``replacing``, for one file or all; no other may write now."""
+    """Remove what killed processes were writing with ``replacing``, for one file or all.
+
+    What another process of this machine is writing stays.
+    """
     for path in folder.glob(".*.tmp-*"):
         stem, _, process = path.name[1:].rpartition(".tmp-")
-        if process.isdigit() and name in (None, stem) and path.is_file():
-            path.unlink()
+        if process.isdigit() and name in (None, stem) and path.is_file() and not _is_another(int(process)):
+            path.unlink(missing_ok=True)
+
+
+def _is_another(process: int) -> bool:
+    """Whether a process of this number is at work, other than this one."""
+    if process == os.getpid():
+        return False
+    try:
+        os.kill(process, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:  # of another user
+        return True
+    return True
 
 
 def require_place(path: Path) -> None:
@@ -41,7 +57,7 @@ def require_place(path: Path) -> None:
     remove_unfinished(path.parent, path.name)
     probe = path.with_name(f".{path.name}.tmp-{os.getpid()}")
     probe.touch()
-    probe.unlink()
+    probe.unlink(missing_ok=True)  # another machine may have taken it for one that was left
 
 
 def sync_folder(folder: Path) -> None:

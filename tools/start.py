@@ -6,6 +6,7 @@ from functools import reduce
 from operator import or_
 from pathlib import Path
 
+from tools.checkpoint import AVERAGED
 from tools.config import Config
 from tools.cpu import load_paddle, tune_cpu
 from tools.errors import CheckpointError, ConfigError, DataError, DownloadError
@@ -82,6 +83,8 @@ def start_paddle(threads: int | None, use_gpu: bool | None, gpu_wanted: bool, lo
 def find_weights(args, model_name: str, log: Callable) -> WeightFile:
     """What --weights names, or else the released weights of the model, fetched once."""
     if args.weights:
+        if (averaged := Path(args.weights) / AVERAGED).is_file():
+            log(f"{args.weights} holds averaged weights too, which --weights {averaged} takes")
         return load_weights(args.weights, model_name)
     path = find_released(model_name, weights_dir=args.weights_dir, offline=args.offline, log=log)
     log(f"released weights: {path}")

@@ -29,6 +29,10 @@ from tools.run_log import RunLog, progress_bar
 from tools.start import choose_pretrain, gather_broken, require_records
 from tools.weight_files import FLUID_FILE, FLUID_FOLDER, load_weights, recognise
 
+# Flags of places, of the machine, and of what the config says in the end: the processes of a run may have their own.
+_OWN_FLAGS = {"config", "set", "overrides", "pretrain", "resume", "save_dir", "weights_dir", "offline", "keep"}
+_OWN_FLAGS |= {"threads", "nproc", "use_gpu"}
+
 
 class Training:
     """One run: what its epochs share, and the loop over them. Every process of the run goes through the same steps."""
@@ -51,12 +55,14 @@ class Training:
         self.schedule = recipe.build_schedule(config, len(train_loader))
         self.average = AveragedWeights(self.network, args.ema) if args.ema else None
         self.precision = Precision(args.amp)
+        self.grad_clip = args.grad_clip or recipe.gradient_clip(config)
         for notice in recipe.notices(config, len(dataset)):
             log.line(notice)
 
     def begin(self) -> None:
         """Start afresh, from --pretrain, or from where --resume left off."""
         args = self.args
+        self.require_same_command()
         checkpoint = self.find_checkpoint() if args.resume else None
         if checkpoint:
             self.restore(checkpoint)
@@ -67,12 +73,24 @@ class Training:
                 self.log.line(f"{origin} {path}: {line}")
         if self.average and not (checkpoint and checkpoint.averaged):
             self.average.restart()
-        self.peers.require_same(config=self.config.text(), data=self.progress.data, weights=self.checksum())
+        self.peers.require_same(weights=self.checksum(), progress=(self.progress.epoch, self.progress.step))
         here = checkpoint and checkpoint.path.resolve().parent == Path(args.save_dir).resolve()
         self.progress = self.peers.from_first(lambda: self.make_room(checkpoint, here))
         progress = self.progress
         if checkpoint and progress.epoch and not progress.step:
             self.begun_at = checkpoint.path if here else self.save()
+
+    def require_same_command(self) -> None:
+        """Raise ConfigError where the processes would not take the same steps, or not see the same in them."""
+        flags = {name: value for name, value in vars(self.args).items() if name not in _OWN_FLAGS}
+        self.peers.require_same(
+            **{f"--{name.replace('_', '-')}": value for name, value in flags.items()},
+            **{"--resume auto": self.args.resume == "auto"},
+            config=self.config.text(),
+            data=self.progress.data,
+            validation=self.valid_loader and self.valid_loader.dataset.checksum(),
+            Paddle=paddle.__version__,
+        )
 
     def make_room(self, checkpoint: Checkpoint | None, here: bool) -> Progress:
         """Move aside what an earlier run left in save_dir behind the place where this one begins."""
@@ -193,7 +211,7 @@ class Training:
             steps_taken=progress.steps_taken,
             peers=self.peers,
             precision=self.precision,
-            grad_clip=args.grad_clip,
+            grad_clip=self.grad_clip,
         )
         with progress_bar(total, progress.step, f"epoch {progress.epoch}", shown=self.peers.is_first) as bar:
             for step in steps:
@@ -216,7 +234,7 @@ class Training:
                     self.save()
                 if stopping:
                     return
-        if begun < total and not videos:
+        if not begun and not videos:
             raise DataError(f"none of the videos of epoch {progress.epoch} can be read")
         self.finish_epoch(meter, videos, waited, worked, stop)
 
@@ -224,7 +242,7 @@ class Training:
         """The epoch's line, its checkpoint, and its validation where one is due."""
         progress, epoch = self.progress, self.progress.epoch
         self.peers.merge(meter)
-        if self.peers.is_first and meter.num_videos:  # none when a run was stopped after the last step of an epoch
+        if self.peers.is_first and meter.num_videos:  # none where no clip of the steps since a resume can be read
             values = meter.compute(full=False)
             speed = {"videos_per_sec": videos / (waited + worked), "data_wait": waited / (waited + worked)}
             self.log.line(

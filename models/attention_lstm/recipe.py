@@ -2,7 +2,7 @@
 
 from functools import partial
 
-from models.model import DEAD_KEYS, Recipe
+from models.model import DEAD_KEYS, Recipe, compare_length
 from models.youtube8m import check_streams, youtube8m_sections
 from tools.config import Key, Schema
 from tools.registry import MODELS
@@ -66,3 +66,6 @@ class AttentionLSTMRecipe(Recipe):
         train = config.TRAIN
         ends = [epoch * train.num_samples // train.batch_size for epoch in sorted(train.decay_epochs)]
         return lambda step: train.learning_rate * train.decay_gamma ** sum(step >= end for end in ends)
+
+    def notices(self, config, num_videos):
+        return compare_length(config, "num_samples", config.TRAIN.num_samples, num_videos)

@@ -106,16 +106,16 @@ class NeXtVLADRecipe(Recipe):
         )
 
     def build_optimizer(self, config, network):
-        import paddle
-
         from models.optimizers import FluidAdam, split_parameters
 
         train = config.TRAIN
         classifier, others = split_parameters(network, lambda name: name.startswith(network.classifier))
         groups = [{"params": classifier, "weight_decay": train.l2_penalty}, {"params": others}]
-        # 2019: gradient_clip_norm was read and never applied; the paper's authors clip at 1.0.
-        clip = paddle.nn.ClipGradByGlobalNorm(train.gradient_clip_norm) if train.apply_gradient_clip else None
-        return FluidAdam(train.learning_rate, groups, grad_clip=clip)
+        return FluidAdam(train.learning_rate, groups)
+
+    def gradient_clip(self, config):
+        """2019: gradient_clip_norm was read and never applied; the paper's authors clip at 1.0."""
+        return config.TRAIN.gradient_clip_norm if config.TRAIN.apply_gradient_clip else 0.0
 
     def build_schedule(self, config, steps_per_epoch):
         train = config.TRAIN
@@ -123,3 +123,12 @@ class NeXtVLADRecipe(Recipe):
         return lambda step: (
             train.learning_rate * train.learning_rate_decay ** (min(step, train.max_iter - 1) // boundary)
         )
+
+    def notices(self, config, num_videos):
+        train = config.TRAIN
+        if train.epoch * num_videos > train.lr_boundary_examples:
+            return []
+        return [
+            f"{config.where('TRAIN')}: lr_boundary_examples = {train.lr_boundary_examples}, but {train.epoch} epochs "
+            f"of the list's {num_videos} videos are no more; the learning rate never falls"
+        ]
