@@ -39,24 +39,54 @@ project_python() {
     fi
 }
 
-# Make .venv and install the given requirements files, unless that has been done; set $python to its Python.
-prepare_environment() {
+# Print the version of a Python that can use the modules $2; nothing for one that cannot, or is none.
+version_with() {
+    "$1" -c "import sys, $2; print('%d.%d' % sys.version_info[:2])" 2>/dev/null || true
+}
+
+# Make .venv with the Python found, unless that has been done; anew for another version and where it was broken off.
+make_environment() {
     local base version
     base=$(find_python)
-    version=$("$base" -c 'import sys; print("%d.%d" % sys.version_info[:2])')
+    version=$(version_with "$base" sys)
+    [ "$(version_with .venv/bin/python pip)" != "$version" ] || return 0
+    [ -n "$(version_with "$base" "venv, ensurepip")" ] ||
+        fail "$base cannot make virtual environments; on Debian and Ubuntu install python$version-venv"
+    echo "making .venv with Python $version ($base)"
+    rm -rf .venv
+    mkdir .venv
+    echo "$version" >.venv/installed-python
+    "$base" -m venv .venv || fail "$base could not make .venv"
+}
+
+# Stop unless the .venv that somebody else made can be used.
+require_usable_environment() {
+    local version
+    [ -z "${PYTHON:-}" ] || find_python >/dev/null
+    version=$(version_with .venv/bin/python pip)
+    [ -n "$version" ] && is_supported .venv/bin/python ||
+        fail "the .venv here is not of this script's making and has no Python $supported with pip; move it away, or put pip into it"
+    [ -z "${PYTHON:-}" ] || [ "$(version_with "$PYTHON" sys)" = "$version" ] ||
+        fail "the .venv here is not of this script's making and has Python $version, not that of PYTHON=$PYTHON; move it away, or leave PYTHON out"
+}
+
+# Make .venv and install the given requirements files, unless that has been done; set $python to its Python.
+# A .venv that something else made, which has no file installed-*, is used if it can be, and neither removed nor marked.
+prepare_environment() {
+    local file stamp ours=no
     python=.venv/bin/python
-    if [ "$("$python" -c 'import sys, pip; print("%d.%d" % sys.version_info[:2])' 2>/dev/null)" != "$version" ]; then
-        echo "making .venv with Python $version ($base)"
-        rm -rf .venv
-        "$base" -m venv .venv || fail "$base cannot make virtual environments; on Debian and Ubuntu install python$version-venv"
+    if [ ! -e .venv ] && [ ! -L .venv ] || compgen -G '.venv/installed-*' >/dev/null; then
+        ours=yes
+        make_environment
+    else
+        require_usable_environment
     fi
-    local file stamp
     for file in "$@"; do
         stamp=.venv/installed-$(echo "$file" | tr / -)
         if ! cmp -s "$file" "$stamp"; then
             echo "installing $file"
             "$python" -m pip install --quiet --disable-pip-version-check -r "$file" || fail "pip could not install $file"
-            cp "$file" "$stamp"
+            [ "$ours" = no ] || cp "$file" "$stamp"
         fi
     done
 }

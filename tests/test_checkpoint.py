@@ -3,6 +3,7 @@
 import json
 import os
 import pickle
+from pathlib import Path
 
 import numpy as np
 import paddle
@@ -134,6 +135,19 @@ def test_a_damaged_checkpoint_is_refused_with_the_file_named(store, name, damage
     if damage != "gone":
         path.write_bytes(content[:-5] if damage == "cut" else content)
     assert f"{path} is damaged" in error_of(load_checkpoint, path.parent, "TSN")
+
+
+@pytest.mark.parametrize("name", ["model.pdparams", "optimizer.pdopt"])
+def test_a_file_of_a_checkpoint_that_the_system_does_not_let_us_read_is_named(store, name, monkeypatch):
+    path = save(store, 1) / name
+
+    def refuse(file, *arguments, **options):
+        if Path(file) == path:
+            raise PermissionError(13, "Permission denied", str(path))
+        return open(file, *arguments, **options)
+
+    monkeypatch.setattr("tools.checkpoint.open", refuse, raising=False)
+    assert f"{path} cannot be read: [Errno 13] Permission denied" in error_of(load_checkpoint, path.parent, "TSN")
 
 
 def test_a_full_disk_leaves_earlier_checkpoints_and_no_trace(store, tmp_path, monkeypatch):

@@ -1,7 +1,11 @@
 """TSN and StNet: pixels, segments, views, losses, the trunk's names, export, schedule and config."""
 
+import contextlib
 import math
 import os
+import resource
+import stat
+import tempfile
 import time
 
 import numpy as np
@@ -17,8 +21,8 @@ from models.stnet.stnet import STNET, TemporalBlock, TemporalXception
 from models.tsn.tsn import TSN
 from tests.conftest import PROJECT
 from tools.config import Override, load_config, parse_set
-from tools.errors import ConfigError
-from tools.predictor import KEPT, Predictor, export_program, remove_unused
+from tools.errors import CheckpointError, ConfigError
+from tools.predictor import KEPT, Predictor, exported_program, remove_unused
 from tools.registry import MODELS
 
 COLOURS = {"image_mean": [0.485, 0.456, 0.406], "image_std": [0.229, 0.224, 0.225]}
@@ -186,14 +190,135 @@ def test_an_exported_network_answers_alike_in_paddle_and_in_the_inference_engine
     assert (found.argmax(axis=1) == expected_probs.argmax(axis=1)).all()
     (kept,) = tmp_path.iterdir()
     os.utime(kept, (0, 0))
-    program = export_program(network, x.shape[1:], lines.append)
-    assert program == kept
+    with exported_program(network, x.shape[1:], lines.append) as program:
+        assert program == kept
     assert len(lines) == 1  # exported once, and kept
     assert program.stat().st_mtime > 0
     loaded = paddle.jit.load(str(program / "model"))
     loaded.eval()
     np.testing.assert_allclose(score(loaded, x), expected, rtol=1e-4, atol=1e-5)
     np.testing.assert_allclose(score(loaded, x[:1]), expected[:1], rtol=1e-4, atol=1e-5)
+
+
+class Small(paddle.nn.Layer):
+    """A network whose weights take 360 kB."""
+
+    losses = probs = average_views = None
+
+    def __init__(self):
+        super().__init__()
+        self.first = paddle.nn.Linear(300, 297)
+        self.last = paddle.nn.Linear(297, 3)
+
+    def forward(self, x):
+        return self.last(self.first(x))
+
+
+@pytest.fixture
+def programs(tmp_path, monkeypatch):
+    """The folder of programs, with its place for temporary ones beside it."""
+    folder, temporary = tmp_path / "programs", tmp_path / "temporary"
+    temporary.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
+    monkeypatch.setenv("PADDLE_VIDEO_PROGRAMS", str(folder))
+    return folder
+
+
+def require_same_answers(network, predictor):
+    x = paddle.ones([2, 300])
+    np.testing.assert_allclose(predictor(x).numpy(), network(x).numpy(), rtol=1e-4, atol=1e-5)
+
+
+@contextlib.contextmanager
+def disk_that_takes(bytes_a_file):
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (bytes_a_file, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@pytest.mark.parametrize("bytes_a_file", [100, 2_000, 100_000, 360_000])
+def test_a_program_that_the_disk_does_not_take_is_one_error_and_is_not_kept(programs, bytes_a_file):
+    network = Small()
+    with disk_that_takes(bytes_a_file), pytest.raises(CheckpointError) as error:
+        Predictor(network, (300,), "fp32", print)
+    message = str(error.value)
+    assert message.startswith(f"{programs}: the program for the inference engine could not be written (")
+    assert "--engine dygraph needs none, and PADDLE_VIDEO_PROGRAMS names another folder" in message
+    assert "\n" not in message
+    assert list(programs.iterdir()) == []
+    require_same_answers(network, Predictor(network, (300,), "fp32", print))  # once there is room
+
+
+@pytest.mark.parametrize("error", [OSError, RuntimeError, SystemError])
+def test_an_export_that_paddle_refuses_is_the_same_error(programs, error, monkeypatch):
+    def refuse(*arguments, **options):
+        raise error("(Unavailable) Cannot open model.json\n  [Hint: Expected fout]")
+
+    monkeypatch.setattr(paddle.jit, "save", refuse)
+    with pytest.raises(
+        CheckpointError, match=r"could not be written \(\(Unavailable\) Cannot open model.json\); --engine"
+    ):
+        Predictor(Small(), (300,), "fp32", print)
+
+
+def test_without_a_folder_to_keep_it_a_program_is_gone_once_it_is_loaded(programs):
+    programs.write_text("a file")
+    network, lines = Small(), []
+    predictor = Predictor(network, (300,), "fp32", lines.append)
+    assert list((programs.parent / "temporary").iterdir()) == []
+    require_same_answers(network, predictor)
+    assert f"{programs} cannot be written" in lines[0]
+    assert "the exported program is not kept; PADDLE_VIDEO_PROGRAMS names another folder" in lines[0]
+
+
+def test_without_a_home_that_can_be_written_a_program_is_exported_all_the_same(programs, tmp_path, monkeypatch):
+    class Shifted(Small):  # one whose forward has not been exported yet
+        def forward(self, x):
+            return self.last(self.first(x)) + 1
+
+    (tmp_path / "home").write_text("a file")
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.delenv("PADDLE_VIDEO_PROGRAMS")
+    network = Shifted()
+    require_same_answers(network, Predictor(network, (300,), "fp32", print))
+    assert list((tmp_path / "temporary").iterdir()) == []
+    assert os.environ["HOME"] == str(tmp_path / "home")
+
+
+def test_without_a_place_for_a_temporary_program_either_it_is_the_same_error(programs, monkeypatch):
+    programs.write_text("a file")
+    monkeypatch.setattr(tempfile, "tempdir", str(programs))
+    with pytest.raises(CheckpointError, match="the program for the inference engine could not be written"):
+        Predictor(Small(), (300,), "fp32", print)
+
+
+def test_a_kept_program_is_as_open_to_others_as_the_umask_says(programs):
+    before = os.umask(0o027)
+    try:
+        with exported_program(Small(), (300,), print) as program:
+            assert stat.S_IMODE(program.stat().st_mode) == 0o750
+    finally:
+        os.umask(before)
+
+
+@pytest.mark.parametrize("harm", ["cut", "empty", "unreadable"])
+@pytest.mark.parametrize("name", ["model.json", "model.pdiparams"])
+def test_a_kept_program_that_is_cut_or_cannot_be_read_is_made_anew_and_not_kept(programs, name, harm):
+    network, lines = Small(), []
+    with exported_program(network, (300,), print) as kept:
+        content = (kept / name).read_bytes()
+    (kept / name).unlink()
+    if harm == "unreadable":
+        (kept / name).mkdir()  # as root may read any file
+    else:
+        (kept / name).write_bytes(content[: 0 if harm == "empty" else -5])
+    require_same_answers(network, Predictor(network, (300,), "fp32", lines.append))
+    assert f"another is not kept while it is there: {kept / name}" in lines[0]
+    assert list(programs.iterdir()) == [kept]
+    assert (kept / name).is_dir() == (harm == "unreadable")
 
 
 def test_only_the_programs_used_last_are_kept_and_what_was_killed_long_ago_goes(tmp_path):
@@ -262,7 +387,7 @@ def test_momentum_decays_everything_that_is_trained():
     optimizer.step()
     for name, tensor in network.named_parameters():
         expected = before[name] if tensor.stop_gradient else before[name] * (1 - 0.01 * 1e-4)
-        np.testing.assert_allclose(tensor.numpy(), expected, rtol=1e-7)
+        np.testing.assert_allclose(tensor.numpy(), expected, rtol=2e-7)  # the decay is 1e-6
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ AVX512 = "fpu avx2 fma avx512f avx512dq avx512bw avx512vl"
 def machine(monkeypatch, tmp_path):
     """A process with no CPU variables on a machine of a given vendor and flags."""
     monkeypatch.delitem(sys.modules, "paddle")
-    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "FLAGS_paddle_num_threads", "MKL_DEBUG_CPU_TYPE", cpu.OPT_OUT):
+    for name in (*cpu._THREAD_VARIABLES, "MKL_DEBUG_CPU_TYPE", cpu.OPT_OUT, cpu._OF_PADDLE):
         monkeypatch.setenv(name, "")  # so that monkeypatch restores what tune_cpu sets
         monkeypatch.delenv(name)
     monkeypatch.setattr(cpu, "usable_cores", lambda: 8)
@@ -59,6 +59,37 @@ def test_variables_of_the_user_stay_unless_threads_are_asked_for(machine, monkey
     assert "MKL_NUM_THREADS" not in cpu.os.environ
     assert "4 threads (as asked)" in cpu.tune_cpu(threads=4)
     assert cpu.os.environ["OMP_NUM_THREADS"] == "4"
+
+
+@pytest.mark.parametrize(
+    ("variables", "line"),
+    [
+        ({"OMP_NUM_THREADS": "1"}, "4 threads (8 usable cores, 2 processes)"),
+        ({"OMP_NUM_THREADS": "3"}, "OMP_NUM_THREADS=3 (from the environment)"),
+        (
+            {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"},
+            "OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 (from the environment)",
+        ),
+    ],
+)
+def test_the_one_thread_that_paddle_s_launcher_sets_is_not_the_user_s(machine, monkeypatch, variables, line):
+    monkeypatch.setenv("PADDLE_RANK_IN_NODE", "0")
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    assert line in cpu.tune_cpu(processes=2)
+
+
+def test_processes_of_paddle_s_launcher_share_the_cores(tmp_path):
+    (tmp_path / "program.py").write_text(
+        f"import os, sys; sys.path.insert(0, {str(PROJECT)!r})\n"
+        "from tools import cpu\n"
+        "cpu.usable_cores = lambda: 8\n"
+        "open(os.environ['PADDLE_TRAINER_ID'], 'w').write(cpu.tune_cpu(processes=2))\n"
+    )
+    command = [sys.executable, "-m", "paddle.distributed.launch", "--nproc_per_node=2", "program.py"]
+    subprocess.run(command, cwd=tmp_path, env=clean_env(), capture_output=True, check=True)
+    for rank in "01":
+        assert "CPU: 4 threads (8 usable cores, 2 processes)" in (tmp_path / rank).read_text()
 
 
 def test_the_opt_out_leaves_everything_alone(machine, monkeypatch):

@@ -275,3 +275,84 @@ def test_the_quickstart_refuses_unknown_arguments_and_models(tmp_path):
         result = subprocess.run([*command, *flags], cwd=tmp_path, capture_output=True, text=True, check=False)
         assert result.returncode == 1
         assert message in result.stderr
+
+
+PYTHON_STUB = """#!/bin/sh
+case $1$2 in
+    -mvenv) mkdir -p .venv/bin && cp "$0" .venv/bin/python ;;
+    -mpip) echo "$*" >> pip.log ;;
+    *) exec {python} -c "import sys; sys.version_info = {version}
+sys.modules.update(dict.fromkeys({lacks}))
+$2" ;;
+esac
+"""
+
+
+def make_python(path, minor, *lacks):
+    """A command that passes for a Python 3.{minor} without some modules; it makes environments with itself."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(PYTHON_STUB.format(python=sys.executable, version=(3, minor, 0), lacks=list(lacks)))
+    path.chmod(0o755)
+    return path
+
+
+def prepare_environment(folder, python=None):
+    """Run prepare_environment of the scripts in a folder, with ``python`` as PYTHON or first in the path."""
+    (folder / "requirements.txt").touch()
+    first = make_python(folder / "bin/python3", 12)
+    env = {**clean_env(), "PATH": f"{first.parent}{os.pathsep}{os.environ['PATH']}", "PYTHON": str(python or "")}
+    command = f"set -euo pipefail; source {PROJECT}/scripts/environment.sh; prepare_environment requirements.txt"
+    return subprocess.run(["bash", "-c", command], cwd=folder, env=env, capture_output=True, text=True, check=False)
+
+
+def test_an_environment_is_made_once_and_anew_for_another_version(tmp_path):
+    first, again = prepare_environment(tmp_path), prepare_environment(tmp_path)
+    assert first.stdout == "making .venv with Python 3.12 (python3)\ninstalling requirements.txt\n"
+    assert (again.returncode, again.stdout) == (0, "")
+    other = make_python(tmp_path / "python", 13)
+    assert "making .venv with Python 3.13" in prepare_environment(tmp_path, other).stdout
+    assert prepare_environment(tmp_path, other).stdout == ""
+
+
+def test_an_environment_whose_making_was_broken_off_is_made_anew(tmp_path):
+    prepare_environment(tmp_path)
+    (tmp_path / ".venv/bin/python").unlink()
+    assert "making .venv" in prepare_environment(tmp_path).stdout
+    assert (tmp_path / ".venv/bin/python").exists()
+
+
+def test_an_environment_of_others_is_used_if_it_has_a_supported_python_with_pip(tmp_path):
+    make_python(tmp_path / ".venv/bin/python", 11)
+    for _ in range(2):  # what was installed into it does not make it this script's
+        result = prepare_environment(tmp_path)
+        assert (result.returncode, "making" in result.stdout) == (0, False)
+    assert (tmp_path / "pip.log").exists()
+    assert "(3, 11, 0)" in (tmp_path / ".venv/bin/python").read_text()
+
+
+@pytest.mark.parametrize(
+    ("minor", "lacks", "asked", "message"),
+    [
+        (11, ["pip"], None, "has no Python 3.10, 3.11, 3.12 or 3.13 with pip; move it away, or put pip into it"),
+        (9, [], None, "has no Python 3.10, 3.11, 3.12 or 3.13 with pip"),
+        (11, [], 12, "has Python 3.11, not that of PYTHON="),
+    ],
+)
+def test_an_environment_of_others_that_does_not_do_is_left_alone_and_one_line_says_so(
+    tmp_path, minor, lacks, asked, message
+):
+    python = make_python(tmp_path / ".venv/bin/python", minor, *lacks)
+    result = prepare_environment(tmp_path, asked and make_python(tmp_path / "python", asked))
+    assert result.returncode == 1
+    assert result.stderr.startswith(f"error: the .venv here is not of this script's making and {message}")
+    assert result.stderr.count("\n") == 1
+    assert python.exists()
+    assert not (tmp_path / "pip.log").exists()
+
+
+def test_a_python_that_makes_no_environments_costs_none(tmp_path):
+    prepare_environment(tmp_path)
+    result = prepare_environment(tmp_path, make_python(tmp_path / "python", 13, "ensurepip"))
+    assert result.returncode == 1
+    assert result.stderr.endswith("cannot make virtual environments; on Debian and Ubuntu install python3.13-venv\n")
+    assert "(3, 12, 0)" in (tmp_path / ".venv/bin/python").read_text()

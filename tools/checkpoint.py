@@ -364,7 +364,12 @@ def _require_whole(content: Path, state: dict) -> None:
     facts = facts.get(content.name) if isinstance(facts, dict) else None
     if not isinstance(facts, dict):
         raise CheckpointError(f"{content.parent / STATE} does not say what {content.name} should be")
-    if not content.is_file() or content.stat().st_size != facts.get("size") or _crc32(content) != facts.get("crc32"):
+    try:
+        whole = content.is_file() and content.stat().st_size == facts.get("size")
+        whole = whole and _crc32(content) == facts.get("crc32")
+    except OSError as error:
+        raise CheckpointError(f"{content} cannot be read: {error}") from None
+    if not whole:
         raise CheckpointError(f"{content} is damaged: its size or checksum is not what {STATE} says")
 
 

@@ -17,6 +17,7 @@ from pathlib import Path
 
 OPT_OUT = "PADDLE_VIDEO_CPU_TUNING"  # set to 0 to leave every variable as it is
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "FLAGS_paddle_num_threads")
+_OF_PADDLE = "PADDLE_RANK_IN_NODE"  # set by paddle.distributed.launch alone, for those it starts
 _AVX512 = {"avx512f", "avx512dq", "avx512bw", "avx512vl"}
 _AVX2 = {"avx2", "fma"}
 
@@ -25,7 +26,8 @@ def tune_cpu(threads: int | None = None, processes: int = 1) -> str:
     """Set the environment for this process before Paddle is imported; return the line to log.
 
     threads: what the user asked for; by default the cores this process may use, divided by the
-        ``processes`` that share the machine. Variables the user has set are left alone.
+        ``processes`` that share the machine. Variables the user has set are left alone. Under Paddle's
+        launcher that does not hold for a lone OMP_NUM_THREADS=1: see ``_user_threads``.
     """
     if "paddle" in sys.modules:
         raise RuntimeError("tune_cpu must run before paddle is imported; it reads these settings once")
@@ -42,7 +44,7 @@ def usable_cores() -> int:
 
 
 def _set_threads(threads: int | None, processes: int) -> str:
-    taken = {name: os.environ[name] for name in _THREAD_VARIABLES if name in os.environ}
+    taken = _user_threads()
     if threads is None and taken:
         return " ".join(f"{name}={value}" for name, value in taken.items()) + " (from the environment)"
     cores = usable_cores()
@@ -51,6 +53,16 @@ def _set_threads(threads: int | None, processes: int) -> str:
         os.environ[name] = str(chosen)
     reason = "as asked" if threads else f"{cores} usable cores, {processes} process{'es'[: 2 * (processes > 1)]}"
     return f"{chosen} thread{'s'[: chosen > 1]} ({reason})"
+
+
+def _user_threads() -> dict[str, str]:
+    """The variables of threads that the user has set.
+
+    Paddle sets OMP_NUM_THREADS=1 where it is not set while it is imported, so what its launcher starts inherits
+    that. A user who set the same is not told apart there; --threads decides.
+    """
+    taken = {name: os.environ[name] for name in _THREAD_VARIABLES if name in os.environ}
+    return {} if _OF_PADDLE in os.environ and taken == {"OMP_NUM_THREADS": "1"} else taken
 
 
 def _set_mkl_path() -> str:

@@ -5,57 +5,64 @@ python -m tools.summary checkpoints --model-name=AttentionCluster
 
 import argparse
 import json
-import sys
+import math
 from pathlib import Path
 
 import models  # noqa: F401  (registers the names)
-from tools.errors import DataError, ZooError
+from tools.command_line import run
+from tools.errors import DataError
 from tools.registry import MODELS
 
 
 def load_epochs(path: Path) -> list[dict]:
-    """The validations of a run's .jsonl, one an epoch (the last, where a run was repeated), in order."""
+    """The validations of a run's .jsonl in order, those of averaged weights behind those of the epoch itself.
+
+    Where a run went back, as with --resume, what it had left of the epochs from there on no longer counts.
+    """
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_bytes().splitlines()
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error}") from None
-    events = []
+    scores = []
     for line in lines:
         try:
-            events.append(json.loads(line))
+            event = json.loads(line)
         except ValueError:
-            continue  # the line that a killed run was writing
-    events = [event for event in events if isinstance(event, dict)]
-    begins = [i for i, event in enumerate(events) if event.get("event") == "begin"]
-    run = events[begins[-1] :] if begins else events  # earlier runs in this folder are another matter
-    latest = {event["epoch"]: event for event in run if event.get("event") == "valid_epoch" and "epoch" in event}
-    return [latest[epoch] for epoch in sorted(latest)]
+            continue  # the line that a killed run was writing, or one that is damaged
+        if not isinstance(event, dict):
+            continue
+        if event.get("event") == "begin":
+            scores = []  # earlier runs in this folder are another matter
+        if not isinstance(epoch := event.get("epoch"), int):
+            continue
+        if not event.get("averaged"):
+            scores = [score for score in scores if score["epoch"] < epoch]
+        if event.get("event") == "valid_epoch":
+            scores.append(event)
+    return scores
 
 
 def format_epochs(epochs: list[dict]) -> str:
-    """A table with a line an epoch; epoch -1 is the score before training."""
+    """A table with a line a validation; epoch -1 is the score before training, nan what was not measured."""
     if not epochs:
         return "no validation yet"
-    columns = [key for key in epochs[-1] if key not in ("event", "time", "epoch", "videos")]
+    columns = [key for key in epochs[-1] if key not in ("event", "time", "epoch", "videos", "averaged")]
     rows = [["after epoch", *columns]]
     for event in epochs:
         name = "(none)" if event["epoch"] < 0 else str(event["epoch"])
-        rows.append([name, *(f"{event[key]:.4f}" for key in columns)])
+        name = f"averaged {name}" if event.get("averaged") else name
+        rows.append([name, *(f"{event.get(key, math.nan):.4f}" for key in columns)])
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return "\n".join("  ".join(f"{cell:>{width}}" for cell, width in zip(row, widths, strict=True)) for row in rows)
 
 
-def main() -> int:
+def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("save_dir", type=Path, help="the --save-dir of train.py")
     parser.add_argument("--model-name", required=True)
     args = parser.parse_args()
-    try:
-        base = args.save_dir / MODELS.spelling(args.model_name)
-        print(format_epochs(load_epochs(Path(f"{base}_train.jsonl"))))
-    except ZooError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
+    base = args.save_dir / MODELS.spelling(args.model_name)
+    print(format_epochs(load_epochs(Path(f"{base}_train.jsonl"))))
     print()
     for title, path in (
         ("best checkpoint", f"{base}_best"),
@@ -66,8 +73,7 @@ def main() -> int:
     ):
         if Path(path).exists():
             print(f"{title:<16} {path}")
-    return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run(main)
