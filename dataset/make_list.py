@@ -258,10 +258,18 @@ def check_lines(temporary: str, path: Path, lines: list[tuple[str, Item, int | N
 
 
 def choose_classes(named: set[str], given: str | None, output: Path) -> list[str]:
-    """Class names by id, from a file that is given or in ``output``, or else those that occur, in order."""
+    """Class names by id, from a file that is given or in ``output``, or else those that occur, in order.
+
+    Raises DataError where both files are there and differ.
+    """
     written = output / CLASS_NAMES
     path = given or (str(written) if written.exists() else None)
     names = load_class_list(path) if path else sorted(named)
+    if given and written.exists() and load_class_list(str(written)) != names:
+        raise DataError(
+            f"--class-names {given} does not number the classes as {written} does; leave it out, or write to another "
+            "folder"
+        )
     if unknown := sorted(named - set(names)):
         hint = "" if given else "; remove it to number the classes anew"
         raise DataError(f"class {unknown[0]!r} is not among the {len(names)} names in {path}{hint}")

@@ -484,6 +484,21 @@ def test_lists_made_one_after_another_number_the_classes_alike(many, monkeypatch
         start(monkeypatch, make_list, tmp_path / "third", "--output", tmp_path / "out", "--split", "test")
 
 
+def test_class_names_that_differ_from_those_in_the_folder_are_refused(many, monkeypatch, tmp_path):
+    out = tmp_path / "out"
+    start(monkeypatch, make_list, many, "--output", out, "--split", "train=0.5")
+    written = (out / "class_names.txt").read_text()
+    before = contents(out)
+    (tmp_path / "other.txt").write_text("\n".join(reversed(written.splitlines())))
+    again = [many, "--output", out, "--split", "train=0.5", "--force", "--class-names"]
+    with pytest.raises(DataError, match=r"other\.txt does not number the classes as .*class_names\.txt does"):
+        start(monkeypatch, make_list, *again, tmp_path / "other.txt")
+    assert contents(out) == before
+    (tmp_path / "same.txt").write_text("".join(f"{name} {i}\n" for i, name in enumerate(written.splitlines())))
+    start(monkeypatch, make_list, *again, tmp_path / "same.txt")
+    assert contents(out) == before
+
+
 def test_a_csv_names_classes_and_splits(kinetics, pickles, monkeypatch, tmp_path, capsys):
     splits = ["train", "validate", "test", "train"]
     lines = [
