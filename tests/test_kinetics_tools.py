@@ -329,6 +329,52 @@ def test_missing_and_broken_videos_are_counted_and_listed_and_repeated_lines_pas
         assert "empty.mp4 is empty" in broken["empty_000007_000017"]
 
 
+def test_pickles_are_made_anew_when_their_label_or_their_video_has_changed(
+    kinetics, in_this_process, monkeypatch, tmp_path, capsys
+):
+    videos, target = tmp_path / "videos", tmp_path / "target"
+    videos.mkdir()
+    for name, source in zip("abcd", sorted((kinetics / "videos").rglob("*.mp4")), strict=False):
+        (videos / f"{name}.mp4").write_bytes(source.read_bytes())
+        os.utime(videos / f"{name}.mp4", (1e9, 1e9))
+
+    def convert(*labels):
+        lines = [f"{label},{name}\n" for label, name in zip(labels, "abcd", strict=True)]
+        (tmp_path / "x.csv").write_text("label,youtube_id\n" + "".join(lines))
+        start(monkeypatch, video2pkl, tmp_path / "x.csv", videos, target)
+        return capsys.readouterr().out.splitlines()
+
+    assert convert(*"stst") == [f"converted 4 videos to {target}; 0 were there already"]
+    first = contents(target)
+    (videos / "b.mp4").write_bytes((videos / "c.mp4").read_bytes())
+    for name in "bd":  # of the time of d.mp4, and older than b.mp4
+        os.utime(target / f"{name}.pkl", (1e9, 1e9))
+    second = convert(*"ttst")
+    assert second[0] == f"converted 2 videos to {target}; 2 were there already"
+    assert second[1] == "2 of the converted ones replace pickles with another label or of an older video"
+    assert [load(target / f"{name}.pkl")[1] for name in "abcd"] == [1, 1, 0, 1]
+    assert load(target / "b.pkl")[2] == load(target / "c.pkl")[2]
+    assert [name for name, data in contents(target).items() if first[name] != data] == ["a.pkl", "b.pkl"]
+
+
+def test_a_pickle_of_a_video_that_has_since_been_broken_does_not_stay(
+    kinetics, in_this_process, monkeypatch, tmp_path, capsys
+):
+    (tmp_path / "x.csv").write_text("label,youtube_id\ns,a\n")
+    (tmp_path / "videos").mkdir()
+    video, target = tmp_path / "videos" / "a.mp4", tmp_path / "target"
+    video.write_bytes(next((kinetics / "videos").rglob("*.mp4")).read_bytes())
+    os.utime(video, (1e9, 1e9))
+    start(monkeypatch, video2pkl, tmp_path / "x.csv", tmp_path / "videos", target)
+    video.write_bytes(video.read_bytes()[:60])
+    os.utime(video, (2e9, 2e9))
+    start(monkeypatch, video2pkl, tmp_path / "x.csv", tmp_path / "videos", target)
+    assert not (target / "a.pkl").exists()
+    output = capsys.readouterr().out
+    assert "1 videos are broken" in output
+    assert "replace" not in output
+
+
 def test_a_folder_without_any_of_the_videos_is_an_error(kinetics, monkeypatch, tmp_path):
     with pytest.raises(DataError, match=r"none of the 8 videos .* expected names such as -v0_0_NA_000007_000017\.mp4"):
         start(monkeypatch, video2pkl, kinetics / "train.csv", tmp_path, tmp_path / "target")
