@@ -136,7 +136,7 @@ def plant_features(folder):
     changed("flat", feature=np.zeros(4096, np.uint8))
     changed("floats", feature=np.zeros((4, 1024), np.float32))
     changed("frameless", feature=np.zeros((0, 1024), np.uint8))
-    changed("toolong", nframes=99)
+    changed("uncounted", nframes=0)
     changed("unlabelled", label=None)
     changed("worded", label=["cat"])
     changed("outside", label=[12])
@@ -163,7 +163,7 @@ def plant_features(folder):
         "flat.pkl": "wrong shape",
         "floats.pkl": "wrong dtype",
         "frameless.pkl": "no frames",
-        "toolong.pkl": "wrong nframes",
+        "uncounted.pkl": "wrong nframes",
         "unlabelled.pkl": "no label",
         "worded.pkl": "wrong label",
         "outside.pkl": "label out of range",
