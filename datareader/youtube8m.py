@@ -130,9 +130,7 @@ def _check_stream(value, key: str, width: int, where: str) -> np.ndarray:
             Fault.SHAPE if is_bytes else Fault.DTYPE,
         )
     if value.shape[1] != width:
-        raise DataError(
-            f"{where}: {key} is {value.shape[1]} wide, but the config's feature_dims says {width}", Fault.SHAPE
-        )
+        raise DataError(f"{where}: {key} is {value.shape[1]} wide, but the config says {width}", Fault.SHAPE)
     if not len(value):
         raise DataError(f"{where}: {key} has no frames", Fault.NO_FRAMES)
     return value.view(np.ndarray)

@@ -144,7 +144,7 @@ def test_a_gpu_asked_for_where_there_is_none_is_an_error_and_otherwise_one_line(
             ["--set", "TEST.filelist=code.list"],
             "error: code.pkl is not a data file and was not loaded: it names posix.system",
         ),
-        (["--set", "TEST.filelist=narrow.list"], "feature is 1000 wide, but the config's feature_dims says 1024"),
+        (["--set", "TEST.filelist=narrow.list"], "feature is 1000 wide, but the config says 1024"),
         (["--set", "TEST.filelist=label.list"], "label 5000 is not in 0 to 11 (num_classes)"),
         (["--set", "MODEL.feature_names=['rgb', 'flow']"], "feature_names has 'flow'; records hold rgb, audio"),
         (["--set", "MODEL.seg_num=lots"], "error: --set MODEL.seg_num: seg_num = 'lots' should be int"),

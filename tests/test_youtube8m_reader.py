@@ -136,7 +136,7 @@ def test_nframes_caps_the_frames_and_may_be_missing():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"feature": np.zeros((9, 1000), np.uint8)}, "feature is 1000 wide, but the config's feature_dims says 1024"),
+        ({"feature": np.zeros((9, 1000), np.uint8)}, "feature is 1000 wide, but the config says 1024"),
         (
             {"feature": np.zeros((9, 1024))},
             "feature is a (9, 1024) float64 array, expected a (frames, 1024) uint8 array",
