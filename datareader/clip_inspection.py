@@ -80,7 +80,8 @@ class ClipInspector:
                 elif head[:1] in PICKLE_STARTS:
                     known = self._look_at_pickle(report, file, head)
                 else:
-                    known = report.entry.label is not None and _is_whole_video(file, head, report.size)
+                    is_labelled = report.entry.label is not None or not self.settings.labels_needed
+                    known = is_labelled and _is_whole_video(file, head, report.size)
         except OSError:
             known = False
         if not known:
