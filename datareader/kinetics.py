@@ -117,7 +117,9 @@ def open_clip(entry: ListEntry, settings: ClipSettings) -> Clip:
     """The clip of a list entry. Raises DataError naming list, line and file."""
     if is_pickle(entry):
         return _open_pickle(entry, settings)
-    label = entry.label if entry.label is not None or not settings.labels_needed else _no_label(entry)
+    if entry.label is None and settings.labels_needed:
+        _no_label(entry)
+    label = check_label(entry.label, settings, entry.named)
     return Clip(Path(entry.path).stem, label, lambda *how: read_frames(entry.path, *how)[0])
 
 
@@ -170,7 +172,8 @@ def _open_pickle(entry: ListEntry, settings: ClipSettings) -> Clip:
     def read(choose, finish) -> list[np.ndarray]:
         return [finish(_decode_image(frames[i], settings, f"{where} frame {i}")) for i in choose(len(frames)).ravel()]
 
-    return Clip(video_id, entry.label if entry.label is not None else check_label(label, settings, where), read, frames)
+    label = check_label(label if entry.label is None else entry.label, settings, where)
+    return Clip(video_id, label, read, frames)
 
 
 def text_of_id(video_id) -> str:
@@ -178,7 +181,7 @@ def text_of_id(video_id) -> str:
 
 
 def check_label(label, settings: ClipSettings, where: str) -> int | None:
-    """The label in a pickle, or None where one is neither right nor needed. Raises DataError."""
+    """The label of a line or in a pickle, or None where one is neither right nor needed. Raises DataError."""
     if isinstance(label, int | np.integer) and not isinstance(label, bool) and -1 <= label < settings.num_classes:
         return int(label)
     if not settings.labels_needed:

@@ -310,6 +310,16 @@ def test_inference_needs_no_labels(clips):
     assert batch.labels is None
 
 
+def test_labels_of_another_set_of_classes_do_not_stop_inference(clips):
+    """Whether they stand in the list or in a pickle. A batch has labels where all of its videos have."""
+    write_pickle(clips.parent / "far.pkl", make_frames(3), label=5)
+    (clips.parent / "x.list").write_text("v 0.mp4 0\np1.pkl\nv 1.mp4 4\np2.pkl 400\nv 2.mp4 573\nfar.pkl\nfar.pkl 3\n")
+    batches = read_all(open_dataset(clips.parent / "x.list", labels_needed=False), batch_size=1)
+    labels = [None if batch.labels is None else batch.labels.tolist() for batch in batches]
+    assert labels == [[0], [1], [4], None, None, None, [3]]
+    assert [len(batch) for batch in read_all(open_dataset(clips.parent / "x.list", labels_needed=False))] == [4, 3]
+
+
 @pytest.mark.parametrize("training", [True, False])
 @pytest.mark.parametrize("num_workers", [0, 3])
 def test_broken_clips_are_left_out_and_listed_up_to_the_number_allowed(clips, training, num_workers):
