@@ -30,6 +30,7 @@ from tools.safe_pickle import load_data_pickle
 
 PICKLE_STARTS = (b"\x80", b"(", b"]")
 _PICKLE_SUFFIXES = {".pkl", ".pickle"}
+_NO_IMAGE = (OSError, ValueError, Image.DecompressionBombError)  # what PIL raises for bytes that it cannot read
 _BOOKKEEPING = re.compile("PROTO|FRAME|MARK|MEMOIZE|.*PUT")  # a pickle's operations that put nothing on the stack
 
 
@@ -192,7 +193,7 @@ def check_label(label, settings: ClipSettings, where: str) -> int | None:
 
 def _decode_image(data: bytes, settings: ClipSettings, where: str) -> np.ndarray:
     """(H, W, 3) uint8 RGB. OpenCV gives the same bytes as PIL here, in about half the time."""
-    if data[:2] == b"\xff\xd8" and b"\xff\xd9" not in data[-64:]:  # OpenCV would fill up the rest with grey
+    if _is_cut_off(data):  # OpenCV would fill up the rest with grey
         raise DataError(f"{where} is a JPEG that was cut off", Fault.FRAME)
     flags = _reduction(data, settings.short_size) if settings.fast_decode else cv2.IMREAD_COLOR_RGB
     try:
@@ -204,12 +205,25 @@ def _decode_image(data: bytes, settings: ClipSettings, where: str) -> np.ndarray
     return frame if flags == cv2.IMREAD_COLOR_RGB else cv2.cvtColor(frame, cv2.COLOR_BGR2RGB, dst=frame)
 
 
+def _is_cut_off(data: bytes) -> bool:
+    """Whether a JPEG lacks its end, behind which other bytes may follow. Where it is not near the end, PIL decides."""
+    end_mark = b"\xff\xd9"  # a picture's own, or that of a small one in its head
+    if data[:2] != b"\xff\xd8" or end_mark in data[-64:]:
+        return False
+    try:
+        with Image.open(io.BytesIO(data[: data.rfind(end_mark) + 2])) as image:
+            image.load()
+    except _NO_IMAGE:
+        return True
+    return False
+
+
 def _reduction(data: bytes, short_size: int) -> int:
     """OpenCV's flag for the smallest JPEG scale that still is larger than short_size."""
     try:
         with Image.open(io.BytesIO(data)) as image:  # reads the header only
             short = min(image.size)
-    except (OSError, ValueError):
+    except _NO_IMAGE:
         return cv2.IMREAD_COLOR_RGB  # its decoder says what is wrong
     flags = {8: cv2.IMREAD_REDUCED_COLOR_8, 4: cv2.IMREAD_REDUCED_COLOR_4, 2: cv2.IMREAD_REDUCED_COLOR_2}
     return next((flag for scale, flag in flags.items() if short // scale > short_size), cv2.IMREAD_COLOR_RGB)

@@ -263,6 +263,36 @@ def test_fast_decode_stays_close_to_the_exact_frames(tmp_path):
     assert 0 < difference.mean() < 3
 
 
+def write_frame(path, jpeg):
+    """A pickle of one frame in a list of its own; gives the list."""
+    path.write_bytes(pickle.dumps((path.stem, 1, [jpeg]), protocol=4))
+    path.with_suffix(".list").write_text(path.name)
+    return path.with_suffix(".list")
+
+
+def test_bytes_behind_the_end_of_a_jpeg_change_nothing(tmp_path):
+    jpeg = encode_jpeg(make_frames(1)[0])
+    (expected,) = read_all(open_dataset(write_frame(tmp_path / "plain.pkl", jpeg)))
+    for i, more in enumerate((b"\0" * 100, b"\0" * 100_000, b"\xff\xd9" + b"text" * 50)):
+        for fast_decode in (False, True):
+            path = write_frame(tmp_path / f"{i}.pkl", jpeg + more)
+            (batch,) = read_all(open_dataset(path, fast_decode=fast_decode))
+            np.testing.assert_array_equal(batch.inputs[0], expected.inputs[0])
+
+
+@pytest.mark.parametrize("padding", [0, 100, 100_000])
+@pytest.mark.parametrize("thumbnail", [False, True])
+def test_a_jpeg_that_is_cut_off_is_refused_whatever_follows_and_whatever_is_in_its_head(tmp_path, thumbnail, padding):
+    jpeg = encode_jpeg(make_frames(1, width=520, height=400)[0])
+    if thumbnail:
+        small = b"Exif\0\0" + encode_jpeg(make_frames(1)[0])
+        jpeg = jpeg[:2] + b"\xff\xe1" + (len(small) + 2).to_bytes(2, "big") + small + jpeg[2:]
+    Image.open(io.BytesIO(jpeg)).load()
+    for size in (len(jpeg) // 2, len(jpeg) - 100, len(jpeg) - 2):
+        path = write_frame(tmp_path / f"{size}.pkl", jpeg[:size] + b"\0" * padding)
+        expect_error(path, f"{size}.pkl frame 0 is a JPEG that was cut off")
+
+
 def expect_error(dataset_or_path, *parts, **settings):
     with pytest.raises(DataError) as error:
         read_all(open_dataset(dataset_or_path, **settings))
