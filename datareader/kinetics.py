@@ -196,8 +196,9 @@ def _decode_image(data: bytes, settings: ClipSettings, where: str) -> np.ndarray
     if _is_cut_off(data):  # OpenCV would fill up the rest with grey
         raise DataError(f"{where} is a JPEG that was cut off", Fault.FRAME)
     flags = _reduction(data, settings.short_size) if settings.fast_decode else cv2.IMREAD_COLOR_RGB
+    as_stored = cv2.IMREAD_IGNORE_ORIENTATION  # 2019: PIL, which does not turn a frame as its EXIF data say
     try:
-        frame = cv2.imdecode(np.frombuffer(data, np.uint8), flags) if data else None
+        frame = cv2.imdecode(np.frombuffer(data, np.uint8), flags | as_stored) if data else None
     except cv2.error:
         frame = None
     if frame is None:

@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from datareader.kinetics import ClipDataset, ClipSettings
-from datareader.lists import load_list
+from datareader.kinetics import ClipDataset, ClipSettings, open_clip
+from datareader.lists import ListEntry, load_list
 from datareader.loader import EvaluationLoader, TrainingLoader
 from datareader.sampling import sample_segment_frames
 from datareader.transforms import Crop, crop_frame, list_crops, normalize, scale_size
@@ -268,6 +268,21 @@ def write_frame(path, jpeg):
     path.write_bytes(pickle.dumps((path.stem, 1, [jpeg]), protocol=4))
     path.with_suffix(".list").write_text(path.name)
     return path.with_suffix(".list")
+
+
+@pytest.mark.parametrize("scale", [1, 2, 4, 8])
+def test_frames_are_not_turned_as_their_exif_data_say_as_in_2019(tmp_path, scale):
+    image = make_frames(1, width=scale * 52, height=scale * 48)[0]
+    exif, memory = Image.Exif(), io.BytesIO()
+    exif[0x0112] = 6  # orientation: a quarter turn
+    Image.fromarray(image).save(memory, "JPEG", quality=95, exif=exif)
+    settings = ClipSettings(**TINY, fast_decode=scale > 1)
+    entry = ListEntry(str(write_frame(tmp_path / "turned.pkl", memory.getvalue()).with_suffix(".pkl")))
+    (frame,) = open_clip(entry, settings).read(np.arange, lambda frame: frame)
+    with Image.open(memory) as turned:
+        expected = np.asarray(turned.resize((52, 48), Image.Resampling.BOX)).astype(int)
+    assert np.abs(frame - expected).max() <= (0 if scale == 1 else 24)
+    assert np.abs(frame - expected).mean() < 2
 
 
 def test_bytes_behind_the_end_of_a_jpeg_change_nothing(tmp_path):
