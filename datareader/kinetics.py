@@ -178,7 +178,9 @@ def _open_pickle(entry: ListEntry, settings: ClipSettings) -> Clip:
 
 
 def text_of_id(video_id) -> str:
-    return video_id.decode("utf-8", errors="replace") if isinstance(video_id, bytes) else str(video_id)
+    """An id as text that can be written anywhere; what is not valid UTF-8 becomes a question mark."""
+    text = video_id.decode("utf-8", errors="replace") if isinstance(video_id, bytes) else str(video_id)
+    return text.encode("utf-8", errors="replace").decode()
 
 
 def check_label(label, settings: ClipSettings, where: str) -> int | None:

@@ -210,6 +210,15 @@ def test_a_python_2_pickle_is_read(tmp_path):
     assert (batch.ids, batch.labels.tolist()) == (["name"], [3])
 
 
+def test_ids_of_any_bytes_and_code_points_become_text_that_can_be_written(tmp_path):
+    (frame,) = make_frames(1)
+    for i, video_id in enumerate((b"a \xff", "b \ud800", 7)):
+        write_pickle(tmp_path / f"{i}.pkl", [frame], video_id=video_id)
+    (tmp_path / "x.list").write_text("0.pkl\n1.pkl\n2.pkl\n")
+    (batch,) = read_all(open_dataset(tmp_path / "x.list"))
+    assert batch.ids == ["a \ufffd", "b ?", "7"]
+
+
 def test_training_batches_depend_on_the_seed_and_not_on_the_workers(clips):
     runs = [
         read_all(open_dataset(clips, training=True), num_workers=workers, seed=seed)

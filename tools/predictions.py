@@ -50,7 +50,8 @@ def load_class_names(path: str, num_classes: int) -> list[str]:
 def write_predictions(base: Path, results: list[tuple[str, list[float], list[int]]], names: list[str] | None) -> list:
     """Write ``base`` (the pickle of 2019), ``base.json`` and ``base.csv``; return the three paths.
 
-    results: (video id, probabilities, class ids) of each video, highest first.
+    results: (video id, probabilities, class ids) of each video, highest first. What of an id is not valid Unicode
+    becomes a question mark in ``.json`` and ``.csv``.
     """
     videos = [
         {
@@ -69,8 +70,8 @@ def write_predictions(base: Path, results: list[tuple[str, list[float], list[int
         writer.writerows({"id": video["id"], **row} for row in video["classes"])
     contents = {
         base: pickle.dumps(results, protocol=2),  # what Python 2 reads too
-        base.with_name(base.name + ".json"): json.dumps(videos, indent=1, ensure_ascii=False).encode(),
-        base.with_name(base.name + ".csv"): table.getvalue().encode(),
+        base.with_name(base.name + ".json"): json.dumps(videos, indent=1, ensure_ascii=False).encode(errors="replace"),
+        base.with_name(base.name + ".csv"): table.getvalue().encode(errors="replace"),
     }
     try:
         base.parent.mkdir(parents=True, exist_ok=True)
