@@ -117,6 +117,13 @@ def test_names_with_their_ids_as_in_2019_are_read_too(kinetics, monkeypatch, tmp
     lines = (tmp_path / "label.txt").read_text().splitlines()
     assert lines == [f"{name} {class_id}" for class_id, name in enumerate(IN_ORDER)]
     assert load_class_list(str(tmp_path / "label.txt")) == IN_ORDER
+    assert load_class_names(str(tmp_path / "label.txt"), 4) == IN_ORDER
+
+
+def test_names_that_are_told_apart_by_their_numbers_alone_keep_them(tmp_path):
+    (tmp_path / "names.txt").write_text("class 0\nclass 1\n")
+    for names in (load_class_list(str(tmp_path / "names.txt")), load_class_names(str(tmp_path / "names.txt"), 2)):
+        assert names == ["class 0", "class 1"]
 
 
 def test_ids_that_look_like_numbers_or_nothing_are_text(tmp_path):

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tools.errors import DataError
+from tools.predictions import parse_class_names
 
 VIDEO_SUFFIXES = {".3gp", ".avi", ".flv", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".ogv", ".webm", ".wmv"}
 PICKLE_SUFFIXES = {".pkl", ".pickle"}
@@ -81,14 +82,11 @@ def sort_classes(annotations: Iterable[Annotation]) -> list[str]:
 
 
 def load_class_list(path: str) -> list[str]:
-    """Class names by id: one a line, or with the id behind each name, as 2019 wrote them. Raises DataError."""
+    """Class names by id, each once, from a text as ``parse_class_names`` takes it. Raises DataError."""
     try:
-        lines = Path(path).read_text(encoding="utf-8-sig").splitlines()
+        names = parse_class_names(Path(path).read_text(encoding="utf-8-sig"))
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"class names {path} cannot be read: {error}") from None
-    names = [line.strip() for line in lines]
-    if names and all(name.endswith(f" {class_id}") for class_id, name in enumerate(names)):
-        names = [name.rsplit(" ", 1)[0] for name in names]
     if not names or "" in names or len(set(names)) < len(names):
         raise DataError(f"class names {path} should hold one name a line, each once; generate_label.py makes it")
     return names
