@@ -21,6 +21,7 @@ from datareader.lists import load_list
 from dataset import make_list
 from dataset.kinetics import generate_label, make_demo, video2pkl
 from dataset.kinetics.annotations import VIDEO_SUFFIXES, VideoFolder, load_annotations, load_class_list
+from dataset.youtube8m import tf2pkl
 from models.tsn.tsn import TSN
 from tests.conftest import PROJECT, run_script
 from tests.test_clip_scripts import CONFIG
@@ -215,6 +216,22 @@ def test_pickles_beside_the_videos_they_were_made_of_are_not_listed_twice(kineti
     with pytest.raises(DataError, match=r"\.pkl has the name of .*\.mp4, as if made of it.*folder of its own"):
         start(monkeypatch, make_list, tmp_path / "both", "--output", tmp_path / "out", "--split", "all")
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("shard", ["x.tfrecord", "x.TFRECORD", "x.tfrecord-00000-of-00002"])
+def test_a_pickle_beside_its_shard_is_known_by_the_name_that_conversion_gives_it(monkeypatch, tmp_path, shard):
+    folder = tmp_path / "both"
+    folder.mkdir()
+    (folder / shard).touch()
+    (made,) = tf2pkl.find_shards([folder])
+    (folder / made).write_bytes(pickle.dumps({"video": "x"}))
+    arguments = [folder, "--output", tmp_path / "out", "--split", "all"]
+    with pytest.raises(DataError, match=f"{made} has the name of .*{shard}, as if made of it"):
+        start(monkeypatch, make_list, *arguments)
+    (folder / made).rename(folder / "y.pkl")
+    start(monkeypatch, make_list, *arguments)
+    listed = [entry.path.split("/")[-1] for entry in load_list(str(tmp_path / "out" / "all.list"))]
+    assert listed == [shard, "y.pkl"]
 
 
 @pytest.mark.slow
@@ -597,7 +614,8 @@ def test_files_of_youtube8m_are_shared_out_whole(monkeypatch, tmp_path):
     record = {"video": "x", "feature": np.zeros((3, 4), np.uint8), "label": [1], "nframes": 3}
     for i in range(6):
         (tmp_path / f"train{i}.pkl").write_bytes(pickle.dumps([record, record] if i else record, protocol=4))
-        (tmp_path / f"more{i}.tfrecord").touch()
+        (tmp_path / ("more.tfrecord" if i == 5 else f"more.tfrecord-0000{i}-of-00005")).touch()
+    (tmp_path / "more.tfrecord.part").touch()
     start(monkeypatch, make_list, tmp_path, "--output", tmp_path / "out", "--split", "train=0.5", "val=0.5")
     lists = [load_list(str(tmp_path / "out" / f"{name}.list")) for name in ("train", "val")]
     assert [len(part) for part in lists] == [6, 6]

@@ -3,8 +3,9 @@
 import os
 import re
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 from tools.errors import DataError
@@ -92,8 +93,8 @@ def load_class_list(path: str) -> list[str]:
     return names
 
 
-def walk_files(folder: Path, suffixes: set[str]) -> list[Path]:
-    """Files below a folder with one of the suffixes, in any case of letters, sorted; no hidden ones.
+def walk_files(folder: Path, is_wanted: Callable[[Path], bool]) -> list[Path]:
+    """The wanted files below a folder, sorted; no hidden ones.
 
     Links to folders are followed, each folder once. Raises DataError for a folder that cannot be listed.
     """
@@ -109,8 +110,8 @@ def walk_files(folder: Path, suffixes: set[str]) -> list[Path]:
             continue
         seen.add((status.st_dev, status.st_ino))
         folders[:] = sorted(name for name in folders if not name.startswith("."))
-        files = [name for name in files if not name.startswith(".") and Path(name).suffix.lower() in suffixes]
-        found += [Path(place, name) for name in files]
+        paths = [Path(place, name) for name in files if not name.startswith(".")]
+        found += [path for path in paths if is_wanted(path)]
     return sorted(found)
 
 
@@ -119,12 +120,14 @@ class VideoFolder:
 
     Below the folder at any depth: ``<youtube_id>_<start>_<end>.<ext>``, the times in seconds with leading zeros
     or without, or ``<youtube_id>.<ext>``. Of several, the one in a folder that is named as the class goes first.
+    suffixes: of what is looked at, in any case of letters.
     """
 
     def __init__(self, folders: list[Path], suffixes: set[str]):
         self._by_stem = defaultdict(list)
         self._by_times = defaultdict(list)
-        for path in (path for folder in folders for path in walk_files(folder, suffixes)):
+        found = (walk_files(folder, lambda path: path.suffix.lower() in suffixes) for folder in folders)
+        for path in chain.from_iterable(found):
             self._by_stem[path.stem].append(path)
             if match := re.fullmatch(r"(.+)_([0-9]{1,9})_([0-9]{1,9})", path.stem):
                 self._by_times[match[1], (int(match[2]), int(match[3]))].append(path)
