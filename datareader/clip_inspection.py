@@ -80,13 +80,14 @@ class ClipInspector:
                 elif head[:1] in PICKLE_STARTS:
                     known = self._look_at_pickle(report, file, head)
                 else:
-                    known = report.entry.label is not None and _is_whole_video(file, head, report.size)
+                    is_labelled = report.entry.label is not None or not self.settings.labels_needed
+                    known = is_labelled and _is_whole_video(file, head, report.size)
         except OSError:
             known = False
         if not known:
             self._read_wholly(report)
         elif head[:1] not in PICKLE_STARTS:
-            self._note_label(report, report.entry.label)
+            self._note_label(report, check_label(report.entry.label, self.settings, report.entry.named))
 
     def _look_at_pickle(self, report: FileReport, file: BinaryIO, head: bytes) -> bool:
         try:
@@ -97,11 +98,8 @@ class ClipInspector:
         if start is None or start[1] is None or file.read(1) != _STOP:
             return False
         video_id, label = start
-        if report.entry.label is None:
-            label = check_label(label, self.settings, f"{report.where}: {report.path}")
-        else:
-            label = report.entry.label
-        self._note_label(report, label)
+        label = label if report.entry.label is None else report.entry.label
+        self._note_label(report, check_label(label, self.settings, report.entry.named))
         self._note_id(report, text_of_id(video_id))
         return True
 

@@ -30,6 +30,7 @@ from tools.safe_pickle import load_data_pickle
 
 PICKLE_STARTS = (b"\x80", b"(", b"]")
 _PICKLE_SUFFIXES = {".pkl", ".pickle"}
+_NO_IMAGE = (OSError, ValueError, Image.DecompressionBombError)  # what PIL raises for bytes that it cannot read
 _BOOKKEEPING = re.compile("PROTO|FRAME|MARK|MEMOIZE|.*PUT")  # a pickle's operations that put nothing on the stack
 
 
@@ -117,7 +118,9 @@ def open_clip(entry: ListEntry, settings: ClipSettings) -> Clip:
     """The clip of a list entry. Raises DataError naming list, line and file."""
     if is_pickle(entry):
         return _open_pickle(entry, settings)
-    label = entry.label if entry.label is not None or not settings.labels_needed else _no_label(entry)
+    if entry.label is None and settings.labels_needed:
+        _no_label(entry)
+    label = check_label(entry.label, settings, entry.named)
     return Clip(Path(entry.path).stem, label, lambda *how: read_frames(entry.path, *how)[0])
 
 
@@ -170,15 +173,18 @@ def _open_pickle(entry: ListEntry, settings: ClipSettings) -> Clip:
     def read(choose, finish) -> list[np.ndarray]:
         return [finish(_decode_image(frames[i], settings, f"{where} frame {i}")) for i in choose(len(frames)).ravel()]
 
-    return Clip(video_id, entry.label if entry.label is not None else check_label(label, settings, where), read, frames)
+    label = check_label(label if entry.label is None else entry.label, settings, where)
+    return Clip(video_id, label, read, frames)
 
 
 def text_of_id(video_id) -> str:
-    return video_id.decode("utf-8", errors="replace") if isinstance(video_id, bytes) else str(video_id)
+    """An id as text that can be written anywhere; what is not valid UTF-8 becomes a question mark."""
+    text = video_id.decode("utf-8", errors="replace") if isinstance(video_id, bytes) else str(video_id)
+    return text.encode("utf-8", errors="replace").decode()
 
 
 def check_label(label, settings: ClipSettings, where: str) -> int | None:
-    """The label in a pickle, or None where one is neither right nor needed. Raises DataError."""
+    """The label of a line or in a pickle, or None where one is neither right nor needed. Raises DataError."""
     if isinstance(label, int | np.integer) and not isinstance(label, bool) and -1 <= label < settings.num_classes:
         return int(label)
     if not settings.labels_needed:
@@ -189,11 +195,12 @@ def check_label(label, settings: ClipSettings, where: str) -> int | None:
 
 def _decode_image(data: bytes, settings: ClipSettings, where: str) -> np.ndarray:
     """(H, W, 3) uint8 RGB. OpenCV gives the same bytes as PIL here, in about half the time."""
-    if data[:2] == b"\xff\xd8" and b"\xff\xd9" not in data[-64:]:  # OpenCV would fill up the rest with grey
+    if _is_cut_off(data):  # OpenCV would fill up the rest with grey
         raise DataError(f"{where} is a JPEG that was cut off", Fault.FRAME)
     flags = _reduction(data, settings.short_size) if settings.fast_decode else cv2.IMREAD_COLOR_RGB
+    as_stored = cv2.IMREAD_IGNORE_ORIENTATION  # 2019: PIL, which does not turn a frame as its EXIF data say
     try:
-        frame = cv2.imdecode(np.frombuffer(data, np.uint8), flags) if data else None
+        frame = cv2.imdecode(np.frombuffer(data, np.uint8), flags | as_stored) if data else None
     except cv2.error:
         frame = None
     if frame is None:
@@ -201,12 +208,25 @@ def _decode_image(data: bytes, settings: ClipSettings, where: str) -> np.ndarray
     return frame if flags == cv2.IMREAD_COLOR_RGB else cv2.cvtColor(frame, cv2.COLOR_BGR2RGB, dst=frame)
 
 
+def _is_cut_off(data: bytes) -> bool:
+    """Whether a JPEG lacks its end, behind which other bytes may follow. Where it is not near the end, PIL decides."""
+    end_mark = b"\xff\xd9"  # a picture's own, or that of a small one in its head
+    if data[:2] != b"\xff\xd8" or end_mark in data[-64:]:
+        return False
+    try:
+        with Image.open(io.BytesIO(data[: data.rfind(end_mark) + 2])) as image:
+            image.load()
+    except _NO_IMAGE:
+        return True
+    return False
+
+
 def _reduction(data: bytes, short_size: int) -> int:
     """OpenCV's flag for the smallest JPEG scale that still is larger than short_size."""
     try:
         with Image.open(io.BytesIO(data)) as image:  # reads the header only
             short = min(image.size)
-    except (OSError, ValueError):
+    except _NO_IMAGE:
         return cv2.IMREAD_COLOR_RGB  # its decoder says what is wrong
     flags = {8: cv2.IMREAD_REDUCED_COLOR_8, 4: cv2.IMREAD_REDUCED_COLOR_4, 2: cv2.IMREAD_REDUCED_COLOR_2}
     return next((flag for scale, flag in flags.items() if short // scale > short_size), cv2.IMREAD_COLOR_RGB)

@@ -6,7 +6,8 @@ SOURCE may hold, at any depth,
   videos in one folder a class: class ids are the places of the folders' names in alphabetical order;
   videos anywhere, with --csv and an official Kinetics CSV that names their classes;
   pickles of clips, which know their class;
-  pickles or .tfrecord shards of YouTube-8M, which are shared out without regard to classes.
+  pickles or shards of YouTube-8M, called x.tfrecord or x.tfrecord-00000-of-00010, which are shared out without
+  regard to classes.
 
 --split gives each list its share, class by class; what is beyond the shares is left out. Without it, a CSV's own
 column split decides, or else train=0.8 val=0.1 test=0.1. The list infer has no class ids. The same --seed makes the
@@ -43,12 +44,12 @@ from dataset.kinetics.annotations import (
     sort_classes,
     walk_files,
 )
+from dataset.youtube8m.shards import is_shard, pickle_name
 from tools.command_line import parse_count, parse_text, run
 from tools.errors import DataError
 from tools.safe_files import replacing, require_place
 from tools.safe_pickle import DAMAGED, load_data_pickle
 
-SHARD_SUFFIXES = {".tfrecord"}
 DEFAULT_SHARES = ["train=0.8", "val=0.1", "test=0.1"]
 CSV_SPLITS = {"train": "train", "val": "val", "validate": "val", "validation": "val", "test": "test"}
 UNLABELLED = "infer"  # the list without class ids
@@ -73,11 +74,15 @@ class Item:
 # What there is
 
 
+def is_item(path: Path) -> bool:
+    return path.suffix.lower() in VIDEO_SUFFIXES | PICKLE_SUFFIXES or is_shard(path)
+
+
 def find_items(sources: list[Path]) -> list[Item]:
     """All videos, pickles and shards of folders, in order. A video's class is the name of its folder."""
     items = []
     for source in sources:
-        for path in walk_files(source, VIDEO_SUFFIXES | PICKLE_SUFFIXES | SHARD_SUFFIXES):
+        for path in walk_files(source, is_item):
             suffix, group = path.suffix.lower(), None
             if suffix in VIDEO_SUFFIXES and path.parent != source:
                 group = path.parent.name
@@ -85,7 +90,7 @@ def find_items(sources: list[Path]) -> list[Item]:
                 group = read_label(path)
             items.append(Item(path, path.relative_to(source).as_posix(), group, suffix in VIDEO_SUFFIXES))
     if not items:
-        raise DataError(f"no video, pickle or .tfrecord is in {', '.join(map(str, sources))}")
+        raise DataError(f"no video, pickle or .tfrecord shard is in {', '.join(map(str, sources))}")
     refuse_conversions(items)
     return sorted(items, key=lambda item: item.key)
 
@@ -95,7 +100,8 @@ def refuse_conversions(items: list[Item]) -> None:
     paths = [item.path for item in items]
     pickles = {path.with_suffix(""): path for path in paths if path.suffix.lower() in PICKLE_SUFFIXES}
     for path in paths:
-        made = pickles.get(path.with_suffix(""))
+        target = path.with_name(pickle_name(path)) if is_shard(path) else path
+        made = pickles.get(target.with_suffix(""))
         if made and path.suffix.lower() not in PICKLE_SUFFIXES:
             raise DataError(
                 f"{made} has the name of {path}, as if made of it, so that its videos would come twice; "
@@ -258,10 +264,18 @@ def check_lines(temporary: str, path: Path, lines: list[tuple[str, Item, int | N
 
 
 def choose_classes(named: set[str], given: str | None, output: Path) -> list[str]:
-    """Class names by id, from a file that is given or in ``output``, or else those that occur, in order."""
+    """Class names by id, from a file that is given or in ``output``, or else those that occur, in order.
+
+    Raises DataError where both files are there and differ.
+    """
     written = output / CLASS_NAMES
     path = given or (str(written) if written.exists() else None)
     names = load_class_list(path) if path else sorted(named)
+    if given and written.exists() and load_class_list(str(written)) != names:
+        raise DataError(
+            f"--class-names {given} does not number the classes as {written} does; leave it out, or write to another "
+            "folder"
+        )
     if unknown := sorted(named - set(names)):
         hint = "" if given else "; remove it to number the classes anew"
         raise DataError(f"class {unknown[0]!r} is not among the {len(names)} names in {path}{hint}")

@@ -113,6 +113,16 @@ def test_plain_video_paths_are_inferred_alike_in_both_engines_and_nearly_so_in_b
         np.testing.assert_allclose(rough[name], probs, atol=0.1)
 
 
+def test_lists_with_labels_of_another_set_of_classes_are_inferred_too(clips_copy):
+    plain, _ = probabilities(clips_copy, "--engine=dygraph")
+    lines = [f"a video {i}.mp4 {label}\n" for i, label in enumerate((573, 0, 6, -1))]
+    (clips_copy / "plain.list").write_text("".join(lines))
+    labelled, _ = probabilities(clips_copy, "--engine=dygraph")
+    assert plain.keys() == labelled.keys()
+    for name, probs in plain.items():
+        np.testing.assert_array_equal(labelled[name], probs)
+
+
 def test_a_test_shows_its_protocol_and_writes_accuracies_by_class(trained_clips, tmp_path):
     flags = ("--set=TEST.num_clips=2", "--set=TEST.num_crops=3", "--set=TEST.seg_num=3", "--engine=dygraph")
     shown = run_script("test", *FLAGS, WEIGHTS, *flags, f"--output={tmp_path}/out.json", cwd=trained_clips).stdout

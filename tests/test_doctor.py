@@ -20,6 +20,7 @@ import paddle
 import pytest
 
 import datareader  # noqa: F401  (registers the readers)
+from datareader.clip_inspection import ClipInspector
 from datareader.loader import EvaluationLoader, TrainingLoader
 from datareader.youtube8m import FeatureDataset
 from tests.conftest import PROJECT, TINY_CONFIG, clean_env, make_record
@@ -136,7 +137,7 @@ def plant_features(folder):
     changed("flat", feature=np.zeros(4096, np.uint8))
     changed("floats", feature=np.zeros((4, 1024), np.float32))
     changed("frameless", feature=np.zeros((0, 1024), np.uint8))
-    changed("toolong", nframes=99)
+    changed("uncounted", nframes=0)
     changed("unlabelled", label=None)
     changed("worded", label=["cat"])
     changed("outside", label=[12])
@@ -163,7 +164,7 @@ def plant_features(folder):
         "flat.pkl": "wrong shape",
         "floats.pkl": "wrong dtype",
         "frameless.pkl": "no frames",
-        "toolong.pkl": "wrong nframes",
+        "uncounted.pkl": "wrong nframes",
         "unlabelled.pkl": "no label",
         "worded.pkl": "wrong label",
         "outside.pkl": "label out of range",
@@ -278,6 +279,33 @@ def test_a_sample_that_is_read_for_the_speed_finds_what_only_decoding_shows(clip
     plant_clips(clips / "data")
     append_lines(clips / "data/train.list", ["half.pkl"])
     assert kinds_of(examine("clips.txt")[0]) == {"half.pkl": ["bad frame"]}
+
+
+INFER_SECTION = """
+[INFER]
+short_size = 40
+target_size = 32
+batch_size = 1
+filelist = "data/infer.list"
+"""
+
+
+def test_videos_to_infer_from_need_no_label_to_be_judged_by_their_beginning_and_end(clips, monkeypatch):
+    (clips / "data/short.mp4").write_bytes(b"\0" * 900)
+    (clips / "data/infer.list").write_text("train 1.mp4\nval 1.mp4\ntrain.pkl\nshort.mp4\n")
+    (clips / "clips.txt").write_text(CLIP_CONFIG + INFER_SECTION)
+    read, read_wholly = [], ClipInspector._read_wholly
+
+    def note(self, report):
+        read.append(Path(report.path).name)
+        read_wholly(self, report)
+
+    monkeypatch.setattr(ClipInspector, "_read_wholly", note)
+    report, _ = examine("clips.txt", "--section=INFER")
+    assert read == ["short.mp4"]
+    assert kinds_of(report, "INFER") == {"short.mp4": ["not a video"]}
+    assert report["sections"]["INFER"]["usable"] == 3
+    assert report["sections"]["INFER"]["classes"]["counts"] == {0: 1}  # that of the pickle
 
 
 def train_ends_with_an_error(config_path, name, skip_broken):

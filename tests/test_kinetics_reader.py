@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from datareader.kinetics import ClipDataset, ClipSettings
-from datareader.lists import load_list
+from datareader.kinetics import ClipDataset, ClipSettings, open_clip
+from datareader.lists import ListEntry, load_list
 from datareader.loader import EvaluationLoader, TrainingLoader
 from datareader.sampling import sample_segment_frames
 from datareader.transforms import Crop, crop_frame, list_crops, normalize, scale_size
@@ -210,6 +210,15 @@ def test_a_python_2_pickle_is_read(tmp_path):
     assert (batch.ids, batch.labels.tolist()) == (["name"], [3])
 
 
+def test_ids_of_any_bytes_and_code_points_become_text_that_can_be_written(tmp_path):
+    (frame,) = make_frames(1)
+    for i, video_id in enumerate((b"a \xff", "b \ud800", 7)):
+        write_pickle(tmp_path / f"{i}.pkl", [frame], video_id=video_id)
+    (tmp_path / "x.list").write_text("0.pkl\n1.pkl\n2.pkl\n")
+    (batch,) = read_all(open_dataset(tmp_path / "x.list"))
+    assert batch.ids == ["a \ufffd", "b ?", "7"]
+
+
 def test_training_batches_depend_on_the_seed_and_not_on_the_workers(clips):
     runs = [
         read_all(open_dataset(clips, training=True), num_workers=workers, seed=seed)
@@ -263,6 +272,51 @@ def test_fast_decode_stays_close_to_the_exact_frames(tmp_path):
     assert 0 < difference.mean() < 3
 
 
+def write_frame(path, jpeg):
+    """A pickle of one frame in a list of its own; gives the list."""
+    path.write_bytes(pickle.dumps((path.stem, 1, [jpeg]), protocol=4))
+    path.with_suffix(".list").write_text(path.name)
+    return path.with_suffix(".list")
+
+
+@pytest.mark.parametrize("scale", [1, 2, 4, 8])
+def test_frames_are_not_turned_as_their_exif_data_say_as_in_2019(tmp_path, scale):
+    image = make_frames(1, width=scale * 52, height=scale * 48)[0]
+    exif, memory = Image.Exif(), io.BytesIO()
+    exif[0x0112] = 6  # orientation: a quarter turn
+    Image.fromarray(image).save(memory, "JPEG", quality=95, exif=exif)
+    settings = ClipSettings(**TINY, fast_decode=scale > 1)
+    entry = ListEntry(str(write_frame(tmp_path / "turned.pkl", memory.getvalue()).with_suffix(".pkl")))
+    (frame,) = open_clip(entry, settings).read(np.arange, lambda frame: frame)
+    with Image.open(memory) as turned:
+        expected = np.asarray(turned.resize((52, 48), Image.Resampling.BOX)).astype(int)
+    assert np.abs(frame - expected).max() <= (0 if scale == 1 else 24)
+    assert np.abs(frame - expected).mean() < 2
+
+
+def test_bytes_behind_the_end_of_a_jpeg_change_nothing(tmp_path):
+    jpeg = encode_jpeg(make_frames(1)[0])
+    (expected,) = read_all(open_dataset(write_frame(tmp_path / "plain.pkl", jpeg)))
+    for i, more in enumerate((b"\0" * 100, b"\0" * 100_000, b"\xff\xd9" + b"text" * 50)):
+        for fast_decode in (False, True):
+            path = write_frame(tmp_path / f"{i}.pkl", jpeg + more)
+            (batch,) = read_all(open_dataset(path, fast_decode=fast_decode))
+            np.testing.assert_array_equal(batch.inputs[0], expected.inputs[0])
+
+
+@pytest.mark.parametrize("padding", [0, 100, 100_000])
+@pytest.mark.parametrize("thumbnail", [False, True])
+def test_a_jpeg_that_is_cut_off_is_refused_whatever_follows_and_whatever_is_in_its_head(tmp_path, thumbnail, padding):
+    jpeg = encode_jpeg(make_frames(1, width=520, height=400)[0])
+    if thumbnail:
+        small = b"Exif\0\0" + encode_jpeg(make_frames(1)[0])
+        jpeg = jpeg[:2] + b"\xff\xe1" + (len(small) + 2).to_bytes(2, "big") + small + jpeg[2:]
+    Image.open(io.BytesIO(jpeg)).load()
+    for size in (len(jpeg) // 2, len(jpeg) - 100, len(jpeg) - 2):
+        path = write_frame(tmp_path / f"{size}.pkl", jpeg[:size] + b"\0" * padding)
+        expect_error(path, f"{size}.pkl frame 0 is a JPEG that was cut off")
+
+
 def expect_error(dataset_or_path, *parts, **settings):
     with pytest.raises(DataError) as error:
         read_all(open_dataset(dataset_or_path, **settings))
@@ -308,6 +362,16 @@ def test_inference_needs_no_labels(clips):
     (batch,) = read_all(open_dataset(clips.parent / "x.list", labels_needed=False))
     assert batch.ids == ["v 1", "p1"]
     assert batch.labels is None
+
+
+def test_labels_of_another_set_of_classes_do_not_stop_inference(clips):
+    """Whether they stand in the list or in a pickle. A batch has labels where all of its videos have."""
+    write_pickle(clips.parent / "far.pkl", make_frames(3), label=5)
+    (clips.parent / "x.list").write_text("v 0.mp4 0\np1.pkl\nv 1.mp4 4\np2.pkl 400\nv 2.mp4 573\nfar.pkl\nfar.pkl 3\n")
+    batches = read_all(open_dataset(clips.parent / "x.list", labels_needed=False), batch_size=1)
+    labels = [None if batch.labels is None else batch.labels.tolist() for batch in batches]
+    assert labels == [[0], [1], [4], None, None, None, [3]]
+    assert [len(batch) for batch in read_all(open_dataset(clips.parent / "x.list", labels_needed=False))] == [4, 3]
 
 
 @pytest.mark.parametrize("training", [True, False])

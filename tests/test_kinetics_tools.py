@@ -21,6 +21,7 @@ from datareader.lists import load_list
 from dataset import make_list
 from dataset.kinetics import generate_label, make_demo, video2pkl
 from dataset.kinetics.annotations import VIDEO_SUFFIXES, VideoFolder, load_annotations, load_class_list
+from dataset.youtube8m import tf2pkl
 from models.tsn.tsn import TSN
 from tests.conftest import PROJECT, run_script
 from tests.test_clip_scripts import CONFIG
@@ -117,6 +118,13 @@ def test_names_with_their_ids_as_in_2019_are_read_too(kinetics, monkeypatch, tmp
     lines = (tmp_path / "label.txt").read_text().splitlines()
     assert lines == [f"{name} {class_id}" for class_id, name in enumerate(IN_ORDER)]
     assert load_class_list(str(tmp_path / "label.txt")) == IN_ORDER
+    assert load_class_names(str(tmp_path / "label.txt"), 4) == IN_ORDER
+
+
+def test_names_that_are_told_apart_by_their_numbers_alone_keep_them(tmp_path):
+    (tmp_path / "names.txt").write_text("class 0\nclass 1\n")
+    for names in (load_class_list(str(tmp_path / "names.txt")), load_class_names(str(tmp_path / "names.txt"), 2)):
+        assert names == ["class 0", "class 1"]
 
 
 def test_ids_that_look_like_numbers_or_nothing_are_text(tmp_path):
@@ -208,6 +216,22 @@ def test_pickles_beside_the_videos_they_were_made_of_are_not_listed_twice(kineti
     with pytest.raises(DataError, match=r"\.pkl has the name of .*\.mp4, as if made of it.*folder of its own"):
         start(monkeypatch, make_list, tmp_path / "both", "--output", tmp_path / "out", "--split", "all")
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("shard", ["x.tfrecord", "x.TFRECORD", "x.tfrecord-00000-of-00002"])
+def test_a_pickle_beside_its_shard_is_known_by_the_name_that_conversion_gives_it(monkeypatch, tmp_path, shard):
+    folder = tmp_path / "both"
+    folder.mkdir()
+    (folder / shard).touch()
+    (made,) = tf2pkl.find_shards([folder])
+    (folder / made).write_bytes(pickle.dumps({"video": "x"}))
+    arguments = [folder, "--output", tmp_path / "out", "--split", "all"]
+    with pytest.raises(DataError, match=f"{made} has the name of .*{shard}, as if made of it"):
+        start(monkeypatch, make_list, *arguments)
+    (folder / made).rename(folder / "y.pkl")
+    start(monkeypatch, make_list, *arguments)
+    listed = [entry.path.split("/")[-1] for entry in load_list(str(tmp_path / "out" / "all.list"))]
+    assert listed == [shard, "y.pkl"]
 
 
 @pytest.mark.slow
@@ -327,6 +351,52 @@ def test_missing_and_broken_videos_are_counted_and_listed_and_repeated_lines_pas
         broken = dict(line.split("\t") for line in (target / "broken.txt").read_text().splitlines())
         assert list(broken) == ["cut off_000007_000017", "empty_000007_000017"]
         assert "empty.mp4 is empty" in broken["empty_000007_000017"]
+
+
+def test_pickles_are_made_anew_when_their_label_or_their_video_has_changed(
+    kinetics, in_this_process, monkeypatch, tmp_path, capsys
+):
+    videos, target = tmp_path / "videos", tmp_path / "target"
+    videos.mkdir()
+    for name, source in zip("abcd", sorted((kinetics / "videos").rglob("*.mp4")), strict=False):
+        (videos / f"{name}.mp4").write_bytes(source.read_bytes())
+        os.utime(videos / f"{name}.mp4", (1e9, 1e9))
+
+    def convert(*labels):
+        lines = [f"{label},{name}\n" for label, name in zip(labels, "abcd", strict=True)]
+        (tmp_path / "x.csv").write_text("label,youtube_id\n" + "".join(lines))
+        start(monkeypatch, video2pkl, tmp_path / "x.csv", videos, target)
+        return capsys.readouterr().out.splitlines()
+
+    assert convert(*"stst") == [f"converted 4 videos to {target}; 0 were there already"]
+    first = contents(target)
+    (videos / "b.mp4").write_bytes((videos / "c.mp4").read_bytes())
+    for name in "bd":  # of the time of d.mp4, and older than b.mp4
+        os.utime(target / f"{name}.pkl", (1e9, 1e9))
+    second = convert(*"ttst")
+    assert second[0] == f"converted 2 videos to {target}; 2 were there already"
+    assert second[1] == "2 of the converted ones replace pickles with another label or of an older video"
+    assert [load(target / f"{name}.pkl")[1] for name in "abcd"] == [1, 1, 0, 1]
+    assert load(target / "b.pkl")[2] == load(target / "c.pkl")[2]
+    assert [name for name, data in contents(target).items() if first[name] != data] == ["a.pkl", "b.pkl"]
+
+
+def test_a_pickle_of_a_video_that_has_since_been_broken_does_not_stay(
+    kinetics, in_this_process, monkeypatch, tmp_path, capsys
+):
+    (tmp_path / "x.csv").write_text("label,youtube_id\ns,a\n")
+    (tmp_path / "videos").mkdir()
+    video, target = tmp_path / "videos" / "a.mp4", tmp_path / "target"
+    video.write_bytes(next((kinetics / "videos").rglob("*.mp4")).read_bytes())
+    os.utime(video, (1e9, 1e9))
+    start(monkeypatch, video2pkl, tmp_path / "x.csv", tmp_path / "videos", target)
+    video.write_bytes(video.read_bytes()[:60])
+    os.utime(video, (2e9, 2e9))
+    start(monkeypatch, video2pkl, tmp_path / "x.csv", tmp_path / "videos", target)
+    assert not (target / "a.pkl").exists()
+    output = capsys.readouterr().out
+    assert "1 videos are broken" in output
+    assert "replace" not in output
 
 
 def test_a_folder_without_any_of_the_videos_is_an_error(kinetics, monkeypatch, tmp_path):
@@ -484,6 +554,21 @@ def test_lists_made_one_after_another_number_the_classes_alike(many, monkeypatch
         start(monkeypatch, make_list, tmp_path / "third", "--output", tmp_path / "out", "--split", "test")
 
 
+def test_class_names_that_differ_from_those_in_the_folder_are_refused(many, monkeypatch, tmp_path):
+    out = tmp_path / "out"
+    start(monkeypatch, make_list, many, "--output", out, "--split", "train=0.5")
+    written = (out / "class_names.txt").read_text()
+    before = contents(out)
+    (tmp_path / "other.txt").write_text("\n".join(reversed(written.splitlines())))
+    again = [many, "--output", out, "--split", "train=0.5", "--force", "--class-names"]
+    with pytest.raises(DataError, match=r"other\.txt does not number the classes as .*class_names\.txt does"):
+        start(monkeypatch, make_list, *again, tmp_path / "other.txt")
+    assert contents(out) == before
+    (tmp_path / "same.txt").write_text("".join(f"{name} {i}\n" for i, name in enumerate(written.splitlines())))
+    start(monkeypatch, make_list, *again, tmp_path / "same.txt")
+    assert contents(out) == before
+
+
 def test_a_csv_names_classes_and_splits(kinetics, pickles, monkeypatch, tmp_path, capsys):
     splits = ["train", "validate", "test", "train"]
     lines = [
@@ -529,7 +614,8 @@ def test_files_of_youtube8m_are_shared_out_whole(monkeypatch, tmp_path):
     record = {"video": "x", "feature": np.zeros((3, 4), np.uint8), "label": [1], "nframes": 3}
     for i in range(6):
         (tmp_path / f"train{i}.pkl").write_bytes(pickle.dumps([record, record] if i else record, protocol=4))
-        (tmp_path / f"more{i}.tfrecord").touch()
+        (tmp_path / ("more.tfrecord" if i == 5 else f"more.tfrecord-0000{i}-of-00005")).touch()
+    (tmp_path / "more.tfrecord.part").touch()
     start(monkeypatch, make_list, tmp_path, "--output", tmp_path / "out", "--split", "train=0.5", "val=0.5")
     lists = [load_list(str(tmp_path / "out" / f"{name}.list")) for name in ("train", "val")]
     assert [len(part) for part in lists] == [6, 6]

@@ -58,4 +58,4 @@ def test_stnet_sees_the_order_of_frames_and_tsn_does_not(project_copy):
         looks = [by_class[names.index(kind)] for kind in ("checkers", "stripes")]
         assert sum(looks) / len(looks) >= 90  # what the looks of a frame tell
     assert accuracy["STNET"] >= 85
-    assert accuracy["STNET"] >= accuracy["TSN"] + 10  # 4 of 6 classes is what there is to see without order
+    assert accuracy["STNET"] >= accuracy["TSN"] + 10  # without order there is 67 percent to see

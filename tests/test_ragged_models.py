@@ -1,5 +1,7 @@
 """NeXtVLAD and AttentionLSTM on videos of different lengths: invariants, gradients, schedules, export."""
 
+import pickle
+
 import numpy as np
 import paddle
 import pytest
@@ -305,6 +307,16 @@ def test_an_eigen_file_of_the_wrong_kind_is_named(tmp_path, array, message):
     with pytest.raises(ConfigError) as error:
         load_whitening(str(tmp_path / "e.npy"), 1024, "c.txt [MODEL]")
     assert message in str(error.value)
-    (tmp_path / "e.npy").write_bytes(b"junk")
-    with pytest.raises(ConfigError, match="is not a NumPy array"):
-        load_whitening(str(tmp_path / "e.npy"), 1024, "c.txt [MODEL]")
+
+
+def test_an_eigen_file_that_is_no_npy_is_named(tmp_path):
+    """Also a zip file of arrays, whole or damaged, and an .npy whose header or end is."""
+    eigenvalues = np.ones((2048, 1), np.float32)
+    np.savez(tmp_path / "e.npz", eigenvalues)
+    np.save(tmp_path / "e.npy", eigenvalues)
+    zipped, whole = (tmp_path / "e.npz").read_bytes(), (tmp_path / "e.npy").read_bytes()
+    headers = [whole.replace(b"2048, 1", shape) for shape in (b"9" * 30, b"2048, (", b"9" * 15, b"2048, x")]
+    for content in (b"", b"junk", zipped, zipped[:100], zipped[:-30], pickle.dumps(eigenvalues), whole[:-9], *headers):
+        (tmp_path / "bad.npy").write_bytes(content)
+        with pytest.raises(ConfigError, match=r"c\.txt \[MODEL\]: eigen_file .*bad\.npy is not a NumPy array \(.+\)"):
+            load_whitening(str(tmp_path / "bad.npy"), 1024, "c.txt [MODEL]")

@@ -12,7 +12,7 @@ import pytest
 
 from tests.conftest import PROJECT, clean_env, run_script, script_command
 from tools.errors import DataError
-from tools.predictions import load_class_names, rank_classes
+from tools.predictions import load_class_names, rank_classes, write_predictions
 
 BEST = "--weights=checkpoints/AttentionCluster_best"
 
@@ -144,7 +144,7 @@ def test_a_gpu_asked_for_where_there_is_none_is_an_error_and_otherwise_one_line(
             ["--set", "TEST.filelist=code.list"],
             "error: code.pkl is not a data file and was not loaded: it names posix.system",
         ),
-        (["--set", "TEST.filelist=narrow.list"], "feature is 1000 wide, but the config's feature_dims says 1024"),
+        (["--set", "TEST.filelist=narrow.list"], "feature is 1000 wide, but the config says 1024"),
         (["--set", "TEST.filelist=label.list"], "label 5000 is not in 0 to 11 (num_classes)"),
         (["--set", "MODEL.feature_names=['rgb', 'flow']"], "feature_names has 'flow'; records hold rgb, audio"),
         (["--set", "MODEL.seg_num=lots"], "error: --set MODEL.seg_num: seg_num = 'lots' should be int"),
@@ -239,6 +239,14 @@ def test_class_names_come_from_lines_or_from_a_vocabulary(tmp_path):
     (tmp_path / "w.csv").write_text("a,b\n1,2\n")
     with pytest.raises(DataError, match="needs the columns Index and Name"):
         load_class_names(str(tmp_path / "w.csv"), 1)
+
+
+def test_an_id_that_is_no_valid_text_does_not_keep_results_from_being_written(tmp_path):
+    results = [("a \ud800", [0.75], [1]), ("打太极", [0.5], [0])]
+    paths = write_predictions(tmp_path / "x", results, ["one", "two"])
+    assert pickle.loads(paths[0].read_bytes()) == results
+    assert [video["id"] for video in json.loads(paths[1].read_text())] == ["a ?", "打太极"]
+    assert paths[2].read_text().splitlines()[1:] == ["a ?,1,1,two,0.75", "打太极,1,0,one,0.5"]
 
 
 def test_equal_probabilities_rank_the_lower_class_first():

@@ -126,7 +126,9 @@ def test_keys_may_be_text_or_bytes_and_a_file_may_hold_one_record(tmp_path, as_b
 
 def test_nframes_caps_the_frames_and_may_be_missing():
     record = make_record(np.random.default_rng(0), "v", frames=9)
-    assert len(parse_record(record | {"nframes": np.int32(4)}, EXPECTED, "x").streams[1]) == 4
+    for nframes, frames in ((np.int32(4), 4), (9, 9), (np.uint64(300), 9)):
+        streams = parse_record(record | {"nframes": nframes}, EXPECTED, "x").streams
+        assert [len(stream) for stream in streams] == [frames, frames]
     del record["nframes"]
     assert len(parse_record(record, EXPECTED, "x").streams[0]) == 9
 
@@ -134,7 +136,7 @@ def test_nframes_caps_the_frames_and_may_be_missing():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"feature": np.zeros((9, 1000), np.uint8)}, "feature is 1000 wide, but the config's feature_dims says 1024"),
+        ({"feature": np.zeros((9, 1000), np.uint8)}, "feature is 1000 wide, but the config says 1024"),
         (
             {"feature": np.zeros((9, 1024))},
             "feature is a (9, 1024) float64 array, expected a (frames, 1024) uint8 array",
@@ -142,9 +144,10 @@ def test_nframes_caps_the_frames_and_may_be_missing():
         ({"feature": None}, "feature is of type NoneType, expected a (frames, 1024) uint8 array"),
         ({"audio": np.zeros(128, np.uint8)}, "audio is a (128,) uint8 array, expected a (frames, 128) uint8 array"),
         ({"audio": np.zeros((0, 128), np.uint8)}, "audio has no frames"),
-        ({"nframes": 10}, "nframes is 10, but there are 9 rows; expected 1 to 9"),
-        ({"nframes": 0}, "nframes is 0, but there are 9 rows; expected 1 to 9"),
-        ({"nframes": "9"}, "nframes is '9', but there are 9 rows; expected 1 to 9"),
+        ({"nframes": 0}, "nframes is 0, expected a whole number of 1 or more"),
+        ({"nframes": -3}, "nframes is -3, expected a whole number of 1 or more"),
+        ({"nframes": 4.0}, "nframes is 4.0, expected a whole number of 1 or more"),
+        ({"nframes": "9"}, "nframes is '9', expected a whole number of 1 or more"),
         ({"label": [5000]}, "label 5000 is not in 0 to 11 (num_classes)"),
         ({"label": [-1]}, "label -1 is not in 0 to 11 (num_classes)"),
         ({"label": [0.5]}, "label is of type list, expected a list of class ids"),

@@ -20,7 +20,7 @@ def rank_classes(probs: np.ndarray, top_k: int) -> tuple[list[float], list[int]]
 
 
 def load_class_names(path: str, num_classes: int) -> list[str]:
-    """Class names by id: a text file with one a line, or a CSV with columns Index and Name.
+    """Class names by id: a text file as ``parse_class_names`` takes it, or a CSV with columns Index and Name.
 
     YouTube-8M's vocabulary.csv is of the second kind. Classes that a CSV leaves out have no name.
     """
@@ -29,7 +29,7 @@ def load_class_names(path: str, num_classes: int) -> list[str]:
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"class names {path} cannot be read: {error}") from None
     if Path(path).suffix.lower() != ".csv":
-        names = [line.strip() for line in text.splitlines()]
+        names = parse_class_names(text)
         if len(names) != num_classes:
             raise DataError(f"class names {path} has {len(names)} lines, but num_classes = {num_classes}")
         return names
@@ -47,10 +47,23 @@ def load_class_names(path: str, num_classes: int) -> list[str]:
     return names
 
 
+def parse_class_names(text: str) -> list[str]:
+    """One name a line, or names with their ids behind them, as 2019 wrote them: every line ends with its own number.
+
+    Names that differ in nothing but such a number keep it.
+    """
+    names = [line.strip() for line in text.splitlines()]
+    if not all(name.endswith(f" {class_id}") for class_id, name in enumerate(names)):
+        return names
+    without_ids = [name.rsplit(" ", 1)[0].strip() for name in names]
+    return without_ids if len(set(without_ids)) == len(names) else names
+
+
 def write_predictions(base: Path, results: list[tuple[str, list[float], list[int]]], names: list[str] | None) -> list:
     """Write ``base`` (the pickle of 2019), ``base.json`` and ``base.csv``; return the three paths.
 
-    results: (video id, probabilities, class ids) of each video, highest first.
+    results: (video id, probabilities, class ids) of each video, highest first. What of an id is not valid Unicode
+    becomes a question mark in ``.json`` and ``.csv``.
     """
     videos = [
         {
@@ -69,8 +82,8 @@ def write_predictions(base: Path, results: list[tuple[str, list[float], list[int
         writer.writerows({"id": video["id"], **row} for row in video["classes"])
     contents = {
         base: pickle.dumps(results, protocol=2),  # what Python 2 reads too
-        base.with_name(base.name + ".json"): json.dumps(videos, indent=1, ensure_ascii=False).encode(),
-        base.with_name(base.name + ".csv"): table.getvalue().encode(),
+        base.with_name(base.name + ".json"): json.dumps(videos, indent=1, ensure_ascii=False).encode(errors="replace"),
+        base.with_name(base.name + ".csv"): table.getvalue().encode(errors="replace"),
     }
     try:
         base.parent.mkdir(parents=True, exist_ok=True)

@@ -3,11 +3,13 @@
 import os
 import re
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 from tools.errors import DataError
+from tools.predictions import parse_class_names
 
 VIDEO_SUFFIXES = {".3gp", ".avi", ".flv", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".ogv", ".webm", ".wmv"}
 PICKLE_SUFFIXES = {".pkl", ".pickle"}
@@ -81,21 +83,18 @@ def sort_classes(annotations: Iterable[Annotation]) -> list[str]:
 
 
 def load_class_list(path: str) -> list[str]:
-    """Class names by id: one a line, or with the id behind each name, as 2019 wrote them. Raises DataError."""
+    """Class names by id, each once, from a text as ``parse_class_names`` takes it. Raises DataError."""
     try:
-        lines = Path(path).read_text(encoding="utf-8-sig").splitlines()
+        names = parse_class_names(Path(path).read_text(encoding="utf-8-sig"))
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"class names {path} cannot be read: {error}") from None
-    names = [line.strip() for line in lines]
-    if names and all(name.endswith(f" {class_id}") for class_id, name in enumerate(names)):
-        names = [name.rsplit(" ", 1)[0] for name in names]
     if not names or "" in names or len(set(names)) < len(names):
         raise DataError(f"class names {path} should hold one name a line, each once; generate_label.py makes it")
     return names
 
 
-def walk_files(folder: Path, suffixes: set[str]) -> list[Path]:
-    """Files below a folder with one of the suffixes, in any case of letters, sorted; no hidden ones.
+def walk_files(folder: Path, is_wanted: Callable[[Path], bool]) -> list[Path]:
+    """The wanted files below a folder, sorted; no hidden ones.
 
     Links to folders are followed, each folder once. Raises DataError for a folder that cannot be listed.
     """
@@ -111,8 +110,8 @@ def walk_files(folder: Path, suffixes: set[str]) -> list[Path]:
             continue
         seen.add((status.st_dev, status.st_ino))
         folders[:] = sorted(name for name in folders if not name.startswith("."))
-        files = [name for name in files if not name.startswith(".") and Path(name).suffix.lower() in suffixes]
-        found += [Path(place, name) for name in files]
+        paths = [Path(place, name) for name in files if not name.startswith(".")]
+        found += [path for path in paths if is_wanted(path)]
     return sorted(found)
 
 
@@ -121,12 +120,14 @@ class VideoFolder:
 
     Below the folder at any depth: ``<youtube_id>_<start>_<end>.<ext>``, the times in seconds with leading zeros
     or without, or ``<youtube_id>.<ext>``. Of several, the one in a folder that is named as the class goes first.
+    suffixes: of what is looked at, in any case of letters.
     """
 
     def __init__(self, folders: list[Path], suffixes: set[str]):
         self._by_stem = defaultdict(list)
         self._by_times = defaultdict(list)
-        for path in (path for folder in folders for path in walk_files(folder, suffixes)):
+        found = (walk_files(folder, lambda path: path.suffix.lower() in suffixes) for folder in folders)
+        for path in chain.from_iterable(found):
             self._by_stem[path.stem].append(path)
             if match := re.fullmatch(r"(.+)_([0-9]{1,9})_([0-9]{1,9})", path.stem):
                 self._by_times[match[1], (int(match[2]), int(match[3]))].append(path)

@@ -2,7 +2,7 @@
 
 python dataset/kinetics/make_demo.py [FOLDER]
 
-6 classes; 180 training and 60 validation clips of 30 to 60 frames at 25 frames a second, 80 to 96
+6 classes; 180 training and 60 validation clips of 30 to 60 frames at 25 frames a second, 72 to 96
 pixels wide and 64 to 80 high. Stripes and checkers are told by their looks. Rising and sinking
 squares, and growing and shrinking rings, are each other's clips played backwards: no frame, and no
 set of frames without its order, tells them apart. Left and right never matter, as training mirrors.

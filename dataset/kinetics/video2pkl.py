@@ -5,7 +5,8 @@ python dataset/kinetics/video2pkl.py kinetics-400_train.csv SOURCE TARGET [WORKE
 SOURCE holds the videos, at any depth: <class>/<youtube_id>_<start>_<end>.mp4 as the official downloader names them,
 <class>/<youtube_id>.mp4, or either without the class; any container will do. TARGET gets one
 <youtube_id>_<start>_<end>.pkl a video, (video_id, class id, [JPEG bytes, ...]). All frames are kept at their size
-unless --fps or --short-size says otherwise. Run again after an interruption, and the same files come out.
+unless --fps or --short-size says otherwise. Run again after an interruption, and the same files come out; a pickle is
+made anew when its class is no longer that of the CSV, or when its video is newer.
 
 Videos that are not there and videos that cannot be decoded are counted, and listed in TARGET/missing.txt and
 TARGET/broken.txt with the reason.
@@ -25,6 +26,7 @@ from PIL import Image
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # the project, when run as a script
 
 from datareader.decoding import read_frame_rate, read_frames
+from datareader.kinetics import read_pickle_head
 from datareader.transforms import scale_size
 from dataset.kinetics.annotations import (
     VIDEO_SUFFIXES,
@@ -41,6 +43,7 @@ from tools.errors import DataError
 from tools.processes import map_in_processes
 from tools.run_log import progress_bar
 from tools.safe_files import replacing
+from tools.safe_pickle import DAMAGED
 
 
 class Encoding(NamedTuple):
@@ -76,6 +79,16 @@ def convert(job: Job) -> str | None:
     with replacing(job.target) as file:
         pickle.dump((job.name, job.label, frames), file, protocol=4)  # with 2 bytes load about 40 times slower
     return None
+
+
+def is_finished(job: Job) -> bool:
+    """Whether the pickle is there, with its label, and no older than the video. Reads its first bytes."""
+    try:
+        with open(job.target, "rb") as file:
+            is_older = job.target.stat().st_mtime_ns < Path(job.source).stat().st_mtime_ns
+            return not is_older and read_pickle_head(file) == (job.name, job.label)
+    except (OSError, *DAMAGED):
+        return False
 
 
 def encode_video(path: str, encoding: Encoding) -> list[bytes]:
@@ -209,12 +222,15 @@ def main() -> None:
         )
     flags = {f"--{key.replace('_', '-')}": value for key, value in encoding._asdict().items()}
     with open_target(target, {"program": "video2pkl.py", **flags, "--class-names": class_names}):
-        finished = {path.name for path in target.glob("*.pkl")}
-        remaining = [job for job in jobs if job.target.name not in finished]
+        there = {path.name for path in target.glob("*.pkl")}
+        remaining = [job for job in jobs if job.target.name not in there or not is_finished(job)]
         broken = convert_all(remaining, args.workers, len(jobs))
         write_text(target / "missing.txt", missing)
         write_text(target / "broken.txt", [f"{job.name}\t{broken[job]}" for job in jobs if job in broken])
-    print_summary(target, len(remaining) - len(broken), len(jobs) - len(remaining), len(missing), len(broken), repeated)
+    redone = sum(job.target.name in there for job in remaining if job not in broken)
+    print_summary(
+        target, len(remaining) - len(broken), len(jobs) - len(remaining), redone, len(missing), len(broken), repeated
+    )
 
 
 def convert_all(jobs: list[Job], num_workers: int, total: int) -> dict[Job, str]:
@@ -227,6 +243,7 @@ def convert_all(jobs: list[Job], num_workers: int, total: int) -> dict[Job, str]
         for job, why in converted:
             if why is not None:
                 broken[job] = why
+                job.target.unlink(missing_ok=True)  # of the video as it was before
                 bar.set_postfix(broken=len(broken), refresh=False)
             bar.update()
     return broken
@@ -236,8 +253,12 @@ def explain_crash(job: Job) -> str:
     return f"{job.source}: its decoder crashed"
 
 
-def print_summary(target: Path, converted: int, skipped: int, missing: int, broken: int, repeated: int) -> None:
+def print_summary(
+    target: Path, converted: int, skipped: int, redone: int, missing: int, broken: int, repeated: int
+) -> None:
     print(f"converted {converted} videos to {target}; {skipped} were there already")
+    if redone:
+        print(f"{redone} of the converted ones replace pickles with another label or of an older video")
     if missing:
         print(f"{missing} videos are missing, listed in {target / 'missing.txt'}")
     if broken:

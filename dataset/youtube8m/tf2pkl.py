@@ -2,10 +2,10 @@
 
 python dataset/youtube8m/tf2pkl.py SOURCE [SOURCE ...] TARGET
 
-SOURCE: a folder with *.tfrecord files, or such files. TARGET: a folder. It gets a pickle for each shard,
-shards.list, which names them, and the list's index, so that training starts without reading all of them
-once. Run it again after an interruption: it goes on with the shards that are not finished. What is damaged
-is left out and named. shards.jsonl says what came of each shard.
+SOURCE: a folder with shards, called x.tfrecord or x.tfrecord-00000-of-00010, or shards of any name. TARGET: a
+folder. It gets a pickle for each shard, shards.list, which names them, and the list's index, so that training
+starts without reading all of them once. Run it again after an interruption: it goes on with the shards that are
+not finished. What is damaged is left out and named. shards.jsonl says what came of each shard.
 """
 
 import argparse
@@ -33,6 +33,7 @@ from datareader.record_index import FileIndex, RecordProblem, build_index, count
 from datareader.tfrecord import Problem, read_tfrecord
 from datareader.youtube8m import Expected, cache_of, check_record
 from dataset.target import open_target
+from dataset.youtube8m.shards import is_shard, pickle_name
 from tools.command_line import parse_count, parse_text, parse_threads, run
 from tools.cpu import usable_cores
 from tools.errors import DataError, Fault
@@ -198,20 +199,18 @@ def find_shards(sources: list[Path]) -> dict[str, Path]:
         except OSError as error:
             raise DataError(f"{source} cannot be read: {error}") from None
         if not found:
-            raise DataError(f"no shards in {source}: none of its files ends in .tfrecord; others are taken by name")
+            raise DataError(
+                f"no shards in {source}: none of its files ends in .tfrecord or .tfrecord-00000-of-00010; others are "
+                "taken by name"
+            )
         for path in found:
             if not path.is_file():
                 raise DataError(f"{path} does not exist, or is no file; SOURCE is a folder of shards, or shards")
-            name = f"{path.name.removesuffix('.tfrecord')}.pkl"
+            name = pickle_name(path)
             if name in shards:
                 raise DataError(f"{shards[name]} and {path} would both become {name}; convert them to two folders")
             shards[name] = path
     return shards
-
-
-def is_shard(path: Path) -> bool:
-    """By its name, ``x.tfrecord`` or ``x.tfrecord-00000-of-00010``: what is still downloading has another."""
-    return not path.name.startswith(".") and bool(re.search(r"\.tfrecord(-\d+-of-\d+)?$", path.name))
 
 
 class Journal:

@@ -1,5 +1,6 @@
 """NeXtVLAD from a config: keys, whitening, network, optimizer. Needs Paddle only once it builds something."""
 
+import tokenize
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,9 @@ from models.youtube8m import youtube8m_sections
 from tools.config import Config, Key, Schema
 from tools.errors import ConfigError, ConfigFileError
 from tools.registry import MODELS
+
+# What an .npy that is none, or whose header is damaged, can raise.
+_NO_ARRAY = (OSError, ValueError, TypeError, SyntaxError, OverflowError, MemoryError, tokenize.TokenError)
 
 
 def load_whitening(path: str, feature_size: int, where: str) -> np.ndarray:
@@ -24,8 +28,9 @@ def load_whitening(path: str, feature_size: int, where: str) -> np.ndarray:
             f'data.yt8m.org): put it there, or let "python -m tools.download eigenvals --output {path}" fetch it'
         )
     try:
-        values = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
+        with open(path, "rb") as file:  # np.load takes zip files too
+            values = np.lib.format.read_array(file, allow_pickle=False)
+    except _NO_ARRAY as error:
         raise ConfigFileError(f"{where} is not a NumPy array ({error})") from None
     if values.size < feature_size or values.size != max(values.shape, default=0) or values.dtype.kind != "f":
         raise ConfigFileError(
