@@ -25,7 +25,7 @@ from tools.cpu import usable_cores
 from tools.errors import Fault
 from tools.safe_files import replacing
 
-FORMAT = "4"  # 1 named files as the list did, 2 knew neither faults nor classes, 3 refused nframes above the rows
+FORMAT = "3"  # 1 named files as the list did, 2 knew neither faults nor classes
 
 
 class RecordProblem(NamedTuple):

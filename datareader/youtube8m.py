@@ -3,7 +3,7 @@
 A file is a pickle with a list of records, or one record, or a TFRecord shard as YouTube-8M publishes
 them; its content says which. Keys are str, or bytes where Python 2 wrote the pickle.
 ``feature`` and ``audio`` are (rows, width) uint8, ``label`` a list of class ids, and ``nframes``, where
-given, says how many rows count at most.
+given, says how many rows count.
 """
 
 import zlib
@@ -110,11 +110,12 @@ def parse_record(raw: dict, expected: Expected, where: str) -> Record:
     ]
     rows = min(len(stream) for stream in streams)
     num_frames = raw.get("nframes", rows)
-    if not _is_whole(num_frames) or num_frames < 1:
+    if not _is_whole(num_frames) or not 1 <= num_frames <= rows:
         raise DataError(
-            f"{where}: nframes is {_shown(num_frames)}, expected a whole number of 1 or more", Fault.FRAME_COUNT
+            f"{where}: nframes is {_shown(num_frames)}, but there are {rows} rows; expected 1 to {rows}",
+            Fault.FRAME_COUNT,
         )
-    streams = tuple(stream[: min(int(num_frames), rows)] for stream in streams)
+    streams = tuple(stream[: int(num_frames)] for stream in streams)
     return Record(video_id, where, streams, _check_labels(raw.get("label"), expected, where))
 
 

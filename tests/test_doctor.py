@@ -137,7 +137,7 @@ def plant_features(folder):
     changed("flat", feature=np.zeros(4096, np.uint8))
     changed("floats", feature=np.zeros((4, 1024), np.float32))
     changed("frameless", feature=np.zeros((0, 1024), np.uint8))
-    changed("uncounted", nframes=0)
+    changed("toolong", nframes=99)
     changed("unlabelled", label=None)
     changed("worded", label=["cat"])
     changed("outside", label=[12])
@@ -164,7 +164,7 @@ def plant_features(folder):
         "flat.pkl": "wrong shape",
         "floats.pkl": "wrong dtype",
         "frameless.pkl": "no frames",
-        "uncounted.pkl": "wrong nframes",
+        "toolong.pkl": "wrong nframes",
         "unlabelled.pkl": "no label",
         "worded.pkl": "wrong label",
         "outside.pkl": "label out of range",

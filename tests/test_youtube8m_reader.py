@@ -126,9 +126,7 @@ def test_keys_may_be_text_or_bytes_and_a_file_may_hold_one_record(tmp_path, as_b
 
 def test_nframes_caps_the_frames_and_may_be_missing():
     record = make_record(np.random.default_rng(0), "v", frames=9)
-    for nframes, frames in ((np.int32(4), 4), (9, 9), (np.uint64(300), 9)):
-        streams = parse_record(record | {"nframes": nframes}, EXPECTED, "x").streams
-        assert [len(stream) for stream in streams] == [frames, frames]
+    assert len(parse_record(record | {"nframes": np.int32(4)}, EXPECTED, "x").streams[1]) == 4
     del record["nframes"]
     assert len(parse_record(record, EXPECTED, "x").streams[0]) == 9
 
@@ -144,10 +142,9 @@ def test_nframes_caps_the_frames_and_may_be_missing():
         ({"feature": None}, "feature is of type NoneType, expected a (frames, 1024) uint8 array"),
         ({"audio": np.zeros(128, np.uint8)}, "audio is a (128,) uint8 array, expected a (frames, 128) uint8 array"),
         ({"audio": np.zeros((0, 128), np.uint8)}, "audio has no frames"),
-        ({"nframes": 0}, "nframes is 0, expected a whole number of 1 or more"),
-        ({"nframes": -3}, "nframes is -3, expected a whole number of 1 or more"),
-        ({"nframes": 4.0}, "nframes is 4.0, expected a whole number of 1 or more"),
-        ({"nframes": "9"}, "nframes is '9', expected a whole number of 1 or more"),
+        ({"nframes": 10}, "nframes is 10, but there are 9 rows; expected 1 to 9"),
+        ({"nframes": 0}, "nframes is 0, but there are 9 rows; expected 1 to 9"),
+        ({"nframes": "9"}, "nframes is '9', but there are 9 rows; expected 1 to 9"),
         ({"label": [5000]}, "label 5000 is not in 0 to 11 (num_classes)"),
         ({"label": [-1]}, "label -1 is not in 0 to 11 (num_classes)"),
         ({"label": [0.5]}, "label is of type list, expected a list of class ids"),
