@@ -161,6 +161,7 @@ def test_steps_and_epochs_none_of_whose_clips_can_be_read(clips_copy):
     assert stopped.stderr.splitlines()[-1] == "error: none of the videos of epoch 0 can be read"
 
 
+@pytest.mark.slow
 def test_a_run_resumed_before_steps_without_a_clip_that_can_be_read_ends_its_epoch(clips_copy):
     flags = (*FLAGS, "--save-dir=other", "--valid-interval=0", "--batch-size=1", "--log-interval=1", "--skip-broken=8")
     process = start_script("train", *flags, cwd=clips_copy)

@@ -26,10 +26,9 @@ from tools.safe_files import remove_unfinished, require_place
 
 
 def test_items_come_with_their_results_and_what_is_raised_is_raised_here():
-    with contextlib.closing(map_in_processes(int, ["1", "2", "3", "no number"], 2, str)) as found:
-        assert sorted(next(found) for _ in range(3)) == [("1", 1), ("2", 2), ("3", 3)]
-        with pytest.raises(ValueError, match="no number"):
-            next(found)
+    assert sorted(map_in_processes(int, ["1", "2", "3"], 2, str)) == [("1", 1), ("2", 2), ("3", 3)]
+    with pytest.raises(ValueError, match="no number"):
+        list(map_in_processes(int, ["1", "no number"], 2, str))
 
 
 def test_an_item_that_crashes_its_process_is_told_apart_from_those_under_way():
