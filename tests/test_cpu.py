@@ -16,7 +16,7 @@ AVX512 = "fpu avx2 fma avx512f avx512dq avx512bw avx512vl"
 def machine(monkeypatch, tmp_path):
     """A process with no CPU variables on a machine of a given vendor and flags."""
     monkeypatch.delitem(sys.modules, "paddle")
-    for name in (*cpu._THREAD_VARIABLES, "MKL_DEBUG_CPU_TYPE", cpu.OPT_OUT, cpu._OF_PADDLE):
+    for name in (*cpu._THREAD_VARIABLES, "MKL_DEBUG_CPU_TYPE", cpu.OPT_OUT, cpu.OF_PADDLE):
         monkeypatch.setenv(name, "")  # so that monkeypatch restores what tune_cpu sets
         monkeypatch.delenv(name)
     monkeypatch.setattr(cpu, "usable_cores", lambda: 8)

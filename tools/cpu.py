@@ -17,7 +17,7 @@ from pathlib import Path
 
 OPT_OUT = "PADDLE_VIDEO_CPU_TUNING"  # set to 0 to leave every variable as it is
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "FLAGS_paddle_num_threads")
-_OF_PADDLE = "PADDLE_RANK_IN_NODE"  # set by paddle.distributed.launch alone, for those it starts
+OF_PADDLE = "PADDLE_RANK_IN_NODE"  # set by paddle.distributed.launch alone, the parent of those it starts
 _AVX512 = {"avx512f", "avx512dq", "avx512bw", "avx512vl"}
 _AVX2 = {"avx2", "fma"}
 
@@ -62,7 +62,7 @@ def _user_threads() -> dict[str, str]:
     that. A user who set the same is not told apart there; --threads decides.
     """
     taken = {name: os.environ[name] for name in _THREAD_VARIABLES if name in os.environ}
-    return {} if _OF_PADDLE in os.environ and taken == {"OMP_NUM_THREADS": "1"} else taken
+    return {} if OF_PADDLE in os.environ and taken == {"OMP_NUM_THREADS": "1"} else taken
 
 
 def _set_mkl_path() -> str:

@@ -17,11 +17,11 @@ from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
+from tools.cpu import OF_PADDLE
 from tools.errors import ConfigError, PeerError
 from tools.interrupt import heeded_signals
 
 WATCHED = "PADDLE_VIDEO_LAUNCHER"  # the process number of the launcher, in the environment of those it started
-_OF_PADDLE = "PADDLE_RANK_IN_NODE"  # set by paddle.distributed.launch alone, the parent of those it starts
 _GRACE_SEC = 5  # for the other processes to end by themselves once one has failed
 _LAST_WORDS_SEC = 1  # for all to end by themselves at a second signal
 _TAIL_LINES = 20  # of a process's log, where it ended without a word
@@ -224,7 +224,7 @@ def _last_words(text: str) -> str:
 
 def follow_launcher() -> None:
     """End this process when its launcher, or that of Paddle, ends without saying so, as when it is killed."""
-    launcher = os.environ.get(WATCHED) or (os.getppid() if _OF_PADDLE in os.environ else 0)
+    launcher = os.environ.get(WATCHED) or (os.getppid() if OF_PADDLE in os.environ else 0)
     if not launcher:
         return
 
