@@ -277,7 +277,7 @@ def _open_video(path: str) -> Iterator[tuple]:
     cv2.setNumThreads(0)  # for cvtColor: the loader's workers are the threads
     try:
         # "file:" for names with a colon; the whitelist, so that a playlist cannot reach the network.
-        container = av.open(f"file:{path}", options={"protocol_whitelist": "file"}, metadata_errors="replace")
+        container = av.open(f"file:{path}", options={"protocol_whitelist": "file"}, **_lenient_metadata())
     except av.error.FFmpegError as error:
         raise DataError(_not_a_video(path, error.strerror), Fault.NOT_A_VIDEO) from None
     with container:
@@ -292,6 +292,11 @@ def _open_video(path: str) -> Iterator[tuple]:
         stream.thread_type = "NONE"
         stream.codec_context.thread_count = 1  # AV1's decoder looks at this alone
         yield container, stream
+
+
+def _lenient_metadata() -> dict[str, str]:
+    """What lets titles and the like be no valid text; PyAV 19 does not take it any more."""
+    return {"metadata_errors": "replace"} if int(av.__version__.split(".")[0]) < 19 else {}
 
 
 @contextmanager
