@@ -21,11 +21,11 @@ from tools.command_line import (
     run,
 )
 from tools.errors import DataError
+from tools.files.atomic import require_place
 from tools.launcher import follow_launcher, launch, plan_processes
 from tools.predictions import load_class_names, rank_classes, write_predictions
 from tools.registry import MODELS
-from tools.run_log import RunLog, log_folder, progress_bar
-from tools.safe_files import require_place
+from tools.runtime.log import RunLog, log_folder, progress_bar
 from tools.start import gather_broken, load_network, open_dataset, open_inputs, require_records, start_paddle
 
 

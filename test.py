@@ -13,10 +13,10 @@ from datareader.loader import EvaluationLoader
 from datareader.shares import Share
 from tools.command_line import add_engine_flags, build_parser, parse_count, parse_text, read_config, run
 from tools.errors import DataError
+from tools.files.atomic import replacing, require_place
 from tools.launcher import follow_launcher, launch, plan_processes
 from tools.registry import METRICS, MODELS
-from tools.run_log import RunLog, progress_bar
-from tools.safe_files import replacing, require_place
+from tools.runtime.log import RunLog, progress_bar
 from tools.start import gather_broken, load_network, open_dataset, open_inputs, require_records, start_paddle
 
 

@@ -24,10 +24,10 @@ from tools.command_line import (
     run,
 )
 from tools.errors import CheckpointError, ConfigError
+from tools.files.atomic import replacing
 from tools.launcher import Processes, follow_launcher, launch, plan_processes
 from tools.registry import MODELS
-from tools.run_log import RunLog, log_folder
-from tools.safe_files import replacing
+from tools.runtime.log import RunLog, log_folder
 from tools.start import check_batch_size, open_dataset, start_paddle
 
 

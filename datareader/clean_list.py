@@ -7,7 +7,7 @@ from datareader.inspection import FileReport
 from datareader.lists import load_list
 from datareader.section_report import SectionReport
 from tools.errors import DataError
-from tools.safe_files import replacing, require_place
+from tools.files.atomic import replacing, require_place
 
 
 def plan_clean_lists(list_paths: list[str], out: Path) -> dict[str, Path]:

@@ -26,8 +26,8 @@ from datareader.kinetics import (
     text_of_id,
 )
 from tools.errors import DataError
+from tools.files.pickles import DAMAGED
 from tools.registry import INSPECTORS
-from tools.safe_pickle import DAMAGED
 
 _HEAD = 1024  # bytes; a clip's id and label stand in the first hundred
 _CHUNK = 1 << 20

@@ -15,9 +15,9 @@ import numpy as np
 
 from datareader.lists import ListEntry, find_file, read_lines
 from datareader.loader import map_in_order
-from tools.cpu import usable_cores
 from tools.errors import DataError, Fault
-from tools.run_log import progress_bar
+from tools.runtime.cpu import usable_cores
+from tools.runtime.log import progress_bar
 
 QUICK = 64  # files at once for a thread that only looks at them; handing over one takes as long as looking at it
 READERS_AT_LEAST = 4  # threads; a disk, and more so a file server, serves several at once

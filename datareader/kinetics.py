@@ -25,8 +25,8 @@ from datareader.loader import Batch
 from datareader.sampling import sample_segment_frames
 from datareader.transforms import Crop, crop_frame, draw_crop, list_crops, normalize, scale_size
 from tools.errors import DataError, Fault
+from tools.files.pickles import load_data_pickle
 from tools.registry import READERS
-from tools.safe_pickle import load_data_pickle
 
 PICKLE_STARTS = (b"\x80", b"(", b"]")
 _PICKLE_SUFFIXES = {".pkl", ".pickle"}

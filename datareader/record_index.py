@@ -21,9 +21,9 @@ from tqdm import tqdm
 
 from datareader.lists import ListEntry
 from datareader.loader import map_in_order
-from tools.cpu import usable_cores
 from tools.errors import Fault
-from tools.safe_files import replacing
+from tools.files.atomic import replacing
+from tools.runtime.cpu import usable_cores
 
 FORMAT = "3"  # 1 named files as the list did, 2 knew neither faults nor classes
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from statistics import median
 
 from datareader.inspection import FileReport, Finding, count_classes, spread
-from tools.cpu import usable_cores
+from tools.runtime.cpu import usable_cores
 
 
 @dataclass

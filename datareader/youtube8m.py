@@ -24,8 +24,8 @@ from datareader.sampling import sample_span_frames
 from datareader.tfrecord import HEADER, Problem, is_tfrecord, read_tfrecord
 from datareader.transforms import DEQUANTIZED, DEQUANTIZED_UNBIASED, dequantize
 from tools.errors import ConfigError, DataError, Fault
+from tools.files.pickles import load_data_pickle
 from tools.registry import READERS
-from tools.safe_pickle import load_data_pickle
 
 RECORD_KEYS = {"rgb": "feature", "audio": "audio"}  # a config's feature name -> a record's key
 

@@ -47,8 +47,8 @@ from dataset.kinetics.annotations import (
 from dataset.youtube8m.shards import is_shard, pickle_name
 from tools.command_line import parse_count, parse_text, run
 from tools.errors import DataError
-from tools.safe_files import replacing, require_place
-from tools.safe_pickle import DAMAGED, load_data_pickle
+from tools.files.atomic import replacing, require_place
+from tools.files.pickles import DAMAGED, load_data_pickle
 
 DEFAULT_SHARES = ["train=0.8", "val=0.1", "test=0.1"]
 CSV_SPLITS = {"train": "train", "val": "val", "validate": "val", "validation": "val", "test": "test"}

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tools.errors import DataError
-from tools.safe_files import remove_unfinished, replacing
+from tools.files.atomic import remove_unfinished, replacing
 
 SETTINGS = "settings.json"  # what the pickles in the folder were made with
 

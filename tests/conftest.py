@@ -13,7 +13,7 @@ import pytest
 
 from tests.released_server import running_server
 from tests.script_server import ScriptProcess, ScriptServer
-from tools.cpu import load_paddle, tune_cpu
+from tools.runtime.cpu import load_paddle, tune_cpu
 
 PROJECT = Path(__file__).resolve().parents[1]
 

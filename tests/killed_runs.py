@@ -19,7 +19,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import pandas as pd  # noqa: F401  (or every run would load it)
 
-from tools import processes
+from tools.runtime import workers as processes
 
 STEPS = {"open", "os.rename", "os.remove", "os.utime", "os.mkdir"}
 KILLED = 9

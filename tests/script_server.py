@@ -20,7 +20,7 @@ import sys
 import threading
 from pathlib import Path
 
-from tools.cpu import load_paddle, tune_cpu
+from tools.runtime.cpu import load_paddle, tune_cpu
 
 PROJECT = Path(__file__).resolve().parents[1]
 MESSAGE_BYTES = 1 << 20  # room for the environment

@@ -19,8 +19,8 @@ from dataset.youtube8m import tf2pkl
 from tests.conftest import PROJECT, TINY_CONFIG, clean_env, make_record, run_script
 from tests.sequence_examples import write_shard
 from tools.errors import DataError
-from tools.processes import map_in_processes
-from tools.safe_files import remove_unfinished, require_place
+from tools.files.atomic import remove_unfinished, require_place
+from tools.runtime.workers import map_in_processes
 
 # Processes
 
@@ -40,7 +40,7 @@ def test_an_item_that_crashes_its_process_is_told_apart_from_those_under_way():
 WAITING = """
 import time
 from tools.command_line import run
-from tools.processes import map_in_processes
+from tools.runtime.workers import map_in_processes
 
 def main():
     for item, _ in map_in_processes(time.sleep, [0.01, 0.01, {seconds}, {seconds}], 2, str):

@@ -7,7 +7,7 @@ import time
 import pytest
 
 from tests.conftest import PROJECT, clean_env
-from tools import cpu
+from tools.runtime import cpu
 
 AVX512 = "fpu avx2 fma avx512f avx512dq avx512bw avx512vl"
 

@@ -29,8 +29,8 @@ from tools.averaging import AveragedWeights
 from tools.distributed import Peers
 from tools.engine import train_epoch
 from tools.errors import CheckpointError, ConfigError, DataError, PeerError
-from tools.interrupt import StopRequest
 from tools.precision import Precision
+from tools.runtime.signals import StopRequest
 from tools.start import check_batch_size, gather_broken
 from tools.training import Training
 

@@ -12,7 +12,7 @@ from tests.conftest import PROJECT
 from tests.released_server import Page
 from tools.download import main
 from tools.errors import ZooError
-from tools.fetch import Patience
+from tools.files.fetch import Patience
 from tools.released import RELEASED
 
 VALUES = np.linspace(2, 0.1, 2048, dtype=np.float32)[:, None]

@@ -15,7 +15,7 @@ import pytest
 from tests.conftest import PROJECT, clean_env, run_shell
 from tools import distributed, meeting
 from tools.errors import ConfigError, PeerError
-from tools.interrupt import StopRequest
+from tools.runtime.signals import StopRequest
 
 SCRIPT = PROJECT / "scripts/train/train_multinode.sh"
 FLAGS = "--model-name=AttentionCluster --config=configs/demo/attention_cluster.txt --use-gpu=false --threads=1"

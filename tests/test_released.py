@@ -18,9 +18,9 @@ import pytest
 import models
 from tests.conftest import PROJECT
 from tests.released_server import Page
-from tools.archives import extract
 from tools.errors import ConfigError, DownloadError, UnusableError
-from tools.fetch import Patience, fetch
+from tools.files.archives import extract
+from tools.files.fetch import Patience, fetch
 from tools.registry import MODELS
 from tools.released import KNOWN_SUMS, RELEASED, Place, find_released
 
@@ -501,7 +501,7 @@ def test_a_folder_that_cannot_be_written_is_one_error_that_names_it(server, root
 
 LIMITED = """
 import resource, sys
-from tools.fetch import Patience
+from tools.files.fetch import Patience
 from tools.released import find_released
 resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]),) * 2)
 try:
@@ -531,7 +531,7 @@ def test_a_disk_that_fills_up_is_one_error_and_a_later_run_succeeds(server, root
 KILLED_EVERYWHERE = """
 import os, shutil, signal, sys
 from pathlib import Path
-from tools.fetch import Patience
+from tools.files.fetch import Patience
 from tools.released import Place, find_released
 
 root, by_hand = Path(sys.argv[1]), sys.argv[2]

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tools.errors import DataError
-from tools.safe_pickle import DAMAGED, UnsafePickle, load_data_pickle, load_pickle
+from tools.files.pickles import DAMAGED, UnsafePickle, load_data_pickle, load_pickle
 
 RECORD = {
     "video": b"abcd",

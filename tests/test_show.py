@@ -16,11 +16,12 @@ from datareader.youtube8m import Record, SpanFrames
 from tests.conftest import PROJECT, make_record
 from tests.sequence_examples import write_shard
 from tests.test_kinetics_reader import encode_jpeg, make_frames, write_pickle, write_video
-from tools import contact_sheet, show
+from tools import show
 from tools.config import load_config
+from tools.drawing import contact_sheet
+from tools.drawing.feature_plot import PERCENTILES, describe_frames, draw_features, heat_step
+from tools.drawing.fonts import load_font, make_drawable, wrap_text
 from tools.errors import ConfigError, DataError, ZooError
-from tools.feature_plot import PERCENTILES, describe_frames, draw_features, heat_step
-from tools.lettering import load_font, make_drawable, wrap_text
 from tools.registry import MODELS, READERS
 
 RGB_BLUE = (0x00, 0x72, 0xB2)  # of the lines for rgb
@@ -411,7 +412,7 @@ def test_a_plot_shows_both_features_under_any_name():
 
 
 def test_what_no_font_here_draws_becomes_a_question_mark_and_the_reader_is_told(folder, run_show, monkeypatch):
-    monkeypatch.setattr("tools.lettering.SYSTEM_FONTS", ())
+    monkeypatch.setattr("tools.drawing.fonts.SYSTEM_FONTS", ())
     text = run_show(write_pickle(folder / "拉a.pkl", make_frames(3)), "--config", write_config(folder))
     assert "拉a.pkl" in text
     assert text.endswith("of which no font here has a picture; the names are above\n")
@@ -419,8 +420,8 @@ def test_what_no_font_here_draws_becomes_a_question_mark_and_the_reader_is_told(
 
 
 def test_without_matplotlibs_font_pillows_own_serves(monkeypatch):
-    monkeypatch.setattr("tools.lettering._bundled_font", lambda: "none.ttf")
-    monkeypatch.setattr("tools.lettering.SYSTEM_FONTS", ())
+    monkeypatch.setattr("tools.drawing.fonts._bundled_font", lambda: "none.ttf")
+    monkeypatch.setattr("tools.drawing.fonts.SYSTEM_FONTS", ())
     font = load_font(12, "abc")
     assert make_drawable("abc é", font) == "abc ?"
 

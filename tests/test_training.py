@@ -19,8 +19,8 @@ from datareader.youtube8m import load_records
 from metrics.youtube8m import YouTube8MMetrics
 from tests.conftest import PROJECT, run_script, start_script
 from tools.config import Override, load_config
+from tools.files.pickles import load_pickle
 from tools.registry import MODELS
-from tools.safe_pickle import load_pickle
 
 
 def weights_of(folder):

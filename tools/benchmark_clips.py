@@ -25,9 +25,9 @@ import models  # noqa: F401
 from datareader.kinetics import ClipDataset
 from tools.command_line import parse_count, run
 from tools.config import Config, Override, load_config
-from tools.cpu import OPT_OUT
 from tools.errors import ConfigError
 from tools.registry import MODELS, READERS
+from tools.runtime.cpu import OPT_OUT
 from tools.start import start_paddle
 from tools.timing import compare, seconds, show_figures
 

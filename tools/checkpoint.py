@@ -26,8 +26,8 @@ from pathlib import Path
 import numpy as np
 
 from tools.errors import CheckpointError
-from tools.safe_files import replacing, sync_folder
-from tools.safe_pickle import DAMAGED, load_pickle, require_bounded
+from tools.files.atomic import replacing, sync_folder
+from tools.files.pickles import DAMAGED, load_pickle, require_bounded
 
 WEIGHTS, OPTIMIZER, AVERAGED, STATE = "model.pdparams", "optimizer.pdopt", "averaged.pdparams", "state.json"
 _NAME_TABLE = "StructuredToParameterName@@"  # what paddle.save adds to a state dict

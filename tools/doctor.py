@@ -27,9 +27,9 @@ from datareader.inspection import Finding, find_twins, inspect_list, measure_rea
 from datareader.section_report import SectionReport
 from tools.command_line import build_parser, parse_count, parse_positive, parse_text, read_config, run
 from tools.config import Config, read_model_name
-from tools.cpu import usable_cores
 from tools.doctor_report import Check, format_report
 from tools.errors import CheckpointError, ConfigError, ConfigFileError, DataError, ZooError
+from tools.files.atomic import replacing, require_place
 from tools.launcher import plan_processes
 from tools.machine import (
     PACKAGES,
@@ -43,7 +43,7 @@ from tools.machine import (
 from tools.predictions import load_class_names
 from tools.registry import INSPECTORS, MODELS
 from tools.released import RESNET50, Place
-from tools.safe_files import replacing, require_place
+from tools.runtime.cpu import usable_cores
 from tools.start import check_batch_size, choose_pretrain, start_paddle
 from tools.weight_files import load_weights
 

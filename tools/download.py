@@ -19,10 +19,10 @@ import numpy as np
 
 from tools.command_line import parse_text, run
 from tools.errors import ConfigError, DataError, DownloadError, UnusableError
-from tools.fetch import PATIENCE, Patience, fetch
+from tools.files.atomic import replacing, require_place
+from tools.files.fetch import PATIENCE, Patience, fetch
 from tools.released import RELEASED, Place, find_released
-from tools.run_log import RunLog
-from tools.safe_files import replacing, require_place
+from tools.runtime.log import RunLog
 
 PCA_URL = "http://data.yt8m.org/yt8m_pca.tgz"
 MEMBER = "eigenvals.npy"

@@ -17,7 +17,7 @@ from typing import BinaryIO
 import numpy as np
 
 from tools.errors import CheckpointError
-from tools.safe_files import replacing, sync_folder
+from tools.files.atomic import replacing, sync_folder
 
 # Number of a type in TensorDesc -> what NumPy calls it.
 DTYPES = {2: "<i4", 3: "<i8", 5: "<f4", 6: "<f8"}

@@ -17,9 +17,9 @@ from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
-from tools.cpu import OF_PADDLE
 from tools.errors import ConfigError, PeerError
-from tools.interrupt import heeded_signals
+from tools.runtime.cpu import OF_PADDLE
+from tools.runtime.signals import heeded_signals
 
 WATCHED = "PADDLE_VIDEO_LAUNCHER"  # the process number of the launcher, in the environment of those it started
 _GRACE_SEC = 5  # for the other processes to end by themselves once one has failed

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from tools.errors import DataError
-from tools.safe_files import replacing
+from tools.files.atomic import replacing
 
 
 def rank_classes(probs: np.ndarray, top_k: int) -> tuple[list[float], list[int]]:

@@ -24,8 +24,8 @@ import paddle
 from paddle import inference
 
 from tools.errors import CheckpointError
+from tools.files.atomic import sync_folder
 from tools.fluid_files import read_file
-from tools.safe_files import sync_folder
 
 PLACE = "PADDLE_VIDEO_PROGRAMS"
 KEPT = 8  # programs, of some 100 MB each; every set of weights has its own

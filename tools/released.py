@@ -19,10 +19,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from tools.archives import extract
 from tools.errors import ConfigError, DownloadError, UnusableError
-from tools.fetch import PATIENCE, Patience, fetch
-from tools.safe_files import replacing, sync_folder
+from tools.files.archives import extract
+from tools.files.atomic import replacing, sync_folder
+from tools.files.fetch import PATIENCE, Patience, fetch
 
 BASE_URL = "https://paddlemodels.bj.bcebos.com/video_classification/"
 URL_VARIABLE, FOLDER_VARIABLE = "PADDLE_WEIGHTS_URL", "PADDLE_WEIGHTS_DIR"

@@ -39,14 +39,14 @@ from datareader.transforms import Crop, dequantize
 from datareader.youtube8m import RECORD_KEYS, Expected, expect_records, load_file, parse_record
 from tools.command_line import parse_count, parse_text, read_config, run
 from tools.config import Config, read_model_name
-from tools.contact_sheet import CAPTION_PX, Block, Tile, draw_sheet
+from tools.drawing.contact_sheet import CAPTION_PX, Block, Tile, draw_sheet
+from tools.drawing.feature_plot import draw_features
+from tools.drawing.fonts import load_font, make_drawable
 from tools.errors import ConfigError, DataError
-from tools.feature_plot import draw_features
-from tools.lettering import load_font, make_drawable
+from tools.files.atomic import replacing, require_place
+from tools.files.pickles import DAMAGED, load_pickle
 from tools.predictions import load_class_names
 from tools.registry import MODELS, READERS
-from tools.safe_files import replacing, require_place
-from tools.safe_pickle import DAMAGED, load_pickle
 
 KINDS = "a video, a pickle of JPEG frames, a pickle of YouTube-8M records, or a .tfrecord shard"
 DEFAULT_MODELS = {"clip": "TSN", "features": "AttentionCluster"}

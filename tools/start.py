@@ -8,11 +8,11 @@ from pathlib import Path
 
 from tools.checkpoint import AVERAGED
 from tools.config import Config
-from tools.cpu import load_paddle, tune_cpu
 from tools.errors import CheckpointError, ConfigError, DataError, DownloadError
 from tools.filling import fill_network
 from tools.registry import READERS
 from tools.released import RESNET50, find_released
+from tools.runtime.cpu import load_paddle, tune_cpu
 from tools.weight_files import WeightFile, load_weights
 
 
@@ -75,7 +75,7 @@ def start_paddle(threads: int | None, use_gpu: bool | None, gpu_wanted: bool, lo
     """Tune the CPU, import Paddle, choose the device: "gpu" or "cpu". processes: of this run on this machine."""
     log(tune_cpu(threads, processes))
     load_paddle()
-    from tools.device import choose_device  # imports Paddle
+    from tools.runtime.device import choose_device  # imports Paddle
 
     return choose_device(use_gpu, gpu_wanted, log)
 

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from tools.safe_files import replacing
+from tools.files.atomic import replacing
 
 
 def seconds(function: Callable) -> float:

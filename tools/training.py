@@ -22,10 +22,10 @@ from tools.engine import Step, evaluate, train_epoch
 from tools.errors import CheckpointError, DataError
 from tools.filling import fill_network, own_file
 from tools.fluid_training import as_checkpoint
-from tools.interrupt import StopRequest
 from tools.precision import Precision
 from tools.registry import METRICS, MODELS
-from tools.run_log import RunLog, progress_bar
+from tools.runtime.log import RunLog, progress_bar
+from tools.runtime.signals import StopRequest
 from tools.start import choose_pretrain, gather_broken, require_records
 from tools.weight_files import FLUID_FILE, FLUID_FOLDER, load_weights, recognise
 

@@ -20,13 +20,13 @@ import numpy as np
 import models  # noqa: F401  (registers the recipes)
 from tools.command_line import parse_text, run
 from tools.config import Override, load_config
-from tools.cpu import load_paddle, tune_cpu
 from tools.errors import CheckpointError
+from tools.files.atomic import replacing, require_place
 from tools.filling import own_arrays
 from tools.fluid_files import DTYPES, write_folder
 from tools.fluid_names import buffers_of, name_arrays, split_state, variables_of
 from tools.registry import MODELS
-from tools.safe_files import replacing, require_place
+from tools.runtime.cpu import load_paddle, tune_cpu
 from tools.weight_files import FLUID_FILE, WeightFile, load_weights
 
 PROJECT = Path(__file__).resolve().parents[1]

@@ -15,7 +15,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # the project, whe
 from dataset.kinetics.annotations import load_annotations, sort_classes
 from tools.command_line import parse_text, run
 from tools.errors import DataError
-from tools.safe_files import replacing, require_place
+from tools.files.atomic import replacing, require_place
 
 
 def main() -> None:

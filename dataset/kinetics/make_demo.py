@@ -22,7 +22,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # the project, when run as a script
 
-from tools.safe_files import replacing
+from tools.files.atomic import replacing
 
 VERSION = 2  # of the clips; another version is made anew
 SPLITS = {"train": 30, "val": 10}  # clips a class

@@ -38,12 +38,12 @@ from dataset.kinetics.annotations import (
 )
 from dataset.target import open_target
 from tools.command_line import parse_text, parse_threads, run
-from tools.cpu import usable_cores
 from tools.errors import DataError
-from tools.processes import map_in_processes
-from tools.run_log import progress_bar
-from tools.safe_files import replacing
-from tools.safe_pickle import DAMAGED
+from tools.files.atomic import replacing
+from tools.files.pickles import DAMAGED
+from tools.runtime.cpu import usable_cores
+from tools.runtime.log import progress_bar
+from tools.runtime.workers import map_in_processes
 
 
 class Encoding(NamedTuple):

@@ -19,7 +19,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # the project, when run as a script
 
-from tools.safe_files import replacing
+from tools.files.atomic import replacing
 
 VERSION = 3  # of the numbers; another version is made anew
 WIDTHS = {"feature": 1024, "audio": 128}

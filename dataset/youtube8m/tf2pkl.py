@@ -35,11 +35,11 @@ from datareader.youtube8m import Expected, cache_of, check_record
 from dataset.target import open_target
 from dataset.youtube8m.shards import is_shard, pickle_name
 from tools.command_line import parse_count, parse_text, parse_threads, run
-from tools.cpu import usable_cores
 from tools.errors import DataError, Fault
-from tools.processes import map_in_processes
-from tools.run_log import progress_bar
-from tools.safe_files import replacing
+from tools.files.atomic import replacing
+from tools.runtime.cpu import usable_cores
+from tools.runtime.log import progress_bar
+from tools.runtime.workers import map_in_processes
 
 EXPECTED = Expected(("rgb", "audio"), (1024, 128), num_classes=3862)  # of the default configs; for the index
 LIST, JOURNAL = "shards.list", "shards.jsonl"

@@ -13,7 +13,7 @@ import zlib
 from pathlib import Path
 
 from tools.errors import UnusableError
-from tools.safe_files import sync_folder
+from tools.files.atomic import sync_folder
 
 LARGEST = 2_000_000_000  # bytes, unpacked; the largest released archive has a few hundred million
 MOST_FILES = 10_000  # the largest has a few hundred

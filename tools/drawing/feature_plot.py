@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from tools.drawing.fonts import load_font, make_drawable
 from tools.errors import ConfigError
-from tools.lettering import load_font, make_drawable
 
 # Okabe and Ito's colours, which the colour-blind can tell apart.
 COLOURS = ("#0072B2", "#D55E00", "#009E73")

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image, ImageDraw
 
-from tools.lettering import load_font, make_drawable, wrap_text
+from tools.drawing.fonts import load_font, make_drawable, wrap_text
 
 # A picture's side and a sheet's pixels; pictures are enlarged or shrunk to keep both.
 SMALLEST_PX, LARGEST_SHEET = 112, 24_000_000

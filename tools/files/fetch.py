@@ -18,7 +18,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from tools.errors import DownloadError, UnusableError
-from tools.safe_files import replacing, sync_folder
+from tools.files.atomic import replacing, sync_folder
 
 CHUNK = 1 << 16
 LARGEST = 2_000_000_000  # bytes; the largest released file has a few hundred million
