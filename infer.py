@@ -11,7 +11,7 @@ import metrics  # noqa: F401
 import models  # noqa: F401
 from datareader.loader import EvaluationLoader
 from datareader.shares import Share
-from tools.command_line import (
+from tools.config.flags import (
     add_engine_flags,
     add_override,
     build_parser,

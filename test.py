@@ -11,7 +11,7 @@ import metrics  # noqa: F401
 import models  # noqa: F401
 from datareader.loader import EvaluationLoader
 from datareader.shares import Share
-from tools.command_line import add_engine_flags, build_parser, parse_count, parse_text, read_config, run
+from tools.config.flags import add_engine_flags, build_parser, parse_count, parse_text, read_config, run
 from tools.errors import DataError
 from tools.files.atomic import replacing, require_place
 from tools.launcher import follow_launcher, launch, plan_processes

@@ -12,7 +12,7 @@ import models  # noqa: F401
 from datareader.loader import EvaluationLoader, TrainingLoader
 from datareader.shares import Share
 from tools.checkpoint import CheckpointStore
-from tools.command_line import (
+from tools.config.flags import (
     add_override,
     build_parser,
     parse_count,

@@ -45,7 +45,7 @@ from dataset.kinetics.annotations import (
     walk_files,
 )
 from dataset.youtube8m.shards import is_shard, pickle_name
-from tools.command_line import parse_count, parse_text, run
+from tools.config.flags import parse_count, parse_text, run
 from tools.errors import DataError
 from tools.files.atomic import replacing, require_place
 from tools.files.pickles import DAMAGED, load_data_pickle

@@ -4,7 +4,7 @@ from abc import abstractmethod
 from collections.abc import Callable
 
 from models.model import DEAD_KEYS, Recipe, compare_length
-from tools.config import Config, Key, Schema
+from tools.config.load import Config, Key, Schema
 from tools.errors import ConfigError
 
 NUM_LAYERS = (50, 101, 152)  # of a ResNet

@@ -18,7 +18,7 @@ A network with weights of 2019 has ``released_names``, and where they are needed
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 
-from tools.config import Schema
+from tools.config.load import Schema
 
 DEAD_KEYS = frozenset({"dataset", "bone_network", "bone_nework", "pretrain_base", "num_gpus", "buf_size"})
 

@@ -1,6 +1,6 @@
 """What the recipes of the models on YouTube-8M features share: config keys and their checks. Without Paddle."""
 
-from tools.config import Config, Key
+from tools.config.load import Config, Key
 from tools.errors import ConfigError
 
 

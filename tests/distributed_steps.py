@@ -14,8 +14,8 @@ import numpy as np
 import models  # noqa: F401  (registers the recipes)
 from datareader.loader import Batch
 from datareader.shares import Share
-from tools.command_line import run
-from tools.config import Override, load_config
+from tools.config.flags import run
+from tools.config.load import Override, load_config
 from tools.launcher import follow_launcher, launch, plan_processes
 from tools.registry import MODELS
 

@@ -20,7 +20,7 @@ from models.resnet import STAGE_SIZES, ResNet, released_trunk_names
 from models.stnet.stnet import STNET, TemporalBlock, TemporalXception
 from models.tsn.tsn import TSN
 from tests.conftest import PROJECT
-from tools.config import Override, load_config, parse_set
+from tools.config.load import Override, load_config, parse_set
 from tools.errors import CheckpointError, ConfigError
 from tools.predictor import KEPT, Predictor, exported_program, remove_unused
 from tools.registry import MODELS

@@ -5,7 +5,7 @@ import pytest
 
 import models  # noqa: F401  (registers the recipes)
 from tests.conftest import PROJECT, TINY_CONFIG
-from tools.config import Key, Override, check_section, load_config, parse_set
+from tools.config.load import Key, Override, check_section, load_config, parse_set
 from tools.errors import ConfigError
 from tools.registry import MODELS
 

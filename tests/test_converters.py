@@ -39,7 +39,7 @@ def test_an_item_that_crashes_its_process_is_told_apart_from_those_under_way():
 
 WAITING = """
 import time
-from tools.command_line import run
+from tools.config.flags import run
 from tools.runtime.workers import map_in_processes
 
 def main():

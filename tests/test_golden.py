@@ -12,7 +12,7 @@ import pytest
 
 import models  # noqa: F401  (registers the recipes)
 from tests.recipe import load_golden, make_feature_batch, make_frame_batch, make_parameter
-from tools.config import load_config
+from tools.config.load import load_config
 from tools.registry import MODELS
 
 # How closely the losses of training agree, relative; 1e-4 is what the reference's own noise allows,

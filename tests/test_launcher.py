@@ -22,7 +22,7 @@ import os, signal, sys, time
 from pathlib import Path
 sys.path.insert(0, {project!r})
 from tools import launcher
-from tools.command_line import run
+from tools.config.flags import run
 from tools.errors import DataError, PeerError
 
 def main():

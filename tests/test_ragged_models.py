@@ -18,7 +18,7 @@ from models.sequence import PackedOrder
 from tests.conftest import PROJECT
 from tests.recipe import GOLDEN
 from tests.reference import StepwiseLSTM, slow_nextvlad, stepwise_attention_lstm
-from tools.config import Override, load_config
+from tools.config.load import Override, load_config
 from tools.errors import ConfigError
 from tools.registry import MODELS
 

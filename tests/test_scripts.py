@@ -213,7 +213,7 @@ def test_skipped_records_are_listed_and_the_count_says_so(trained):
 
 
 def test_what_was_printed_before_an_error_is_not_lost_in_a_file(tmp_path):
-    program = "from tools.command_line import run\nfrom tools.errors import DataError\n"
+    program = "from tools.config.flags import run\nfrom tools.errors import DataError\n"
     program += "def main():\n    print('found')\n    raise DataError('no room')\nrun(main)\n"
     env = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
     with open(tmp_path / "out", "w") as out:

@@ -17,7 +17,7 @@ from tests.conftest import PROJECT, make_record
 from tests.sequence_examples import write_shard
 from tests.test_kinetics_reader import encode_jpeg, make_frames, write_pickle, write_video
 from tools import show
-from tools.config import load_config
+from tools.config.load import load_config
 from tools.drawing import contact_sheet
 from tools.drawing.feature_plot import PERCENTILES, describe_frames, draw_features, heat_step
 from tools.drawing.fonts import load_font, make_drawable, wrap_text

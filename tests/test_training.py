@@ -18,7 +18,7 @@ import train
 from datareader.youtube8m import load_records
 from metrics.youtube8m import YouTube8MMetrics
 from tests.conftest import PROJECT, run_script, start_script
-from tools.config import Override, load_config
+from tools.config.load import Override, load_config
 from tools.files.pickles import load_pickle
 from tools.registry import MODELS
 

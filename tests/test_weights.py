@@ -24,7 +24,7 @@ from tests.released_server import Page
 from tests.test_fluid_files import mutate
 from tests.test_golden import Golden
 from tools.checkpoint import Progress, fill_optimizer, network_arrays, optimizer_arrays
-from tools.config import Override, load_config
+from tools.config.load import Override, load_config
 from tools.errors import CheckpointError, ConfigError, DownloadError
 from tools.filling import fill_network, own_arrays
 from tools.fluid_files import write_file, write_folder

@@ -35,8 +35,8 @@ from datareader.simulation import (
     open_clips,
     open_features,
 )
-from tools.command_line import parse_count, parse_positive, run
-from tools.config import Config, Override, load_config
+from tools.config.flags import parse_count, parse_positive, run
+from tools.config.load import Config, Override, load_config
 from tools.errors import ConfigError
 from tools.registry import METRICS, MODELS, READERS
 from tools.start import start_paddle

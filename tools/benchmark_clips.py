@@ -23,8 +23,8 @@ import numpy as np
 import datareader  # noqa: F401  (registers the readers)
 import models  # noqa: F401
 from datareader.kinetics import ClipDataset
-from tools.command_line import parse_count, run
-from tools.config import Config, Override, load_config
+from tools.config.flags import parse_count, run
+from tools.config.load import Config, Override, load_config
 from tools.errors import ConfigError
 from tools.registry import MODELS, READERS
 from tools.runtime.cpu import OPT_OUT

@@ -25,8 +25,8 @@ from datareader import clip_inspection, feature_inspection  # noqa: F401  (regis
 from datareader.clean_list import plan_clean_lists, write_clean_lists
 from datareader.inspection import Finding, find_twins, inspect_list, measure_reading
 from datareader.section_report import SectionReport
-from tools.command_line import build_parser, parse_count, parse_positive, parse_text, read_config, run
-from tools.config import Config, read_model_name
+from tools.config.flags import build_parser, parse_count, parse_positive, parse_text, read_config, run
+from tools.config.load import Config, read_model_name
 from tools.doctor_report import Check, format_report
 from tools.errors import CheckpointError, ConfigError, ConfigFileError, DataError, ZooError
 from tools.files.atomic import replacing, require_place

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tools.command_line import parse_text, run
+from tools.config.flags import parse_text, run
 from tools.errors import ConfigError, DataError, DownloadError, UnusableError
 from tools.files.atomic import replacing, require_place
 from tools.files.fetch import PATIENCE, Patience, fetch

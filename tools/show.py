@@ -37,8 +37,8 @@ from datareader.sampling import sample_span_frames
 from datareader.tfrecord import HEADER, is_tfrecord
 from datareader.transforms import Crop, dequantize
 from datareader.youtube8m import RECORD_KEYS, Expected, expect_records, load_file, parse_record
-from tools.command_line import parse_count, parse_text, read_config, run
-from tools.config import Config, read_model_name
+from tools.config.flags import parse_count, parse_text, read_config, run
+from tools.config.load import Config, read_model_name
 from tools.drawing.contact_sheet import CAPTION_PX, Block, Tile, draw_sheet
 from tools.drawing.feature_plot import draw_features
 from tools.drawing.fonts import load_font, make_drawable

@@ -7,7 +7,7 @@ from operator import or_
 from pathlib import Path
 
 from tools.checkpoint import AVERAGED
-from tools.config import Config
+from tools.config.load import Config
 from tools.errors import CheckpointError, ConfigError, DataError, DownloadError
 from tools.filling import fill_network
 from tools.registry import READERS

@@ -9,7 +9,7 @@ import math
 from pathlib import Path
 
 import models  # noqa: F401  (registers the names)
-from tools.command_line import run
+from tools.config.flags import run
 from tools.errors import DataError
 from tools.registry import MODELS
 

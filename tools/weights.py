@@ -18,8 +18,8 @@ from pathlib import Path
 import numpy as np
 
 import models  # noqa: F401  (registers the recipes)
-from tools.command_line import parse_text, run
-from tools.config import Override, load_config
+from tools.config.flags import parse_text, run
+from tools.config.load import Override, load_config
 from tools.errors import CheckpointError
 from tools.files.atomic import replacing, require_place
 from tools.filling import own_arrays

@@ -13,7 +13,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # the project, when run as a script
 
 from dataset.kinetics.annotations import load_annotations, sort_classes
-from tools.command_line import parse_text, run
+from tools.config.flags import parse_text, run
 from tools.errors import DataError
 from tools.files.atomic import replacing, require_place
 

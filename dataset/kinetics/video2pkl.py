@@ -37,7 +37,7 @@ from dataset.kinetics.annotations import (
     sort_classes,
 )
 from dataset.target import open_target
-from tools.command_line import parse_text, parse_threads, run
+from tools.config.flags import parse_text, parse_threads, run
 from tools.errors import DataError
 from tools.files.atomic import replacing
 from tools.files.pickles import DAMAGED

@@ -34,7 +34,7 @@ from datareader.tfrecord import Problem, read_tfrecord
 from datareader.youtube8m import Expected, cache_of, check_record
 from dataset.target import open_target
 from dataset.youtube8m.shards import is_shard, pickle_name
-from tools.command_line import parse_count, parse_text, parse_threads, run
+from tools.config.flags import parse_count, parse_text, parse_threads, run
 from tools.errors import DataError, Fault
 from tools.files.atomic import replacing
 from tools.runtime.cpu import usable_cores

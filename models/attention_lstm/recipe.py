@@ -4,7 +4,7 @@ from functools import partial
 
 from models.model import DEAD_KEYS, Recipe, compare_length
 from models.youtube8m import check_streams, youtube8m_sections
-from tools.config import Key, Schema
+from tools.config.load import Key, Schema
 from tools.registry import MODELS
 
 

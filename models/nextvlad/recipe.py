@@ -7,7 +7,7 @@ import numpy as np
 
 from models.model import DEAD_KEYS, Recipe
 from models.youtube8m import youtube8m_sections
-from tools.config import Config, Key, Schema
+from tools.config.load import Config, Key, Schema
 from tools.errors import ConfigError, ConfigFileError
 from tools.registry import MODELS
 

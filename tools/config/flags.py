@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from tools.config import Config, Override, load_config, parse_set
+from tools.config.load import Config, Override, load_config, parse_set
 from tools.errors import ZooError
 from tools.registry import MODELS
 
