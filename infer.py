@@ -10,7 +10,7 @@ import datareader  # noqa: F401  (registers the readers)
 import metrics  # noqa: F401
 import models  # noqa: F401
 from datareader.loader import EvaluationLoader
-from datareader.shares import Share
+from datareader.sharding import Share
 from tools.config.flags import (
     add_engine_flags,
     add_override,
@@ -20,13 +20,13 @@ from tools.config.flags import (
     read_config,
     run,
 )
+from tools.distributed.launcher import follow_launcher, launch, plan_processes
 from tools.errors import DataError
 from tools.files.atomic import require_place
-from tools.launcher import follow_launcher, launch, plan_processes
-from tools.predictions import load_class_names, rank_classes, write_predictions
+from tools.inference.predictions import load_class_names, rank_classes, write_predictions
 from tools.registry import MODELS
+from tools.run_setup import gather_broken, load_network, open_dataset, open_inputs, require_records, start_paddle
 from tools.runtime.log import RunLog, log_folder, progress_bar
-from tools.start import gather_broken, load_network, open_dataset, open_inputs, require_records, start_paddle
 
 
 def parse_args():
@@ -74,8 +74,8 @@ def main() -> int:
 
     inputs = look() if processes.world == 1 else None  # what is wrong does not wait for Paddle
     device = start_paddle(args.threads, args.use_gpu, True, log.line, processes.on_this_machine)
-    from tools.distributed import connect  # these import Paddle
-    from tools.engine import predict
+    from tools.distributed.group import connect  # these import Paddle
+    from tools.training.step import predict
 
     results = []
     with connect(device, log.line) as peers:

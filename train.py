@@ -10,8 +10,7 @@ import datareader  # noqa: F401  (registers the readers)
 import metrics  # noqa: F401
 import models  # noqa: F401
 from datareader.loader import EvaluationLoader, TrainingLoader
-from datareader.shares import Share
-from tools.checkpoint import CheckpointStore
+from datareader.sharding import Share
 from tools.config.flags import (
     add_override,
     build_parser,
@@ -23,12 +22,13 @@ from tools.config.flags import (
     read_config,
     run,
 )
+from tools.distributed.launcher import Processes, follow_launcher, launch, plan_processes
 from tools.errors import CheckpointError, ConfigError
 from tools.files.atomic import replacing
-from tools.launcher import Processes, follow_launcher, launch, plan_processes
 from tools.registry import MODELS
+from tools.run_setup import check_batch_size, open_dataset, start_paddle
 from tools.runtime.log import RunLog, log_folder
-from tools.start import check_batch_size, open_dataset, start_paddle
+from tools.training.checkpoint import CheckpointStore
 
 
 def parse_args():
@@ -111,8 +111,8 @@ def main() -> int:
     datasets = look() if processes.world == 1 else None  # what is wrong does not wait for Paddle
     device = start_paddle(args.threads, args.use_gpu, config.TRAIN.use_gpu, log.line, processes.on_this_machine)
     fit_flags_to(device, args, log)
-    from tools.distributed import connect  # these import Paddle
-    from tools.training import Training
+    from tools.distributed.group import connect  # these import Paddle
+    from tools.training.trainer import Training
 
     with connect(device, log.line) as peers:
         datasets = datasets or look()  # of several processes all hear what is wrong with the files of one

@@ -8,7 +8,7 @@ from itertools import islice
 
 import numpy as np
 
-from datareader.shares import Share
+from datareader.sharding import Share
 from tools.errors import DataError
 
 

@@ -32,7 +32,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # the project, when run as a script
 
-from datareader.kinetics import read_pickle_head
+from datareader.clips.dataset import read_pickle_head
 from datareader.lists import load_list
 from dataset.kinetics.annotations import (
     PICKLE_SUFFIXES,

@@ -13,10 +13,10 @@ import numpy as np
 
 import models  # noqa: F401  (registers the recipes)
 from datareader.loader import Batch
-from datareader.shares import Share
+from datareader.sharding import Share
 from tools.config.flags import run
 from tools.config.load import Override, load_config
-from tools.launcher import follow_launcher, launch, plan_processes
+from tools.distributed.launcher import follow_launcher, launch, plan_processes
 from tools.registry import MODELS
 
 PROJECT = Path(__file__).resolve().parents[1]  # not from conftest.py, which loads Paddle
@@ -121,7 +121,7 @@ def take_steps(name: str, folder: Path, peers, accumulate: int = 1, plain: bool 
     """
     import paddle
 
-    from tools.engine import train_epoch
+    from tools.training.step import train_epoch
 
     network, optimizer, schedule = build(name, folder)
     if plain:
@@ -149,10 +149,10 @@ def main() -> int:
     if processes.to_start:
         return launch(processes, Path(folder))
     follow_launcher()
-    from tools.start import start_paddle
+    from tools.run_setup import start_paddle
 
     start_paddle(1, False, False, lambda text: None)
-    from tools.distributed import connect
+    from tools.distributed.group import connect
 
     with connect("cpu", print) as peers:
         for name in names:

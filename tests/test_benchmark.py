@@ -7,10 +7,10 @@ import sys
 
 import pytest
 
-from datareader import simulation
-from datareader.shares import Share
+from datareader.sharding import Share
 from tests.conftest import PROJECT, clean_env
-from tools import benchmark
+from tools.benchmark import __main__ as benchmark
+from tools.benchmark import simulation
 from tools.summary import format_epochs, load_epochs
 
 

@@ -11,7 +11,8 @@ import pytest
 from paddle import nn
 
 from models.optimizers import FluidAdam, split_parameters
-from tools.checkpoint import (
+from tools.errors import CheckpointError
+from tools.training.checkpoint import (
     CheckpointStore,
     Progress,
     fill_optimizer,
@@ -19,9 +20,8 @@ from tools.checkpoint import (
     network_arrays,
     optimizer_arrays,
 )
-from tools.errors import CheckpointError
-from tools.filling import fill_network, own_file
-from tools.weight_files import load_weights
+from tools.weights.files import load_weights
+from tools.weights.loading import fill_network, own_file
 
 WEIGHTS = {"fc.weight": np.ones((2, 3), np.float32)}
 
@@ -146,7 +146,7 @@ def test_a_file_of_a_checkpoint_that_the_system_does_not_let_us_read_is_named(st
             raise PermissionError(13, "Permission denied", str(path))
         return open(file, *arguments, **options)
 
-    monkeypatch.setattr("tools.checkpoint.open", refuse, raising=False)
+    monkeypatch.setattr("tools.training.checkpoint.open", refuse, raising=False)
     assert f"{path} cannot be read: [Errno 13] Permission denied" in error_of(load_checkpoint, path.parent, "TSN")
 
 
@@ -156,7 +156,7 @@ def test_a_full_disk_leaves_earlier_checkpoints_and_no_trace(store, tmp_path, mo
     def full(*arguments, **options):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("tools.checkpoint.pickle.dump", full)
+    monkeypatch.setattr("tools.training.checkpoint.pickle.dump", full)
     message = error_of(save, store, 2)
     assert "TSN_epoch1 could not be written ([Errno 28] No space left on device)" in message
     assert listing(tmp_path) == ["TSN_epoch0"]

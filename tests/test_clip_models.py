@@ -13,16 +13,16 @@ import paddle
 import pytest
 
 import models  # noqa: F401  (registers the recipes)
-from models.clips import NormalizePixels
-from models.kinetics import NUM_LAYERS
-from models.losses import average_views, class_losses
-from models.resnet import STAGE_SIZES, ResNet, released_trunk_names
+from models.clip_spec import NUM_LAYERS
+from models.layers.losses import average_views, class_losses
+from models.layers.pixels import NormalizePixels
+from models.layers.resnet import STAGE_SIZES, ResNet, released_trunk_names
 from models.stnet.stnet import STNET, TemporalBlock, TemporalXception
 from models.tsn.tsn import TSN
 from tests.conftest import PROJECT
 from tools.config.load import Override, load_config, parse_set
 from tools.errors import CheckpointError, ConfigError
-from tools.predictor import KEPT, Predictor, exported_program, remove_unused
+from tools.inference.predictor import KEPT, Predictor, exported_program, remove_unused
 from tools.registry import MODELS
 
 COLOURS = {"image_mean": [0.485, 0.456, 0.406], "image_std": [0.229, 0.224, 0.225]}

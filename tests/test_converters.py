@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from dataset.kinetics import make_demo
-from dataset.target import open_target
+from dataset.output_folder import open_target
 from dataset.youtube8m import tf2pkl
 from tests.conftest import PROJECT, TINY_CONFIG, clean_env, make_record, run_script
 from tests.sequence_examples import write_shard

@@ -82,7 +82,7 @@ def test_the_one_thread_that_paddle_s_launcher_sets_is_not_the_user_s(machine, m
 def test_processes_of_paddle_s_launcher_share_the_cores(tmp_path):
     (tmp_path / "program.py").write_text(
         f"import os, sys; sys.path.insert(0, {str(PROJECT)!r})\n"
-        "from tools import cpu\n"
+        "from tools.runtime import cpu\n"
         "cpu.usable_cores = lambda: 8\n"
         "open(os.environ['PADDLE_TRAINER_ID'], 'w').write(cpu.tune_cpu(processes=2))\n"
     )

@@ -16,8 +16,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from datareader import decoding
-from datareader.decoding import PacketInfo, plan_runs, read_frames, read_planned, read_sequential, read_with_opencv
+from datareader.clips import decoding
+from datareader.clips.decoding import (
+    PacketInfo,
+    plan_runs,
+    read_frames,
+    read_planned,
+    read_sequential,
+    read_with_opencv,
+)
 from tests.conftest import PROJECT
 from tools.errors import DataError
 
@@ -319,7 +326,7 @@ def test_opencv_decodes_where_pyav_is_not_installed(h264):
     script = f"""
 import sys
 sys.modules["av"] = None
-from datareader.decoding import read_frames
+from datareader.clips.decoding import read_frames
 frames, num_frames = read_frames({h264!r}, lambda num_frames: [29, 0])
 print(num_frames, frames[0].shape)
 """

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from scipy.optimize import minimize
 
+from datareader.features.dataset import Expected, load_records, parse_record
 from datareader.transforms import dequantize
-from datareader.youtube8m import Expected, load_records, parse_record
 from dataset.youtube8m import make_demo
 from metrics.youtube8m import YouTube8MMetrics
 from tests.conftest import PROJECT

@@ -16,23 +16,23 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from datareader.shares import Share
+from datareader.sharding import Share
 from metrics.kinetics import KineticsMetrics
 from metrics.youtube8m import YouTube8MMetrics
+from models.layers.resnet import Bottleneck
 from models.optimizers import FluidAdam
-from models.resnet import Bottleneck
 from models.stnet.stnet import TemporalBlock, TemporalXception
 from tests.conftest import PROJECT, clean_env
 from tests.distributed_steps import build, split, statistics_of, take_steps, write_eigenvalues
 from tests.test_engine import Line, make_batch
-from tools.averaging import AveragedWeights
-from tools.distributed import Peers
-from tools.engine import train_epoch
+from tools.distributed.group import Peers
 from tools.errors import CheckpointError, ConfigError, DataError, PeerError
-from tools.precision import Precision
+from tools.run_setup import check_batch_size, gather_broken
 from tools.runtime.signals import StopRequest
-from tools.start import check_batch_size, gather_broken
-from tools.training import Training
+from tools.training.amp import Precision
+from tools.training.ema import AveragedWeights
+from tools.training.step import train_epoch
+from tools.training.trainer import Training
 
 # --- What processes tell one another
 

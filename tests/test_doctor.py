@@ -20,18 +20,18 @@ import paddle
 import pytest
 
 import datareader  # noqa: F401  (registers the readers)
-from datareader.clip_inspection import ClipInspector
+from datareader.features.dataset import FeatureDataset
 from datareader.loader import EvaluationLoader, TrainingLoader
-from datareader.youtube8m import FeatureDataset
 from tests.conftest import PROJECT, TINY_CONFIG, clean_env, make_record
 from tests.sequence_examples import frame, serialize_means, write_shard
 from tests.test_kinetics_reader import encode_jpeg, make_frames, write_pickle, write_video
-from tools import doctor
-from tools.checkpoint import network_arrays, optimizer_arrays
-from tools.doctor_report import format_report
+from tools.doctor import __main__ as doctor
+from tools.doctor.clips import ClipInspector
+from tools.doctor.text import format_report
 from tools.errors import DataError
 from tools.registry import INSPECTORS, MODELS, READERS
-from tools.start import require_records
+from tools.run_setup import require_records
+from tools.training.checkpoint import network_arrays, optimizer_arrays
 
 CLIP_CONFIG = """
 [MODEL]
@@ -454,7 +454,7 @@ def test_without_deep_the_index_of_training_is_made_and_used(features, monkeypat
     plant_features(features / "data")
     append_lines(features / "data/train.list", ["narrow.pkl", "cut.pkl"])
     first, _ = examine("tiny.txt")
-    monkeypatch.setattr("datareader.feature_inspection.scan_file", None)
+    monkeypatch.setattr("tools.doctor.features.scan_file", None)
     again, _ = examine("tiny.txt")
     for report in (first, again):
         report["sections"] = {name: part | {"reading": None} for name, part in report["sections"].items()}

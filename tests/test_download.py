@@ -13,7 +13,7 @@ from tests.released_server import Page
 from tools.download import main
 from tools.errors import ZooError
 from tools.files.fetch import Patience
-from tools.released import RELEASED
+from tools.weights.released import RELEASED
 
 VALUES = np.linspace(2, 0.1, 2048, dtype=np.float32)[:, None]
 SAMPLE = (PROJECT / "tests/golden/fluid_samples/persistables_dir.tar.gz").read_bytes()

@@ -9,8 +9,8 @@ from paddle import nn
 
 from datareader.loader import Batch
 from datareader.transforms import empty_aligned
-from tools.engine import evaluate, predict, to_tensor, train_epoch
 from tools.errors import TrainingError
+from tools.training.step import evaluate, predict, to_tensor, train_epoch
 
 
 class Line(nn.Layer):

@@ -13,10 +13,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as st_numpy
 
-from tests.recipe import GOLDEN
+from tests.golden_inputs import GOLDEN
 from tools.errors import CheckpointError
-from tools.fluid_files import begins_as_variable, read_file, read_folder, read_variable, write_file, write_folder
-from tools.weight_files import FLUID_FILE, FLUID_FOLDER, PICKLE, load_weights, recognise
+from tools.weights.files import FLUID_FILE, FLUID_FOLDER, PICKLE, load_weights, recognise
+from tools.weights.fluid_files import (
+    begins_as_variable,
+    read_file,
+    read_folder,
+    read_variable,
+    write_file,
+    write_folder,
+)
 
 SAMPLES = GOLDEN / "fluid_samples"
 FOLDER = SAMPLES / "persistables_dir"

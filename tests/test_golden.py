@@ -11,7 +11,7 @@ import paddle
 import pytest
 
 import models  # noqa: F401  (registers the recipes)
-from tests.recipe import load_golden, make_feature_batch, make_frame_batch, make_parameter
+from tests.golden_inputs import load_golden, make_feature_batch, make_frame_batch, make_parameter
 from tools.config.load import load_config
 from tools.registry import MODELS
 

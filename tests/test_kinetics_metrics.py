@@ -12,7 +12,7 @@ from scipy.stats import binomtest
 
 import metrics.kinetics
 from metrics.kinetics import KineticsMetrics, rank_of_label, wilson_interval
-from tests.recipe import load_golden, make_score_batches
+from tests.golden_inputs import load_golden, make_score_batches
 from tools.errors import DataError
 from tools.registry import METRICS
 

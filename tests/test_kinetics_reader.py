@@ -12,12 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from datareader.kinetics import ClipDataset, ClipSettings, open_clip
+from datareader.clips.dataset import ClipDataset, ClipSettings, open_clip
 from datareader.lists import ListEntry, load_list
 from datareader.loader import EvaluationLoader, TrainingLoader
 from datareader.sampling import sample_segment_frames
 from datareader.transforms import Crop, crop_frame, list_crops, normalize, scale_size
-from tests.recipe import GOLDEN
+from tests.golden_inputs import GOLDEN
 from tools.errors import DataError
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)

@@ -15,8 +15,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from datareader import decoding
-from datareader.decoding import read_frame_rate, read_frames
+from datareader.clips import decoding
+from datareader.clips.decoding import read_frame_rate, read_frames
 from datareader.lists import load_list
 from dataset import make_list
 from dataset.kinetics import generate_label, make_demo, video2pkl
@@ -27,7 +27,7 @@ from tests.conftest import PROJECT, run_script
 from tests.test_clip_scripts import CONFIG
 from tests.test_kinetics_reader import MEAN, STD, open_dataset, read_all
 from tools.errors import DataError
-from tools.predictions import load_class_names
+from tools.inference.predictions import load_class_names
 
 CLASSES = ['playing "air" guitar', "growing", "打太极", "bee's keeping"]  # not in order
 IN_ORDER = ["bee's keeping", "growing", 'playing "air" guitar', "打太极"]

@@ -1,4 +1,4 @@
-"""tools/launcher.py with programs that need no Paddle: who is started, and how all of them end."""
+"""tools/distributed/launcher.py with programs that need no Paddle: who is started, and how all of them end."""
 
 import ctypes
 import inspect
@@ -13,15 +13,15 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import PROJECT, clean_env
-from tools import launcher
+from tools.distributed import launcher
+from tools.distributed.launcher import Processes, plan_processes
 from tools.errors import ConfigError
-from tools.launcher import Processes, plan_processes
 
 PROGRAM = """
 import os, signal, sys, time
 from pathlib import Path
 sys.path.insert(0, {project!r})
-from tools import launcher
+from tools.distributed import launcher
 from tools.config.flags import run
 from tools.errors import DataError, PeerError
 
@@ -275,7 +275,7 @@ def test_planning_leaves_paddle_alone_so_that_the_cpu_can_be_tuned_where_there_i
         "import ctypes, sys; from importlib import metadata\n"
         f"{inspect.getsource(Driver)}\n"
         "metadata.version = lambda name: '3.3.1'; ctypes.CDLL = lambda name: Driver(1)\n"
-        "from tools.launcher import plan_processes\n"
+        "from tools.distributed.launcher import plan_processes\n"
         "planned = plan_processes(None, True)\n"
         "assert planned.on_gpus and not planned.to_start and 'paddle' not in sys.modules"
     )

@@ -7,7 +7,7 @@ import pytest
 
 import metrics.youtube8m
 from metrics.youtube8m import YouTube8MMetrics, average_precision, pack_pairs, select_top_classes
-from tests.recipe import load_golden, make_prediction_batches
+from tests.golden_inputs import load_golden, make_prediction_batches
 from tools.errors import DataError
 
 YOUTUBE8M = [case for case in load_golden("metrics") if case["metrics"] == "youtube8m"]

@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import PROJECT, clean_env, run_shell
-from tools import distributed, meeting
+from tools.distributed import group as distributed
+from tools.distributed import rendezvous as meeting
 from tools.errors import ConfigError, PeerError
 from tools.runtime.signals import StopRequest
 
@@ -174,7 +175,9 @@ def test_three_sigterms_are_one_request_and_a_second_ctrl_c_stops_at_once():
 
 
 def test_a_process_ends_when_paddle_s_launcher_was_killed():
-    child = "import time; from tools.launcher import follow_launcher; follow_launcher(); print(1, flush=True)"
+    child = (
+        "import time; from tools.distributed.launcher import follow_launcher; follow_launcher(); print(1, flush=True)"
+    )
     parent = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {child + '; time.sleep(60)'!r}])"
     env = {**clean_env(), "PADDLE_RANK_IN_NODE": "0"}
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}

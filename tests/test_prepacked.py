@@ -6,8 +6,8 @@ import numpy as np
 import paddle
 import pytest
 
-from models import prepacked
-from models.prepacked import PrepackedMatrix
+from models.layers import prepacked
+from models.layers.prepacked import PrepackedMatrix
 
 RNG = np.random.default_rng(0)
 

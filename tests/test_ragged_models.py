@@ -8,15 +8,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from datareader.features.dataset import Expected, RaggedFrames, group_by_length, load_records, parse_record
 from datareader.transforms import DEQUANTIZED, DEQUANTIZED_UNBIASED
-from datareader.youtube8m import Expected, RaggedFrames, group_by_length, load_records, parse_record
-from models import sequence
 from models.attention_lstm.attention_lstm import AttentionLSTM, PaddedAttentionLSTM, PeepholeLSTM
+from models.layers import sequence
+from models.layers.sequence import PackedOrder
 from models.nextvlad.nextvlad import NeXtVLAD, PaddedNeXtVLAD
-from models.nextvlad.recipe import load_whitening
-from models.sequence import PackedOrder
+from models.nextvlad.spec import load_whitening
 from tests.conftest import PROJECT
-from tests.recipe import GOLDEN
+from tests.golden_inputs import GOLDEN
 from tests.reference import StepwiseLSTM, slow_nextvlad, stepwise_attention_lstm
 from tools.config.load import Override, load_config
 from tools.errors import ConfigError

@@ -22,7 +22,7 @@ from tools.errors import ConfigError, DownloadError, UnusableError
 from tools.files.archives import extract
 from tools.files.fetch import Patience, fetch
 from tools.registry import MODELS
-from tools.released import KNOWN_SUMS, RELEASED, Place, find_released
+from tools.weights.released import KNOWN_SUMS, RELEASED, Place, find_released
 
 SAMPLE = (PROJECT / "tests/golden/fluid_samples/persistables_dir.tar.gz").read_bytes()
 ARCHIVE, SINGLE = "/tsn_kinetics.tar.gz", "/TSN.pdparams"
@@ -502,7 +502,7 @@ def test_a_folder_that_cannot_be_written_is_one_error_that_names_it(server, root
 LIMITED = """
 import resource, sys
 from tools.files.fetch import Patience
-from tools.released import find_released
+from tools.weights.released import find_released
 resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]),) * 2)
 try:
     find_released("TSN", weights_dir=sys.argv[1], log=print, patience=Patience(delays_sec=()))
@@ -532,7 +532,7 @@ KILLED_EVERYWHERE = """
 import os, shutil, signal, sys
 from pathlib import Path
 from tools.files.fetch import Patience
-from tools.released import Place, find_released
+from tools.weights.released import Place, find_released
 
 root, by_hand = Path(sys.argv[1]), sys.argv[2]
 quick = Patience(delays_sec=(0.01, 0.01))

@@ -12,7 +12,7 @@ import pytest
 
 from tests.conftest import PROJECT, clean_env, run_script, script_command
 from tools.errors import DataError
-from tools.predictions import load_class_names, rank_classes, write_predictions
+from tools.inference.predictions import load_class_names, rank_classes, write_predictions
 
 BEST = "--weights=checkpoints/AttentionCluster_best"
 

@@ -7,9 +7,9 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from datareader.features.dataset import shuffle_files
 from datareader.loader import Batch, EvaluationLoader, TrainingLoader
-from datareader.shares import Share
-from datareader.youtube8m import shuffle_files
+from datareader.sharding import Share
 
 WORLDS = st.integers(1, 9)
 

@@ -11,18 +11,18 @@ from PIL import Image
 
 import datareader  # noqa: F401  (registers the readers)
 import models  # noqa: F401
+from datareader.features.dataset import Record, SpanFrames
 from datareader.sampling import sample_segment_frames
-from datareader.youtube8m import Record, SpanFrames
 from tests.conftest import PROJECT, make_record
 from tests.sequence_examples import write_shard
 from tests.test_kinetics_reader import encode_jpeg, make_frames, write_pickle, write_video
-from tools import show
 from tools.config.load import load_config
 from tools.drawing import contact_sheet
 from tools.drawing.feature_plot import PERCENTILES, describe_frames, draw_features, heat_step
 from tools.drawing.fonts import load_font, make_drawable, wrap_text
 from tools.errors import ConfigError, DataError, ZooError
 from tools.registry import MODELS, READERS
+from tools.show import __main__ as show
 
 RGB_BLUE = (0x00, 0x72, 0xB2)  # of the lines for rgb
 

@@ -14,10 +14,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from datareader import tfrecord
-from datareader.loader import EvaluationLoader, TrainingLoader
-from datareader.tfrecord import Problem, read_tfrecord
-from datareader.youtube8m import (
+from datareader.features import tfrecord
+from datareader.features.dataset import (
     Expected,
     FeatureDataset,
     SpanFrames,
@@ -25,6 +23,8 @@ from datareader.youtube8m import (
     build_whitened_reader,
     load_records,
 )
+from datareader.features.tfrecord import Problem, read_tfrecord
+from datareader.loader import EvaluationLoader, TrainingLoader
 from dataset.youtube8m import tf2pkl
 from tests.conftest import PROJECT, clean_env, make_record
 from tests.sequence_examples import frame, masked_crc, message_class, serialize, serialize_means, write_shard

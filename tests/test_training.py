@@ -15,7 +15,7 @@ import pytest
 
 import models  # noqa: F401  (registers the recipes)
 import train
-from datareader.youtube8m import load_records
+from datareader.features.dataset import load_records
 from metrics.youtube8m import YouTube8MMetrics
 from tests.conftest import PROJECT, run_script, start_script
 from tools.config.load import Override, load_config

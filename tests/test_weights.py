@@ -19,21 +19,21 @@ import pytest
 import models  # noqa: F401  (registers the recipes)
 from models.optimizers import FluidAdam
 from tests.conftest import PROJECT, clean_env, run_script
-from tests.recipe import GOLDEN, make_parameter
+from tests.golden_inputs import GOLDEN, make_parameter
 from tests.released_server import Page
 from tests.test_fluid_files import mutate
 from tests.test_golden import Golden
-from tools.checkpoint import Progress, fill_optimizer, network_arrays, optimizer_arrays
 from tools.config.load import Override, load_config
 from tools.errors import CheckpointError, ConfigError, DownloadError
-from tools.filling import fill_network, own_arrays
-from tools.fluid_files import write_file, write_folder
-from tools.fluid_names import split_state, trained_names, variables_of
-from tools.fluid_training import as_checkpoint
 from tools.registry import MODELS
-from tools.start import choose_pretrain
-from tools.weight_files import FLUID_FOLDER, PICKLE, WeightFile, load_weights
-from tools.weights import build_network, convert, parse_args, show
+from tools.run_setup import choose_pretrain
+from tools.training.checkpoint import Progress, fill_optimizer, network_arrays, optimizer_arrays
+from tools.training.fluid_checkpoint import as_checkpoint
+from tools.weights.__main__ import build_network, convert, parse_args, show
+from tools.weights.files import FLUID_FOLDER, PICKLE, WeightFile, load_weights
+from tools.weights.fluid_files import write_file, write_folder
+from tools.weights.fluid_names import split_state, trained_names, variables_of
+from tools.weights.loading import fill_network, own_arrays
 
 RELEASED = json.loads((GOLDEN / "release_variables.json").read_text())
 NAMES = list(RELEASED)

@@ -12,15 +12,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from datareader.features.dataset import Expected, FeatureDataset, SpanFrames, load_records, parse_record
+from datareader.features.index import FileIndex, build_index
 from datareader.lists import load_list
 from datareader.loader import EvaluationLoader, TrainingLoader, map_in_order
-from datareader.record_index import FileIndex, build_index
 from datareader.sampling import sample_span_frames
 from datareader.transforms import DEQUANTIZED, dequantize
-from datareader.youtube8m import Expected, FeatureDataset, SpanFrames, load_records, parse_record
-from models import sequence
+from models.layers import sequence
 from tests.conftest import make_record, write_pickles
-from tests.recipe import GOLDEN
+from tests.golden_inputs import GOLDEN
 from tools.errors import DataError
 
 EXPECTED = Expected(("rgb", "audio"), (1024, 128), num_classes=12)
@@ -294,7 +294,9 @@ def test_only_the_files_in_use_and_the_next_one_stay_in_memory(tmp_path, monkeyp
     path = write_pickles(tmp_path, "many", [4] * 10)
     dataset = open_list(path)
     loaded = []
-    monkeypatch.setattr("datareader.youtube8m.load_records", lambda name: loaded.append(name) or load_records(name))
+    monkeypatch.setattr(
+        "datareader.features.dataset.load_records", lambda name: loaded.append(name) or load_records(name)
+    )
     loader = EvaluationLoader(dataset, 4, num_workers=0, as_float=False)
     batches = loader.epoch()
     for number in range(3):
@@ -399,7 +401,7 @@ def test_a_cache_that_cannot_be_written_is_a_notice_not_an_error(tiny, monkeypat
     def full_disk(*arguments, **options):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("datareader.record_index.np.savez", full_disk)
+    monkeypatch.setattr("datareader.features.index.np.savez", full_disk)
     dataset = open_list(tiny / "data/val.list")
     assert len(dataset) == 21
     assert "No space left on device" in dataset.notices[0]

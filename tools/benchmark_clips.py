@@ -22,16 +22,15 @@ import numpy as np
 
 import datareader  # noqa: F401  (registers the readers)
 import models  # noqa: F401
-from datareader.kinetics import ClipDataset
-from tools.config.flags import parse_count, run
+from datareader.clips.dataset import ClipDataset
+from tools.benchmark.timing import compare, seconds, show_figures
+from tools.config.flags import PROJECT, parse_count, run
 from tools.config.load import Config, Override, load_config
 from tools.errors import ConfigError
 from tools.registry import MODELS, READERS
+from tools.run_setup import start_paddle
 from tools.runtime.cpu import OPT_OUT
-from tools.start import start_paddle
-from tools.timing import compare, seconds, show_figures
 
-PROJECT = Path(__file__).resolve().parents[1]
 SECONDS = 10  # of a made clip, at 25 frames a second
 
 
@@ -188,8 +187,8 @@ def measure_network(args, config_path: str, name: str, folder: Path) -> dict:
     with ProcessPoolExecutor(1, get_context("spawn")) as pool:
         shipped = pool.submit(measure_shipped, config_path, name, args.repeat).result()
     start_paddle(args.threads, False, False, print)
-    from tools.engine import train_epoch
-    from tools.predictor import PLACE, Predictor
+    from tools.inference.predictor import PLACE, Predictor
+    from tools.training.step import train_epoch
 
     os.environ[PLACE] = str(folder)
     network, recipe, config, shape = make_network(config_path, name)

@@ -21,8 +21,8 @@ from tools.config.flags import parse_text, run
 from tools.errors import ConfigError, DataError, DownloadError, UnusableError
 from tools.files.atomic import replacing, require_place
 from tools.files.fetch import PATIENCE, Patience, fetch
-from tools.released import RELEASED, Place, find_released
 from tools.runtime.log import RunLog
+from tools.weights.released import RELEASED, Place, find_released
 
 PCA_URL = "http://data.yt8m.org/yt8m_pca.tgz"
 MEMBER = "eigenvals.npy"

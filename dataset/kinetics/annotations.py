@@ -9,7 +9,7 @@ from itertools import chain
 from pathlib import Path
 
 from tools.errors import DataError
-from tools.predictions import parse_class_names
+from tools.inference.predictions import parse_class_names
 
 VIDEO_SUFFIXES = {".3gp", ".avi", ".flv", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".ogv", ".webm", ".wmv"}
 PICKLE_SUFFIXES = {".pkl", ".pickle"}

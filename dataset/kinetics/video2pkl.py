@@ -25,8 +25,8 @@ from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # the project, when run as a script
 
-from datareader.decoding import read_frame_rate, read_frames
-from datareader.kinetics import read_pickle_head
+from datareader.clips.dataset import read_pickle_head
+from datareader.clips.decoding import read_frame_rate, read_frames
 from datareader.transforms import scale_size
 from dataset.kinetics.annotations import (
     VIDEO_SUFFIXES,
@@ -36,7 +36,7 @@ from dataset.kinetics.annotations import (
     load_class_list,
     sort_classes,
 )
-from dataset.target import open_target
+from dataset.output_folder import open_target
 from tools.config.flags import parse_text, parse_threads, run
 from tools.errors import DataError
 from tools.files.atomic import replacing

@@ -28,11 +28,11 @@ from tqdm import tqdm
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # the project, when run as a script
 
+from datareader.features.dataset import Expected, cache_of, check_record
+from datareader.features.index import FileIndex, RecordProblem, build_index, count_pairs
+from datareader.features.tfrecord import Problem, read_tfrecord
 from datareader.lists import ListEntry
-from datareader.record_index import FileIndex, RecordProblem, build_index, count_pairs
-from datareader.tfrecord import Problem, read_tfrecord
-from datareader.youtube8m import Expected, cache_of, check_record
-from dataset.target import open_target
+from dataset.output_folder import open_target
 from dataset.youtube8m.shards import is_shard, pickle_name
 from tools.config.flags import parse_count, parse_text, parse_threads, run
 from tools.errors import DataError, Fault

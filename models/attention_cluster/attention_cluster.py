@@ -8,8 +8,8 @@ import paddle
 import paddle.nn.functional as F
 from paddle import nn
 
-from models.losses import multilabel_losses
-from models.sequence import dequantize
+from models.layers.losses import multilabel_losses
+from models.layers.sequence import dequantize
 
 
 def _linear(in_features: int, out_features: int, bias=None) -> nn.Linear:
@@ -124,6 +124,6 @@ def released_names(num_streams: int) -> dict[str, str]:
 
 
 def released_layouts(num_streams: int) -> dict[str, str]:
-    """Own name -> layout in the weights of 2019, see ``tools.fluid_names``, where it is not the same."""
+    """Own name -> layout in the weights of 2019, see ``tools.weights.fluid_names``, where it is not the same."""
     layouts = {own: layout for own, (_, layout) in _STREAM.items() if layout}
     return {f"attention.{i}.{own}": layout for i in range(num_streams) for own, layout in layouts.items()}

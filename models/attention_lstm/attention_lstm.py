@@ -12,9 +12,9 @@ import paddle.nn.functional as F
 from paddle import nn
 from paddle.autograd import PyLayer
 
-from models.losses import multilabel_losses
-from models.prepacked import PrepackedMatrix
-from models.sequence import PackedOrder, dequantize, mask_frames
+from models.layers.losses import multilabel_losses
+from models.layers.prepacked import PrepackedMatrix
+from models.layers.sequence import PackedOrder, dequantize, mask_frames
 
 
 def _linear(in_features: int, out_features: int) -> nn.Linear:

@@ -9,8 +9,8 @@ import paddle
 import paddle.nn.functional as F
 from paddle import nn
 
-from models.losses import multilabel_losses
-from models.sequence import dequantize, dequantize_unbiased, mask_frames
+from models.layers.losses import multilabel_losses
+from models.layers.sequence import dequantize, dequantize_unbiased, mask_frames
 
 
 def _normal(fan_in: int):

@@ -8,9 +8,9 @@ import paddle
 import paddle.nn.functional as F
 from paddle import nn
 
-from models.clips import NormalizePixels
-from models.losses import average_views, class_losses
-from models.resnet import STAGE_SIZES, ResNet, released_trunk_names
+from models.layers.losses import average_views, class_losses
+from models.layers.pixels import NormalizePixels
+from models.layers.resnet import STAGE_SIZES, ResNet, released_trunk_names
 
 
 def _uniform(fan_in: int):
@@ -185,7 +185,7 @@ def _released_norm(own: str, released: str) -> dict[str, str]:
     return {**_released(own, released), f"{own}._mean": f"{released}.w_1", f"{own}._variance": f"{released}.w_2"}
 
 
-# Own name -> layout in the weights of 2019, see ``tools.fluid_names``, where it is not the same.
+# Own name -> layout in the weights of 2019, see ``tools.weights.fluid_names``, where it is not the same.
 RELEASED_LAYOUTS = {
     "xception.pointwise1.weight": "1x1 convolution",
     "xception.pointwise2.weight": "1x1 convolution",

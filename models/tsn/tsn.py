@@ -6,9 +6,9 @@ import math
 
 from paddle import nn
 
-from models.clips import NormalizePixels
-from models.losses import average_views, class_losses
-from models.resnet import ResNet, released_trunk_names
+from models.layers.losses import average_views, class_losses
+from models.layers.pixels import NormalizePixels
+from models.layers.resnet import ResNet, released_trunk_names
 
 
 class TSN(nn.Layer):

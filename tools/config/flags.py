@@ -13,7 +13,7 @@ from tools.config.load import Config, Override, load_config, parse_set
 from tools.errors import ZooError
 from tools.registry import MODELS
 
-PROJECT = Path(__file__).resolve().parents[1]
+PROJECT = Path(__file__).resolve().parents[2]
 _SWITCH = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
 
 
@@ -123,7 +123,7 @@ def build_parser(description: str, sections: tuple[str, ...], name_needed: bool 
 
 
 def add_engine_flags(parser: argparse.ArgumentParser) -> None:
-    """How test.py and infer.py compute; ``tools.start.load_network`` goes by it."""
+    """How test.py and infer.py compute; ``tools.run_setup.load_network`` goes by it."""
     parser.add_argument(
         "--engine",
         choices=("auto", "dygraph", "predictor"),

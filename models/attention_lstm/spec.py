@@ -1,0 +1,71 @@
+"""AttentionLSTM from a config: keys, network, optimizer. Needs Paddle only once it builds something."""
+
+from functools import partial
+
+from models.feature_spec import check_streams, youtube8m_sections
+from models.spec import DEAD_KEYS, Recipe, compare_length
+from tools.config.load import Key, Schema
+from tools.registry import MODELS
+
+
+@MODELS.register("AttentionLSTM")
+class AttentionLSTMRecipe(Recipe):
+    """Centred RMSProp with L2 decay of all but the fc biases; the rate falls after given epochs."""
+
+    default_config = "configs/attention_lstm.txt"
+    optimizer_states = 3
+    schema = Schema(
+        sections=youtube8m_sections(
+            model={
+                "feature_num": Key(int, minimum=1),
+                "feature_names": Key(list[str]),
+                "feature_dims": Key(list[int], minimum=1),
+                "embedding_size": Key(int, minimum=1),
+                "lstm_size": Key(int, minimum=1),
+                "drop_rate": Key(float, minimum=0, below=1),
+            },
+            train={
+                "decay_epochs": Key(list[int], minimum=0),
+                "decay_gamma": Key(float, minimum=0),
+                "weight_decay": Key(float, minimum=0),
+                "num_samples": Key(int, minimum=1),
+                "sort_by_length": Key(bool, default=False),
+            },
+        ),
+        dead=DEAD_KEYS,
+        check=partial(check_streams, keys=("feature_names", "feature_dims")),
+    )
+
+    def build_network(self, config):
+        from models.attention_lstm.attention_lstm import AttentionLSTM
+
+        model = config.MODEL
+        return AttentionLSTM(
+            feature_dims=model.feature_dims,
+            embedding_size=model.embedding_size,
+            lstm_size=model.lstm_size,
+            num_classes=model.num_classes,
+            drop_rate=model.drop_rate,
+        )
+
+    def build_optimizer(self, config, network):
+        import paddle
+
+        from models.optimizers import split_parameters
+
+        train = config.TRAIN
+        # 2019: the biases of fc layers are exempt; the LSTM's row of biases and peepholes is not.
+        exempt, decayed = split_parameters(network, lambda name: name.endswith(".bias") and "lstm_" not in name)
+        groups = [{"params": decayed, "weight_decay": train.weight_decay}, {"params": exempt}]
+        return paddle.optimizer.RMSProp(
+            train.learning_rate, rho=0.95, epsilon=1e-6, momentum=0.0, centered=True, parameters=groups
+        )
+
+    def build_schedule(self, config, steps_per_epoch):
+        """2019: epochs are counted in num_samples of the config, not in the length of the list."""
+        train = config.TRAIN
+        ends = [epoch * train.num_samples // train.batch_size for epoch in sorted(train.decay_epochs)]
+        return lambda step: train.learning_rate * train.decay_gamma ** sum(step >= end for end in ends)
+
+    def notices(self, config, num_videos):
+        return compare_length(config, "num_samples", config.TRAIN.num_samples, num_videos)

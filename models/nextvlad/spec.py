@@ -1,0 +1,139 @@
+"""NeXtVLAD from a config: keys, whitening, network, optimizer. Needs Paddle only once it builds something."""
+
+import tokenize
+from pathlib import Path
+
+import numpy as np
+
+from models.feature_spec import youtube8m_sections
+from models.spec import DEAD_KEYS, Recipe
+from tools.config.load import Config, Key, Schema
+from tools.errors import ConfigError, ConfigFileError
+from tools.registry import MODELS
+
+# What an .npy that is none, or whose header is damaged, can raise.
+_NO_ARRAY = (OSError, ValueError, TypeError, SyntaxError, OverflowError, MemoryError, tokenize.TokenError)
+
+
+def load_whitening(path: str, feature_size: int, where: str) -> np.ndarray:
+    """What the rgb features are multiplied by: sqrt(eigenvalue) + 1e-4, (feature_size,) float32.
+
+    path: eigenvalues of YouTube-8M's published PCA, an .npy of at least feature_size numbers.
+    Raises ConfigFileError, beginning with ``where``, for a file that is missing or holds something else.
+    """
+    where = f"{where}: eigen_file {path}"
+    if not Path(path).is_file():
+        raise ConfigFileError(
+            f"{where} does not exist; it is the eigenvals.npy of YouTube-8M's published PCA (yt8m_pca.tgz at "
+            f'data.yt8m.org): put it there, or let "python -m tools.download eigenvals --output {path}" fetch it'
+        )
+    try:
+        with open(path, "rb") as file:  # np.load takes zip files too
+            values = np.lib.format.read_array(file, allow_pickle=False)
+    except _NO_ARRAY as error:
+        raise ConfigFileError(f"{where} is not a NumPy array ({error})") from None
+    if values.size < feature_size or values.size != max(values.shape, default=0) or values.dtype.kind != "f":
+        raise ConfigFileError(
+            f"{where} is a {values.shape} {values.dtype} array; expected (2048, 1) float32, of which the first "
+            f"{feature_size} (video_feature_size) are used"
+        )
+    values = values.reshape(-1)[:feature_size].astype(np.float32)
+    if not (np.isfinite(values).all() and (values >= 0).all()):
+        raise ConfigFileError(f"{where} holds values that are negative or not finite; eigenvalues are neither")
+    return np.sqrt(values) + np.float32(1e-4)
+
+
+def check_sizes(config: Config) -> None:
+    """Groups divide the expanded features, the gate divides the hidden layer, and the eigenvalues are there."""
+    model, where = config.MODEL, config.where("MODEL")
+    for key in ("video_feature_size", "audio_feature_size"):
+        width = model.expansion * getattr(model, key)
+        if width % model.groups:
+            raise ConfigError(
+                f"{where}: groups = {model.groups} does not divide expansion * {key} = {width}; "
+                f"a divisor of {width} works, such as {max(g for g in range(1, model.groups) if width % g == 0)}"
+            )
+    if model.hidden_size % model.gating_reduction:
+        raise ConfigError(
+            f"{where}: gating_reduction = {model.gating_reduction} does not divide hidden_size = {model.hidden_size}"
+        )
+    load_whitening(model.eigen_file, model.video_feature_size, where)
+
+
+@MODELS.register("NEXTVLAD")
+class NeXtVLADRecipe(Recipe):
+    """Adam; the rate falls by a factor every so many examples; L2 decay on the classifier alone."""
+
+    default_config = "configs/nextvlad.txt"
+    optimizer_states = 2
+    schema = Schema(
+        sections=youtube8m_sections(
+            model={
+                "video_feature_size": Key(int, minimum=1),
+                "audio_feature_size": Key(int, minimum=1),
+                "cluster_size": Key(int, minimum=1),
+                "hidden_size": Key(int, minimum=1),
+                "groups": Key(int, minimum=1),
+                "expansion": Key(int, minimum=1),
+                "drop_rate": Key(float, minimum=0, below=1),
+                "gating_reduction": Key(int, minimum=1),
+                "eigen_file": Key(str),
+            },
+            train={
+                "lr_boundary_examples": Key(int, minimum=1),
+                "max_iter": Key(int, minimum=1),
+                "learning_rate_decay": Key(float, minimum=0),
+                "l2_penalty": Key(float, minimum=0),
+                "gradient_clip_norm": Key(float, minimum=0),
+                "apply_gradient_clip": Key(bool, default=False),
+                "sort_by_length": Key(bool, default=False),
+            },
+        ),
+        dead=DEAD_KEYS,
+        check=check_sizes,
+    )
+
+    def build_network(self, config):
+        from models.nextvlad.nextvlad import NeXtVLAD
+
+        model = config.MODEL
+        return NeXtVLAD(
+            video_feature_size=model.video_feature_size,
+            audio_feature_size=model.audio_feature_size,
+            cluster_size=model.cluster_size,
+            hidden_size=model.hidden_size,
+            groups=model.groups,
+            expansion=model.expansion,
+            gating_reduction=model.gating_reduction,
+            num_classes=model.num_classes,
+            drop_rate=model.drop_rate,
+            whitening=load_whitening(model.eigen_file, model.video_feature_size, config.where("MODEL")),
+        )
+
+    def build_optimizer(self, config, network):
+        from models.optimizers import FluidAdam, split_parameters
+
+        train = config.TRAIN
+        classifier, others = split_parameters(network, lambda name: name.startswith(network.classifier))
+        groups = [{"params": classifier, "weight_decay": train.l2_penalty}, {"params": others}]
+        return FluidAdam(train.learning_rate, groups)
+
+    def gradient_clip(self, config):
+        """2019: gradient_clip_norm was read and never applied; the paper's authors clip at 1.0."""
+        return config.TRAIN.gradient_clip_norm if config.TRAIN.apply_gradient_clip else 0.0
+
+    def build_schedule(self, config, steps_per_epoch):
+        train = config.TRAIN
+        boundary = max(1, train.lr_boundary_examples // train.batch_size)  # 2019: looped for ever when it was 0
+        return lambda step: (
+            train.learning_rate * train.learning_rate_decay ** (min(step, train.max_iter - 1) // boundary)
+        )
+
+    def notices(self, config, num_videos):
+        train = config.TRAIN
+        if train.epoch * num_videos > train.lr_boundary_examples:
+            return []
+        return [
+            f"{config.where('TRAIN')}: lr_boundary_examples = {train.lr_boundary_examples}, but {train.epoch} epochs "
+            f"of the list's {num_videos} videos are no more; the learning rate never falls"
+        ]

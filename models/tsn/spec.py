@@ -1,0 +1,14 @@
+"""TSN from a config: that of all models on clips."""
+
+from models.clip_spec import ClipRecipe
+from tools.registry import MODELS
+
+
+@MODELS.register("TSN")
+class TSNRecipe(ClipRecipe):
+    default_config = "configs/tsn.txt"
+
+    def network_class(self):
+        from models.tsn.tsn import TSN
+
+        return TSN

@@ -1,0 +1,133 @@
+"""Data sets of any size without their data: what planning an epoch costs each of many processes.
+
+Lists, index and plans are made by the same code that trains; only the files are empty, and are never read.
+"""
+
+import re
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from datareader.clips.dataset import ClipDataset, ClipSettings
+from datareader.features.dataset import Expected, FeatureDataset, RaggedFrames, cache_of
+from datareader.features.index import FileIndex, build_index
+from datareader.lists import load_list
+from datareader.loader import TrainingLoader
+from datareader.sharding import Share
+from datareader.transforms import DEQUANTIZED
+
+_EXPECTED = Expected(("rgb", "audio"), (1024, 128), num_classes=3862)
+_CLIPS = ClipSettings(
+    num_classes=400, seg_num=3, seglen=1, short_size=256, target_size=224, image_mean=(0,) * 3, image_std=(1,) * 3
+)
+
+
+def make_feature_list(folder: Path, num_files: int, num_records: int) -> str:
+    """A list of empty files, and an index that says how many frames each of their records has: 120 to 300."""
+    rng = np.random.default_rng(0)
+    names = [f"train{number:04}.pkl" for number in range(num_files)]
+    for name in names:
+        (folder / name).touch()
+    sizes = rng.multinomial(num_records, np.full(num_files, 1 / num_files))
+    invented = {
+        str(folder / name): FileIndex(rng.integers(120, 301, size, dtype=np.int32))
+        for name, size in zip(names, sizes, strict=True)
+    }
+    path = folder / "features.list"
+    path.write_text("\n".join(invented) + "\n")
+    cache = cache_of(str(path), _EXPECTED)
+    build_index(str(path), load_list(str(path)), repr(_EXPECTED), invented.__getitem__, cache)
+    return str(path)
+
+
+def open_features(list_path: str) -> FeatureDataset:
+    """The dataset of such a list, for training in batches of similar length."""
+    arrange = RaggedFrames([DEQUANTIZED] * 2)
+    return FeatureDataset(list_path, _EXPECTED, arrange, training=True, skip_broken=0, sort_by_length=True)
+
+
+def make_clip_list(folder: Path, num_clips: int) -> str:
+    """A list of so many videos of 400 classes. Each class has one empty file, named as often as there are videos."""
+    files = []
+    for number in range(400):
+        files.append(folder / f"class_of_videos_{number:03}" / "0347ZoDXyP0_000095_000105.mp4")
+        files[-1].parent.mkdir()
+        files[-1].touch()
+    path = folder / "clips.list"
+    path.write_text("".join(f"{files[i % 400]} {i % 400}\n" for i in range(num_clips)))
+    return str(path)
+
+
+def open_clips(list_path: str) -> ClipDataset:
+    """The dataset of such a list, for training."""
+    return ClipDataset(list_path, _CLIPS, training=True, skip_broken=0)
+
+
+def plan(dataset, share: Share, batch_size: int) -> list[np.ndarray]:
+    """The numbers of the records in each batch of an epoch of one process. batch_size: of each process."""
+    loader = TrainingLoader(dataset, batch_size * share.world, num_workers=0, as_float=True, share=share)
+    return loader.plan(epoch=0)
+
+
+def measure_process(open_dataset: Callable, list_path: str, world: int, batch_size: int) -> dict[str, float]:
+    """CPU seconds and memory in MB of one process, the last of ``world``. Call it in a process of its own."""
+    before = _peak_mb()
+    began = time.process_time()
+    dataset = open_dataset(list_path)
+    opened = time.process_time()
+    batches = plan(dataset, Share(world - 1, world), batch_size)
+    with dataset.open(batches, 0, 0):  # looks up the files of each batch
+        planned = time.process_time()
+    return {
+        "opening list and index, CPU s": opened - began,
+        "planning an epoch, CPU s": planned - opened,
+        "memory of a process, MB": _peak_mb() - before,
+    }
+
+
+def _peak_mb() -> float:
+    """Of this program: what getrusage says may be that of the one which started it."""
+    found = re.search(r"^VmHWM:\s*(\d+) kB", Path("/proc/self/status").read_text(), flags=re.MULTILINE)
+    return int(found[1]) / 1024
+
+
+def compare_processes(dataset, world: int, batch_size: int) -> dict[str, float]:
+    """The plans of all processes side by side, each worked out by itself."""
+    times_read = np.zeros(len(dataset), dtype=np.int64)
+    steps, records, opened, held = [], [], [], []
+    for rank in range(world):
+        batches = plan(dataset, Share(rank, world), batch_size)
+        steps.append(len(batches))
+        mine = np.concatenate(batches)
+        records.append(len(mine))
+        np.add.at(times_read, mine, 1)
+        files = [dataset.files_of(batch) for batch in batches]
+        opened.append(len(np.unique(np.concatenate(files))))
+        held.append(_most_at_once(files))
+    return {
+        "steps of a process, fewest": min(steps),
+        "steps of a process, most": max(steps),
+        "records of a process, fewest": min(records),
+        "records of a process, most": max(records),
+        "records read twice": int((times_read > 1).sum()),
+        "records left out": int((times_read == 0).sum()),
+        "files opened by a process, mean": float(np.mean(opened)),
+        "files opened by a process, most": max(opened),
+        "files opened in all": sum(opened),
+        "files in memory at once, most": max(held),
+    }
+
+
+def _most_at_once(files_of: list[np.ndarray]) -> int:
+    """The most files that any batch finds in memory: from a file's first batch to its last."""
+    first, last = {}, {}
+    for place, files in enumerate(files_of):
+        for file in files.tolist():
+            first.setdefault(file, place)
+            last[file] = place
+    change = np.zeros(len(files_of) + 1, dtype=np.int64)
+    np.add.at(change, list(first.values()), 1)
+    np.add.at(change, [place + 1 for place in last.values()], -1)
+    return int(np.cumsum(change).max())

@@ -1,0 +1,219 @@
+"""The processes of one run: what they tell one another, and how gradients become those of the whole batch.
+
+Gradients go through ``paddle.distributed`` (NCCL between GPUs, gloo between CPUs). Everything else, numbers, metrics
+and errors, goes to and from the first process over connections of their own: gloo gives up on a process that is half a
+minute late, as one that writes a checkpoint or reads slow disks is, while a connection waits for as long as the other
+process lives and says at once when it does not. Imports Paddle: tune the CPU first.
+"""
+
+import contextlib
+import errno
+import io
+import os
+import secrets
+from collections.abc import Callable, Iterable, Iterator
+from multiprocessing.connection import Connection
+
+import paddle
+from paddle import distributed, nn
+
+from tools.distributed import rendezvous as meeting
+from tools.errors import ConfigError, PeerError, ZooError
+
+BUCKET_BYTES = 32 << 20  # of tensors that travel together: large enough for the network, small beside a model
+_NORMS = (nn.BatchNorm1D, nn.BatchNorm2D, nn.BatchNorm3D)
+_OUT_OF_REACH = (errno.ETIMEDOUT, errno.EHOSTUNREACH, errno.ENETUNREACH, errno.ENETDOWN)
+
+
+class _Failure(str):
+    """Sent in place of a value: why the sender ends."""
+
+
+class Peers:
+    """One process of a run, and its connections: the first process has one to each other, the others one to it.
+
+    Every method is called by all processes in the same order. Raises PeerError once another process has ended.
+    A context manager: an error that leaves it is told to the others.
+    """
+
+    def __init__(self, rank: int = 0, world: int = 1, links: dict[int, Connection] | None = None):
+        self.rank, self.world = rank, world
+        self._links = links or {}
+
+    @property
+    def is_first(self) -> bool:
+        return self.rank == 0
+
+    def gather(self, value) -> list | None:
+        """Everyone's value in the order of ranks, in the first process; None in the others."""
+        if not self.is_first:
+            self._send(0, value)
+            return None
+        return [value, *(self._receive(rank) for rank in self._links)]
+
+    def from_first(self, make: Callable):
+        """What ``make()`` gives in the first process, for everyone. The others wait, however long it takes."""
+        if not self.is_first:
+            return self._receive(0)
+        value = make()
+        for rank in self._links:
+            self._send(rank, value)
+        return value
+
+    def gather_all(self, value) -> list:
+        """Everyone's value in the order of ranks, for everyone."""
+        values = self.gather(value)
+        return self.from_first(lambda: values)
+
+    def merge(self, meter) -> None:
+        """Let the first process's metrics count what those of the others have counted."""
+        for other in (self.gather(meter) or [meter])[1:]:
+            meter.merge(other)
+
+    def require_same(self, **facts) -> None:
+        """Raise ConfigError unless all processes have the same."""
+        for rank, theirs in enumerate(self.gather_all(facts)):
+            if different := [name for name in facts if theirs[name] != facts[name]]:
+                raise ConfigError(
+                    f"rank {rank} of {self.world} and rank {self.rank} do not have the same {different[0]}; all "
+                    "processes of a run need the same command, config, lists, weights and version of Paddle"
+                )
+
+    def sum_gradients(self, parameters: Iterable) -> None:
+        """Make each parameter's gradient the sum over all processes.
+
+        One that only some of them have counts as zero in the others.
+        """
+        if self.world == 1:
+            return
+        parameters = list(parameters)
+        present = zip(*self.gather_all([parameter.grad is not None for parameter in parameters]), strict=True)
+        used = [parameter for parameter, of_ranks in zip(parameters, present, strict=True) if any(of_ranks)]
+        for parameter in used:
+            if parameter.grad is None:
+                parameter.grad = paddle.zeros_like(parameter)
+        self._sum([parameter.grad for parameter in used])
+
+    def average_statistics(self, network) -> None:
+        """Make the moving statistics of batch normalisation the mean over all processes.
+
+        Those of SyncBatchNorm are the same everywhere already.
+        """
+        if self.world == 1:
+            return
+        norms = [layer for layer in network.sublayers(include_self=True) if isinstance(layer, _NORMS)]
+        statistics = [tensor for layer in norms for tensor in (layer._mean, layer._variance)]
+        if not statistics:
+            return
+        self._sum(statistics)
+        for tensor in statistics:
+            tensor.set_value(tensor / self.world)
+
+    def _sum(self, tensors: list) -> None:
+        # Together first, so that what gloo has to wait for is the network and not a slower processor.
+        self.gather_all(None)
+        try:
+            with paddle.no_grad():
+                for bucket in _buckets(tensors):
+                    flat = paddle.concat([tensor.flatten() for tensor in bucket])
+                    distributed.all_reduce(flat)
+                    parts = flat.split([tensor.size for tensor in bucket])
+                    for tensor, part in zip(bucket, parts, strict=True):
+                        tensor.set_value(part.reshape(tensor.shape))
+        except (RuntimeError, OSError, SystemError) as error:
+            raise self._explain(error) from None
+
+    def _send(self, rank: int, value) -> None:
+        try:
+            self._links[rank].send(value)
+        except OSError as error:
+            if error.errno not in _OUT_OF_REACH:
+                self._receive(rank)  # raises, with what that process said last
+            raise self._lost(rank, error) from None
+
+    def _receive(self, rank: int):
+        try:
+            value = self._links[rank].recv()
+        except (OSError, EOFError) as error:
+            raise self._lost(rank, error) from None
+        if isinstance(value, _Failure):
+            raise PeerError(str(value))
+        return value
+
+    def _lost(self, rank: int, error: OSError | EOFError) -> PeerError:
+        """What a broken connection tells of the process at its other end."""
+        if isinstance(error, OSError) and error.errno in _OUT_OF_REACH:
+            return PeerError(f"rank {rank} of {self.world} is out of reach: {error.strerror}")
+        return PeerError(f"rank {rank} of {self.world} ended without a word; its log says more")
+
+    def _explain(self, error: Exception) -> PeerError:
+        """Why the exchange of gradients failed: what another process said, or else the first line of the error."""
+        for rank, link in self._links.items():
+            try:
+                if link.poll(2) and isinstance(value := link.recv(), _Failure):
+                    return PeerError(str(value))
+            except (OSError, EOFError) as lost:
+                return self._lost(rank, lost)
+        lines = [line for line in str(error).splitlines() if line.strip()]
+        return PeerError(f"rank {self.rank} of {self.world} cannot reach the others: {lines[0] if lines else error}")
+
+    def __enter__(self) -> "Peers":
+        return self
+
+    def __exit__(self, kind: type | None, error: BaseException | None, trace) -> None:
+        text = str(error) if isinstance(error, ZooError) else f"{kind.__name__}: {error}" if kind else ""
+        if not isinstance(error, PeerError):
+            text = f"rank {self.rank} of {self.world}: {text}"
+        for link in self._links.values():
+            if kind:
+                try:
+                    link.send(_Failure(text))
+                except OSError:
+                    continue  # that one has gone already
+            link.close()
+
+
+def connect(device: str, log: Callable[[str], None]) -> Peers:
+    """The processes that the environment speaks of, as a launcher sets it; one alone without a launcher.
+
+    log: is told whom this one waits for. Raises PeerError when they do not find one another within five minutes.
+    """
+    world = int(os.environ.get("PADDLE_TRAINERS_NUM", "1"))
+    if world == 1:
+        return Peers()
+    rank = int(os.environ["PADDLE_TRAINER_ID"])
+    address = meeting.address_of_first()
+    for name in ("MASTER_ADDR", "MASTER_PORT"):  # as of another library, which Paddle would follow before its own
+        os.environ.pop(name, None)
+    if device == "cpu":
+        os.environ["PADDLE_DISTRI_BACKEND"] = "gloo"
+        if interface := meeting.interface_to(address[0]):  # gloo would take the one that this machine's name stands for
+            os.environ.setdefault("GLOO_SOCKET_IFNAME", interface)
+    try:
+        if rank == 0:
+            links = meeting.await_others(address, world, log)
+        else:
+            links = {0: meeting.find_first(address, rank, world)}
+        with contextlib.redirect_stderr(io.StringIO()):  # a table of the flags that Paddle has set itself
+            distributed.init_parallel_env()
+        told = [secrets.token_bytes(32)]
+        distributed.broadcast_object_list(told, src=0)
+        meeting.recognise(links, rank, told[0])
+        return Peers(rank, world, links)
+    except (RuntimeError, ValueError, OSError, SystemError, EOFError) as error:
+        text = str(error).strip().splitlines()
+        raise PeerError(f"the processes of this run cannot reach one another: {text[0] if text else error}") from None
+
+
+def _buckets(tensors: list) -> Iterator[list]:
+    """The tensors in order, in groups of one type and up to BUCKET_BYTES; a larger one is alone."""
+    bucket, size = [], 0
+    for tensor in tensors:
+        num_bytes = tensor.size * tensor.element_size()
+        if bucket and (size + num_bytes > BUCKET_BYTES or tensor.dtype != bucket[0].dtype):
+            yield bucket
+            bucket, size = [], 0
+        bucket.append(tensor)
+        size += num_bytes
+    if bucket:
+        yield bucket

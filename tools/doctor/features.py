@@ -1,0 +1,73 @@
+"""YouTube-8M files under inspection: all records of each, as an index of training has them."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from datareader.features.dataset import (
+    Expected,
+    Record,
+    cache_of,
+    check_record,
+    expect_records,
+    load_records,
+    scan_file,
+)
+from datareader.features.index import FileIndex, build_index
+from tools.doctor.inspection import FileReport, hash_key, in_parallel
+from tools.registry import INSPECTORS
+
+FRAMES_PER_SEC = 1  # of YouTube-8M
+
+
+@dataclass(frozen=True)
+class FeatureInspector:
+    """Without ``deep`` by the index that training makes and keeps, made here if it is not there; else anew."""
+
+    expected: Expected
+    labelled = False
+    one_record_a_file = False
+
+    def inspect(self, list_path: str, reports: list[FileReport], deep: bool) -> list[str]:
+        """Complete the reports of files that are there; lines worth printing."""
+        if deep:
+            for _ in in_parallel(self._read_wholly, reports, f"reading {list_path}"):
+                pass
+            return []
+        entries = [report.entry for report in reports]
+        cache = cache_of(list_path, self.expected)
+        scan = lambda path: scan_file(path, self.expected)  # noqa: E731
+        index, notices = build_index(list_path, entries, repr(self.expected), scan, cache) if entries else ([], [])
+        for report, file in zip(reports, index, strict=True):
+            self._fill(report, file)
+        return notices
+
+    def read(self, report: FileReport) -> int:
+        """Read a file as training does; how many usable records it holds. Raises DataError for the file."""
+        found = [check_record(raw, self.expected, report.path, i) for i, raw in enumerate(load_records(report.path))]
+        return sum(isinstance(record, Record) for record in found)
+
+    def _read_wholly(self, report: FileReport) -> None:
+        videos, contents = [], []
+
+        def note(record: Record) -> None:
+            videos.append(hash_key(record.video_id.encode()))
+            contents.append(hash_key(*(np.ascontiguousarray(stream).data for stream in record.streams)))
+
+        self._fill(report, scan_file(report.path, self.expected, note))
+        report.video_keys = np.array(videos, np.uint64)
+        report.content_keys = np.array(contents, np.uint64)
+
+    def _fill(self, report: FileReport, file: FileIndex) -> None:
+        for problem in file.problems:
+            report.add_fault(problem.fault, problem.text, problem.record if problem.record >= 0 else None)
+        report.record_numbers = np.flatnonzero(file.num_frames)
+        report.num_frames = file.num_frames[report.record_numbers]
+        report.seconds = report.num_frames / FRAMES_PER_SEC
+        report.num_records, report.num_usable = len(file.num_frames), len(report.num_frames)
+        report.class_counts = {int(class_id): int(count) for class_id, count in file.class_counts}
+
+
+@INSPECTORS.register("AttentionCluster", "AttentionLSTM", "NEXTVLAD")
+def build_feature_inspector(config, section: str) -> FeatureInspector:
+    return FeatureInspector(expect_records(config, section))

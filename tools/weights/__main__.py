@@ -1,0 +1,149 @@
+"""Look into files of weights, and convert them between the forms of 2019 and of today.
+
+python -m tools.weights show PATH [--model-name NAME] [--config FILE]
+python -m tools.weights convert IN OUT --model-name NAME [--config FILE] --to fluid|paddle
+
+PATH, IN: whatever --weights takes. fluid: OUT is a folder with one file per variable, in the names and layouts
+of 2019. paddle: OUT is a .pdparams with the names of today. Values keep every bit. The names in a single Fluid
+file come from the network, so show needs --model-name for them; sizes come from the config, by default the
+published one.
+"""
+
+import argparse
+import os
+import pickle
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+import models  # noqa: F401  (registers the recipes)
+from tools.config.flags import PROJECT, parse_text, run
+from tools.config.load import Override, load_config
+from tools.errors import CheckpointError
+from tools.files.atomic import replacing, require_place
+from tools.registry import MODELS
+from tools.runtime.cpu import load_paddle, tune_cpu
+from tools.weights.files import FLUID_FILE, WeightFile, load_weights
+from tools.weights.fluid_files import DTYPES, write_folder
+from tools.weights.fluid_names import buffers_of, name_arrays, split_state, variables_of
+from tools.weights.loading import own_arrays
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m tools.weights",
+        description=__doc__,
+        allow_abbrev=False,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    commands = parser.add_subparsers(dest="command", required=True)
+    show = commands.add_parser("show", help="list every array: name, shape, type", allow_abbrev=False)
+    show.add_argument("path", type=parse_text, metavar="PATH", help="what --weights takes")
+    convert = commands.add_parser("convert", help="write weights in another form", allow_abbrev=False)
+    convert.add_argument("path", type=parse_text, metavar="IN", help="what --weights takes")
+    convert.add_argument("out", type=parse_text, metavar="OUT", help="a folder (fluid) or a .pdparams file (paddle)")
+    convert.add_argument("--to", required=True, choices=("fluid", "paddle"), help="the form of 2019, or of today")
+    for command in (show, convert):
+        command.add_argument(
+            "--model-name",
+            type=parse_text,
+            required=command is convert,
+            metavar="NAME",
+            help=f"{', '.join(MODELS.names())}; case is ignored",
+        )
+        command.add_argument("--config", type=parse_text, metavar="FILE", help="sizes; left out, the published config")
+    return parser.parse_args()
+
+
+def main() -> None:
+    args = parse_args()
+    name = MODELS.spelling(args.model_name) if args.model_name else None
+    if name:
+        tune_cpu()
+        load_paddle()
+    show(args, name) if args.command == "show" else convert(args, name)
+
+
+def show(args, model_name: str | None) -> None:
+    file = load_weights(args.path, model_name)
+    arrays = file.arrays
+    if model_name and file.kind == FLUID_FILE:
+        arrays, _ = name_arrays(file, build_network(model_name, args.config))
+    print(f"{args.path}: {file.kind}")
+    print(describe(arrays))
+    if file.ignored:
+        print(f"not variables: {', '.join(file.ignored)}")
+    if not model_name and file.kind == FLUID_FILE:
+        print("it does not say its names, only their order; --model-name shows them")
+
+
+def describe(arrays: dict[str, np.ndarray]) -> str:
+    """A line an array and one of totals."""
+    width = max(map(len, arrays), default=0)
+    lines = [f"{name:<{width}}  {value.dtype.name:<8} {list(value.shape)}" for name, value in arrays.items()]
+    values, size = sum(value.size for value in arrays.values()), sum(value.nbytes for value in arrays.values())
+    of_optimizer = sum(split_state(name) is not None for name in arrays)
+    lines.append(
+        f"{len(arrays)} arrays{f', {of_optimizer} of them of an optimizer' * bool(of_optimizer)}; "
+        f"{values} values, {size / 1e6:.1f} MB"
+    )
+    return "\n".join(lines)
+
+
+def convert(args, model_name: str) -> None:
+    out = Path(args.out)
+    if os.path.lexists(out):
+        raise CheckpointError(f"{out} exists and is left as it is; name another OUT, or remove it")
+    try:
+        require_place(out)
+    except OSError as error:
+        raise CheckpointError(f"{out} cannot be written: {error}") from None
+    file = load_weights(args.path, model_name)
+    arrays, lines = converted(file, build_network(model_name, args.config), args.to)
+    try:
+        write_folder(out, arrays) if args.to == "fluid" else write_pickle(out, arrays)
+    except OSError as error:
+        raise CheckpointError(f"{out} could not be written: {error}") from None
+    for line in lines:
+        print(line)
+    print(f"wrote {out}: {len(arrays)} arrays, {sum(value.nbytes for value in arrays.values()) / 1e6:.1f} MB")
+
+
+def converted(file: WeightFile, network, to: str) -> tuple[dict[str, np.ndarray], list[str]]:
+    """The arrays of a file in the form ``to``, and lines on how they fit. Raises CheckpointError."""
+    own, match = own_arrays(network, file)
+    released = to == "fluid"
+    variables = variables_of(network, released) | buffers_of(network, released)
+    arrays = {variables[name].name: variables[name].layout.to_released(value) for name, value in own.items()}
+    for name, value in arrays.items():
+        if value.dtype.newbyteorder("<") not in map(np.dtype, DTYPES.values()):
+            raise CheckpointError(f"{file.path}: {name} is {value.dtype}, which has no place in weights")
+    return arrays, match.lines()
+
+
+def write_pickle(path: Path, arrays: dict[str, np.ndarray]) -> None:
+    """A pickled dict, which ``paddle.load`` reads. Raises OSError."""
+    with replacing(path) as file:
+        pickle.dump({name: np.ascontiguousarray(value) for name, value in arrays.items()}, file, protocol=4)
+
+
+def build_network(model_name: str, config_path: str | None):
+    """The network of a config, of which names and shapes are known and no values."""
+    import paddle
+
+    recipe = MODELS.get(model_name)()
+    with tempfile.TemporaryDirectory() as folder:
+        overrides = []
+        if "eigen_file" in recipe.schema.sections["MODEL"]:  # names and shapes do not depend on it
+            path = Path(folder) / "eigenvals.npy"
+            np.save(path, np.ones(1 << 14, np.float32))
+            overrides.append(Override("MODEL", "eigen_file", str(path), "eigen_file"))
+        path = config_path or str(PROJECT / recipe.default_config)
+        config = load_config(path, recipe.schema, ["MODEL"], model_name, overrides)
+        with paddle.LazyGuard():
+            return recipe.build_network(config)
+
+
+if __name__ == "__main__":
+    run(main)

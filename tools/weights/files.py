@@ -1,0 +1,110 @@
+"""What --weights, --pretrain and --resume can be given, told apart by content.
+
+- our checkpoint folder, with ``model.pdparams``;
+- a folder of Fluid variables, one a file, as released in 2019;
+- a single file of Fluid variables, whose names the network has to say;
+- a ``.pdparams``: a pickled dict of arrays, by the names of 2019 as released in 2020, or by ours.
+"""
+
+import itertools
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from tools.errors import CheckpointError
+from tools.training.checkpoint import STATE, WEIGHTS, describe_contents, load_arrays, load_checkpoint_weights
+from tools.weights.fluid_files import begins_as_variable, read_file, read_folder
+
+CHECKPOINT = "checkpoint folder"
+FLUID_FOLDER = "folder of Fluid variables"
+FLUID_FILE = "single file of Fluid variables"
+PICKLE = "pickled dict of arrays"
+
+_PICKLE_PROTOCOLS = range(2, 6)
+_OTHERS = {  # how what people take for weights begins
+    b"\x1f\x8b": "a .gz archive; extract it and give the folder in it",
+    b"PK\x03\x04": "a .zip archive; extract it and give the folder in it",
+    b"<": "a web page, as a failed download leaves",
+}
+
+
+@dataclass(frozen=True)
+class WeightFile:
+    """Weights as they lie on the disk.
+
+    path: as given. kind: one of the constants of this module.
+    arrays: by name; those of a single Fluid file by number, "0" first.
+    ignored: what else is in a folder of variables.
+    """
+
+    path: str
+    kind: str
+    arrays: dict[str, np.ndarray]
+    ignored: tuple[str, ...] = ()
+
+
+def recognise(path: str, model_name: str | None = None) -> str:
+    """The kind of what lies at a path. Raises CheckpointError saying what it is instead."""
+    place = Path(path)
+    try:
+        if place.is_dir():
+            if (place / WEIGHTS).is_file() or (place / STATE).is_file():
+                return CHECKPOINT
+            if _holds_variables(place):
+                return FLUID_FOLDER
+            raise CheckpointError(f"{place} holds no weights ({WEIGHTS}, or variables); {_describe(place)}")
+        if not place.is_file():
+            raise CheckpointError(
+                f"{place} does not exist; give a checkpoint folder such as {model_name or 'TSN'}_epoch0"
+            )
+        with open(place, "rb") as file:
+            head = file.read(16)
+    except OSError as error:
+        raise CheckpointError(f"{place} cannot be read: {error}") from None
+    if head[:1] == b"\x80" and head[1:2] and head[1] in _PICKLE_PROTOCOLS:
+        return PICKLE
+    if begins_as_variable(head):
+        return FLUID_FILE
+    what = next((text for begin, text in _OTHERS.items() if head.startswith(begin)), f"a file that begins {head!r}")
+    raise CheckpointError(f"{place} is no file of weights, but {what if head else 'empty'}")
+
+
+def load_weights(path: str, model_name: str | None) -> WeightFile:
+    """Read what lies at a path, all values finite. Raises CheckpointError naming what is missing or damaged.
+
+    model_name: whose weights they have to be, if they say it; None for any.
+    """
+    place, kind = Path(path), recognise(path, model_name)
+    ignored = []
+    if kind == CHECKPOINT:
+        return WeightFile(path, kind, load_checkpoint_weights(place, model_name))
+    if kind == PICKLE:
+        return WeightFile(path, kind, load_arrays(place))
+    if kind == FLUID_FOLDER:
+        arrays, ignored = read_folder(place)
+    else:
+        arrays = {str(number): value for number, value in enumerate(read_file(place))}
+    for name, value in arrays.items():
+        if not np.isfinite(value).all():
+            raise CheckpointError(f"{place}: {name} holds values that are not finite")
+    return WeightFile(path, kind, arrays, tuple(ignored))
+
+
+def _holds_variables(folder: Path) -> bool:
+    with os.scandir(folder) as entries:
+        files = [Path(entry.path) for entry in entries if entry.is_file() and not entry.name.startswith(".")]
+    return any(begins_as_variable(_head(path)) for path in files)
+
+
+def _head(path: Path) -> bytes:
+    with open(path, "rb") as file:
+        return file.read(16)
+
+
+def _describe(folder: Path) -> str:
+    """As ``describe_contents``; a folder inside that holds variables is what to give instead."""
+    inner = (path for path in sorted(folder.iterdir()) if path.is_dir() and not path.name.startswith("."))
+    inner = [path.name for path in itertools.islice(inner, 100) if _holds_variables(path)]
+    return f"name the folder in it: {', '.join(inner)}" if inner else describe_contents(folder)
