@@ -10,7 +10,7 @@ import datareader  # noqa: F401  (registers the readers)
 import metrics  # noqa: F401
 import models  # noqa: F401
 from datareader.loader import EvaluationLoader
-from datareader.sharding import Share
+from datareader.sharding import Shard
 from tools.config.flags import (
     add_engine_flags,
     add_override,
@@ -22,7 +22,7 @@ from tools.config.flags import (
 )
 from tools.distributed.launcher import follow_launcher, launch, plan_processes
 from tools.errors import DataError
-from tools.files.atomic import require_place
+from tools.files.atomic import require_writable
 from tools.inference.predictions import load_class_names, rank_classes, write_predictions
 from tools.registry import MODELS
 from tools.run_setup import gather_broken, load_network, open_dataset, open_inputs, require_records, start_paddle
@@ -36,7 +36,7 @@ def parse_args():
         "--weights",
         type=parse_text,
         metavar="PATH",
-        help="a checkpoint folder, a folder or file of 2019, or a .pdparams file; left out, the released weights",
+        help="a checkpoint folder, a folder or file of 2019, or a .pdparams file; default: the released weights",
     )
     add_override(parser, "--filelist", ("INFER",), "filelist", parse_text, "list of the files to look at")
     add_override(parser, "--class-names", ("INFER",), "class_names", parse_text, "names by class id, .txt or .csv")
@@ -49,9 +49,9 @@ def parse_args():
 
 def main() -> int:
     args = parse_args()
-    name = MODELS.spelling(args.model_name)
-    recipe = MODELS.get(name)()
-    config = read_config(args, recipe, name, ["MODEL", "INFER"])
+    name = MODELS.canonical_name(args.model_name)
+    spec = MODELS.get(name)()
+    config = read_config(args, spec, name, ["MODEL", "INFER"])
     processes = plan_processes(args.nproc, args.use_gpu is not False)
     if processes.to_start:
         # Here first, so that what is wrong is told once.
@@ -63,7 +63,7 @@ def main() -> int:
         log.line(notice)
     base = Path(args.save_dir) / f"{name}_infer_result"
     try:
-        require_place(base)
+        require_writable(base)
     except OSError as error:
         raise DataError(f"--save-dir {args.save_dir} cannot be written: {error}") from None
     section = config.INFER
@@ -78,17 +78,17 @@ def main() -> int:
     from tools.training.step import predict
 
     results = []
-    with connect(device, log.line) as peers:
+    with connect(device, log.line) as group:
         weights, dataset = inputs or look()  # of several processes all hear what is wrong with the files of one
-        network = load_network(args, recipe, config, "INFER", weights, device, log.line)
+        network = load_network(args, spec, config, "INFER", weights, device, log.line)
         loader = EvaluationLoader(
             dataset,
             section.batch_size,
             num_workers=section.num_reader_threads,
             as_float=device == "cpu",
-            share=Share(processes.rank, processes.world),
+            shard=Shard(processes.rank, processes.world),
         )
-        with progress_bar(len(loader), 0, "inferring", shown=peers.is_first) as bar:
+        with progress_bar(len(loader), 0, "inferring", shown=group.is_first) as bar:
             for number, prediction in enumerate(predict(network, loader.epoch())):
                 for video_id, probs in zip(prediction.batch.ids, prediction.probs, strict=True):
                     results.append((video_id, *rank_classes(probs, args.infer_topk)))
@@ -97,9 +97,9 @@ def main() -> int:
                     video_id, probs, classes = results[-1]
                     best = names[classes[0]] if names else f"class {classes[0]}"
                     log.line(f"[INFER] iter {number:<4}, {video_id}: {best} {probs[0]:.4f}", shown=bar.disable)
-        gathered = peers.gather(results)
-        broken = gather_broken(peers, dataset, args.skip_broken)
-        if not peers.is_first:
+        gathered = group.gather(results)
+        broken = gather_broken(group, dataset, args.skip_broken)
+        if not group.is_first:
             return 0
         results = list(chain.from_iterable(gathered))  # in list order, as the processes have stretches of the list
         require_records(len(results), dataset)

@@ -10,7 +10,7 @@ import datareader  # noqa: F401  (registers the readers)
 import metrics  # noqa: F401
 import models  # noqa: F401
 from datareader.loader import EvaluationLoader, TrainingLoader
-from datareader.sharding import Share
+from datareader.sharding import Shard
 from tools.config.flags import (
     add_override,
     build_parser,
@@ -24,7 +24,7 @@ from tools.config.flags import (
 )
 from tools.distributed.launcher import Processes, follow_launcher, launch, plan_processes
 from tools.errors import CheckpointError, ConfigError
-from tools.files.atomic import replacing
+from tools.files.atomic import atomic_write
 from tools.registry import MODELS
 from tools.run_setup import check_batch_size, open_dataset, start_paddle
 from tools.runtime.log import RunLog, log_folder
@@ -47,7 +47,7 @@ def parse_args():
         "--resume",
         type=parse_text,
         metavar="PATH",
-        help="go on from a checkpoint folder, of 2019 too, or auto: from the latest in --save-dir",
+        help="resume from a checkpoint folder, of 2019 too, or auto: from the latest in --save-dir",
     )
     add("--save-dir", type=parse_text, default="checkpoints", metavar="DIR", help="where checkpoints and logs go")
     add(
@@ -62,7 +62,7 @@ def parse_args():
         type=parse_positive,
         default=1,
         metavar="N",
-        help="parts a process computes its share of a batch in",
+        help="parts a process computes its shard of a batch in",
     )
     add(
         "--amp",
@@ -71,15 +71,13 @@ def parse_args():
         help="compute with 16-bit numbers where it does no harm (GPU)",
     )
     add("--sync-bn", action="store_true", help="batch normalisation over the videos of all processes (GPU)")
-    add(
-        "--grad-clip", type=parse_norm, default=0.0, metavar="NORM", help="largest norm of all gradients; left out, any"
-    )
+    add("--grad-clip", type=parse_norm, default=0.0, metavar="NORM", help="largest norm of all gradients; default: any")
     add("--ema", type=parse_decay, metavar="DECAY", help="also keep, score and save averaged weights; 0.999 is usual")
     add("--no-use-pyreader", action="store_true", help="of 2019: accepted, no effect")
     add("--no-memory-optimize", action="store_true", help="of 2019: accepted, no effect")
     args = parser.parse_args()
     if args.pretrain and args.resume:
-        parser.error("--pretrain begins a run and --resume goes on with one; give one of them")
+        parser.error("--pretrain begins a run and --resume continues one; give one of them")
     if args.valid_first and not args.valid_interval:
         parser.error("--valid-first needs validation; --valid-interval 0 turns it off")
     return args
@@ -87,10 +85,10 @@ def parse_args():
 
 def main() -> int:
     args = parse_args()
-    name = MODELS.spelling(args.model_name)
+    name = MODELS.canonical_name(args.model_name)
     needs = ["MODEL", "TRAIN"] + ["VALID"] * bool(args.valid_interval)
-    recipe = MODELS.get(name)()
-    config = read_config(args, recipe, name, needs)
+    spec = MODELS.get(name)()
+    config = read_config(args, spec, name, needs)
     processes = plan_processes(args.nproc, config.TRAIN.use_gpu if args.use_gpu is None else args.use_gpu)
     check_batch_size(config.TRAIN.batch_size, processes.world, args.accumulate)
     if processes.to_start:
@@ -114,10 +112,10 @@ def main() -> int:
     from tools.distributed.group import connect  # these import Paddle
     from tools.training.trainer import Training
 
-    with connect(device, log.line) as peers:
+    with connect(device, log.line) as group:
         datasets = datasets or look()  # of several processes all hear what is wrong with the files of one
         loaders = build_loaders(args, config, *datasets, processes, as_float=device == "cpu")
-        training = Training(args, config, recipe, log, store, peers, *loaders)
+        training = Training(args, config, spec, log, store, group, *loaders)
         training.begin()
         if store:
             write_settings(store.save_dir / f"{name}_config.txt", config)
@@ -143,8 +141,8 @@ def fit_flags_to(device: str, args, log: RunLog) -> None:
 
 
 def build_loaders(args, config, train_set, valid_set, processes: Processes, as_float: bool):
-    train, share = config.TRAIN, Share(processes.rank, processes.world)
-    options = {"as_float": as_float, "share": share}
+    train, shard = config.TRAIN, Shard(processes.rank, processes.world)
+    options = {"as_float": as_float, "shard": shard}
     train_loader = TrainingLoader(
         train_set,
         train.batch_size,
@@ -156,13 +154,13 @@ def build_loaders(args, config, train_set, valid_set, processes: Processes, as_f
     if not valid_set:
         return train_loader, None
     valid = config.VALID
-    size = -(-valid.batch_size // (share.world * args.accumulate))  # so that it fits where training does
+    size = -(-valid.batch_size // (shard.world * args.accumulate))  # so that it fits where training does
     return train_loader, EvaluationLoader(valid_set, size, num_workers=valid.num_reader_threads, **options)
 
 
 def write_settings(path: Path, config) -> None:
     try:
-        with replacing(path) as file:
+        with atomic_write(path) as file:
             file.write(config.text().encode())
     except OSError as error:
         raise CheckpointError(f"{path} could not be written: {error}") from None

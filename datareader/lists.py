@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from tools.errors import DataError, Fault
+from tools.errors import DataError, DataIssue
 
 
 @dataclass(frozen=True)
@@ -34,19 +34,19 @@ def load_list(list_path: str, labelled: bool = False) -> list[ListEntry]:
 def read_lines(list_path: str) -> list[tuple[int, str]]:
     """(number from 1, text) of each line that names a file. Raises DataError as ``load_list`` for the list."""
     if not list_path:
-        raise DataError("no file list is given; set filelist in the config or pass --filelist", Fault.LIST)
+        raise DataError("no file list is given; set filelist in the config or pass --filelist", DataIssue.LIST)
     try:
         text = Path(list_path).read_text(encoding="utf-8-sig")
     except FileNotFoundError:
         raise DataError(
-            f"file list {list_path} does not exist; dataset/README.md says how to make one", Fault.LIST
+            f"file list {list_path} does not exist; dataset/README.md says how to make one", DataIssue.LIST
         ) from None
     except (OSError, ValueError) as error:
-        raise DataError(f"file list {list_path} cannot be read: {error}", Fault.LIST) from None
+        raise DataError(f"file list {list_path} cannot be read: {error}", DataIssue.LIST) from None
     lines = [(number, line.strip()) for number, line in enumerate(text.splitlines(), start=1)]
     lines = [(number, line) for number, line in lines if line and not line.startswith("#")]
     if not lines:
-        raise DataError(f"file list {list_path} names no files; it takes one path a line", Fault.LIST)
+        raise DataError(f"file list {list_path} names no files; it takes one path a line", DataIssue.LIST)
     return lines
 
 
@@ -61,10 +61,11 @@ def find_file(line: str, list_path: str, number: int, labelled: bool) -> ListEnt
             try:
                 found = candidate.is_file()
             except (OSError, ValueError) as error:  # a name that no file can have, a folder that is closed to us
-                raise DataError(f"{where}: {name[:80]!r} cannot be looked up: {error}", Fault.UNREADABLE) from None
+                raise DataError(f"{where}: {name[:80]!r} cannot be looked up: {error}", DataIssue.UNREADABLE) from None
             if found:
                 return ListEntry(str(candidate), where, label)
     name = readings[-1][0]
     raise DataError(
-        f"{where}: no file {name}; looked for {Path(name).absolute()} and {(folder / name).absolute()}", Fault.MISSING
+        f"{where}: no file {name}; looked for {Path(name).absolute()} and {(folder / name).absolute()}",
+        DataIssue.MISSING,
     )

@@ -8,7 +8,7 @@ from itertools import islice
 
 import numpy as np
 
-from datareader.sharding import Share
+from datareader.sharding import Shard
 from tools.errors import DataError
 
 
@@ -16,14 +16,14 @@ from tools.errors import DataError
 class Batch:
     """What the networks, metrics and results need of N records.
 
-    ids: the videos' names. wheres: file and record of each, for messages.
+    ids: the videos' names. sources: file and record of each, for messages.
     inputs: arrays for the network's ``forward``, N first where they are not ragged.
     labels: (N, num_classes) float32 multi-hot or (N,) int64; None when the data has none.
     views: how often each record is in the inputs, one after another, for a result averaged over them.
     """
 
     ids: list[str]
-    wheres: list[str]
+    sources: list[str]
     inputs: tuple[np.ndarray, ...]
     labels: np.ndarray | None
     views: int = 1
@@ -44,7 +44,7 @@ class Loader:
         batches are handed over and the network does it there.
     num_workers: reading threads; 0 reads in the calling thread. Batches wait in memory for up to
         ``num_workers + 1`` steps.
-    share: which process this is, and of how many; by default the only one.
+    shard: which process this is, and of how many; by default the only one.
     """
 
     def __init__(
@@ -55,14 +55,14 @@ class Loader:
         num_workers: int,
         as_float: bool,
         seed: int = 0,
-        share: Share | None = None,
+        shard: Shard | None = None,
     ):
         self.dataset = dataset
         self.batch_size = batch_size
         self.num_workers = num_workers
         self.as_float = as_float
         self.seed = seed
-        self.share = share or Share()
+        self.shard = shard or Shard()
 
     def _read(self, batches: list[np.ndarray], epoch: int) -> Iterator[Batch]:
         with self.dataset.open(batches, self.seed, epoch) as fetch:
@@ -90,7 +90,7 @@ class EvaluationLoader(Loader):
         return (batch for batch in self._read(batches, 0) if len(batch))
 
     def _batches(self) -> range:
-        return self.share.of_batches(-(-len(self.dataset) // self.batch_size))
+        return self.shard.of_batches(-(-len(self.dataset) // self.batch_size))
 
 
 class TrainingLoader(Loader):
@@ -115,9 +115,9 @@ class TrainingLoader(Loader):
 
     def plan(self, epoch: int, start: int = 0) -> list[np.ndarray]:
         """The numbers of the records in each batch of an epoch that this process reads, from step ``start`` on."""
-        order = self.share.of_records(self.dataset.order(self.seed, epoch), self.batch_size)
-        order = self.dataset.arrange_batches(order, self.batch_size // self.share.world, self.seed, epoch)
-        size = self.batch_size // self.share.world // self.accumulate
+        order = self.shard.of_records(self.dataset.order(self.seed, epoch), self.batch_size)
+        order = self.dataset.arrange_batches(order, self.batch_size // self.shard.world, self.seed, epoch)
+        size = self.batch_size // self.shard.world // self.accumulate
         first = start * self.accumulate
         return [order[i * size : (i + 1) * size] for i in range(first, len(self) * self.accumulate)]
 

@@ -6,7 +6,7 @@ import numpy as np
 
 
 @dataclass(frozen=True)
-class Share:
+class Shard:
     """One process of a run: ``rank`` of ``world``.
 
     Shares are stretches of an epoch's order, which goes file by file, so all but ``world - 1`` files are opened by

@@ -47,7 +47,7 @@ from dataset.kinetics.annotations import (
 from dataset.youtube8m.shards import is_shard, pickle_name
 from tools.config.flags import parse_count, parse_text, run
 from tools.errors import DataError
-from tools.files.atomic import replacing, require_place
+from tools.files.atomic import atomic_write, require_writable
 from tools.files.pickles import DAMAGED, load_data_pickle
 
 DEFAULT_SHARES = ["train=0.8", "val=0.1", "test=0.1"]
@@ -139,7 +139,7 @@ def read_label(path: Path) -> int | None:
     return int(content[1]) if is_clip else None
 
 
-def refuse_twins(items: list[Item], output: Path, replaced: set[str]) -> None:
+def refuse_duplicates(items: list[Item], output: Path, replaced: set[str]) -> None:
     """Raise DataError if two paths, or a path and a line of another list in ``output``, are one file."""
     seen = {}
     for path in sorted(output.glob("*.list")):
@@ -206,7 +206,7 @@ def share_out(sizes: list[int], shares: list[Fraction]) -> list[list[int]]:
 
 
 def split_items(items: list[Item], shares: dict[str, Fraction], seed: int) -> dict[str, list[Item]]:
-    """Share out each group of items by chance; every list keeps the order of ``items``."""
+    """Shard out each group of items by chance; every list keeps the order of ``items``."""
     groups = defaultdict(list)
     for place, item in enumerate(items):
         groups[str(item.group)].append(place)
@@ -314,11 +314,11 @@ def write_lists(
             raise DataError(f"{path} is there already; --force replaces it")
     names_path = output / CLASS_NAMES
     if class_names is not None and not names_path.exists():
-        with replacing(names_path) as file:
+        with atomic_write(names_path) as file:
             file.write("".join(f"{name}\n" for name in class_names).encode())
     with ExitStack() as stack:  # at its end every list takes its place
         for name, path in paths.items():
-            file = stack.enter_context(replacing(path))
+            file = stack.enter_context(atomic_write(path))
             file.write(contents[name])
             file.flush()
             check_lines(file.name, path, lines[name])
@@ -371,8 +371,8 @@ def main() -> None:
     files = {f"{name}.list" for name in lists}
     try:
         for name in (*files, CLASS_NAMES):
-            require_place(args.output / name)
-        refuse_twins(items, args.output, files)
+            require_writable(args.output / name)
+        refuse_duplicates(items, args.output, files)
         labelled = named and set(lists) != {UNLABELLED}
         if args.class_names and not labelled:
             raise DataError(f"--class-names {args.class_names}: no list of these has class ids; leave it out")

@@ -8,13 +8,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tools.errors import DataError
-from tools.files.atomic import remove_unfinished, replacing
+from tools.files.atomic import atomic_write, remove_unfinished
 
 SETTINGS = "settings.json"  # what the pickles in the folder were made with
 
 
 @contextmanager
-def open_target(folder: Path, settings: dict) -> Iterator[None]:
+def open_output_folder(folder: Path, settings: dict) -> Iterator[None]:
     """Make the folder if need be, and keep other runs out of it; what a killed one was writing is removed.
 
     settings: what decides the pickles beside their sources, as JSON can hold it; flags by their names.
@@ -37,7 +37,7 @@ def open_target(folder: Path, settings: dict) -> Iterator[None]:
         except OSError as error:
             raise DataError(f"{folder} cannot be written: {error}; what is finished stays") from None
         except KeyboardInterrupt:
-            print(f"{folder}: what is finished stays; run this again to go on", file=sys.stderr)
+            print(f"{folder}: what is finished stays; run this again to resume", file=sys.stderr)
             raise
 
 
@@ -48,7 +48,7 @@ def _check_settings(folder: Path, settings: dict) -> None:
     except FileNotFoundError:
         if next(folder.glob("*.pkl"), None):
             raise DataError(f"{folder} holds pickles that were made otherwise; take an empty folder") from None
-        with replacing(path) as file:
+        with atomic_write(path) as file:
             file.write(f"{json.dumps(settings, ensure_ascii=False)}\n".encode())
         return
     except ValueError as error:

@@ -1,4 +1,4 @@
-"""The networks of the zoo. Importing this package makes every recipe known; none of it needs Paddle."""
+"""The networks of the zoo. Importing this package makes every spec known; none of it needs Paddle."""
 
 from models.attention_cluster import spec as _attention_cluster  # noqa: F401  (registers itself)
 from models.attention_lstm import spec as _attention_lstm  # noqa: F401

@@ -1,9 +1,9 @@
-"""The recipe that the models on clips share: their keys and checks, optimizer and schedule. Without Paddle."""
+"""The spec that the models on clips share: their keys and checks, optimizer and schedule. Without Paddle."""
 
 from abc import abstractmethod
 from collections.abc import Callable
 
-from models.spec import DEAD_KEYS, Recipe, compare_length
+from models.spec import OBSOLETE_KEYS, ModelSpec, compare_length
 from tools.config.load import Config, Key, Schema
 from tools.errors import ConfigError
 
@@ -79,11 +79,11 @@ def _check_choice(where: str, key: str, value: int, choices: tuple[int, ...]) ->
         raise ConfigError(f"{where}: {key} = {value} should be {', '.join(map(str, others))} or {last}")
 
 
-class ClipRecipe(Recipe):
+class ClipSpec(ModelSpec):
     """Momentum with L2 decay of everything; the rate falls twice, after equal parts of the epochs."""
 
     optimizer_states = 1
-    schema = Schema(sections=SECTIONS, dead=DEAD_KEYS, check=check_clips)
+    schema = Schema(sections=SECTIONS, obsolete=OBSOLETE_KEYS, check=check_clips)
 
     @abstractmethod
     def network_class(self) -> type:

@@ -1,4 +1,4 @@
-"""What the recipes of the models on YouTube-8M features share: config keys and their checks. Without Paddle."""
+"""What the specs of the models on YouTube-8M features share: config keys and their checks. Without Paddle."""
 
 from tools.config.load import Config, Key
 from tools.errors import ConfigError

@@ -41,6 +41,6 @@ def split_parameters(network, chosen: Callable[[str], bool]) -> tuple[list, list
     """The trainable parameters whose names are chosen, and the others."""
     groups = [], []
     for name, parameter in network.named_parameters():
-        if not parameter.stop_gradient:  # as the moving statistics of batch normalisation have
+        if not parameter.stop_gradient:  # as the running statistics of batch normalisation have
             groups[not chosen(name)].append(parameter)
     return groups

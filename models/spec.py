@@ -1,6 +1,6 @@
 """What train.py, test.py and infer.py need of a model.
 
-A model is two files: ``recipe.py``, which needs no Paddle, says what a config may hold and how the
+A model is two files: ``spec.py``, which needs no Paddle, says what a config may hold and how the
 network and its optimizer are built from it; ``<model>.py`` is the network. A network is an
 ``nn.Layer`` with
 
@@ -20,10 +20,10 @@ from collections.abc import Callable
 
 from tools.config.load import Schema
 
-DEAD_KEYS = frozenset({"dataset", "bone_network", "bone_nework", "pretrain_base", "num_gpus", "buf_size"})
+OBSOLETE_KEYS = frozenset({"dataset", "bone_network", "bone_nework", "pretrain_base", "num_gpus", "buf_size"})
 
 
-class Recipe(ABC):
+class ModelSpec(ABC):
     """How one model goes from a checked config to a network in training. Holds no state."""
 
     schema: Schema

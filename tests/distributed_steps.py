@@ -11,9 +11,9 @@ from pathlib import Path
 
 import numpy as np
 
-import models  # noqa: F401  (registers the recipes)
+import models  # noqa: F401  (registers the specs)
 from datareader.loader import Batch
-from datareader.sharding import Share
+from datareader.sharding import Shard
 from tools.config.flags import run
 from tools.config.load import Override, load_config
 from tools.distributed.launcher import follow_launcher, launch, plan_processes
@@ -47,13 +47,13 @@ def write_eigenvalues(folder: Path) -> None:
 
 def read_config(name: str, folder: Path):
     """A model's demo config with small networks."""
-    recipe = MODELS.get(name)()
+    spec = MODELS.get(name)()
     sizes = SIZES | {"eigen_file": str(folder / "eigenvals.npy")}
     overrides = [
-        Override("MODEL", key, value, "test") for key, value in sizes.items() if key in recipe.schema.sections["MODEL"]
+        Override("MODEL", key, value, "test") for key, value in sizes.items() if key in spec.schema.sections["MODEL"]
     ]
-    path = str(PROJECT / "configs" / "demo" / Path(recipe.default_config).name)
-    return recipe, load_config(path, recipe.schema, ["MODEL", "TRAIN"], name, overrides)
+    path = str(PROJECT / "configs" / "demo" / Path(spec.default_config).name)
+    return spec, load_config(path, spec.schema, ["MODEL", "TRAIN"], name, overrides)
 
 
 def make_video(name: str, step: int, number: int):
@@ -85,21 +85,21 @@ def make_batch(name: str, step: int, numbers: np.ndarray) -> Batch:
     return Batch(names, names, inputs, np.stack(labels))
 
 
-def split(name: str, step: int, share: Share, accumulate: int) -> list[Batch]:
+def split(name: str, step: int, shard: Shard, accumulate: int) -> list[Batch]:
     """A process's batches of a step."""
-    numbers = share.of_records(np.arange(BATCH_SIZE), BATCH_SIZE)
+    numbers = shard.of_records(np.arange(BATCH_SIZE), BATCH_SIZE)
     return [make_batch(name, step, part) for part in np.split(numbers, accumulate)]
 
 
 def build(name: str, folder: Path):
     import paddle
 
-    recipe, config = read_config(name, folder)
+    spec, config = read_config(name, folder)
     paddle.seed(0)
-    network = recipe.build_network(config)
+    network = spec.build_network(config)
     if name in CHANNELS:
         calm(network)
-    return network, recipe.build_optimizer(config, network), recipe.build_schedule(config, 10)
+    return network, spec.build_optimizer(config, network), spec.build_schedule(config, 10)
 
 
 def calm(network) -> None:
@@ -113,7 +113,7 @@ def calm(network) -> None:
             weight.set_value(weight * (0.05 if "branch2c" in name else 0.5))
 
 
-def take_steps(name: str, folder: Path, peers, accumulate: int = 1, plain: bool = False) -> dict[str, np.ndarray]:
+def take_steps(name: str, folder: Path, group, accumulate: int = 1, plain: bool = False) -> dict[str, np.ndarray]:
     """What three steps leave: "losses" (3,), "statistics0/..." after the first, and all weights by name.
 
     plain: change the weights by the gradients as they are, and not by the model's own rule, where they are divided by
@@ -126,9 +126,9 @@ def take_steps(name: str, folder: Path, peers, accumulate: int = 1, plain: bool 
     network, optimizer, schedule = build(name, folder)
     if plain:
         optimizer = paddle.optimizer.SGD(1.0, parameters=network.parameters())
-    share = Share(peers.rank, peers.world)
-    steps = [split(name, step, share, accumulate) for step in range(len(LEFT_OUT))]
-    options = {"schedule": schedule, "seed": 0, "epoch": 0, "start": 0, "steps_taken": 0, "peers": peers}
+    shard = Shard(group.rank, group.world)
+    steps = [split(name, step, shard, accumulate) for step in range(len(LEFT_OUT))]
+    options = {"schedule": schedule, "seed": 0, "epoch": 0, "start": 0, "steps_taken": 0, "group": group}
     found, losses = {}, []
     for step in train_epoch(network, optimizer, steps, **options):
         losses.append(step.loss)
@@ -154,11 +154,11 @@ def main() -> int:
     start_paddle(1, False, False, lambda text: None)
     from tools.distributed.group import connect
 
-    with connect("cpu", print) as peers:
+    with connect("cpu", print) as group:
         for name in names:
-            found = take_steps(name, Path(folder), peers, int(accumulate))
-            peers.require_same(weights={key: zlib.crc32(value.tobytes()) for key, value in found.items()})
-            if peers.is_first:
+            found = take_steps(name, Path(folder), group, int(accumulate))
+            group.require_same(weights={key: zlib.crc32(value.tobytes()) for key, value in found.items()})
+            if group.is_first:
                 np.savez(Path(folder) / f"{name}_{count}x{accumulate}.npz", **found)
     return 0
 

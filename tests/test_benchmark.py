@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from datareader.sharding import Share
+from datareader.sharding import Shard
 from tests.conftest import PROJECT, clean_env
 from tools.benchmark import __main__ as benchmark
 from tools.benchmark import simulation
@@ -121,7 +121,7 @@ def test_plans_of_all_processes_are_disjoint_and_equally_long(world, tmp_path):
     features = simulation.open_features(simulation.make_feature_list(tmp_path, num_files=30, num_records=3000))
     clips = simulation.open_clips(simulation.make_clip_list(tmp_path, num_clips=1000))
     for dataset, count in ((features, 3000), (clips, 1000)):
-        plans = [simulation.plan(dataset, Share(rank, world), batch_size=8) for rank in range(world)]
+        plans = [simulation.plan(dataset, Shard(rank, world), batch_size=8) for rank in range(world)]
         read = [record for plan in plans for batch in plan for record in batch.tolist()]
         assert len(set(read)) == len(read) == count // (8 * world) * 8 * world
         found = simulation.compare_processes(dataset, world, batch_size=8)
@@ -135,7 +135,7 @@ def test_files_are_counted_as_processes_open_and_hold_them(tmp_path):
     found = simulation.compare_processes(dataset, world=3, batch_size=8)
     opened, held = [], []
     for rank in range(3):
-        batches = simulation.plan(dataset, Share(rank, 3), batch_size=8)
+        batches = simulation.plan(dataset, Shard(rank, 3), batch_size=8)
         files = [
             {sum(record >= first for first in dataset.first[1:]) for record in batch.tolist()} for batch in batches
         ]

@@ -15,13 +15,13 @@ from tools.errors import CheckpointError
 from tools.training.checkpoint import (
     CheckpointStore,
     Progress,
-    fill_optimizer,
     load_checkpoint,
+    load_into_optimizer,
     network_arrays,
     optimizer_arrays,
 )
 from tools.weights.files import load_weights
-from tools.weights.loading import fill_network, own_file
+from tools.weights.loading import load_into_network, own_file
 
 WEIGHTS = {"fc.weight": np.ones((2, 3), np.float32)}
 
@@ -238,7 +238,7 @@ class Network(nn.Layer):
 def test_what_paddle_saves_itself_is_read(tmp_path):
     network = Network()
     paddle.save(network.state_dict(), str(tmp_path / "x.pdparams"))
-    match = fill_network(Network(), load_weights(str(tmp_path / "x.pdparams"), "TSN"))
+    match = load_into_network(Network(), load_weights(str(tmp_path / "x.pdparams"), "TSN"))
     assert str(match) == "4 matched, 0 missing, 0 unexpected, 0 mismatched"
 
 
@@ -246,7 +246,7 @@ def test_weights_that_do_not_fit_are_named_with_both_shapes():
     weights = network_arrays(Network(7))
     del weights["first.bias"]
     weights["extra"] = np.zeros(1)
-    message = error_of(fill_network, Network(4), own_file("w", weights))
+    message = error_of(load_into_network, Network(4), own_file("w", weights))
     assert message == (
         "w does not fit this network: 1 matched, 1 missing (first.bias), 1 unexpected (extra), "
         "2 mismatched (last.weight [5, 7] for [5, 4], last.bias [7] for [4])"
@@ -254,17 +254,17 @@ def test_weights_that_do_not_fit_are_named_with_both_shapes():
 
 
 def test_no_match_at_all_is_an_error():
-    assert "no weight fits this network" in error_of(fill_network, Network(), own_file("w", {"a": np.zeros(1)}))
+    assert "no weight fits this network" in error_of(load_into_network, Network(), own_file("w", {"a": np.zeros(1)}))
 
 
 def test_another_number_of_classes_skips_the_classifier_only_when_fine_tuning():
     source, target = Network(7), Network(4)
-    match = fill_network(target, own_file("w", network_arrays(source)), fine_tune=True)
+    match = load_into_network(target, own_file("w", network_arrays(source)), fine_tune=True)
     assert match.matched == ["first.weight", "first.bias"]
-    assert match.notes == ["start afresh, classifier: last.weight [5, 7] for [5, 4], last.bias [7] for [4]"]
+    assert match.notes == ["newly initialised, classifier: last.weight [5, 7] for [5, 4], last.bias [7] for [4]"]
     np.testing.assert_array_equal(target.first.weight.numpy(), source.first.weight.numpy())
     wrong = network_arrays(source) | {"first.bias": np.zeros(9, np.float32)}
-    assert "first.bias [9] for [5]" in error_of(fill_network, target, own_file("w", wrong), fine_tune=True)
+    assert "first.bias [9] for [5]" in error_of(load_into_network, target, own_file("w", wrong), fine_tune=True)
 
 
 def train(network, optimizer, steps):
@@ -300,9 +300,9 @@ def test_an_optimizer_goes_on_with_the_same_bits_where_parameters_have_other_nam
     train(network, optimizer, 3)
 
     other = Network()  # whose parameters Paddle names otherwise, as another process may
-    fill_network(other, own_file("w", weights))
+    load_into_network(other, own_file("w", weights))
     resumed = build(other)
-    fill_optimizer(resumed, other, state, "w")
+    load_into_optimizer(resumed, other, state, "w")
     train(other, resumed, 3)
     for name, value in network_arrays(network).items():
         np.testing.assert_array_equal(network_arrays(other)[name], value)
@@ -370,9 +370,9 @@ def test_an_optimizer_state_of_another_network_is_refused(change):
     optimizer = FluidAdam(0.01, network.parameters())
     train(network, optimizer, 1)
     arrays = optimizer_arrays(optimizer, network)
-    assert "w: " in error_of(fill_optimizer, FluidAdam(0.01, network.parameters()), network, arrays | change, "w")
+    assert "w: " in error_of(load_into_optimizer, FluidAdam(0.01, network.parameters()), network, arrays | change, "w")
     del arrays["moment1/first.weight"]
-    assert "moment1 of first.weight is missing" in error_of(fill_optimizer, optimizer, network, arrays, "w")
+    assert "moment1 of first.weight is missing" in error_of(load_into_optimizer, optimizer, network, arrays, "w")
 
 
 def test_a_state_can_be_saved_again_before_it_was_used(store):
@@ -382,7 +382,7 @@ def test_a_state_can_be_saved_again_before_it_was_used(store):
     first = store.save(network_arrays(network), optimizer_arrays(optimizer, network), position(1))
     read = load_checkpoint(first, "TSN")
     resumed = FluidAdam(0.01, network.parameters())
-    fill_optimizer(resumed, network, read.optimizer, "w")
+    load_into_optimizer(resumed, network, read.optimizer, "w")
     second = store.save(read.weights, optimizer_arrays(resumed, network), position(2))
     assert load_checkpoint(second, "TSN").optimizer.keys() == read.optimizer.keys()
 
@@ -393,9 +393,9 @@ def test_weights_that_are_not_finite_or_not_numbers_are_refused(tmp_path):
     assert "first.bias holds values that are not finite" in error_of(load_weights, str(path), "TSN")
     network = Network()
     whole = network_arrays(network)
-    message = error_of(fill_network, network, own_file("w", whole | {"first.bias": np.zeros(5, np.int64)}))
+    message = error_of(load_into_network, network, own_file("w", whole | {"first.bias": np.zeros(5, np.int64)}))
     assert message == "w: first.bias holds int64, expected float32"
-    fill_network(network, own_file("w", {name: value.astype(np.float64) for name, value in whole.items()}))
+    load_into_network(network, own_file("w", {name: value.astype(np.float64) for name, value in whole.items()}))
 
 
 def test_damaged_weights_are_noticed_without_resuming_too(store):

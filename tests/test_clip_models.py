@@ -12,11 +12,11 @@ import numpy as np
 import paddle
 import pytest
 
-import models  # noqa: F401  (registers the recipes)
+import models  # noqa: F401  (registers the specs)
 from models.clip_spec import NUM_LAYERS
 from models.layers.losses import average_views, class_losses
 from models.layers.pixels import NormalizePixels
-from models.layers.resnet import STAGE_SIZES, ResNet, released_trunk_names
+from models.layers.resnet import STAGE_SIZES, ResNet, released_backbone_names
 from models.stnet.stnet import STNET, TemporalBlock, TemporalXception
 from models.tsn.tsn import TSN
 from tests.conftest import PROJECT
@@ -30,7 +30,7 @@ COLOURS = {"image_mean": [0.485, 0.456, 0.406], "image_std": [0.229, 0.224, 0.22
 
 @pytest.fixture(scope="module")
 def networks():
-    """Each network with random weights and moving statistics, in test mode; tests leave them as they are."""
+    """Each network with random weights and running statistics, in test mode; tests leave them as they are."""
     paddle.seed(0)
     made = {"TSN": TSN(50, 5, seglen=1, **COLOURS), "STNET": STNET(50, 5, seglen=2, **COLOURS)}
     for network in made.values():
@@ -164,7 +164,7 @@ def test_views_of_tiny_probability_stay_finite():
 def test_the_released_names_of_the_trunk_are_unique_and_cover_it(num_layers, monkeypatch):
     monkeypatch.setattr(paddle.nn.initializer.Normal, "__call__", lambda self, tensor, block=None: tensor)  # is slow
     own = [f"trunk.{name}" for name in ResNet(num_layers).state_dict()]
-    names = released_trunk_names(num_layers, "trunk")
+    names = released_backbone_names(num_layers, "trunk")
     assert sorted(names) == sorted(own)
     assert len(set(names.values())) == len(names) == 5 * (num_layers - 1 + 4)
     blocks = {name.split("_")[0] for name in names.values() if name.startswith("res4")}
@@ -335,8 +335,8 @@ def test_only_the_programs_used_last_are_kept_and_what_was_killed_long_ago_goes(
 
 
 def load(name, *settings, needs=("MODEL", "TRAIN")):
-    recipe = MODELS.get(name)()
-    return recipe, load_config(str(PROJECT / recipe.default_config), recipe.schema, needs, name, settings)
+    spec = MODELS.get(name)()
+    return spec, load_config(str(PROJECT / spec.default_config), spec.schema, needs, name, settings)
 
 
 def setting(section, key, value):
@@ -345,43 +345,43 @@ def setting(section, key, value):
 
 @pytest.mark.parametrize("name", ["TSN", "STNET"])
 def test_the_page_counts_the_parameters_of_the_default_config(name):
-    recipe, config = load(name)
-    parameters = recipe.build_network(config).parameters()
+    spec, config = load(name)
+    parameters = spec.build_network(config).parameters()
     count = sum(math.prod(parameter.shape) for parameter in parameters if not parameter.stop_gradient)
     assert f"{count:,} parameters" in (PROJECT / "models" / name.lower() / "README.md").read_text()
 
 
 @pytest.mark.parametrize(("name", "epochs", "batch_size"), [("TSN", 45, 256), ("STNET", 60, 128)])
 def test_the_rate_falls_after_each_third_of_the_epochs_counted_in_total_videos(name, epochs, batch_size):
-    recipe, config = load(name)
-    rate = recipe.build_schedule(config, steps_per_epoch=1)
+    spec, config = load(name)
+    rate = spec.build_schedule(config, steps_per_epoch=1)
     third = epochs // 3 * int(224684 / batch_size + 1)
     steps = (0, third - 1, third, 2 * third - 1, 2 * third, 10 * third)
     assert [rate(step) for step in steps] == pytest.approx([0.01, 0.01, 0.001, 0.001, 0.0001, 0.0001])
 
 
 def test_with_auto_the_rate_falls_by_the_length_of_the_list():
-    recipe, config = load("TSN", parse_set("TRAIN.total_videos=auto"), setting("TRAIN", "epoch", 3))
-    rate = recipe.build_schedule(config, steps_per_epoch=7)
+    spec, config = load("TSN", parse_set("TRAIN.total_videos=auto"), setting("TRAIN", "epoch", 3))
+    rate = spec.build_schedule(config, steps_per_epoch=7)
     assert [rate(step) for step in (6, 7, 13, 14)] == pytest.approx([0.01, 0.001, 0.001, 0.0001])
 
 
 def test_a_total_videos_that_is_not_the_lists_is_noticed():
-    recipe, config = load("TSN", setting("TRAIN", "total_videos", 1000))
-    assert recipe.notices(config, 1000) == recipe.notices(config, 1100) == []
-    (notice,) = recipe.notices(config, 100)
+    spec, config = load("TSN", setting("TRAIN", "total_videos", 1000))
+    assert spec.notices(config, 1000) == spec.notices(config, 1100) == []
+    (notice,) = spec.notices(config, 100)
     assert notice.startswith(f"{config.path} [TRAIN]: total_videos = 1000, but the list holds 100 videos")
     assert "too late or never" in notice
     assert '"auto" counts the list' in notice
-    assert "too early" in recipe.notices(config, 10_000)[0]
+    assert "too early" in spec.notices(config, 10_000)[0]
     _, config = load("TSN", setting("TRAIN", "total_videos", "auto"))
-    assert recipe.notices(config, 100) == []
+    assert spec.notices(config, 100) == []
 
 
 def test_momentum_decays_everything_that_is_trained():
-    recipe, config = load("TSN", setting("MODEL", "num_classes", 5))
+    spec, config = load("TSN", setting("MODEL", "num_classes", 5))
     network = paddle.nn.Sequential(paddle.nn.Linear(2, 2), paddle.nn.BatchNorm1D(2))
-    optimizer = recipe.build_optimizer(config, network)
+    optimizer = spec.build_optimizer(config, network)
     before = {name: tensor.numpy().copy() for name, tensor in network.named_parameters()}
     sum((tensor * 0).sum() for tensor in network.parameters()).backward()
     optimizer.step()

@@ -143,7 +143,7 @@ def test_a_corrupt_clip_stops_training_with_its_name_or_is_left_out_as_allowed(c
     (line,) = stopped.stderr.splitlines()[-1:]
     assert line.startswith("error: clips.list line 6: a video 2.mp4 is not a video")
     shown = run_script("train", *flags, "--skip-broken=1", cwd=clips_copy).stdout
-    assert shown.count("[TRAIN] left out: clips.list line 6") == 1
+    assert shown.count("[TRAIN] skipped: clips.list line 6") == 1
     shown = run_script("test", *FLAGS, WEIGHTS, "--skip-broken=1", "--engine=dygraph", cwd=clips_copy).stdout
     assert "evaluated 7 of 8 records" in shown
 

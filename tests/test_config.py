@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-import models  # noqa: F401  (registers the recipes)
+import models  # noqa: F401  (registers the specs)
 from tests.conftest import PROJECT, TINY_CONFIG
 from tools.config.load import Key, Override, check_section, load_config, parse_set
 from tools.errors import ConfigError

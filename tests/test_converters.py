@@ -14,12 +14,12 @@ import numpy as np
 import pytest
 
 from dataset.kinetics import make_demo
-from dataset.output_folder import open_target
+from dataset.output_folder import open_output_folder
 from dataset.youtube8m import tf2pkl
 from tests.conftest import PROJECT, TINY_CONFIG, clean_env, make_record, run_script
 from tests.sequence_examples import write_shard
 from tools.errors import DataError
-from tools.files.atomic import remove_unfinished, require_place
+from tools.files.atomic import remove_unfinished, require_writable
 from tools.runtime.workers import map_in_processes
 
 # Processes
@@ -77,32 +77,32 @@ def test_ctrl_c_is_heard_by_the_main_process_alone():
 
 def test_two_runs_do_not_write_to_one_folder(tmp_path):
     with (
-        open_target(tmp_path / "out", {"--fps": 5}),
+        open_output_folder(tmp_path / "out", {"--fps": 5}),
         pytest.raises(DataError, match=r"another run is writing to .*out; wait for it, or take another folder"),
-        open_target(tmp_path / "out", {"--fps": 5}),
+        open_output_folder(tmp_path / "out", {"--fps": 5}),
     ):
         pass
 
 
 def test_a_folder_takes_one_set_of_settings(tmp_path):
-    with open_target(tmp_path, {"--fps": None, "--class-names": ["a"] * 99}):
+    with open_output_folder(tmp_path, {"--fps": None, "--class-names": ["a"] * 99}):
         pass
     with (
         pytest.raises(DataError, match=r"was made with --fps unset, not 5; give the same, or an empty folder"),
-        open_target(tmp_path, {"--fps": 5, "--class-names": ["a"] * 99}),
+        open_output_folder(tmp_path, {"--fps": 5, "--class-names": ["a"] * 99}),
     ):
         pass
     with (
         pytest.raises(DataError, match=r"was made with --class-names \['a', .*\.\.\., not \['b'\]; give"),
-        open_target(tmp_path, {"--fps": None, "--class-names": ["b"]}),
+        open_output_folder(tmp_path, {"--fps": None, "--class-names": ["b"]}),
     ):
         pass
     (tmp_path / "settings.json").write_text("{")
-    with pytest.raises(DataError, match=r"settings\.json cannot be read"), open_target(tmp_path, {}):
+    with pytest.raises(DataError, match=r"settings\.json cannot be read"), open_output_folder(tmp_path, {}):
         pass
     (tmp_path / "settings.json").unlink()
     (tmp_path / "a.pkl").touch()
-    with pytest.raises(DataError, match="holds pickles that were made otherwise"), open_target(tmp_path, {}):
+    with pytest.raises(DataError, match="holds pickles that were made otherwise"), open_output_folder(tmp_path, {}):
         pass
 
 
@@ -110,17 +110,17 @@ def test_a_folder_that_cannot_be_written_is_named_and_so_is_how_to_go_on(tmp_pat
     (tmp_path / "file").touch()
     with (
         pytest.raises(DataError, match=r"file cannot be a folder to write to: .*exists"),
-        open_target(tmp_path / "file", {}),
+        open_output_folder(tmp_path / "file", {}),
     ):
         pass
     with (
         pytest.raises(DataError, match=r"out cannot be written: .*No space left on device; what is finished stays"),
-        open_target(tmp_path / "out", {}),
+        open_output_folder(tmp_path / "out", {}),
     ):
         raise OSError(28, "No space left on device")
-    with pytest.raises(KeyboardInterrupt), open_target(tmp_path / "out", {}):
+    with pytest.raises(KeyboardInterrupt), open_output_folder(tmp_path / "out", {}):
         raise KeyboardInterrupt
-    assert "out: what is finished stays; run this again to go on" in capsys.readouterr().err
+    assert "out: what is finished stays; run this again to resume" in capsys.readouterr().err
 
 
 def test_what_a_killed_run_was_writing_is_removed_and_nothing_else(tmp_path):
@@ -128,7 +128,7 @@ def test_what_a_killed_run_was_writing_is_removed_and_nothing_else(tmp_path):
     of_others = {f".a.pkl.tmp-{os.getppid()}", ".b.pkl.tmp-mine", ".hidden", "c.tmp-3"}
     for name in (f".a.pkl.tmp-{nobody}", f".b.pkl.tmp-{nobody}", *of_others):
         (tmp_path / name).touch()
-    require_place(tmp_path / "a.pkl")
+    require_writable(tmp_path / "a.pkl")
     assert {path.name for path in tmp_path.iterdir()} == {f".b.pkl.tmp-{nobody}", *of_others}
     remove_unfinished(tmp_path)
     assert {path.name for path in tmp_path.iterdir()} == of_others

@@ -109,7 +109,7 @@ def test_logistic_regression_on_averaged_frames_stays_far_below_attention(demo):
         fitted = minimize(objective, np.zeros((x.shape[1] + 1) * 20), (decay,), "L-BFGS-B", jac=True)
         weights = fitted.x.reshape(-1, 20)
         probs = 1 / (1 + np.exp(-(x_val @ weights[:-1] + weights[-1])))
-        meter = YouTube8MMetrics(num_classes=20, top_k=20)
-        meter.update(probs.astype(np.float32), labels_val, loss=0.0)
-        best = max(best, meter.compute()["gap"])
+        metric = YouTube8MMetrics(num_classes=20, top_k=20)
+        metric.update(probs.astype(np.float32), labels_val, loss=0.0)
+        best = max(best, metric.compute()["gap"])
     assert 0.5 < best <= 0.85

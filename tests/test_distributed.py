@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from datareader.sharding import Share
+from datareader.sharding import Shard
 from metrics.kinetics import KineticsMetrics
 from metrics.youtube8m import YouTube8MMetrics
 from models.layers.resnet import Bottleneck
@@ -25,12 +25,12 @@ from models.stnet.stnet import TemporalBlock, TemporalXception
 from tests.conftest import PROJECT, clean_env
 from tests.distributed_steps import build, split, statistics_of, take_steps, write_eigenvalues
 from tests.test_engine import Line, make_batch
-from tools.distributed.group import Peers
+from tools.distributed.group import ProcessGroup
 from tools.errors import CheckpointError, ConfigError, DataError, PeerError
 from tools.run_setup import check_batch_size, gather_broken
 from tools.runtime.signals import StopRequest
-from tools.training.amp import Precision
-from tools.training.ema import AveragedWeights
+from tools.training.amp import MixedPrecision
+from tools.training.ema import ExponentialMovingAverage
 from tools.training.step import train_epoch
 from tools.training.trainer import Training
 
@@ -38,10 +38,10 @@ from tools.training.trainer import Training
 
 
 def together(world, act):
-    """Run ``act(peers)`` as so many processes would, each in a thread; give what each returns or raises."""
+    """Run ``act(group)`` as so many processes would, each in a thread; give what each returns or raises."""
     pipes = {rank: Pipe() for rank in range(1, world)}
-    peers = [Peers(0, world, {rank: ends[0] for rank, ends in pipes.items()})]
-    peers += [Peers(rank, world, {0: ends[1]}) for rank, ends in pipes.items()]
+    group = [ProcessGroup(0, world, {rank: ends[0] for rank, ends in pipes.items()})]
+    group += [ProcessGroup(rank, world, {0: ends[1]}) for rank, ends in pipes.items()]
 
     def run(one):
         try:
@@ -51,25 +51,25 @@ def together(world, act):
             return error
 
     with ThreadPoolExecutor(world) as pool:
-        return list(pool.map(run, peers))
+        return list(pool.map(run, group))
 
 
 @pytest.mark.parametrize("world", [1, 2, 4])
 def test_values_are_gathered_in_the_order_of_ranks_and_those_of_the_first_reach_all(world):
     ranks = list(range(world))
-    assert together(world, lambda peers: peers.gather(peers.rank)) == [ranks, *[None] * (world - 1)]
-    assert together(world, lambda peers: peers.gather_all(peers.rank)) == [ranks] * world
-    made = together(world, lambda peers: peers.from_first(lambda: f"made by {peers.rank}"))
+    assert together(world, lambda group: group.gather(group.rank)) == [ranks, *[None] * (world - 1)]
+    assert together(world, lambda group: group.all_gather(group.rank)) == [ranks] * world
+    made = together(world, lambda group: group.broadcast(lambda: f"made by {group.rank}"))
     assert made == ["made by 0"] * world
 
 
 @pytest.mark.parametrize("rank", [0, 1, 2])
 def test_an_error_of_one_reaches_all_others_in_its_own_words(rank):
-    def act(peers):
-        if peers.rank == rank:
+    def act(group):
+        if group.rank == rank:
             raise DataError("clip 7 is broken")
         for _ in range(3):
-            peers.gather_all(None)
+            group.all_gather(None)
 
     errors = together(3, act)
     assert [type(error) for error in errors] == [DataError if other == rank else PeerError for other in range(3)]
@@ -77,32 +77,32 @@ def test_an_error_of_one_reaches_all_others_in_its_own_words(rank):
 
 
 def test_an_error_that_is_not_for_users_is_named_with_its_type():
-    errors = together(2, lambda peers: [][peers.rank] if peers.rank else peers.gather(0))
+    errors = together(2, lambda group: [][group.rank] if group.rank else group.gather(0))
     assert str(errors[0]) == "rank 1 of 2: IndexError: list index out of range"
 
 
 def test_a_process_that_ends_without_a_word_is_named():
     mine, other = Pipe()
     other.close()
-    for act in (lambda peers: peers.gather(0), lambda peers: peers.from_first(lambda: 0)):
-        with pytest.raises(PeerError, match="rank 1 of 2 ended"):
-            act(Peers(0, 2, {1: mine}))
+    for act in (lambda group: group.gather(0), lambda group: group.broadcast(lambda: 0)):
+        with pytest.raises(PeerError, match="rank 1 of 2 exited unexpectedly"):
+            act(ProcessGroup(0, 2, {1: mine}))
 
 
 def test_processes_that_do_not_have_the_same_are_named_with_what_differs():
-    errors = together(3, lambda peers: peers.require_same(config="same", data=peers.rank == 2))
+    errors = together(3, lambda group: group.require_same(config="same", data=group.rank == 2))
     assert "rank 2 of 3 and rank 0 do not have the same data" in str(errors[0])
     assert all(isinstance(error, ConfigError | PeerError) for error in errors)
 
 
 @pytest.mark.parametrize(("flag", "value"), [("grad_clip", 5.0), ("resume", "auto")])
 def test_processes_with_other_flags_are_named_with_the_flag(flag, value):
-    def check(peers):
-        args = {"grad_clip": 0.0, "resume": None, "save_dir": f"of rank {peers.rank}"}
-        run = SimpleNamespace(args=SimpleNamespace(**args), peers=peers, valid_loader=None)
+    def check(group):
+        args = {"grad_clip": 0.0, "resume": None, "save_dir": f"of rank {group.rank}"}
+        run = SimpleNamespace(args=SimpleNamespace(**args), group=group, valid_loader=None)
         run.config, run.progress = SimpleNamespace(text=lambda: "same"), SimpleNamespace(data=1)
         Training.require_same_command(run)
-        if peers.rank == 1:
+        if group.rank == 1:
             setattr(run.args, flag, value)
         Training.require_same_command(run)
 
@@ -110,21 +110,21 @@ def test_processes_with_other_flags_are_named_with_the_flag(flag, value):
     assert f"rank 1 of 2 and rank 0 do not have the same --{flag.replace('_', '-')}" in str(errors[0])
 
 
-def kinetics_meter(batches):
-    meter = KineticsMetrics(6)
+def kinetics_metric(batches):
+    metric = KineticsMetrics(6)
     for seed, size in batches:
         rng = np.random.default_rng(seed)
-        meter.update(rng.random((size, 6), np.float32), rng.integers(-1, 6, size), rng.random())
-    return meter
+        metric.update(rng.random((size, 6), np.float32), rng.integers(-1, 6, size), rng.random())
+    return metric
 
 
-def youtube8m_meter(batches):
-    meter = YouTube8MMetrics(6, top_k=3)
+def youtube8m_metric(batches):
+    metric = YouTube8MMetrics(6, top_k=3)
     for seed, size in batches:
         rng = np.random.default_rng(seed)
         probs = np.round(rng.random((size, 6), np.float32), 1)  # with ties
-        meter.update(probs, (rng.random((size, 6)) < 0.3).astype(np.float32), rng.random())
-    return meter
+        metric.update(probs, (rng.random((size, 6)) < 0.3).astype(np.float32), rng.random())
+    return metric
 
 
 @settings(max_examples=40)
@@ -134,11 +134,11 @@ def test_metrics_of_several_processes_merge_to_those_of_one_bit_for_bit(sizes, w
     mixed = data.draw(st.permutations(batches))
     edges = sorted(data.draw(st.lists(st.integers(0, len(mixed)), min_size=world - 1, max_size=world - 1)))
     parts = [mixed[a:b] for a, b in zip([0, *edges], [*edges, len(mixed)], strict=True)]  # some may be empty
-    for meter_of in (kinetics_meter, youtube8m_meter):
-        merged = meter_of(parts[0])
+    for metric_of in (kinetics_metric, youtube8m_metric):
+        merged = metric_of(parts[0])
         for part in parts[1:]:
-            merged.merge(meter_of(part))
-        whole = meter_of(batches)
+            merged.merge(metric_of(part))
+        whole = metric_of(batches)
         assert merged.compute() == whole.compute()
         assert merged.report() == whole.report()
         assert merged.num_videos == whole.num_videos
@@ -151,13 +151,13 @@ def broken_set(texts, told=None):
 def test_what_any_process_left_out_is_counted_once_and_told_by_the_first():
     told = []
     sets = [broken_set(["line 1", "line 4"], told), broken_set(["line 4", "line 6"])]
-    found = together(2, lambda peers: gather_broken(peers, sets[peers.rank], skip_broken=3))
+    found = together(2, lambda group: gather_broken(group, sets[group.rank], skip_broken=3))
     assert found[0] == ["line 1", "line 4", "line 6"]
     assert told == ["line 1", "line 4", "line 6"]
-    errors = together(2, lambda peers: gather_broken(peers, sets[peers.rank], skip_broken=2))
+    errors = together(2, lambda group: gather_broken(group, sets[group.rank], skip_broken=2))
     assert "3 records of clips.list are broken, in all processes together, and --skip-broken 2" in str(errors[0])
     twice = broken_set(["a.pkl record 0"] * 2)  # a list may name a file twice
-    assert gather_broken(Peers(), twice, skip_broken=2) == ["a.pkl record 0"] * 2
+    assert gather_broken(ProcessGroup(), twice, skip_broken=2) == ["a.pkl record 0"] * 2
 
 
 def test_a_stop_that_another_process_heard_first_is_not_taken_for_a_second_one():
@@ -197,8 +197,8 @@ def steps_folder(tmp_path_factory):
 
 @pytest.mark.parametrize("name", ["AttentionCluster", pytest.param("AttentionLSTM", marks=pytest.mark.slow)])
 def test_a_batch_accumulated_in_four_parts_changes_the_weights_as_a_whole_one(name, steps_folder):
-    whole = take_steps(name, steps_folder, Peers(), plain=True)
-    parts = take_steps(name, steps_folder, Peers(), accumulate=4, plain=True)
+    whole = take_steps(name, steps_folder, ProcessGroup(), plain=True)
+    parts = take_steps(name, steps_folder, ProcessGroup(), accumulate=4, plain=True)
     before = dict(build(name, steps_folder)[0].state_dict())
     for key, expected in whole.items():
         assert key == "losses" or np.abs(expected - before[key].numpy()).max() > 0 or "score.bias" in key
@@ -294,7 +294,7 @@ def test_scaling_the_loss_changes_nothing_but_the_type_of_the_forward_pass(gpu_p
     plain, network = HalfLine(), HalfLine()
     batches = [make_batch([0.25, 0.5]), make_batch([0.5, 0.5])]  # or 16 bits do not hold the scaled gradients
     descend(plain, batches, grad_clip=0.2)
-    precision = Precision(amp)
+    precision = MixedPrecision(amp)
     descend(network, batches, grad_clip=0.2, precision=precision)
     assert network.w.item() == pytest.approx(1 - 2 * 0.1 * 0.2, rel=1e-4)
     assert network.w.item() == plain.w.item()  # a power of two, taken back before the norm is measured
@@ -303,7 +303,7 @@ def test_scaling_the_loss_changes_nothing_but_the_type_of_the_forward_pass(gpu_p
 
 
 def test_a_step_whose_gradients_overflow_is_left_out_and_the_scale_falls(gpu_precision):
-    network, precision = Line(), Precision("fp16")
+    network, precision = Line(), MixedPrecision("fp16")
     scale = precision.state()["scale"]
     precision.restore({"scale": 2.0**126, "incr_count": 0, "decr_count": 0})
     descend(network, [make_batch([1, 2])], precision=precision, grad_clip=1.0)
@@ -316,7 +316,7 @@ def test_adam_does_not_count_a_step_that_was_left_out(gpu_precision):
     """Its epsilon depends on the number of steps; with 0.5 it can be seen."""
     weights = []
     for overflows in (False, True):
-        network, precision = Line(), Precision("fp16")
+        network, precision = Line(), MixedPrecision("fp16")
         optimizer = FluidAdam(0.1, network.parameters(), epsilon=0.5)
         steps = [[make_batch([1, 2])]] * 2
         if overflows:
@@ -332,7 +332,7 @@ def test_adam_does_not_count_a_step_that_was_left_out(gpu_precision):
 
 def test_scaling_goes_on_from_its_saved_state(gpu_precision):
     batches = [make_batch([1, 2])] * 3
-    whole, first, second = Precision("fp16"), Precision("fp16"), Precision("fp16")
+    whole, first, second = MixedPrecision("fp16"), MixedPrecision("fp16"), MixedPrecision("fp16")
     descend(Line(), batches, precision=whole)
     descend(Line(), batches[:1], precision=first)
     state = json.loads(json.dumps(first.state()))  # as state.json keeps it
@@ -340,10 +340,10 @@ def test_scaling_goes_on_from_its_saved_state(gpu_precision):
     second.restore(state)
     descend(Line(), batches[1:], precision=second)
     assert second.state() == whole.state() == {"scale": 2.0**16, "incr_count": 1, "decr_count": 0}
-    for unscaled in (Precision("bf16"), Precision("off")):
+    for unscaled in (MixedPrecision("bf16"), MixedPrecision("off")):
         unscaled.restore(state)
         assert unscaled.state() == {}
-    fresh = Precision("fp16")
+    fresh = MixedPrecision("fp16")
     fresh.restore({})
     assert fresh.state()["scale"] == 2.0**15
 
@@ -351,7 +351,7 @@ def test_scaling_goes_on_from_its_saved_state(gpu_precision):
 def test_averaged_weights_are_those_worked_out_by_hand_and_can_stand_in_for_the_weights():
     network = paddle.nn.Linear(1, 1, bias_attr=False)
     network.weight.set_value(np.array([[1.0]], np.float32))
-    average = AveragedWeights(network, decay=0.9)
+    average = ExponentialMovingAverage(network, decay=0.9)
     network.weight.set_value(np.array([[2.0]], np.float32))
     average.update(1)  # decay (1 + 1) / (10 + 1)
     expected = 2 / 11 * 1 + 9 / 11 * 2
@@ -367,8 +367,8 @@ def test_averaged_weights_are_those_worked_out_by_hand_and_can_stand_in_for_the_
 
 def test_averaged_weights_go_on_from_what_was_saved_and_refuse_that_of_another_network():
     networks = [paddle.nn.Sequential(paddle.nn.Linear(2, 2), paddle.nn.BatchNorm1D(2)) for _ in range(2)]
-    averages = [AveragedWeights(network, decay=0.5) for network in networks]
-    assert averages[0].arrays().keys() == networks[0].state_dict().keys()  # moving statistics too
+    averages = [ExponentialMovingAverage(network, decay=0.5) for network in networks]
+    assert averages[0].arrays().keys() == networks[0].state_dict().keys()  # running statistics too
     averages[1].restore(averages[0].arrays(), "here")
     for name, _ in networks[0].named_parameters():
         if "._" not in name:
@@ -417,17 +417,17 @@ def require_same_steps(name, folder, world, expected):
         if name in UNSEEN and key.endswith(UNSEEN[name]):
             continue
         np.testing.assert_allclose(found[key], value, rtol=0, atol=1e-5, err_msg=key)
-    statistics = [statistics_of_share(name, folder, Share(rank, world)) for rank in range(world)]
+    statistics = [statistics_of_shard(name, folder, Shard(rank, world)) for rank in range(world)]
     for key in statistics[0]:
         mean = np.mean([part[key] for part in statistics], axis=0)
         np.testing.assert_allclose(found[f"statistics0/{key}"], mean, rtol=1e-5, atol=1e-5, err_msg=key)
 
 
-def statistics_of_share(name, folder, share):
-    """The moving statistics after one forward pass over a process's share of the first step."""
+def statistics_of_shard(name, folder, shard):
+    """The running statistics after one forward pass over a process's share of the first step."""
     network = build(name, folder)[0]
     network.train()
-    (batch,) = split(name, 0, share, accumulate=1)
+    (batch,) = split(name, 0, shard, accumulate=1)
     network(*map(paddle.to_tensor, batch.inputs))
     return statistics_of(network)
 
@@ -435,7 +435,7 @@ def statistics_of_share(name, folder, share):
 def test_two_processes_take_the_steps_of_one(steps_folder):
     run_steps(steps_folder, 2, 1, "AttentionCluster", "NEXTVLAD")
     for name, accumulate in (("AttentionCluster", 1), ("NEXTVLAD", 2)):
-        require_same_steps(name, steps_folder, 2, take_steps(name, steps_folder, Peers(), accumulate))
+        require_same_steps(name, steps_folder, 2, take_steps(name, steps_folder, ProcessGroup(), accumulate))
 
 
 @pytest.mark.slow

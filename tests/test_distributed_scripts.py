@@ -151,7 +151,7 @@ def test_ctrl_c_stops_all_saves_and_resume_goes_on_with_the_same_bits(calm, tmp_
     process.send_signal(number)
     rest, _ = process.communicate(timeout=60)
     assert process.returncode == code
-    assert rest.count(f"stopped by {number.name}; --resume auto goes on from here") == 1
+    assert rest.count(f"stopped by {number.name}; --resume auto resumes from here") == 1
     assert "error" not in rest
     assert not any(map(is_running, ranks.values()))
     assert re.search(r"saved \S+AttentionCluster_epoch1_step\d", rest)
@@ -240,7 +240,7 @@ def test_a_broken_clip_of_another_process_is_told_here_and_counted_where_it_may_
     (line,) = result.stderr.splitlines()
     assert line.startswith(f"error: rank 1 of 2: {where}: ")
     shown = run_script("train", *flags, "--skip-broken=1", cwd=folder).stdout
-    assert shown.count(f"[TRAIN] left out: {where}") == 1
+    assert shown.count(f"[TRAIN] skipped: {where}") == 1
     flags = (
         "--model-name=TSN",
         "--config=tsn.txt",
@@ -252,7 +252,7 @@ def test_a_broken_clip_of_another_process_is_told_here_and_counted_where_it_may_
     for world in (1, 2, 3):
         shown = run_script("test", *flags, f"--nproc={world}", "--output=out.json", cwd=folder).stdout
         assert "evaluated 7 of 8 records" in shown
-        assert shown.count(f"[TEST] left out: {where}") == 1
+        assert shown.count(f"[TEST] skipped: {where}") == 1
         reports.append((folder / "out.json").read_text())
     assert reports[0] == reports[1] == reports[2]
     assert where in reports[0]

@@ -555,30 +555,30 @@ def test_weights_that_do_not_fit_or_are_none_fail_and_others_are_filled_in(featu
 @pytest.mark.network
 @pytest.mark.parametrize("name", MODELS.names())
 def test_a_checkpoint_takes_the_room_that_is_said(name, tmp_path):
-    recipe = MODELS.get(name)()
+    spec = MODELS.get(name)()
     config = doctor.load_checked_config(
-        doctor.parse_args([f"--config={PROJECT / recipe.default_config}", f"--save-dir={tmp_path}"]), ["TRAIN"]
+        doctor.parse_args([f"--config={PROJECT / spec.default_config}", f"--save-dir={tmp_path}"]), ["TRAIN"]
     )[2]
     network = paddle.nn.Linear(300, 7)
     network.classifier = "weight"
-    optimizer = recipe.build_optimizer(config, network)
+    optimizer = spec.build_optimizer(config, network)
     network(paddle.ones([1, 300])).sum().backward()
     optimizer.step()
     arrays = [*network_arrays(network).values(), *optimizer_arrays(optimizer, network).values()]
     size = sum(np.asarray(value).nbytes for value in arrays if hasattr(value, "shape"))
     weights = sum(np.asarray(value).nbytes for value in network_arrays(network).values())
-    assert size == pytest.approx(weights * (1 + recipe.optimizer_states), rel=0.01)
-    check = doctor.check_room(doctor.parse_args(["--model-name=x", f"--save-dir={tmp_path}"]), recipe, config, network)
-    assert f"takes about {weights * (1 + recipe.optimizer_states) / 1000:.1f} kB" in check.text
+    assert size == pytest.approx(weights * (1 + spec.optimizer_states), rel=0.01)
+    check = doctor.check_room(doctor.parse_args(["--model-name=x", f"--save-dir={tmp_path}"]), spec, config, network)
+    assert f"takes about {weights * (1 + spec.optimizer_states) / 1000:.1f} kB" in check.text
 
 
 def test_a_disk_without_room_for_one_checkpoint_fails_and_for_all_is_noted(features, monkeypatch):
     args = doctor.parse_args(["--config=tiny.txt"])
-    config, recipe = doctor.load_checked_config(args, ["TRAIN"])[2], MODELS.get("AttentionCluster")()
+    config, spec = doctor.load_checked_config(args, ["TRAIN"])[2], MODELS.get("AttentionCluster")()
     network = paddle.nn.Linear(99, 1)  # 100 numbers, and two of Adam's for each
     for free, status in ((1199, "fails"), (1200, "note"), (2399, "note"), (2400, "ok")):
         monkeypatch.setattr(doctor, "free_bytes", lambda folder, free=free: free)
-        assert doctor.check_room(args, recipe, config, network).status == status
+        assert doctor.check_room(args, spec, config, network).status == status
 
 
 # Clean lists, and the program

@@ -12,7 +12,7 @@ from tests.conftest import PROJECT
 from tests.released_server import Page
 from tools.download import main
 from tools.errors import ZooError
-from tools.files.fetch import Patience
+from tools.files.fetch import RetryPolicy
 from tools.weights.released import RELEASED
 
 VALUES = np.linspace(2, 0.1, 2048, dtype=np.float32)[:, None]
@@ -54,7 +54,7 @@ def download(monkeypatch, capsys):
 
     def run(*arguments):
         monkeypatch.setattr(sys, "argv", ["download", *arguments])
-        main(Patience(timeout_sec=5, delays_sec=(0.01, 0.01)))
+        main(RetryPolicy(timeout_sec=5, delays_sec=(0.01, 0.01)))
         return capsys.readouterr().out.splitlines()
 
     return run

@@ -38,7 +38,7 @@ def make_batch(values, labels=None):
     x = np.array(values, np.float32).reshape(-1, 1)
     y = np.zeros_like(x) if labels is None else np.array(labels, np.float32).reshape(-1, 1)
     names = [f"video{i}" for i in range(len(x))]
-    return Batch(ids=names, wheres=[f"file.pkl record {i}" for i in range(len(x))], inputs=(x,), labels=y)
+    return Batch(ids=names, sources=[f"file.pkl record {i}" for i in range(len(x))], inputs=(x,), labels=y)
 
 
 def run(network, batches, rate=0.1, seed=0, epoch=0, start=0, steps_taken=0):
@@ -109,7 +109,7 @@ def test_predictions_come_in_test_mode_with_a_loss_where_there_are_labels():
     (prediction,) = predict(network, [batch])
     assert prediction.loss == pytest.approx(2.0)
     np.testing.assert_allclose(prediction.probs[:, 0], 1 / (1 + np.exp([-1.0, -3.0])), rtol=1e-6)
-    unlabelled = Batch(batch.ids, batch.wheres, batch.inputs, None)
+    unlabelled = Batch(batch.ids, batch.sources, batch.inputs, None)
     assert next(predict(network, [unlabelled])).loss is None
 
 
@@ -119,7 +119,7 @@ def test_the_views_of_a_record_become_one_prediction():
             return logits.reshape([-1, views, 1]).mean(axis=1)
 
     batch = replace(
-        make_batch([1, 3, 5, 7]), ids=["a", "b"], wheres=["", ""], labels=np.zeros((2, 1), np.float32), views=2
+        make_batch([1, 3, 5, 7]), ids=["a", "b"], sources=["", ""], labels=np.zeros((2, 1), np.float32), views=2
     )
     (prediction,) = predict(Views(), [batch])
     np.testing.assert_allclose(prediction.probs, 1 / (1 + np.exp([[-2.0], [-6.0]])), rtol=1e-6)

@@ -10,7 +10,7 @@ import numpy as np
 import paddle
 import pytest
 
-import models  # noqa: F401  (registers the recipes)
+import models  # noqa: F401  (registers the specs)
 from tests.golden_inputs import load_golden, make_feature_batch, make_frame_batch, make_parameter
 from tools.config.load import load_config
 from tools.registry import MODELS
@@ -45,7 +45,7 @@ def fill(network, parameters):
 
 
 class Golden:
-    """A golden run: its numbers, and our recipe, network, optimizer and schedule with its weights."""
+    """A golden run: its numbers, and our spec, network, optimizer and schedule with its weights."""
 
     def __init__(self, name, tmp_path):
         self.numbers = load_golden(name)
@@ -53,14 +53,14 @@ class Golden:
         np.save(tmp_path / "eigenvals.npy", np.ones((2048, 1), np.float32))
         path = tmp_path / "golden.txt"
         path.write_text(self.numbers["config"].replace("./dataset/youtube8m/yt8m_pca", str(tmp_path)))
-        recipe = MODELS.get(self.numbers["model"])()
-        config = load_config(str(path), recipe.schema, ["MODEL", "TRAIN"], self.numbers["model"])
-        self.network = recipe.build_network(config)
+        spec = MODELS.get(self.numbers["model"])()
+        config = load_config(str(path), spec.schema, ["MODEL", "TRAIN"], self.numbers["model"])
+        self.network = spec.build_network(config)
         fill(self.network, self.numbers["parameters"])
         if "whitening" in dict(self.network.named_buffers()):
             self.network.whitening.set_value(paddle.ones_like(self.network.whitening))  # golden inputs are whitened
-        self.optimizer = recipe.build_optimizer(config, self.network)
-        self.schedule = recipe.build_schedule(config, steps_per_epoch=1)
+        self.optimizer = spec.build_optimizer(config, self.network)
+        self.schedule = spec.build_schedule(config, steps_per_epoch=1)
 
     def run(self, step):
         """Per-video losses and probabilities of a golden batch."""

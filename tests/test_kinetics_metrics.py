@@ -28,13 +28,13 @@ def random_batch(rng, num_videos=40, num_classes=10, levels=None, unknown=False)
 
 
 def counted(batches, num_classes=10, loss=1.0):
-    meter = KineticsMetrics(num_classes)
+    metric = KineticsMetrics(num_classes)
     for probs, labels in batches:
-        meter.update(probs, labels, loss)
-    return meter
+        metric.update(probs, labels, loss)
+    return metric
 
 
-def meter_of(counts):
+def metric_of(counts):
     """Metrics that have seen ``counts[label][predicted]`` videos."""
     probs = np.eye(len(counts), dtype=np.float32)
     label, predicted = np.indices(np.shape(counts)).reshape(2, -1)
@@ -52,8 +52,8 @@ def test_every_value_equals_the_2019_zoo():
     epoch = KineticsMetrics(inputs["num_classes"])
     for (loss, probs, labels), expected in zip(make_score_batches(**inputs), GOLDEN["per_batch"], strict=True):
         batch = KineticsMetrics(inputs["num_classes"])
-        for meter in (batch, epoch):
-            meter.update(probs, labels, loss)
+        for metric in (batch, epoch):
+            metric.update(probs, labels, loss)
         assert as_2019(batch.compute(full=False)) == pytest.approx(expected, rel=1e-9)
     assert as_2019(epoch.compute(full=False)) == pytest.approx(GOLDEN["epoch"], rel=1e-9)
 
@@ -108,14 +108,14 @@ def test_merging_equals_counting_everything_in_one_place():
 def test_scores_can_be_asked_for_again_and_counting_can_go_on():
     rng = np.random.default_rng(3)
     batches = [random_batch(rng) for _ in range(2)]
-    meter = counted(batches[:1])
-    assert meter.compute() == meter.compute()
-    meter.update(*batches[1], loss=1.0)
-    assert meter.compute() == counted(batches).compute()
-    meter.reset()
-    assert meter.num_videos == 0
-    meter.update(*batches[1], loss=1.0)
-    assert meter.compute() == counted(batches[1:]).compute()
+    metric = counted(batches[:1])
+    assert metric.compute() == metric.compute()
+    metric.update(*batches[1], loss=1.0)
+    assert metric.compute() == counted(batches).compute()
+    metric.reset()
+    assert metric.num_videos == 0
+    metric.update(*batches[1], loss=1.0)
+    assert metric.compute() == counted(batches[1:]).compute()
 
 
 @given(st.integers(0, 3000), st.integers(1, 3000))
@@ -126,15 +126,15 @@ def test_the_interval_equals_that_of_scipy(hits, trials):
 
 
 def test_the_interval_stands_in_the_full_scores_around_the_accuracy():
-    values = meter_of([[30, 10], [20, 40]]).compute()
+    values = metric_of([[30, 10], [20, 40]]).compute()
     expected = binomtest(70, 100).proportion_ci(method="wilson")
     assert values["top1_acc"] == 70.0
     assert (values["top1_low"], values["top1_high"]) == pytest.approx((100 * expected.low, 100 * expected.high))
-    assert set(meter_of([[1]]).compute(full=False)) == {"loss", "top1_acc", "top5_acc"}
+    assert set(metric_of([[1]]).compute(full=False)) == {"loss", "top1_acc", "top5_acc"}
 
 
 def test_the_report_names_every_class_that_has_videos():
-    report = meter_of([[3, 1, 0], [0, 0, 0], [0, 1, 1]]).report()
+    report = metric_of([[3, 1, 0], [0, 0, 0], [0, 1, 1]]).report()
     assert report["per_class"] == [
         {"class_id": 0, "videos": 4, "top1_acc": 75.0},
         {"class_id": 2, "videos": 2, "top1_acc": 50.0},
@@ -142,7 +142,7 @@ def test_the_report_names_every_class_that_has_videos():
 
 
 def test_the_pairs_most_often_mistaken_come_first_and_ties_by_class():
-    report = meter_of([[1, 2, 1], [5, 5, 0], [2, 0, 8]]).report()
+    report = metric_of([[1, 2, 1], [5, 5, 0], [2, 0, 8]]).report()
     assert report["confusions"] == [
         {"label": 1, "predicted": 0, "videos": 5, "share_percent": 50.0},
         {"label": 0, "predicted": 1, "videos": 2, "share_percent": 50.0},
@@ -152,7 +152,7 @@ def test_the_pairs_most_often_mistaken_come_first_and_ties_by_class():
 
 
 def test_a_report_names_twenty_pairs_at_most_and_is_json():
-    report = meter_of(np.ones((10, 10), int)).report()
+    report = metric_of(np.ones((10, 10), int)).report()
     assert [(pair["label"], pair["predicted"]) for pair in report["confusions"]] == [
         (c, p) for c in range(10) for p in range(10) if c != p
     ][:20]
@@ -161,21 +161,21 @@ def test_a_report_names_twenty_pairs_at_most_and_is_json():
 
 def test_videos_without_a_known_class_count_for_the_loss_and_for_no_accuracy():
     probs = np.array([[0.9, 0.1], [0.9, 0.1]], np.float32)
-    meter = counted([(probs, np.array([0, -1]))], num_classes=2, loss=0.25)
-    meter.update(probs, np.array([0, 1]), loss=0.75)
-    values = meter.compute()
-    assert meter.num_videos == 4
+    metric = counted([(probs, np.array([0, -1]))], num_classes=2, loss=0.25)
+    metric.update(probs, np.array([0, 1]), loss=0.75)
+    values = metric.compute()
+    assert metric.num_videos == 4
     assert values["loss"] == 0.5
     assert values["top1_acc"] == pytest.approx(200 / 3)
-    assert sum(row["videos"] for row in meter.report()["per_class"]) == 3
+    assert sum(row["videos"] for row in metric.report()["per_class"]) == 3
 
 
 def test_without_any_known_class_the_accuracies_are_zero_and_the_interval_is_everything():
     probs, _ = random_batch(np.random.default_rng(4))
-    meter = counted([(probs, np.full(len(probs), -1))], loss=0.0)
+    metric = counted([(probs, np.full(len(probs), -1))], loss=0.0)
     expected = {"loss": 0.0, "top1_acc": 0.0, "top5_acc": 0.0, "top1_low": 0.0, "top1_high": 100.0}
-    assert meter.compute() == expected
-    assert meter.report() == {"per_class": [], "confusions": []}
+    assert metric.compute() == expected
+    assert metric.report() == {"per_class": [], "confusions": []}
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, -0.1, 1.1])
@@ -214,9 +214,9 @@ def test_the_log_line_has_the_form_of_2019():
 
 @pytest.mark.parametrize("name", ["TSN", "STNET"])
 def test_both_models_of_kinetics_are_scored_so(name):
-    meter = METRICS.get(name)(SimpleNamespace(MODEL=SimpleNamespace(num_classes=7)))
-    assert isinstance(meter, KineticsMetrics)
-    assert meter.num_classes == 7
+    metric = METRICS.get(name)(SimpleNamespace(MODEL=SimpleNamespace(num_classes=7)))
+    assert isinstance(metric, KineticsMetrics)
+    assert metric.num_classes == 7
 
 
 def test_the_examples_in_the_docstrings_hold():

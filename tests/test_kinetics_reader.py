@@ -389,7 +389,7 @@ def test_broken_clips_are_left_out_and_listed_up_to_the_number_allowed(clips, tr
     assert len(dataset.broken) == 2
     assert sorted(heard) == sorted(dataset.broken)
     assert "v 1.mp4" in dataset.broken[0]
-    with pytest.raises(DataError, match="1 were left out before it; --skip-broken"):
+    with pytest.raises(DataError, match="1 were skipped before it; --skip-broken"):
         read_all(open_dataset(clips, training=training, skip_broken=1))
 
 

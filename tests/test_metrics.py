@@ -22,10 +22,10 @@ def random_batch(rng, num_videos=40, num_classes=30, levels=None):
 
 
 def counted(batches, num_classes=30, top_k=5):
-    meter = YouTube8MMetrics(num_classes, top_k)
+    metric = YouTube8MMetrics(num_classes, top_k)
     for probs, labels in batches:
-        meter.update(probs, labels, loss=1.0)
-    return meter
+        metric.update(probs, labels, loss=1.0)
+    return metric
 
 
 @pytest.mark.parametrize("case", YOUTUBE8M, ids=["50 classes", "10 classes"])
@@ -34,8 +34,8 @@ def test_every_value_equals_the_2019_zoo(case):
     epoch = YouTube8MMetrics(inputs["num_classes"], case["top_k"])
     for (loss, probs, labels), expected in zip(make_prediction_batches(**inputs), case["per_batch"], strict=True):
         batch = YouTube8MMetrics(inputs["num_classes"], case["top_k"])
-        for meter in (batch, epoch):
-            meter.update(probs, labels, loss)
+        for metric in (batch, epoch):
+            metric.update(probs, labels, loss)
         assert batch.compute(full=False) == pytest.approx(expected, rel=1e-9)
     assert epoch.compute() == pytest.approx(case["epoch"], rel=1e-9)
     per_class = epoch.average_precision_per_class()
@@ -129,17 +129,17 @@ def test_merging_equals_counting_everything_in_one_place():
 def test_scores_can_be_asked_for_again_and_counting_can_go_on():
     rng = np.random.default_rng(6)
     batches = [random_batch(rng) for _ in range(2)]
-    meter = counted(batches[:1])
-    assert meter.compute() == meter.compute()
-    meter.update(*batches[1], loss=1.0)
-    assert meter.compute() == counted(batches).compute()
+    metric = counted(batches[:1])
+    assert metric.compute() == metric.compute()
+    metric.update(*batches[1], loss=1.0)
+    assert metric.compute() == counted(batches).compute()
 
 
 def test_six_bytes_are_kept_for_a_pair():
-    meter = counted([random_batch(np.random.default_rng(7), num_videos=1000)] * 3)
+    metric = counted([random_batch(np.random.default_rng(7), num_videos=1000)] * 3)
     pairs = 3000 * 5
-    assert len(meter.keys) == len(meter.classes) == pairs
-    assert meter.keys.view().nbytes + meter.classes.view().nbytes == 6 * pairs
+    assert len(metric.keys) == len(metric.classes) == pairs
+    assert metric.keys.view().nbytes + metric.classes.view().nbytes == 6 * pairs
 
 
 def test_the_global_random_state_is_left_alone():
@@ -150,9 +150,9 @@ def test_the_global_random_state_is_left_alone():
 
 
 def test_videos_without_labels_and_batches_without_any_are_counted():
-    meter = YouTube8MMetrics(3, 2)
-    meter.update(np.full((2, 3), 0.5, np.float32), np.zeros((2, 3), np.float32), loss=2.0)
-    assert meter.compute() == {"loss": 2.0, "hit_at_one": 0.0, "perr": 0.0, "gap": 0.0, "map": 0.0}
+    metric = YouTube8MMetrics(3, 2)
+    metric.update(np.full((2, 3), 0.5, np.float32), np.zeros((2, 3), np.float32), loss=2.0)
+    assert metric.compute() == {"loss": 2.0, "hit_at_one": 0.0, "perr": 0.0, "gap": 0.0, "map": 0.0}
 
 
 def test_no_videos_at_all_is_an_error():

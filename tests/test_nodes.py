@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import PROJECT, clean_env, run_shell
-from tools.distributed import group as distributed
-from tools.distributed import rendezvous as meeting
+from tools.distributed import group as process_group
+from tools.distributed import rendezvous
 from tools.errors import ConfigError, PeerError
 from tools.runtime.signals import StopRequest
 
@@ -70,7 +70,7 @@ def test_the_script_for_machines_passes_flags_on_to_the_launcher(node, host, tmp
 
 
 def free_address():
-    with meeting.socket.create_server(("127.0.0.1", 0)) as server:
+    with rendezvous.socket.create_server(("127.0.0.1", 0)) as server:
         return server.getsockname()
 
 
@@ -85,20 +85,20 @@ def meet(world, *others, log=print):
     for thread in threads:
         thread.start()
     try:
-        return meeting.await_others(address, world, log), results
+        return rendezvous.await_others(address, world, log), results
     finally:
         for thread in threads:
             thread.join()
 
 
 def test_processes_meet_in_any_order_and_strangers_are_passed_over(monkeypatch):
-    monkeypatch.setattr(meeting, "_HELLO_SEC", 0.3)
+    monkeypatch.setattr(rendezvous, "_HELLO_SEC", 0.3)
 
     def stranger(address):
         for said in (b"GET / HTTP/1.1\r\n\r\n" * 9, b""):
             while True:
                 try:
-                    handle = meeting.socket.create_connection(address)
+                    handle = rendezvous.socket.create_connection(address)
                     break
                 except ConnectionRefusedError:
                     time.sleep(0.01)
@@ -108,8 +108,8 @@ def test_processes_meet_in_any_order_and_strangers_are_passed_over(monkeypatch):
     links, found = meet(
         3,
         stranger,
-        lambda address: (time.sleep(0.2), meeting.find_first(address, 1, 3))[1],
-        lambda address: meeting.find_first(address, 2, 3),
+        lambda address: (time.sleep(0.2), rendezvous.find_first(address, 1, 3))[1],
+        lambda address: rendezvous.find_first(address, 2, 3),
     )
     assert sorted(links) == [1, 2]
     for rank in (1, 2):
@@ -118,13 +118,13 @@ def test_processes_meet_in_any_order_and_strangers_are_passed_over(monkeypatch):
 
 
 def test_the_first_process_names_those_that_did_not_come_and_the_others_hear_of_it(monkeypatch):
-    monkeypatch.setattr(meeting, "_MEET_SEC", 1)
-    monkeypatch.setattr(meeting, "_WORD_SEC", 0.6)
+    monkeypatch.setattr(rendezvous, "_MEET_SEC", 1)
+    monkeypatch.setattr(rendezvous, "_WORD_SEC", 0.6)
     heard, said = [], []
 
     def second(address):
         with pytest.raises(PeerError) as error:
-            meeting.find_first(address, 1, 4)
+            rendezvous.find_first(address, 1, 4)
         heard.append(str(error.value))
 
     with pytest.raises(PeerError) as error:
@@ -135,20 +135,20 @@ def test_the_first_process_names_those_that_did_not_come_and_the_others_hear_of_
 
 
 def test_a_process_that_finds_nobody_says_where_it_looked(monkeypatch):
-    monkeypatch.setattr(meeting, "_MEET_SEC", 0.3)
+    monkeypatch.setattr(rendezvous, "_MEET_SEC", 0.3)
     host, port = free_address()
     with pytest.raises(PeerError) as error:
-        meeting.find_first((host, port), 1, 2)
+        rendezvous.find_first((host, port), 1, 2)
     assert f"rank 1 of 2 found no rank 0 at {host}:{port} within 0.3 s" in str(error.value)
     assert str(error.value).endswith("which is this machine: where rank 0 is on another, its launcher needs --host")
 
 
 def test_nothing_is_unpickled_from_one_who_does_not_know_the_key(monkeypatch):
-    monkeypatch.setattr(meeting, "_HELLO_SEC", 0.3)
-    links, (link,) = meet(2, lambda address: meeting.find_first(address, 1, 2))
+    monkeypatch.setattr(rendezvous, "_HELLO_SEC", 0.3)
+    links, (link,) = meet(2, lambda address: rendezvous.find_first(address, 1, 2))
     link.send_bytes(b"x" * 32)
     with pytest.raises(PeerError, match="in place of rank 1 is no process of this run"):
-        meeting.recognise(links, 0, b"key" * 11)
+        rendezvous.recognise(links, 0, b"key" * 11)
 
 
 def test_an_environment_without_addresses_is_an_error(monkeypatch):
@@ -156,13 +156,13 @@ def test_an_environment_without_addresses_is_an_error(monkeypatch):
     monkeypatch.setenv("PADDLE_TRAINER_ID", "1")
     monkeypatch.setenv("PADDLE_TRAINER_ENDPOINTS", "here")
     with pytest.raises(ConfigError, match="PADDLE_TRAINER_ENDPOINTS is 'here', no HOST:PORT"):
-        distributed.connect("cpu", print)
+        process_group.connect("cpu", print)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="interfaces are looked up on Linux only")
 def test_the_interface_is_the_one_that_leads_to_the_first_machine():
-    assert meeting.interface_to("127.0.0.1") == "lo"
-    assert meeting.interface_to("no.such.invalid") is None
+    assert rendezvous.interface_to("127.0.0.1") == "lo"
+    assert rendezvous.interface_to("no.such.invalid") is None
 
 
 def test_three_sigterms_are_one_request_and_a_second_ctrl_c_stops_at_once():
@@ -293,7 +293,7 @@ def nodes(clone, namespaces, request):
     running.end()
 
 
-LOST = "error: rank {} of 2 ended without a word; its log says more"
+LOST = "error: rank {} of 2 exited unexpectedly; its log says more"
 
 
 @pytest.mark.slow
@@ -327,6 +327,6 @@ def test_ctrl_c_at_the_second_launcher_saves_and_stops_both(nodes, clone):
     nodes.await_steps()
     nodes.launchers[1].send_signal(signal.SIGINT)
     assert nodes.await_end(30) == [143, signal.SIGINT]  # Paddle's launcher gives the signal's number as it is
-    assert "stopped by SIGTERM; --resume auto goes on from here" in nodes.log(0)
+    assert "stopped by SIGTERM; --resume auto resumes from here" in nodes.log(0)
     (saved,) = (clone / nodes.save_dir).glob("AttentionCluster_epoch0_step*")
     assert (saved / "model.pdparams").exists()

@@ -224,9 +224,9 @@ def test_sorting_by_length_changes_no_epoch_only_its_batches(count, batch_size, 
 
 
 def load(name, *settings):
-    recipe = MODELS.get(name)()
+    spec = MODELS.get(name)()
     overrides = [Override(section, key, value, f"--{key}") for section, key, value in settings]
-    return recipe, load_config(str(PROJECT / recipe.default_config), recipe.schema, ["MODEL", "TRAIN"], name, overrides)
+    return spec, load_config(str(PROJECT / spec.default_config), spec.schema, ["MODEL", "TRAIN"], name, overrides)
 
 
 @pytest.fixture
@@ -236,37 +236,37 @@ def eigenvalues(tmp_path):
 
 
 def test_the_rate_of_nextvlad_falls_by_examples_up_to_max_iter(eigenvalues):
-    recipe, config = load("NEXTVLAD", eigenvalues, ("TRAIN", "max_iter", 30_000))
-    rate = recipe.build_schedule(config, steps_per_epoch=1)
+    spec, config = load("NEXTVLAD", eigenvalues, ("TRAIN", "max_iter", 30_000))
+    rate = spec.build_schedule(config, steps_per_epoch=1)
     boundary = 2_000_000 // 160
     steps = (0, boundary - 1, boundary, 2 * boundary, 10**9)
     assert [rate(step) for step in steps] == pytest.approx([0.0002, 0.0002, 0.00016, 0.000128, 0.000128])
     _, config = load("NEXTVLAD", eigenvalues, ("TRAIN", "lr_boundary_examples", 1))
-    assert recipe.build_schedule(config, 1)(3) == pytest.approx(0.0002 * 0.8**3)  # 2019 looped for ever
+    assert spec.build_schedule(config, 1)(3) == pytest.approx(0.0002 * 0.8**3)  # 2019 looped for ever
 
 
 def test_the_rate_of_attention_lstm_falls_after_epochs_of_num_samples():
-    recipe, config = load("AttentionLSTM")
-    rate = recipe.build_schedule(config, steps_per_epoch=1)
+    spec, config = load("AttentionLSTM")
+    rate = spec.build_schedule(config, steps_per_epoch=1)
     end = 5 * 5_000_000 // 1024
     assert [rate(step) for step in (0, end - 1, end)] == pytest.approx([0.001, 0.001, 0.0001])
 
 
 def test_a_rate_that_does_not_fall_as_the_list_is_long_is_told(eigenvalues):
-    recipe, config = load("AttentionLSTM")
-    assert recipe.notices(config, 4_900_000) == []
-    assert "num_samples = 5000000, but the list holds 900 videos; the learning rate" in recipe.notices(config, 900)[0]
-    recipe, config = load("NEXTVLAD", eigenvalues)
-    assert recipe.notices(config, 400_000) == []
+    spec, config = load("AttentionLSTM")
+    assert spec.notices(config, 4_900_000) == []
+    assert "num_samples = 5000000, but the list holds 900 videos; the learning rate" in spec.notices(config, 900)[0]
+    spec, config = load("NEXTVLAD", eigenvalues)
+    assert spec.notices(config, 400_000) == []
     assert (
-        "6 epochs of the list's 900 videos are no more; the learning rate never falls" in recipe.notices(config, 900)[0]
+        "6 epochs of the list's 900 videos are no more; the learning rate never falls" in spec.notices(config, 900)[0]
     )
 
 
 @pytest.mark.parametrize("apply", [False, True])
 def test_gradients_are_clipped_only_on_request(eigenvalues, apply):
-    recipe, config = load("NEXTVLAD", eigenvalues, ("TRAIN", "apply_gradient_clip", apply))
-    assert recipe.gradient_clip(config) == (config.TRAIN.gradient_clip_norm if apply else 0)
+    spec, config = load("NEXTVLAD", eigenvalues, ("TRAIN", "apply_gradient_clip", apply))
+    assert spec.gradient_clip(config) == (config.TRAIN.gradient_clip_norm if apply else 0)
 
 
 def error_of(name, *settings):

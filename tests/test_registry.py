@@ -29,7 +29,7 @@ def test_readers_and_metrics_know_only_names_of_models():
 
 def test_names_ignore_case_and_keep_their_published_spelling():
     assert MODELS.get("attentioncluster") is MODELS.get("ATTENTIONCLUSTER")
-    assert MODELS.spelling("aTTentioncluster") == "AttentionCluster"
+    assert MODELS.canonical_name("aTTentioncluster") == "AttentionCluster"
 
 
 def test_an_unknown_name_lists_the_known_ones():

@@ -20,14 +20,14 @@ from tests.conftest import PROJECT
 from tests.released_server import Page
 from tools.errors import ConfigError, DownloadError, UnusableError
 from tools.files.archives import extract
-from tools.files.fetch import Patience, fetch
+from tools.files.fetch import RetryPolicy, fetch
 from tools.registry import MODELS
-from tools.weights.released import KNOWN_SUMS, RELEASED, Place, find_released
+from tools.weights.released import KNOWN_SUMS, RELEASED, CacheEntry, find_released
 
 SAMPLE = (PROJECT / "tests/golden/fluid_samples/persistables_dir.tar.gz").read_bytes()
 ARCHIVE, SINGLE = "/tsn_kinetics.tar.gz", "/TSN.pdparams"
 PICKLE = b"\x80\x02}q\x00."
-QUICK = Patience(timeout_sec=5, delays_sec=(0.01, 0.01))
+QUICK = RetryPolicy(timeout_sec=5, delays_sec=(0.01, 0.01))
 
 
 def content_of(archive):
@@ -63,12 +63,12 @@ def root(tmp_path):
     assert {path.name for path in tmp_path.iterdir()} <= {"cache"}
 
 
-def find(root, name="TSN", log=None, patience=QUICK, **options):
+def find(root, name="TSN", log=None, retry=QUICK, **options):
     return find_released(
         name,
         weights_dir=str(root / "cache"),
         log=(log or []).append if log is None else log.append,
-        patience=patience,
+        retry=retry,
         **options,
     )
 
@@ -77,7 +77,7 @@ def failure(root, kind=DownloadError, **options):
     """The text of the error, after which nothing counts as complete."""
     with pytest.raises(kind) as error:
         find(root, **options)
-    assert Place.of("TSN", str(root / "cache")).present() is None
+    assert CacheEntry.of("TSN", str(root / "cache")).present() is None
     assert "\n" not in str(error.value)
     return str(error.value)
 
@@ -137,14 +137,14 @@ def test_the_folder_and_the_address_come_from_the_environment(server, root, monk
     monkeypatch.setenv("PADDLE_WEIGHTS_DIR", str(root / "cache" / "deep"))
     monkeypatch.setenv("PADDLE_WEIGHTS_URL", f"{server.url}/mirror/")
     server.pages["/mirror/TSN.pdparams"] = Page(PICKLE)
-    assert find_released("TSN", log=print, patience=QUICK) == root / "cache" / "deep" / "TSN.pdparams"
+    assert find_released("TSN", log=print, retry=QUICK) == root / "cache" / "deep" / "TSN.pdparams"
 
 
 def test_the_default_folder_is_the_one_of_2019(monkeypatch, tmp_path):
     monkeypatch.delenv("PADDLE_WEIGHTS_DIR", raising=False)
     monkeypatch.delenv("PADDLE_WEIGHTS_URL", raising=False)
     monkeypatch.setenv("HOME", str(tmp_path))
-    place = Place.of("nextvlad")
+    place = CacheEntry.of("nextvlad")
     assert place.folder == tmp_path / ".paddle/weights/nextvlad_youtube8m"
     base = "https://paddlemodels.bj.bcebos.com/video_classification"
     assert place.url(place.item.archive) == f"{base}/nextvlad_youtube8m.tar.gz"
@@ -231,7 +231,7 @@ def test_a_file_without_end_is_stopped_at_the_limit(server, root):
     server.pages["/x"] = Page(b"x" * 500_000, chunked=True)
     (root / "cache").mkdir()
     with pytest.raises(UnusableError, match="does not end after 1000 bytes"):
-        fetch(f"{server.url}/x", root / "cache" / "x", log=print, patience=QUICK, largest=1000)
+        fetch(f"{server.url}/x", root / "cache" / "x", log=print, retry=QUICK, largest=1000)
     assert not any(path.stat().st_size > 1000 for path in (root / "cache").iterdir())
 
 
@@ -306,13 +306,13 @@ def test_redirects_lead_nowhere_but_to_web_addresses(server, root, target):
 
 def test_a_slow_server_is_waited_for_as_long_as_it_sends(server, root):
     server.pages[ARCHIVE] = Page(SAMPLE, drip=100, rest_sec=0.04)  # 0.56 s in all
-    assert_complete(find(root, patience=Patience(timeout_sec=0.5, delays_sec=())))
+    assert_complete(find(root, retry=RetryPolicy(timeout_sec=0.5, delays_sec=())))
     assert len(server.requests) == 1
 
 
 def test_a_server_that_stops_sending_is_not_waited_for(server, root):
     server.pages[ARCHIVE] = Page(SAMPLE, drip=700, rest_sec=0.6)
-    text = failure(root, patience=Patience(timeout_sec=0.2, delays_sec=()))
+    text = failure(root, retry=RetryPolicy(timeout_sec=0.2, delays_sec=()))
     assert "stopped sending: timed out" in text
 
 
@@ -326,7 +326,7 @@ def test_no_network_ends_within_seconds_with_address_and_place(root, monkeypatch
     monkeypatch.setenv("no_proxy", "*")
     monkeypatch.setenv("PADDLE_WEIGHTS_URL", "http://name.invalid/weights/")
     started = time.monotonic()
-    text = failure(root, patience=Patience(delays_sec=(0.01, 0.01)))
+    text = failure(root, retry=RetryPolicy(delays_sec=(0.01, 0.01)))
     assert time.monotonic() - started < 12
     assert re.match(r"http://name.invalid/weights/tsn_kinetics.tar.gz cannot be fetched: .+; by hand: put http", text)
 
@@ -501,11 +501,11 @@ def test_a_folder_that_cannot_be_written_is_one_error_that_names_it(server, root
 
 LIMITED = """
 import resource, sys
-from tools.files.fetch import Patience
+from tools.files.fetch import RetryPolicy
 from tools.weights.released import find_released
 resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]),) * 2)
 try:
-    find_released("TSN", weights_dir=sys.argv[1], log=print, patience=Patience(delays_sec=()))
+    find_released("TSN", weights_dir=sys.argv[1], log=print, retry=RetryPolicy(delays_sec=()))
 except Exception as error:
     sys.exit(f"{type(error).__name__}: {error}")
 """
@@ -531,14 +531,14 @@ def test_a_disk_that_fills_up_is_one_error_and_a_later_run_succeeds(server, root
 KILLED_EVERYWHERE = """
 import os, shutil, signal, sys
 from pathlib import Path
-from tools.files.fetch import Patience
-from tools.weights.released import Place, find_released
+from tools.files.fetch import RetryPolicy
+from tools.weights.released import CacheEntry, find_released
 
 root, by_hand = Path(sys.argv[1]), sys.argv[2]
-quick = Patience(delays_sec=(0.01, 0.01))
+quick = RetryPolicy(delays_sec=(0.01, 0.01))
 
 def run(cache):
-    return find_released("TSN", weights_dir=str(cache), log=lambda line: None, patience=quick)
+    return find_released("TSN", weights_dir=str(cache), log=lambda line: None, retry=quick)
 
 def die_at(moment, cache):
     seen = 0
@@ -561,7 +561,7 @@ for moment in range(1, 1000):
         run(cache)
         os._exit(0)
     killed = os.WIFSIGNALED(os.waitpid(child, 0)[1])
-    found = Place.of("TSN", str(cache)).present()
+    found = CacheEntry.of("TSN", str(cache)).present()
     for path in (found, run(cache)):
         content = {file.name: file.read_bytes() for file in path.iterdir()} if path else None
         assert content in ({"a": b"1" * 500, "b": b"2" * 500}, None), (moment, content)

@@ -188,7 +188,7 @@ def test_a_bad_input_ends_with_one_clear_line_and_no_traceback(trained, flags, m
             "error: checkpoints holds no weights (model.pdparams, or variables); name",
         ),
         ("train", ["--resume=gone"], "error: gone does not exist"),
-        ("train", ["--resume=a", "--pretrain=b"], "--pretrain begins a run and --resume goes on with one"),
+        ("train", ["--resume=a", "--pretrain=b"], "--pretrain begins a run and --resume continues one"),
         ("train", ["--batch-size=64"], "has 24 records, which do not fill one training batch of 64"),
         ("infer", [BEST, "--class-names=tiny.txt"], "error: class names tiny.txt has "),
         ("infer", [BEST, "--save-dir=tiny.txt"], "error: --save-dir tiny.txt cannot be written"),
@@ -208,7 +208,7 @@ def test_skipped_records_are_listed_and_the_count_says_so(trained):
     (trained / "mixed.pkl").write_bytes(pickle.dumps(records, protocol=4))
     (trained / "mixed.list").write_text("mixed.pkl\n")
     result = run_script("test", BEST, "--set", "TEST.filelist=mixed.list", "--skip-broken=1", cwd=trained)
-    assert "[TEST] left out: mixed.pkl record 2 (video val0_2): label 5000" in result.stdout
+    assert "[TEST] skipped: mixed.pkl record 2 (video val0_2): label 5000" in result.stdout
     assert "evaluated 9 of 10 records" in result.stdout
 
 

@@ -9,13 +9,13 @@ from hypothesis import strategies as st
 
 from datareader.features.dataset import shuffle_files
 from datareader.loader import Batch, EvaluationLoader, TrainingLoader
-from datareader.sharding import Share
+from datareader.sharding import Shard
 
 WORLDS = st.integers(1, 9)
 
 
-def shares_of(world):
-    return [Share(rank, world) for rank in range(world)]
+def shards_of(world):
+    return [Shard(rank, world) for rank in range(world)]
 
 
 class Numbers:
@@ -44,17 +44,17 @@ class Numbers:
         yield fetch
 
 
-def read_training(count, batch_size, share, accumulate=1, start=0):
+def read_training(count, batch_size, shard, accumulate=1, start=0):
     """The numbers in each part of each step, as one process reads them."""
-    options = {"accumulate": accumulate, "num_workers": 0, "as_float": False, "seed": 3, "share": share}
+    options = {"accumulate": accumulate, "num_workers": 0, "as_float": False, "seed": 3, "shard": shard}
     loader = TrainingLoader(Numbers(count, training=True), batch_size, **options)
     steps = list(loader.epoch(2, start))
     assert len(steps) == len(loader) - start
     return [[list(map(int, part.ids)) for part in step] for step in steps]
 
 
-def read_evaluation(dataset, batch_size, share):
-    loader = EvaluationLoader(dataset, batch_size, num_workers=2, as_float=False, share=share)
+def read_evaluation(dataset, batch_size, shard):
+    loader = EvaluationLoader(dataset, batch_size, num_workers=2, as_float=False, shard=shard)
     batches = [batch.ids for batch in loader.epoch()]
     assert len(batches) <= len(loader)
     return batches
@@ -70,10 +70,10 @@ def read_evaluation(dataset, batch_size, share):
 def test_training_shares_are_equal_disjoint_and_hold_what_one_process_would_read(world, per_process, steps, rest, seed):
     batch_size = world * per_process
     order = np.random.default_rng(seed).permutation(steps * batch_size + rest % batch_size)
-    parts = [share.of_records(order, batch_size) for share in shares_of(world)]
+    parts = [shard.of_records(order, batch_size) for shard in shards_of(world)]
     assert [len(part) for part in parts] == [steps * per_process] * world
-    np.testing.assert_array_equal(np.concatenate(parts), Share().of_records(order, batch_size))
-    np.testing.assert_array_equal(Share().of_records(order, batch_size), order[: steps * batch_size])
+    np.testing.assert_array_equal(np.concatenate(parts), Shard().of_records(order, batch_size))
+    np.testing.assert_array_equal(Shard().of_records(order, batch_size), order[: steps * batch_size])
 
 
 @given(world=WORLDS, counts=st.lists(st.integers(0, 12), min_size=1, max_size=20), seed=st.integers(0, 9))
@@ -81,15 +81,15 @@ def test_all_but_as_many_files_as_there_are_borders_are_opened_by_one_process(wo
     first = np.cumsum([0, *counts])
     order = shuffle_files(np.arange(first[-1]), first, seed, epoch=0)
     openers = np.zeros(len(counts), int)
-    for share in shares_of(world):
-        records = share.of_records(order, world)
+    for shard in shards_of(world):
+        records = shard.of_records(order, world)
         openers[np.unique(np.searchsorted(first, records, side="right") - 1)] += 1
     assert np.maximum(openers - 1, 0).sum() <= world - 1
 
 
 @given(world=WORLDS, count=st.integers(0, 40))
 def test_evaluation_shares_hold_every_batch_once_in_order_and_nearly_equally_many(world, count):
-    parts = [share.of_batches(count) for share in shares_of(world)]
+    parts = [shard.of_batches(count) for shard in shards_of(world)]
     assert [number for part in parts for number in part] == list(range(count))
     assert max(map(len, parts)) - min(map(len, parts)) <= 1
 
@@ -99,8 +99,8 @@ def test_evaluation_shares_hold_every_batch_once_in_order_and_nearly_equally_man
 def test_evaluation_reads_the_same_batches_whatever_the_number_of_processes(world, count, batch_size, data):
     broken = data.draw(st.sets(st.integers(0, count - 1)))
     dataset = Numbers(count, training=False, broken=broken)
-    found = [batch for share in shares_of(world) for batch in read_evaluation(dataset, batch_size, share)]
-    assert found == read_evaluation(dataset, batch_size, Share())
+    found = [batch for shard in shards_of(world) for batch in read_evaluation(dataset, batch_size, shard)]
+    assert found == read_evaluation(dataset, batch_size, Shard())
     assert [int(name) for batch in found for name in batch] == [i for i in range(count) if i not in broken]
 
 
@@ -108,9 +108,9 @@ def test_evaluation_reads_the_same_batches_whatever_the_number_of_processes(worl
 @given(world=st.integers(1, 4), accumulate=st.integers(1, 4), size=st.integers(1, 3), count=st.integers(0, 90))
 def test_accumulation_splits_a_processs_share_of_each_step_into_equal_parts(world, accumulate, size, count):
     batch_size = world * accumulate * size
-    for share in shares_of(world):
-        whole = read_training(count + batch_size, batch_size, share)
-        parts = read_training(count + batch_size, batch_size, share, accumulate)
+    for shard in shards_of(world):
+        whole = read_training(count + batch_size, batch_size, shard)
+        parts = read_training(count + batch_size, batch_size, shard, accumulate)
         assert all(len(step) == accumulate and all(len(part) == size for part in step) for step in parts)
         assert [list(chain(*step)) for step in parts] == [list(chain(*step)) for step in whole]
 
@@ -119,8 +119,8 @@ def test_accumulation_splits_a_processs_share_of_each_step_into_equal_parts(worl
 @given(before=st.integers(1, 4), after=st.integers(1, 4), steps=st.integers(1, 6), data=st.data())
 def test_an_epoch_goes_on_exactly_with_as_many_processes_and_with_as_many_records_otherwise(before, after, steps, data):
     batch_size, start = 12, data.draw(st.integers(0, steps))
-    for share in shares_of(before):
-        assert read_training(12 * steps + 5, 12, share, start=start) == read_training(12 * steps + 5, 12, share)[start:]
-    rest = [read_training(12 * steps + 5, batch_size, share, start=start) for share in shares_of(after)]
+    for shard in shards_of(before):
+        assert read_training(12 * steps + 5, 12, shard, start=start) == read_training(12 * steps + 5, 12, shard)[start:]
+    rest = [read_training(12 * steps + 5, batch_size, shard, start=start) for shard in shards_of(after)]
     numbers = [number for process in rest for step in process for part in step for number in part]
     assert len(numbers) == len(set(numbers)) == (steps - start) * batch_size

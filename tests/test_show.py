@@ -11,7 +11,7 @@ from PIL import Image
 
 import datareader  # noqa: F401  (registers the readers)
 import models  # noqa: F401
-from datareader.features.dataset import Record, SpanFrames
+from datareader.features.dataset import Record, SegmentFrames
 from datareader.sampling import sample_segment_frames
 from tests.conftest import PROJECT, make_record
 from tests.sequence_examples import write_shard
@@ -368,7 +368,7 @@ def test_the_marked_frames_are_those_that_the_reader_takes(frames, section):
     taken, text = show.count_taken(frames, name, config, rng)
     number = np.arange(frames)
     stream = np.stack([number // 256, number % 256], axis=1).astype(np.uint8)
-    (batch,) = SpanFrames(100)([Record("", "", (stream,), None)], [again] if again else None)
+    (batch,) = SegmentFrames(100)([Record("", "", (stream,), None)], [again] if again else None)
     seen = batch[0].astype(int) @ [256, 1]
     assert taken.tolist() == [int((seen == i).sum()) for i in range(frames)]
     assert text == "AttentionCluster takes 100 frames, one from each equal span"

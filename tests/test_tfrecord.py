@@ -18,7 +18,7 @@ from datareader.features import tfrecord
 from datareader.features.dataset import (
     Expected,
     FeatureDataset,
-    SpanFrames,
+    SegmentFrames,
     build_span_reader,
     build_whitened_reader,
     load_records,
@@ -266,7 +266,7 @@ def test_no_change_of_bytes_gives_anything_but_records_and_problems(tmp_path, mo
 
 
 def open_small(path, skip_broken=0, training=False):
-    return FeatureDataset(str(path), SMALL, SpanFrames(4), training=training, skip_broken=skip_broken)
+    return FeatureDataset(str(path), SMALL, SegmentFrames(4), training=training, skip_broken=skip_broken)
 
 
 def batches_of(dataset, training):
@@ -333,7 +333,7 @@ def test_a_damaged_shard_gives_the_batches_of_the_pickle_that_is_made_of_it(tmp_
     for offset in (offsets[3], offsets[9]):
         flip(path, offset + 20)
     (tmp_path / "x.list").write_text(f"{path}\n")
-    with pytest.raises(DataError, match=rf"a.tfrecord at byte {offsets[3]}: .*--skip-broken 2 would leave such out"):
+    with pytest.raises(DataError, match=rf"a.tfrecord at byte {offsets[3]}: .*--skip-broken 2 would skip such"):
         open_small(tmp_path / "x.list")
     dataset = open_small(tmp_path / "x.list", skip_broken=2, training=True)
     assert len(dataset.broken) == 2
@@ -431,9 +431,9 @@ def test_damage_is_reported_with_shard_and_byte_and_the_rest_goes_on(source, tmp
     (source / "c.tfrecord").write_bytes(b"")
     convert(source, tmp_path / "out")
     output = capsys.readouterr().out
-    assert f"left out: {source / 'b.tfrecord'} at byte {offsets[2]}: the data of a record does not match" in output
-    assert f"left out: {source / 'b.tfrecord'} at byte {offsets[5]}: the length of a record does not match" in output
-    assert f"left out: {source / 'c.tfrecord'} at byte 0: the shard is empty" in output
+    assert f"skipped: {source / 'b.tfrecord'} at byte {offsets[2]}: the data of a record does not match" in output
+    assert f"skipped: {source / 'b.tfrecord'} at byte {offsets[5]}: the length of a record does not match" in output
+    assert f"skipped: {source / 'c.tfrecord'} at byte 0: the shard is empty" in output
     assert ": 16 videos, " in output
     assert ", 3 broken records, " in output
     assert [r["video"] for r in load_records(str(tmp_path / "out/b.pkl"))] == ["b0", "b1", "b3", "b4"]
@@ -496,7 +496,7 @@ def test_ctrl_c_leaves_what_is_finished_and_says_how_to_go_on(source, tmp_path, 
     with pytest.raises(KeyboardInterrupt):
         convert(source, tmp_path / "out")
     monkeypatch.undo()
-    assert "what is finished stays; run this again to go on" in capsys.readouterr().err
+    assert "what is finished stays; run this again to resume" in capsys.readouterr().err
     assert [path.name for path in (tmp_path / "out").glob("*.pkl")] == ["a.pkl"]
     convert(source, tmp_path / "out")
     assert "1 of 4 shards were finished before" in capsys.readouterr().out

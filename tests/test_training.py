@@ -13,7 +13,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-import models  # noqa: F401  (registers the recipes)
+import models  # noqa: F401  (registers the specs)
 import train
 from datareader.features.dataset import load_records
 from metrics.youtube8m import YouTube8MMetrics
@@ -119,20 +119,20 @@ def test_the_networks_over_all_frames_resume_with_the_same_bits_and_test_as_they
     with open(tiny / f"{name}_infer_result", "rb") as file:
         results = load_pickle(file)
     records = [record for i in range(2) for record in load_records(str(tiny / f"data/val{i}.pkl"))]
-    meter = YouTube8MMetrics(num_classes=12, top_k=5)
+    metric = YouTube8MMetrics(num_classes=12, top_k=5)
     for (_, probs, classes), record in zip(results, records, strict=True):
         row, label = np.zeros((1, 12), np.float32), np.zeros((1, 12), np.float32)
         row[0, classes], label[0, record["label"]] = probs, 1
-        meter.update(row, label, loss=0.0)
+        metric.update(row, label, loss=0.0)
     scores = json.loads((tiny / "scores.json").read_text())["scores"]
-    values = meter.compute()
+    values = metric.compute()
     assert all(values[key] == pytest.approx(scores[key], abs=1e-6) for key in ("hit_at_one", "perr", "gap", "map"))
 
 
 def write_ragged_config(folder, name, monkeypatch):
     """ragged.txt: the model's demo config, smaller, on the data of ``tiny``."""
     np.save(folder / "eigenvals.npy", np.ones((2048, 1), np.float32))
-    recipe = MODELS.get(name)()
+    spec = MODELS.get(name)()
     sizes = {"cluster_size": 2, "hidden_size": 16, "embedding_size": 8, "lstm_size": 8, "num_classes": 12, "topk": 5}
     changes = {("MODEL", key): value for key, value in sizes.items()}
     changes |= {("MODEL", "eigen_file"): "eigenvals.npy", ("TRAIN", "filelist"): "data/train.list"}
@@ -141,11 +141,11 @@ def write_ragged_config(folder, name, monkeypatch):
     overrides = [
         Override(section, key, value, "test")
         for (section, key), value in changes.items()
-        if key in recipe.schema.sections[section]
+        if key in spec.schema.sections[section]
     ]
-    path = str(PROJECT / "configs" / "demo" / Path(recipe.default_config).name)
+    path = str(PROJECT / "configs" / "demo" / Path(spec.default_config).name)
     monkeypatch.chdir(folder)
-    config = load_config(path, recipe.schema, ["MODEL", "TRAIN"], name, overrides)
+    config = load_config(path, spec.schema, ["MODEL", "TRAIN"], name, overrides)
     (folder / "ragged.txt").write_text(config.text())
 
 
@@ -162,7 +162,7 @@ def test_ctrl_c_and_sigterm_save_inside_the_epoch_and_resume_goes_on(tiny, numbe
     process.send_signal(number)
     rest, _ = process.communicate(timeout=60)
     assert process.returncode == code
-    assert f"stopped by {number.name}; --resume auto goes on from here" in rest
+    assert f"stopped by {number.name}; --resume auto resumes from here" in rest
     process = start_script("train", *options, "--resume=auto", cwd=tiny)
     resumed = wait_for(process, "resumed")
     process.kill()
@@ -184,7 +184,7 @@ def test_a_reader_of_the_output_that_goes_keeps_no_run_from_saving(tiny):
     assert process.wait() == 130
     *_, saved, stopped = log.read_text().splitlines()
     assert "saved stopped/AttentionCluster_epoch" in saved
-    assert "stopped by SIGINT; --resume auto goes on from here" in stopped
+    assert "stopped by SIGINT; --resume auto resumes from here" in stopped
 
 
 def test_a_loss_that_is_not_finite_keeps_the_last_good_checkpoint(trained_copy):
@@ -223,7 +223,7 @@ def test_resuming_inside_an_epoch_needs_the_same_settings(tiny):
 def test_auto_passes_over_a_damaged_checkpoint_and_begins_where_there_is_none(trained_copy):
     (trained_copy / "checkpoints" / "AttentionCluster_epoch0" / "model.pdparams").write_bytes(b"cut")
     result = run_script("train", "--resume=auto", "--epoch=1", "--valid-interval=0", cwd=trained_copy)
-    assert "passed over: checkpoints/AttentionCluster_epoch0/model.pdparams is damaged" in result.stdout
+    assert "skipped: checkpoints/AttentionCluster_epoch0/model.pdparams is damaged" in result.stdout
     assert "no whole checkpoint in checkpoints, starting from the beginning" in result.stdout
     assert "checkpoints of an earlier run are now in checkpoints/AttentionCluster_before_" in result.stdout
     (moved,) = (trained_copy / "checkpoints").glob("AttentionCluster_before_*")
@@ -235,7 +235,9 @@ def test_fine_tuning_takes_everything_but_a_classifier_of_another_size(trained_c
     options = ["--pretrain=checkpoints/AttentionCluster_best", "--set", "MODEL.num_classes=15", "--save-dir=tuned"]
     result = run_script("train", *options, "--learning-rate=0", "--epoch=1", cwd=trained_copy)
     assert "12 matched, 0 missing, 0 unexpected, 0 mismatched" in result.stdout
-    assert "start afresh, classifier: logistic.weight [4096, 12] for [4096, 15], logistic.bias [12]" in result.stdout
+    assert (
+        "newly initialised, classifier: logistic.weight [4096, 12] for [4096, 15], logistic.bias [12]" in result.stdout
+    )
     tuned = weights_of(trained_copy / "tuned" / "AttentionCluster_epoch0")
     np.testing.assert_array_equal(tuned["fc1.weight"], source["fc1.weight"])
     assert tuned["logistic.bias"].shape == (15,)

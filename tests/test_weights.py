@@ -16,7 +16,7 @@ import numpy as np
 import paddle
 import pytest
 
-import models  # noqa: F401  (registers the recipes)
+import models  # noqa: F401  (registers the specs)
 from models.optimizers import FluidAdam
 from tests.conftest import PROJECT, clean_env, run_script
 from tests.golden_inputs import GOLDEN, make_parameter
@@ -27,13 +27,13 @@ from tools.config.load import Override, load_config
 from tools.errors import CheckpointError, ConfigError, DownloadError
 from tools.registry import MODELS
 from tools.run_setup import choose_pretrain
-from tools.training.checkpoint import Progress, fill_optimizer, network_arrays, optimizer_arrays
+from tools.training.checkpoint import Progress, load_into_optimizer, network_arrays, optimizer_arrays
 from tools.training.fluid_checkpoint import as_checkpoint
 from tools.weights.__main__ import build_network, convert, parse_args, show
 from tools.weights.files import FLUID_FOLDER, PICKLE, WeightFile, load_weights
 from tools.weights.fluid_files import write_file, write_folder
 from tools.weights.fluid_names import split_state, trained_names, variables_of
-from tools.weights.loading import fill_network, own_arrays
+from tools.weights.loading import load_into_network, own_arrays
 
 RELEASED = json.loads((GOLDEN / "release_variables.json").read_text())
 NAMES = list(RELEASED)
@@ -126,11 +126,11 @@ def test_what_is_trained_and_what_an_optimizer_keeps_of_it_is_that_of_2019(name)
 @pytest.mark.parametrize("num_layers", [101, 152])
 @pytest.mark.parametrize("name", ["TSN", "STNET"])
 def test_deeper_trunks_have_a_name_for_everything_once(name, num_layers):
-    recipe = MODELS.get(name)()
+    spec = MODELS.get(name)()
     layers = Override("MODEL", "num_layers", num_layers, "test")
-    config = load_config(str(PROJECT / recipe.default_config), recipe.schema, ["MODEL"], name, [layers])
+    config = load_config(str(PROJECT / spec.default_config), spec.schema, ["MODEL"], name, [layers])
     with paddle.LazyGuard():
-        network = recipe.build_network(config)
+        network = spec.build_network(config)
     assert network.released_names.keys() == network.state_dict().keys()
     assert len({*network.released_names.values()}) == len(network.released_names)
 
@@ -166,7 +166,7 @@ def test_golden_weights_in_every_form_give_the_golden_probabilities(name, form, 
     path = write_weights(form, tmp_path / "weights", golden_arrays(run))
     for tensor in run.network.state_dict().values():
         tensor.set_value(paddle.zeros_like(tensor))
-    match = fill_network(run.network, load_weights(path, name))
+    match = load_into_network(run.network, load_weights(path, name))
     assert str(match) == f"{len(before)} matched, 0 missing, 0 unexpected, 0 mismatched"
     assert match.notes == []
     for own, value in network_arrays(run.network).items():
@@ -194,12 +194,12 @@ def test_weights_at_the_published_sizes_survive_a_folder_bit_for_bit(name, tmp_p
 @pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_a_network_of_the_published_size_answers_alike_through_a_folder(name, tmp_path):
-    recipe = MODELS.get(name)()
+    spec = MODELS.get(name)()
     np.save(tmp_path / "eigenvals.npy", np.ones((2048, 1), np.float32))
     eigenvalues = Override("MODEL", "eigen_file", str(tmp_path / "eigenvals.npy"), "test")
     overrides = [eigenvalues] * (name == "NEXTVLAD")
-    config = load_config(str(PROJECT / recipe.default_config), recipe.schema, ["MODEL"], name, overrides)
-    network = recipe.build_network(config)
+    config = load_config(str(PROJECT / spec.default_config), spec.schema, ["MODEL"], name, overrides)
+    network = spec.build_network(config)
     network.eval()
     arrays = {released: make_parameter(released, shape, role) for released, shape, role in RELEASED[name]["variables"]}
     for own, released in network.released_names.items():
@@ -212,7 +212,7 @@ def test_a_network_of_the_published_size_answers_alike_through_a_folder(name, tm
     write_folder(tmp_path / "weights", arrays)
     for tensor in network.state_dict().values():
         tensor.set_value(paddle.zeros_like(tensor))
-    fill_network(network, load_weights(str(tmp_path / "weights"), name))
+    load_into_network(network, load_weights(str(tmp_path / "weights"), name))
     found = network.probs(network(*inputs)).numpy()
     assert expected.std() > 0
     np.testing.assert_array_equal(found, expected)
@@ -244,17 +244,17 @@ def nextvlad(golden, tmp_path):
 def fill_from(arrays, network, tmp_path, **options):
     """Through a folder of variables."""
     write_folder(tmp_path / "weights", arrays)
-    return fill_network(network, load_weights(str(tmp_path / "weights"), "NEXTVLAD"), **options)
+    return load_into_network(network, load_weights(str(tmp_path / "weights"), "NEXTVLAD"), **options)
 
 
 def test_every_shape_that_differs_and_every_variable_that_is_missing_or_unknown_is_named(nextvlad, tmp_path):
     network, arrays = nextvlad
     for name in sorted(arrays):
         changed = in_memory(arrays | {name: np.zeros((3, 5, 7), np.float32)})
-        message = error_of(fill_network, network, changed)
+        message = error_of(load_into_network, network, changed)
         assert f"1 mismatched ({name} [3, 5, 7] for {list(arrays[name].shape)})" in message
         rest = in_memory({key: value for key, value in arrays.items() if key != name})
-        assert f"1 missing ({name})" in error_of(fill_network, network, rest)
+        assert f"1 missing ({name})" in error_of(load_into_network, network, rest)
     message = error_of(fill_from, arrays | {"extra": np.zeros(2, np.float32)}, network, tmp_path)
     assert message.endswith("41 matched, 0 missing, 1 unexpected (extra), 0 mismatched")
 
@@ -272,7 +272,7 @@ def test_a_variable_that_no_longer_looks_like_one_is_pointed_at(nextvlad, tmp_pa
     network, arrays = nextvlad
     write_folder(tmp_path / "weights", arrays)
     (tmp_path / "weights" / "logits_clf_bias").write_bytes(b"junk")
-    message = error_of(fill_network, network, load_weights(str(tmp_path / "weights"), "NEXTVLAD"))
+    message = error_of(load_into_network, network, load_weights(str(tmp_path / "weights"), "NEXTVLAD"))
     assert "1 missing (logits_clf_bias: the file is there, but does not begin as a variable)" in message
 
 
@@ -287,12 +287,12 @@ def test_the_optimizer_s_variables_and_foreign_files_are_named_and_left_aside(ne
     state = training_state(network, arrays)
     write_folder(tmp_path / "weights", arrays | state)
     (tmp_path / "weights" / "README").write_text("hello")
-    match = fill_network(network, load_weights(str(tmp_path / "weights"), "NEXTVLAD"))
+    match = load_into_network(network, load_weights(str(tmp_path / "weights"), "NEXTVLAD"))
     assert match.lines() == [
         "41 matched, 0 missing, 0 unexpected, 0 mismatched",
-        "left aside: 118 variables of an optimizer (@LR_DECAY_COUNTER@, beta1_pow_acc 29, beta2_pow_acc 29, "
+        "ignored: 118 variables of an optimizer (@LR_DECAY_COUNTER@, beta1_pow_acc 29, beta2_pow_acc 29, "
         "moment1 29, moment2 29, learning_rate)",
-        "not variables, ignored: README",
+        "ignored, not variables: README",
     ]
 
 
@@ -311,19 +311,19 @@ def training_state(network, arrays, steps=3):
 def test_a_single_file_with_the_optimizer_s_variables_is_told_by_their_number(nextvlad, tmp_path):
     network, arrays = nextvlad
     write_file(tmp_path / "file", arrays | training_state(network, arrays))
-    match = fill_network(network, load_weights(str(tmp_path / "file"), "NEXTVLAD"))
+    match = load_into_network(network, load_weights(str(tmp_path / "file"), "NEXTVLAD"))
     assert len(match.matched) == 41
-    assert match.notes[0].startswith("left aside: 118 variables of an optimizer")
+    assert match.notes[0].startswith("ignored: 118 variables of an optimizer")
     del arrays["logits_clf_bias"]
     write_file(tmp_path / "short", arrays)
-    message = error_of(fill_network, network, load_weights(str(tmp_path / "short"), "NEXTVLAD"))
+    message = error_of(load_into_network, network, load_weights(str(tmp_path / "short"), "NEXTVLAD"))
     assert "holds 40 variables; of this network a single file holds 41 (weights) or 158 (and those of Adam)" in message
 
 
 def test_the_weights_of_another_model_are_refused_in_a_line(nextvlad):
     network, _ = nextvlad
     other = {f"fc_{i}.w_0": np.zeros((2, 2), np.float32) for i in range(20)}
-    message = error_of(fill_network, network, in_memory(other))
+    message = error_of(load_into_network, network, in_memory(other))
     assert message.startswith("w: no weight fits this network: 0 matched, 41 missing (")
     assert "and 33 more), 20 unexpected (fc_0.w_0, " in message
     assert len(message) < 1000
@@ -338,16 +338,16 @@ def test_the_whitening_factors_of_2020_are_taken_and_compared(nextvlad, tmp_path
         factors = before * np.float32(2)
         path = write_weights("pdparams", tmp_path / "x.pdparams", arrays | {"eigen_param": factors})
         file = load_weights(path, "NEXTVLAD")
-        match = fill_network(network, file, fine_tune=True)
-        assert match.notes == ["eigen_param left aside for the config's whitening: up to 0.5 of the largest away from "
-                               "the config's"]  # fmt: skip
+        match = load_into_network(network, file, fine_tune=True)
+        assert match.notes == ["eigen_param ignored in favour of the config's whitening: up to 0.5 of the largest away "
+                               "from the config's"]  # fmt: skip
         np.testing.assert_array_equal(network.whitening.numpy(), before)
-        fill_network(network, file)
+        load_into_network(network, file)
         np.testing.assert_array_equal(network.whitening.numpy(), factors)
     finally:
         network.whitening.set_value(before)
     wrong = arrays | {"eigen_param": np.ones(3, np.float32)}
-    assert "1 unexpected (eigen_param)" in error_of(fill_network, network, load_weights(
+    assert "1 unexpected (eigen_param)" in error_of(load_into_network, network, load_weights(
         write_weights("pdparams", tmp_path / "y.pdparams", wrong), "NEXTVLAD"))  # fmt: skip
 
 
@@ -368,7 +368,7 @@ def test_a_bare_resnet_fills_the_trunk_and_leaves_the_rest_as_it_was(name, golde
     arrays = bare_resnet(network)
     path = write_weights("folder" if name == "TSN" else "single file", tmp_path / "w", arrays)
     with restored(network) as before:
-        match = fill_network(network, load_weights(path, name), fine_tune=True)
+        match = load_into_network(network, load_weights(path, name), fine_tune=True)
         after = network_arrays(network)
     images = after["trunk.conv1.conv.weight"].shape[1] // 3
     for own, released in network.released_names.items():
@@ -382,12 +382,14 @@ def test_a_bare_resnet_fills_the_trunk_and_leaves_the_rest_as_it_was(name, golde
             np.testing.assert_array_equal(after[own], expected, err_msg=own)
     assert len(match.matched) == 265
     text = "\n".join(match.lines())
-    assert re.search(r"start afresh, classifier: fc_0.w_0 \[2048, 1000\] for \[\d+, \d+\], fc_0.b_0 \[1000\]", text)
-    assert "moving means and variances are taken too, which 2019 began anew" in text
+    assert re.search(
+        r"newly initialised, classifier: fc_0.w_0 \[2048, 1000\] for \[\d+, \d+\], fc_0.b_0 \[1000\]", text
+    )
+    assert "running means and variances are loaded too, which 2019 initialised anew" in text
     if name == "STNET":
         shape = list(network.trunk.conv1.conv.weight.shape)
         assert f"made: conv1_weights [64, 3, 7, 7] for {shape}, the mean over colours / {images}, " in text
-        assert "start afresh, not in a bare trunk: conv3d_0.w_0, conv3d_0.b_0, batch_norm_24.w_0" in text
+        assert "newly initialised, not in a bare trunk: conv3d_0.w_0, conv3d_0.b_0, batch_norm_24.w_0" in text
 
 
 def test_a_classifier_of_another_name_is_left_aside_and_one_that_fits_in_part_is_not_taken(golden):
@@ -396,19 +398,19 @@ def test_a_classifier_of_another_name_is_left_aside_and_one_that_fits_in_part_is
     arrays["fc_0.b_0"] = np.full(network.fc.bias.shape[0], 7, np.float32)  # which fits, unlike the weight
     arrays["fc1000_weights"] = np.zeros((2048, 1000), np.float32)
     with restored(network) as before:
-        match = fill_network(network, in_memory(arrays), fine_tune=True)
+        match = load_into_network(network, in_memory(arrays), fine_tune=True)
         np.testing.assert_array_equal(network.fc.bias.numpy(), before["fc.bias"])
-    assert match.notes[-1] == "left aside, not in this network: fc1000_weights"
+    assert match.notes[-1] == "ignored, not in this network: fc1000_weights"
 
 
 def test_the_classifier_of_the_same_model_is_kept_when_it_fits(golden):
     network, arrays = golden("TSN").network, golden_arrays(golden("TSN"))
-    match = fill_network(network, in_memory(arrays), fine_tune=True)
+    match = load_into_network(network, in_memory(arrays), fine_tune=True)
     assert match.lines() == [f"{len(arrays)} matched, 0 missing, 0 unexpected, 0 mismatched"]
 
 
 def test_what_is_enough_to_begin_with_is_not_enough_for_a_test(golden):
-    message = error_of(fill_network, golden("STNET").network, in_memory(bare_resnet(golden("STNET").network)))
+    message = error_of(load_into_network, golden("STNET").network, in_memory(bare_resnet(golden("STNET").network)))
     assert "264 matched, 34 missing (conv3d_0.w_0, " in message
 
 
@@ -416,9 +418,9 @@ def test_a_trunk_of_another_depth_or_with_some_of_the_blocks_is_refused(golden):
     network = golden("STNET").network
     arrays = bare_resnet(network)
     some = in_memory(arrays | {"conv3d_0.b_0": np.zeros(512, np.float32)})
-    assert "33 missing (conv3d_0.w_0, " in error_of(fill_network, network, some, fine_tune=True)
+    assert "33 missing (conv3d_0.w_0, " in error_of(load_into_network, network, some, fine_tune=True)
     del arrays["res4f_branch2a_weights"]
-    message = error_of(fill_network, network, in_memory(arrays), fine_tune=True)
+    message = error_of(load_into_network, network, in_memory(arrays), fine_tune=True)
     assert "1 missing (res4f_branch2a_weights)" in message
 
 
@@ -427,21 +429,21 @@ def test_released_weights_of_another_number_of_classes_fill_all_but_the_classifi
     network, arrays = golden(name).network, golden_arrays(golden(name))
     wide = arrays | {"fc_0.w_0": np.ones((len(arrays["fc_0.w_0"]), 99), np.float32)}
     wide = in_memory(wide | {"fc_0.b_0": np.ones(99, np.float32)})
-    assert "2 mismatched (fc_0.w_0" in error_of(fill_network, network, wide)
+    assert "2 mismatched (fc_0.w_0" in error_of(load_into_network, network, wide)
     with restored(network) as before:
-        match = fill_network(network, wide, fine_tune=True)
+        match = load_into_network(network, wide, fine_tune=True)
         assert len(match.matched) == len(arrays) - 2
         for own in ("fc.weight", "fc.bias"):
             np.testing.assert_array_equal(network.state_dict()[own].numpy(), before[own])
 
 
 def stnet_config(tmp_path, base, num_layers=50):
-    recipe = MODELS.get("STNET")
+    spec = MODELS.get("STNET")
     overrides = [
         Override("TRAIN", "pretrain_base", base, "test"),
         Override("MODEL", "num_layers", num_layers, "test"),
     ]
-    return load_config(str(PROJECT / recipe.default_config), recipe.schema, ["MODEL", "TRAIN"], "STNET", overrides)
+    return load_config(str(PROJECT / spec.default_config), spec.schema, ["MODEL", "TRAIN"], "STNET", overrides)
 
 
 def chosen(config, lines, pretrain=None, weights_dir=None):
@@ -535,7 +537,7 @@ def test_a_training_folder_of_2019_goes_on_with_weights_moments_steps_and_epoch(
     checkpoint = resumed(network, optimizer, tmp_path / "NEXTVLAD_epoch3")
     assert (checkpoint.progress.epoch, checkpoint.progress.steps_taken) == (4, 250)
     assert checkpoint.notes == ("the best score is looked for anew",)
-    fill_optimizer(optimizer, network, checkpoint.optimizer, "x")
+    load_into_optimizer(optimizer, network, checkpoint.optimizer, "x")
     kept = optimizer_arrays(optimizer, network)
     assert kept["steps"] == 250
     for own, name in trained_names(network).items():
@@ -561,9 +563,9 @@ def test_what_a_folder_does_not_hold_starts_afresh_and_is_named(nextvlad, tmp_pa
     checkpoint = resumed(network, optimizer, tmp_path / "w")
     assert checkpoint.optimizer is None
     assert checkpoint.notes == (
-        "the optimizer starts afresh: there is none of its state",
+        "the optimizer is newly initialised: there is none of its state",
         "epochs are counted from 0: w is not called NEXTVLAD_epoch and a number",
-        "the steps taken are not known, having no @LR_DECAY_COUNTER@: the learning rate goes on as after 0 steps, "
+        "the steps taken are not known, having no @LR_DECAY_COUNTER@: the learning rate continues as after 0 steps, "
         "0 epochs of 100",
         "the best score is looked for anew",
     )
@@ -572,7 +574,7 @@ def test_what_a_folder_does_not_hold_starts_afresh_and_is_named(nextvlad, tmp_pa
     write_folder(tmp_path / "nextvlad_epoch1", arrays | state)
     checkpoint = resumed(network, optimizer, tmp_path / "nextvlad_epoch1")
     assert (checkpoint.progress.epoch, checkpoint.progress.steps_taken) == (2, 3)
-    assert "the optimizer starts afresh: there is no gating_fc1_weights_moment2_0" in checkpoint.notes
+    assert "the optimizer is newly initialised: there is no gating_fc1_weights_moment2_0" in checkpoint.notes
 
 
 @pytest.mark.parametrize("name", [pytest.param("AttentionLSTM", marks=pytest.mark.slow), "TSN"])
@@ -590,7 +592,7 @@ def test_the_state_of_every_optimizer_of_2019_has_its_place(name, golden):
     progress = Progress(batch_size=8, seed=0, records=40, data=1)
     checkpoint = as_checkpoint(file, run.network, run.optimizer, progress, 100, name)
     assert checkpoint.optimizer.keys() == {f"{kind}/{own}" for own in trained for kind in kinds}
-    fill_optimizer(run.optimizer, run.network, checkpoint.optimizer, "x")
+    load_into_optimizer(run.optimizer, run.network, checkpoint.optimizer, "x")
 
 
 def test_training_goes_on_from_a_folder_of_2019_in_the_script(trained_copy):
@@ -662,7 +664,7 @@ def test_a_pickle_that_asks_for_more_than_it_holds_is_refused_unread(content, tm
 def run_tool(monkeypatch, capsys, *arguments):
     monkeypatch.setattr("sys.argv", ["weights", *map(str, arguments)])
     args = parse_args()
-    name = MODELS.spelling(args.model_name) if args.model_name else None
+    name = MODELS.canonical_name(args.model_name) if args.model_name else None
     show(args, name) if args.command == "show" else convert(args, name)
     return capsys.readouterr().out
 
@@ -688,7 +690,7 @@ def test_converting_there_and_back_keeps_every_bit(name, golden, tmp_path, monke
     loaded = paddle.load(str(tmp_path / "new.pdparams"))
     for own, value in network_arrays(run.network).items():
         np.testing.assert_array_equal(loaded[own], value)
-    fill_network(run.network, load_weights(str(tmp_path / "new.pdparams"), name))
+    load_into_network(run.network, load_weights(str(tmp_path / "new.pdparams"), name))
 
 
 def test_converting_overwrites_nothing_and_leaves_nothing_behind_when_it_fails(golden, tmp_path, monkeypatch, capsys):

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from datareader.features.dataset import Expected, FeatureDataset, SpanFrames, load_records, parse_record
+from datareader.features.dataset import Expected, FeatureDataset, SegmentFrames, load_records, parse_record
 from datareader.features.index import FileIndex, build_index
 from datareader.lists import load_list
 from datareader.loader import EvaluationLoader, TrainingLoader, map_in_order
@@ -27,7 +27,7 @@ EXPECTED = Expected(("rgb", "audio"), (1024, 128), num_classes=12)
 
 
 def open_list(path, training=False, skip_broken=0, expected=EXPECTED):
-    return FeatureDataset(str(path), expected, SpanFrames(8), training=training, skip_broken=skip_broken)
+    return FeatureDataset(str(path), expected, SegmentFrames(8), training=training, skip_broken=skip_broken)
 
 
 def batches_of(dataset, batch_size=8, num_workers=0, epoch=0, start=0, seed=0):
@@ -64,7 +64,7 @@ def test_python_2_pickles_read_to_the_values_of_the_2019_readers(tmp_path):
         np.testing.assert_array_equal(values, golden[f"ATTENTIONLSTM_{i}"])
         assert [*rgb.shape, *audio.shape] == golden[f"ATTENTIONLSTM_{i}_shape"].tolist()
         assert record.labels.tolist() == golden[f"ATTENTIONCLUSTER_{i}_label"].tolist()
-        rgb, audio = SpanFrames(100)([record], None)
+        rgb, audio = SegmentFrames(100)([record], None)
         assert [*rgb.shape[1:], *audio.shape[1:]] == golden[f"ATTENTIONCLUSTER_{i}_shape"].tolist()
 
 
@@ -287,7 +287,7 @@ def test_labels_are_multi_hot_and_batches_name_their_records(tiny):
     batch = batches_of(open_list(tiny / "data/val.list"))[0]
     raw = load_records(str(tiny / "data/val0.pkl"))[2]
     assert np.flatnonzero(batch.labels[2]).tolist() == sorted(raw["label"])
-    assert batch.wheres[2].endswith("val0.pkl record 2 (video val0_2)")
+    assert batch.sources[2].endswith("val0.pkl record 2 (video val0_2)")
 
 
 def test_only_the_files_in_use_and_the_next_one_stay_in_memory(tmp_path, monkeypatch):
@@ -352,7 +352,7 @@ def test_a_broken_record_stops_the_run_with_its_name(tiny):
     break_record(tiny / "data/val1.pkl", 4, label=[5000])
     message = error_of(open_list, tiny / "data/val.list")
     assert "val1.pkl record 4 (video val1_4): label 5000 is not in 0 to 11" in message
-    assert message.endswith("--skip-broken 1 would leave such out")
+    assert message.endswith("--skip-broken 1 would skip such")
 
 
 def test_broken_records_and_files_are_left_out_and_listed_up_to_a_number(tiny):

@@ -41,7 +41,7 @@ def parse_args():
     add("--config", metavar="FILE", help="default: the model's own in configs/")
     add("--batch-size", type=parse_count, default=4, metavar="N", help="videos in a training step (4)")
     add("--repeat", type=parse_count, default=5, metavar="N", help="timed runs of each, after one that is not (5)")
-    add("--threads", type=int, metavar="N", help="CPU threads of the network; left out, the cores there are")
+    add("--threads", type=int, metavar="N", help="CPU threads of the network; default: all available cores")
     add("--only-reading", action="store_true", help="leave the network out")
     add("--json", metavar="FILE", help="also write the figures here")
     return parser.parse_args()
@@ -148,13 +148,13 @@ def most_memory() -> float:
 
 
 def make_network(config_path: str, name: str):
-    """The network of the default config, its recipe and config, and one video that it can take."""
+    """The network of the default config, its spec and config, and one video that it can take."""
     import paddle
 
-    recipe = MODELS.get(name)()
-    config: Config = load_config(config_path, recipe.schema, ["MODEL", "TRAIN", "TEST"], name)
+    spec = MODELS.get(name)()
+    config: Config = load_config(config_path, spec.schema, ["MODEL", "TRAIN", "TEST"], name)
     paddle.seed(0)
-    return recipe.build_network(config), recipe, config, recipe.input_shape(config, "TEST")
+    return spec.build_network(config), spec, config, spec.input_shape(config, "TEST")
 
 
 def make_inference(network, shape) -> Callable:
@@ -191,7 +191,7 @@ def measure_network(args, config_path: str, name: str, folder: Path) -> dict:
     from tools.training.step import train_epoch
 
     os.environ[PLACE] = str(folder)
-    network, recipe, config, shape = make_network(config_path, name)
+    network, spec, config, shape = make_network(config_path, name)
     predictor = Predictor(network, shape, "fp32", print)
     our_sec, plain_sec, ratio = compare(make_inference(predictor, shape), make_inference(network, shape), args.repeat)
     half_sec = statistics.median(
@@ -211,7 +211,7 @@ def measure_network(args, config_path: str, name: str, folder: Path) -> dict:
 
     names = [f"made {i}" for i in range(args.batch_size)]
     batch = Batch(names, names, (inputs,), np.zeros(args.batch_size, np.int64))
-    optimizer = recipe.build_optimizer(config, network)
+    optimizer = spec.build_optimizer(config, network)
     options = {"schedule": lambda step: 1e-6, "seed": 0, "epoch": 0, "start": 0, "steps_taken": 0}
 
     def train() -> None:
@@ -225,11 +225,11 @@ def measure_network(args, config_path: str, name: str, folder: Path) -> dict:
 
 def main() -> None:
     args = parse_args()
-    name = MODELS.spelling(args.model_name)
-    recipe = MODELS.get(name)()
-    if "seglen" not in recipe.schema.sections["MODEL"]:
+    name = MODELS.canonical_name(args.model_name)
+    spec = MODELS.get(name)()
+    if "seglen" not in spec.schema.sections["MODEL"]:
         raise ConfigError(f"{name} takes no clips; python -m tools.benchmark --model-name {name} measures it")
-    path = args.config or str(PROJECT / recipe.default_config)
+    path = args.config or str(PROJECT / spec.default_config)
     with tempfile.TemporaryDirectory() as folder:
         figures = measure_reading(args, path, name, Path(folder))
         if not args.only_reading:

@@ -19,10 +19,10 @@ import numpy as np
 
 from tools.config.flags import parse_text, run
 from tools.errors import ConfigError, DataError, DownloadError, UnusableError
-from tools.files.atomic import replacing, require_place
-from tools.files.fetch import PATIENCE, Patience, fetch
+from tools.files.atomic import atomic_write, require_writable
+from tools.files.fetch import DEFAULT_RETRY, RetryPolicy, fetch
 from tools.runtime.log import RunLog
-from tools.weights.released import RELEASED, Place, find_released
+from tools.weights.released import RELEASED, CacheEntry, find_released
 
 PCA_URL = "http://data.yt8m.org/yt8m_pca.tgz"
 MEMBER = "eigenvals.npy"
@@ -34,7 +34,7 @@ def list_released(weights_dir: str | None) -> None:
     """Print each set of weights: its name, whether and where it is here, and its address."""
     width = max(len(item.name) for item in RELEASED)
     for item in RELEASED:
-        place = Place.of(item.name, weights_dir)
+        place = CacheEntry.of(item.name, weights_dir)
         try:
             found = place.present()
             state = f"present, {size_of(found) / 1e6:.1f} MB" if found else "not here"
@@ -49,12 +49,12 @@ def size_of(path: Path) -> int:
     return sum(file.stat().st_size for file in files if file.is_file())
 
 
-def fetch_released(names: list[str], weights_dir: str | None, offline: bool, log: RunLog, patience: Patience) -> None:
+def fetch_released(names: list[str], weights_dir: str | None, offline: bool, log: RunLog, retry: RetryPolicy) -> None:
     """Fetch sets of weights; one that is not published any more does not keep the others back."""
     missing = []
     for name in names:
         try:
-            path = find_released(name, weights_dir=weights_dir, offline=offline, log=log.line, patience=patience)
+            path = find_released(name, weights_dir=weights_dir, offline=offline, log=log.line, retry=retry)
             log.line(f"{name}: {path}")
         except UnusableError as error:
             if len(names) == 1:
@@ -65,14 +65,14 @@ def fetch_released(names: list[str], weights_dir: str | None, offline: bool, log
         raise DownloadError(f"{len(missing)} of {len(names)} cannot be had, as said above: {', '.join(missing)}")
 
 
-def fetch_eigenvalues(url: str, output: Path, log: RunLog, patience: Patience) -> None:
+def fetch_eigenvalues(url: str, output: Path, log: RunLog, retry: RetryPolicy) -> None:
     try:
-        require_place(output)
+        require_writable(output)
         with tempfile.TemporaryDirectory() as folder:
             archive = Path(folder) / "yt8m_pca.tgz"
-            fetch(url, archive, log=log.line, patience=patience, largest=LARGEST)
+            fetch(url, archive, log=log.line, retry=retry, largest=LARGEST)
             values = read_eigenvalues(archive.read_bytes(), url)
-        with replacing(output) as file:
+        with atomic_write(output) as file:
             np.save(file, values)
     except OSError as error:
         raise DataError(f"--output {output} cannot be written: {error}") from None
@@ -118,15 +118,15 @@ def parse_args() -> argparse.Namespace:
     return args
 
 
-def main(patience: Patience = PATIENCE) -> None:
+def main(retry: RetryPolicy = DEFAULT_RETRY) -> None:
     args = parse_args()
     log = RunLog()
     if args.names:
-        fetch_released(args.names, args.weights_dir, args.offline, log, patience)
+        fetch_released(args.names, args.weights_dir, args.offline, log, retry)
     elif args.what.lower() == "list":
         list_released(args.weights_dir)
     else:
-        fetch_eigenvalues(args.url or PCA_URL, args.output or OUTPUT, log, patience)
+        fetch_eigenvalues(args.url or PCA_URL, args.output or OUTPUT, log, retry)
 
 
 if __name__ == "__main__":

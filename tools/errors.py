@@ -20,7 +20,7 @@ class ConfigFileError(ConfigError):
     """A file that a config names and that cannot be used; the config itself is well."""
 
 
-class Fault(str, Enum):
+class DataIssue(str, Enum):
     """What is wrong with data, for counting; the error's text says the rest."""
 
     LIST = "bad list"  # not there, unreadable, or without a line
@@ -48,9 +48,9 @@ class Fault(str, Enum):
 class DataError(ZooError):
     """A list, file or record that cannot be used."""
 
-    def __init__(self, text: str, fault: Fault = Fault.OTHER):
+    def __init__(self, text: str, issue: DataIssue = DataIssue.OTHER):
         super().__init__(text)
-        self.fault = fault
+        self.issue = issue
 
 
 class CheckpointError(ZooError):

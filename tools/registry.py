@@ -25,8 +25,8 @@ class Registry:
     def get(self, name: str):
         return self._entry(name)[1]
 
-    def spelling(self, name: str) -> str:
-        """The published spelling, which file names use: ``attentioncluster`` -> ``AttentionCluster``."""
+    def canonical_name(self, name: str) -> str:
+        """The published canonical_name, which file names use: ``attentioncluster`` -> ``AttentionCluster``."""
         return self._entry(name)[0]
 
     def names(self) -> list[str]:

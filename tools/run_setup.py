@@ -12,7 +12,7 @@ from tools.registry import READERS
 from tools.runtime.cpu import load_paddle, tune_cpu
 from tools.training.checkpoint import AVERAGED
 from tools.weights.files import WeightFile, load_weights
-from tools.weights.loading import fill_network
+from tools.weights.loading import load_into_network
 from tools.weights.released import RESNET50, find_released
 
 
@@ -23,13 +23,13 @@ def open_dataset(model_name: str, config: Config, section: str, *, training: boo
     for notice in dataset.notices:
         log(f"[{section}] {notice}")
     for text in dataset.broken:
-        log(f"[{section}] left out: {text}")
+        log(f"[{section}] skipped: {text}")
     told = set(dataset.broken)
 
     def tell(text: str) -> None:
         if text not in told:
             told.add(text)
-            log(f"[{section}] left out: {text}")
+            log(f"[{section}] skipped: {text}")
 
     dataset.on_broken = tell
     return dataset
@@ -46,21 +46,21 @@ def check_batch_size(batch_size: int, processes: int, accumulate: int) -> None:
         raise ConfigError(f"TRAIN.batch_size = {batch_size} does not split over {shares}; --batch-size {sizes} does")
 
 
-def gather_broken(peers, dataset, skip_broken: int) -> list[str]:
+def gather_broken(group, dataset, skip_broken: int) -> list[str]:
     """What all processes of this run have left out so far; complete in the first, which tells of it.
 
     Raises DataError there for more than ``skip_broken``, as each process only counts its own.
     """
-    gathered = peers.gather(list(dataset.broken)) or [dataset.broken]
+    gathered = group.gather(list(dataset.broken)) or [dataset.broken]
     # What several processes have left out counts once; what a list names twice counts twice.
     broken = list(reduce(or_, map(Counter, gathered)).elements())
-    if peers.is_first:
+    if group.is_first:
         for text in broken:
             dataset.on_broken(text)
-    if peers.is_first and len(broken) > skip_broken:
+    if group.is_first and len(broken) > skip_broken:
         raise DataError(
             f"{len(broken)} records of {dataset.name} are broken, in all processes together, and --skip-broken "
-            f"{skip_broken} leaves out fewer; the last is {broken[-1]}"
+            f"{skip_broken} skips fewer; the last is {broken[-1]}"
         )
     return broken
 
@@ -126,9 +126,9 @@ def open_inputs(args, config: Config, model_name: str, section: str, log: Callab
     return weights, open_dataset(model_name, config, section, training=False, skip_broken=args.skip_broken, log=log)
 
 
-def load_network(args, recipe, config: Config, section: str, weights: WeightFile, device: str, log: Callable):
+def load_network(args, spec, config: Config, section: str, weights: WeightFile, device: str, log: Callable):
     """The network of a test with ``weights`` from --weights, in the engine that --engine and --precision ask for."""
-    shape = recipe.input_shape(config, section)
+    shape = spec.input_shape(config, section)
     engine = args.engine
     if engine == "auto":
         engine = "predictor" if shape and device == "cpu" else "dygraph"
@@ -138,8 +138,8 @@ def load_network(args, recipe, config: Config, section: str, weights: WeightFile
         raise ConfigError("--engine predictor computes on the CPU; add --use-gpu false, or say dygraph")
     if args.precision != "fp32" and engine != "predictor":
         raise ConfigError(f"--precision {args.precision} needs --engine predictor; here the engine is {engine}")
-    network = recipe.build_network(config)
-    for line in fill_network(network, weights).lines():
+    network = spec.build_network(config)
+    for line in load_into_network(network, weights).lines():
         log(f"{weights.path}: {line}")
     if engine == "dygraph":
         return network

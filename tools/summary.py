@@ -61,7 +61,7 @@ def main() -> None:
     parser.add_argument("save_dir", type=Path, help="the --save-dir of train.py")
     parser.add_argument("--model-name", required=True)
     args = parser.parse_args()
-    base = args.save_dir / MODELS.spelling(args.model_name)
+    base = args.save_dir / MODELS.canonical_name(args.model_name)
     print(format_epochs(load_epochs(Path(f"{base}_train.jsonl"))))
     print()
     for title, path in (

@@ -19,12 +19,12 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from datareader.clips.decoding import Choose, Finish, read_frames
+from datareader.clips.decoding import Finish, Select, read_frames
 from datareader.lists import ListEntry, load_list
 from datareader.loader import Batch
 from datareader.sampling import sample_segment_frames
 from datareader.transforms import Crop, crop_frame, draw_crop, list_crops, normalize, scale_size
-from tools.errors import DataError, Fault
+from tools.errors import DataError, DataIssue
 from tools.files.pickles import load_data_pickle
 from tools.registry import READERS
 
@@ -73,18 +73,18 @@ class ClipSettings:
 class Clip:
     """One video before its frames are decoded. label: class id, -1 for none known, or None.
 
-    read: as ``read_frames`` of a file, ``(choose, finish) -> what finish makes of each chosen frame``.
+    read: as ``read_frames`` of a file, ``(select, finish) -> what finish makes of each chosen frame``.
     jpegs: a pickle's frames as they are stored; None for a video.
     """
 
     video_id: str
     label: int | None
-    read: Callable[[Choose, Finish], list[np.ndarray]]
+    read: Callable[[Select, Finish], list[np.ndarray]]
     jpegs: Sequence[bytes] | None = None
 
 
 @dataclass(frozen=True)
-class Seen:
+class ViewInfo:
     """What of a clip its views show.
 
     num_frames: how many the clip has. frames: (num_clips, S, L) int64, the numbers of those in the views.
@@ -108,9 +108,9 @@ def is_pickle(entry: ListEntry) -> bool:
         with open(entry.path, "rb") as file:
             first = file.read(1)
     except OSError as error:
-        raise DataError(f"{entry.named} cannot be read: {error}", Fault.UNREADABLE) from None
+        raise DataError(f"{entry.named} cannot be read: {error}", DataIssue.UNREADABLE) from None
     if not first:
-        raise DataError(f"{entry.named} is empty; fetch or copy it again", Fault.EMPTY)
+        raise DataError(f"{entry.named} is empty; fetch or copy it again", DataIssue.EMPTY)
     return first in PICKLE_STARTS
 
 
@@ -130,7 +130,7 @@ def check_line(entry: ListEntry, settings: ClipSettings) -> None:
         raise DataError(
             f"{entry.where}: label {entry.label} of {entry.path} is not in 0 to {settings.num_classes - 1} "
             "(num_classes)",
-            Fault.LABEL_RANGE,
+            DataIssue.LABEL_RANGE,
         )
     unlabelled = entry.label is None and settings.labels_needed
     if unlabelled and Path(entry.path).suffix not in _PICKLE_SUFFIXES and not is_pickle(entry):
@@ -138,7 +138,7 @@ def check_line(entry: ListEntry, settings: ClipSettings) -> None:
 
 
 def _no_label(entry: ListEntry):
-    raise DataError(f"{entry.named} has no label; a video's line is its path and its class id", Fault.NO_LABEL)
+    raise DataError(f"{entry.named} has no label; a video's line is its path and its class id", DataIssue.NO_LABEL)
 
 
 def read_pickle_head(file: BinaryIO) -> tuple[str | bytes, int | None] | None:
@@ -161,17 +161,18 @@ def _open_pickle(entry: ListEntry, settings: ClipSettings) -> Clip:
     content = load_data_pickle(entry.path, where)
     if not isinstance(content, list | tuple) or len(content) != 3:
         raise DataError(
-            f"{where} holds a {type(content).__name__}; expected (video_id, label, [JPEG bytes, ...])", Fault.STRUCTURE
+            f"{where} holds a {type(content).__name__}; expected (video_id, label, [JPEG bytes, ...])",
+            DataIssue.STRUCTURE,
         )
     video_id, label, frames = content
     video_id = text_of_id(video_id)
     if not isinstance(frames, list | tuple) or not all(isinstance(frame, bytes) for frame in frames):
-        raise DataError(f"{where}: its frames are not a list of JPEG bytes", Fault.DTYPE)
+        raise DataError(f"{where}: its frames are not a list of JPEG bytes", DataIssue.DTYPE)
     if not frames:
-        raise DataError(f"{where} holds no frames", Fault.NO_FRAMES)
+        raise DataError(f"{where} holds no frames", DataIssue.NO_FRAMES)
 
-    def read(choose, finish) -> list[np.ndarray]:
-        return [finish(_decode_image(frames[i], settings, f"{where} frame {i}")) for i in choose(len(frames)).ravel()]
+    def read(select, finish) -> list[np.ndarray]:
+        return [finish(_decode_image(frames[i], settings, f"{where} frame {i}")) for i in select(len(frames)).ravel()]
 
     label = check_label(label if entry.label is None else entry.label, settings, where)
     return Clip(video_id, label, read, frames)
@@ -189,14 +190,14 @@ def check_label(label, settings: ClipSettings, where: str) -> int | None:
         return int(label)
     if not settings.labels_needed:
         return None
-    fault = Fault.LABEL_RANGE if isinstance(label, int | np.integer) else Fault.LABEL_TYPE
-    raise DataError(f"{where}: label {str(label)[:80]} is not in 0 to {settings.num_classes - 1} (num_classes)", fault)
+    issue = DataIssue.LABEL_RANGE if isinstance(label, int | np.integer) else DataIssue.LABEL_TYPE
+    raise DataError(f"{where}: label {str(label)[:80]} is not in 0 to {settings.num_classes - 1} (num_classes)", issue)
 
 
 def _decode_image(data: bytes, settings: ClipSettings, where: str) -> np.ndarray:
     """(H, W, 3) uint8 RGB. OpenCV gives the same bytes as PIL here, in about half the time."""
     if _is_cut_off(data):  # OpenCV would fill up the rest with grey
-        raise DataError(f"{where} is a JPEG that was cut off", Fault.FRAME)
+        raise DataError(f"{where} is a JPEG that was cut off", DataIssue.FRAME)
     flags = _reduction(data, settings.short_size) if settings.fast_decode else cv2.IMREAD_COLOR_RGB
     as_stored = cv2.IMREAD_IGNORE_ORIENTATION  # 2019: PIL, which does not turn a frame as its EXIF data say
     try:
@@ -204,7 +205,7 @@ def _decode_image(data: bytes, settings: ClipSettings, where: str) -> np.ndarray
     except cv2.error:
         frame = None
     if frame is None:
-        raise DataError(f"{where} is no image that can be decoded ({len(data)} bytes)", Fault.FRAME)
+        raise DataError(f"{where} is no image that can be decoded ({len(data)} bytes)", DataIssue.FRAME)
     return frame if flags == cv2.IMREAD_COLOR_RGB else cv2.cvtColor(frame, cv2.COLOR_BGR2RGB, dst=frame)
 
 
@@ -300,7 +301,7 @@ class ClipDataset:
         views = 1 if self.training else settings.num_clips * settings.num_crops
         shape = (views, settings.seg_num, 3 * settings.seglen, settings.target_size, settings.target_size)
         frames = np.empty((len(numbers), *shape), np.uint8)
-        clips, wheres = [], []
+        clips, sources = [], []
         for number in numbers.tolist():
             entry = self.entries[number]
             try:
@@ -308,17 +309,17 @@ class ClipDataset:
                     continue
                 clip = open_clip(entry, settings)
                 rng = np.random.default_rng([seed, epoch, number]) if self.training else None
-                fill_views(frames[len(clips)], clip, settings, rng)
+                decode_views(frames[len(clips)], clip, settings, rng)
             except DataError as error:
                 text = str(error)
                 self._leave_out(number, text if text.startswith(entry.where) else f"{entry.where}: {text}")
                 continue
             clips.append(clip)
-            wheres.append(f"{entry.path} ({entry.where})")
+            sources.append(f"{entry.path} ({entry.where})")
         labels = [clip.label for clip in clips]
         return Batch(
             ids=[clip.video_id for clip in clips],
-            wheres=wheres,
+            sources=sources,
             inputs=(frames[: len(clips)].reshape(-1, *shape[1:]),),
             labels=None if None in labels else np.array(labels, np.int64),
             views=views,
@@ -327,13 +328,13 @@ class ClipDataset:
     def _leave_out(self, number: int, text: str) -> None:
         with self._lock:
             if len(self._broken) >= self.skip_broken:
-                more = f"; {len(self._broken)} were left out before it" if self._broken else ""
-                raise DataError(f"{text}{more}; --skip-broken N leaves out up to N such clips") from None
+                more = f"; {len(self._broken)} were skipped before it" if self._broken else ""
+                raise DataError(f"{text}{more}; --skip-broken N skips up to N such clips") from None
             self._broken[number] = text
         self.on_broken(text)
 
 
-def fill_views(out: np.ndarray, clip: Clip, settings: ClipSettings, rng: np.random.Generator | None) -> Seen:
+def decode_views(out: np.ndarray, clip: Clip, settings: ClipSettings, rng: np.random.Generator | None) -> ViewInfo:
     """Decode what the network sees of a clip into ``out`` (views, S, 3 * L, H, W) uint8, and say what that is.
 
     rng: draws the place in each segment, one crop and one flip (training); None makes every view of the
@@ -343,7 +344,7 @@ def fill_views(out: np.ndarray, clip: Clip, settings: ClipSettings, rng: np.rand
     seg_num, seglen, size = settings.seg_num, settings.seglen, settings.target_size
     chosen = []  # (number of frames, the frames) of each choice; a damaged file is asked for a second one
 
-    def choose(num_frames: int) -> np.ndarray:
+    def select(num_frames: int) -> np.ndarray:
         numbers = np.stack(
             [sample_segment_frames(num_frames, seg_num, seglen, rng, c, num_clips) for c in range(num_clips)]
         )
@@ -362,12 +363,12 @@ def fill_views(out: np.ndarray, clip: Clip, settings: ClipSettings, rng: np.rand
             crops.extend([draw_crop(*scaled, size, rng)] if rng else list_crops(settings.num_crops, *scaled))
         return np.stack([crop_frame(frame, crop, scaled, size, resample).transpose(2, 0, 1) for crop in crops])
 
-    frames = clip.read(choose, finish)  # num_clips * S * L
+    frames = clip.read(select, finish)  # num_clips * S * L
     out = out.reshape(num_clips, -1, seg_num * seglen, 3, size, size)
     for i, views in enumerate(frames):
         clip_number, place = divmod(i, seg_num * seglen)
         out[clip_number, :, place] = views
-    return Seen(*chosen[-1], *sizes, tuple(crops))
+    return ViewInfo(*chosen[-1], *sizes, tuple(crops))
 
 
 def build_clip_settings(config, section: str) -> ClipSettings:

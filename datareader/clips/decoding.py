@@ -18,7 +18,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from tools.errors import DataError, Fault
+from tools.errors import DataError, DataIssue
 
 try:
     import av
@@ -31,7 +31,7 @@ PLANNED_CODECS = {"h264", "hevc", "vp8", "vp9", "av1"}
 # Decoders that may be told to pass over frames nothing refers to; AV1's then loses wanted frames too.
 SKIPPING_CODECS = {"h264", "hevc"}
 
-Choose = Callable[[int], np.ndarray]
+Select = Callable[[int], np.ndarray]
 Finish = Callable[[np.ndarray], np.ndarray]
 Frames = tuple[list[np.ndarray], int]
 
@@ -49,10 +49,10 @@ def keep_whole(frame: np.ndarray) -> np.ndarray:
     return frame
 
 
-def read_frames(path: str, choose: Choose, finish: Finish = keep_whole) -> Frames:
+def read_frames(path: str, select: Select, finish: Finish = keep_whole) -> Frames:
     """The chosen frames of a video, and how many frames it has.
 
-    choose: is given the number of frames, 1 or more, and returns an int array of any shape of frame numbers
+    select: is given the number of frames, 1 or more, and returns an int array of any shape of frame numbers
         from 0 to one less; repeats are allowed. It is asked once, and again only if a damaged file turns out
         to have fewer frames.
     finish: is given each wanted frame, (H, W, 3) uint8 RGB, and returns what to keep of it, so that the frames of
@@ -63,10 +63,10 @@ def read_frames(path: str, choose: Choose, finish: Finish = keep_whole) -> Frame
     Raises DataError naming the file where it cannot be read, is not a video or gives no frame. Of a file that
     is cut short, the frames that can be decoded count.
     """
-    choose = cache(choose)  # a second way that counts the same frames takes the same choice
+    select = cache(select)  # a second way that counts the same frames takes the same choice
     if av is None:
-        return read_with_opencv(path, choose, finish)
-    return read_planned(path, choose, finish) or read_sequential(path, choose, finish)
+        return read_with_opencv(path, select, finish)
+    return read_planned(path, select, finish) or read_sequential(path, select, finish)
 
 
 def read_frame_rate(path: str) -> float:
@@ -78,7 +78,7 @@ def read_frame_rate(path: str) -> float:
         with _open_video(path) as (_, stream):
             rate = float(stream.average_rate or stream.guessed_rate or 0)
     if not 0 < rate < 1e6:
-        raise DataError(f"{path} does not say how many frames a second it has", Fault.FORMAT)
+        raise DataError(f"{path} does not say how many frames a second it has", DataIssue.FORMAT)
     return rate
 
 
@@ -123,7 +123,7 @@ def _plausible(number: float) -> float | None:
 # Planned from the packets
 
 
-def read_planned(path: str, choose: Choose, finish: Finish = keep_whole) -> Frames | None:
+def read_planned(path: str, select: Select, finish: Finish = keep_whole) -> Frames | None:
     """``read_frames`` by decoding only the groups of pictures that hold wanted frames.
 
     None where the packets do not say which those are, or where damage is seen on the way. Damage in groups that
@@ -134,7 +134,7 @@ def read_planned(path: str, choose: Choose, finish: Finish = keep_whole) -> Fram
     if packets is None:
         return None
     shown = sorted(packet.pts for packet in packets if packet.is_shown)
-    indices = _checked(choose(len(shown)), len(shown))
+    indices = _checked(select(len(shown)), len(shown))
     wanted = {shown[i] for i in indices}
     with _open_video(path) as (container, stream):  # the packets come once more, so that none need be kept
         frames = _decode_runs(container, stream, packets, plan_runs(packets, wanted), wanted, finish)
@@ -222,13 +222,13 @@ def _decode_run(decoder, packets: Iterable, wanted: set[int]) -> Iterator:
 # From the start
 
 
-def read_sequential(path: str, choose: Choose, finish: Finish = keep_whole) -> Frames:
+def read_sequential(path: str, select: Select, finish: Finish = keep_whole) -> Frames:
     """``read_frames`` by decoding with PyAV twice: to count, keeping nothing, and up to the last wanted frame."""
     with _open_video(path) as (container, stream):
         num_frames = sum(1 for _ in _decode_all(container, stream))
         if not num_frames:
-            raise DataError(_no_frames(path, f"its {stream.codec_context.name} video stream"), Fault.NO_FRAMES)
-    indices = _checked(choose(num_frames), num_frames)
+            raise DataError(_no_frames(path, f"its {stream.codec_context.name} video stream"), DataIssue.NO_FRAMES)
+    indices = _checked(select(num_frames), num_frames)
     wanted, frames = set(indices), {}
     with _open_video(path) as (container, stream):
         reformatter = av.video.reformatter.VideoReformatter()
@@ -237,11 +237,13 @@ def read_sequential(path: str, choose: Choose, finish: Finish = keep_whole) -> F
                 try:
                     frames[i] = finish(_to_rgb(frame, reformatter))
                 except av.error.FFmpegError as error:
-                    raise DataError(f"{path}: frame {i} cannot be made RGB ({error.strerror})", Fault.FRAME) from None
+                    raise DataError(
+                        f"{path}: frame {i} cannot be made RGB ({error.strerror})", DataIssue.FRAME
+                    ) from None
     return [frames[i] for i in indices], num_frames
 
 
-def read_with_opencv(path: str, choose: Choose, finish: Finish = keep_whole) -> Frames:
+def read_with_opencv(path: str, select: Select, finish: Finish = keep_whole) -> Frames:
     """``read_frames`` with OpenCV alone: twice through the file, converting only the wanted frames.
 
     The pixels are those of PyAV, but for interlaced videos, which OpenCV 5.0.0 garbles. OpenCV's wheels cannot
@@ -252,8 +254,8 @@ def read_with_opencv(path: str, choose: Choose, finish: Finish = keep_whole) -> 
         while capture.grab():  # the header's count may be wrong
             num_frames += 1
     if not num_frames:
-        raise DataError(_no_frames(path, "its video stream"), Fault.NO_FRAMES)
-    indices = _checked(choose(num_frames), num_frames)
+        raise DataError(_no_frames(path, "its video stream"), DataIssue.NO_FRAMES)
+    indices = _checked(select(num_frames), num_frames)
     wanted, frames = set(indices), {}
     with _open_capture(path) as capture:
         for i in range(max(indices, default=-1) + 1):
@@ -261,7 +263,7 @@ def read_with_opencv(path: str, choose: Choose, finish: Finish = keep_whole) -> 
             if i in wanted:
                 found, image = capture.retrieve()
                 if not found:
-                    raise DataError(_no_frames(path, f"its video stream at {i}"), Fault.NO_FRAMES)
+                    raise DataError(_no_frames(path, f"its video stream at {i}"), DataIssue.NO_FRAMES)
                 frames[i] = finish(cv2.cvtColor(image, cv2.COLOR_BGR2RGB))
     return [frames[i] for i in indices], num_frames
 
@@ -279,16 +281,16 @@ def _open_video(path: str) -> Iterator[tuple]:
         # "file:" for names with a colon; the whitelist, so that a playlist cannot reach the network.
         container = av.open(f"file:{path}", options={"protocol_whitelist": "file"}, **_lenient_metadata())
     except av.error.FFmpegError as error:
-        raise DataError(_not_a_video(path, error.strerror), Fault.NOT_A_VIDEO) from None
+        raise DataError(_not_a_video(path, error.strerror), DataIssue.NOT_A_VIDEO) from None
     with container:
         if not container.streams.video:
             kinds = ", ".join(sorted({stream.type for stream in container.streams})) or "nothing"
             raise DataError(
-                f"{path} has no video stream ({kinds} only); expected a video such as an mp4", Fault.NOT_A_VIDEO
+                f"{path} has no video stream ({kinds} only); expected a video such as an mp4", DataIssue.NOT_A_VIDEO
             )
         stream = container.streams.video[0]
         if stream.codec_context is None:
-            raise DataError(_no_frames(path, "its video stream"), Fault.NO_FRAMES)
+            raise DataError(_no_frames(path, "its video stream"), DataIssue.NO_FRAMES)
         stream.thread_type = "NONE"
         stream.codec_context.thread_count = 1  # AV1's decoder looks at this alone
         yield container, stream
@@ -307,7 +309,7 @@ def _open_capture(path: str) -> Iterator[cv2.VideoCapture]:
         path.encode()
     except UnicodeEncodeError:  # OpenCV's binding would crash the process
         raise DataError(
-            f"{path!a}: OpenCV opens only names in UTF-8; rename it, or install PyAV (av)", Fault.UNREADABLE
+            f"{path!a}: OpenCV opens only names in UTF-8; rename it, or install PyAV (av)", DataIssue.UNREADABLE
         ) from None
     cv2.setNumThreads(0)
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # AV_LOG_QUIET; our errors say what there is to say
@@ -315,7 +317,7 @@ def _open_capture(path: str) -> Iterator[cv2.VideoCapture]:
     capture = cv2.VideoCapture(f"file:{path}", cv2.CAP_FFMPEG, [cv2.CAP_PROP_N_THREADS, 1])
     try:
         if not capture.isOpened():
-            raise DataError(_not_a_video(path, "OpenCV cannot open it"), Fault.NOT_A_VIDEO)
+            raise DataError(_not_a_video(path, "OpenCV cannot open it"), DataIssue.NOT_A_VIDEO)
         yield capture
     finally:
         capture.release()
@@ -327,10 +329,10 @@ def _check_file(path: str) -> None:
             empty = not file.read(1)
     except OSError as error:
         raise DataError(
-            f"{path} cannot be read: {error.strerror}; expected a video such as an mp4", Fault.UNREADABLE
+            f"{path} cannot be read: {error.strerror}; expected a video such as an mp4", DataIssue.UNREADABLE
         ) from None
     if empty:
-        raise DataError(f"{path} is empty; fetch or copy it again", Fault.EMPTY)
+        raise DataError(f"{path} is empty; fetch or copy it again", DataIssue.EMPTY)
 
 
 def _not_a_video(path: str, why: str) -> str:

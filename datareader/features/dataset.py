@@ -23,7 +23,7 @@ from datareader.lists import load_list
 from datareader.loader import Batch
 from datareader.sampling import sample_span_frames
 from datareader.transforms import DEQUANTIZED, DEQUANTIZED_UNBIASED, dequantize
-from tools.errors import ConfigError, DataError, Fault
+from tools.errors import ConfigError, DataError, DataIssue
 from tools.files.pickles import load_data_pickle
 from tools.registry import READERS
 
@@ -70,9 +70,9 @@ def load_file(path: str) -> tuple[list[dict], list[str]]:
         with open(path, "rb") as file:
             head = file.read(HEADER)
     except OSError as error:
-        raise DataError(f"{path} cannot be read: {error}", Fault.UNREADABLE) from None
+        raise DataError(f"{path} cannot be read: {error}", DataIssue.UNREADABLE) from None
     if not head:
-        raise DataError(f"{path} is empty; fetch or copy it again", Fault.EMPTY)
+        raise DataError(f"{path} is empty; fetch or copy it again", DataIssue.EMPTY)
     if not is_tfrecord(head):
         return _load_pickle_records(path), []
     records, problems = [], []
@@ -89,20 +89,20 @@ def _load_pickle_records(path: str) -> list[dict]:
         content = load_data_pickle(path)
     except DataError as error:
         hint = "; nor does it begin as a TFRecord shard does" if "tfrecord" in Path(path).name else ""
-        raise DataError(f"{error}{hint}", error.fault) from None
+        raise DataError(f"{error}{hint}", error.issue) from None
     records = [content] if isinstance(content, dict) else content
     if not isinstance(records, list | tuple) or not all(isinstance(record, dict) for record in records):
-        raise DataError(f"{path} holds {_kind(content)}; expected a list of records or one record", Fault.STRUCTURE)
+        raise DataError(f"{path} holds {_kind(content)}; expected a list of records or one record", DataIssue.STRUCTURE)
     return [{_text(key): value for key, value in record.items()} for record in records]
 
 
 def parse_record(raw: dict, expected: Expected, where: str) -> Record:
     """Check one record of ``load_records``. Raises DataError naming ``where`` and the key at fault."""
     if missing := [key for key in ("video", *_stream_keys(expected)) if key not in raw]:
-        raise DataError(f"{where} has no {', '.join(missing)}; its keys are {_shown(list(raw))}", Fault.KEYS)
+        raise DataError(f"{where} has no {', '.join(missing)}; its keys are {_shown(list(raw))}", DataIssue.KEYS)
     video_id = _text(raw["video"])
     if not isinstance(video_id, str) or not video_id:
-        raise DataError(f"{where}: video is {_kind(raw['video'])}, expected a name", Fault.NAME)
+        raise DataError(f"{where}: video is {_kind(raw['video'])}, expected a name", DataIssue.NAME)
     where = f"{where} (video {video_id if video_id.isprintable() else ascii(video_id)})"
     streams = [
         _check_stream(raw[key], key, width, where)
@@ -113,7 +113,7 @@ def parse_record(raw: dict, expected: Expected, where: str) -> Record:
     if not _is_whole(num_frames) or not 1 <= num_frames <= rows:
         raise DataError(
             f"{where}: nframes is {_shown(num_frames)}, but there are {rows} rows; expected 1 to {rows}",
-            Fault.FRAME_COUNT,
+            DataIssue.FRAME_COUNT,
         )
     streams = tuple(stream[: int(num_frames)] for stream in streams)
     return Record(video_id, where, streams, _check_labels(raw.get("label"), expected, where))
@@ -128,12 +128,12 @@ def _check_stream(value, key: str, width: int, where: str) -> np.ndarray:
         is_bytes = isinstance(value, np.ndarray) and value.dtype == np.uint8
         raise DataError(
             f"{where}: {key} is {_kind(value)}, expected a (frames, {width}) uint8 array",
-            Fault.SHAPE if is_bytes else Fault.DTYPE,
+            DataIssue.SHAPE if is_bytes else DataIssue.DTYPE,
         )
     if value.shape[1] != width:
-        raise DataError(f"{where}: {key} is {value.shape[1]} wide, but the config says {width}", Fault.SHAPE)
+        raise DataError(f"{where}: {key} is {value.shape[1]} wide, but the config says {width}", DataIssue.SHAPE)
     if not len(value):
-        raise DataError(f"{where}: {key} has no frames", Fault.NO_FRAMES)
+        raise DataError(f"{where}: {key} has no frames", DataIssue.NO_FRAMES)
     return value.view(np.ndarray)
 
 
@@ -144,7 +144,7 @@ def _check_labels(value, expected: Expected, where: str) -> np.ndarray | None:
     if not isinstance(items, list | tuple) or not all(_is_whole(item) for item in items):
         raise DataError(
             f"{where}: label is {_kind(value)}, expected a list of class ids",
-            Fault.NO_LABEL if value is None else Fault.LABEL_TYPE,
+            DataIssue.NO_LABEL if value is None else DataIssue.LABEL_TYPE,
         )
     for item in items:
         if not 0 <= item < expected.num_classes:
@@ -152,7 +152,7 @@ def _check_labels(value, expected: Expected, where: str) -> np.ndarray | None:
                 return None  # the labels of another set of classes do not stop inference
             raise DataError(
                 f"{where}: label {_shown(item)} is not in 0 to {expected.num_classes - 1} (num_classes)",
-                Fault.LABEL_RANGE,
+                DataIssue.LABEL_RANGE,
             )
     return np.array(items, dtype=np.int64)
 
@@ -186,7 +186,7 @@ def _kind(value) -> str:
 class FeatureDataset:
     """All usable records of a list, in list order.
 
-    arrange: makes the network's inputs, as SpanFrames and RaggedFrames do.
+    arrange: makes the network's inputs, as SegmentFrames and RaggedFrames do.
     sort_by_length: training batches hold videos of similar length; see ``group_by_length``.
     skip_broken: how many broken records or files may be left out; each is listed in ``broken``.
     Raises DataError for the first broken record past that number.
@@ -198,7 +198,7 @@ class FeatureDataset:
         self,
         list_path: str,
         expected: Expected,
-        arrange: "SpanFrames | RaggedFrames",
+        arrange: "SegmentFrames | RaggedFrames",
         *,
         training: bool,
         skip_broken: int,
@@ -273,7 +273,7 @@ class FeatureDataset:
         generators = [np.random.default_rng([seed, epoch, n]) for n in numbers] if self.training else None
         return Batch(
             ids=[record.video_id for record in records],
-            wheres=[record.where for record in records],
+            sources=[record.where for record in records],
             inputs=self.arrange(records, generators),
             labels=self._multi_hot(records),
         )
@@ -301,7 +301,7 @@ class FeatureDataset:
         if len(self.broken) > skip_broken:
             more = len(self.broken) - 1
             others = f" (and {more} more in {self.name})" if more else ""
-            raise DataError(f"{self.broken[0]}{others}; --skip-broken {len(self.broken)} would leave such out")
+            raise DataError(f"{self.broken[0]}{others}; --skip-broken {len(self.broken)} would skip such")
 
 
 def cache_of(list_path: str, expected: Expected) -> str:
@@ -314,8 +314,8 @@ def scan_file(path: str, expected: Expected, on_record: Callable[[Record], None]
     try:
         raws, damaged = load_file(path)
     except DataError as error:
-        return FileIndex(np.zeros(0, np.int32), (RecordProblem(-1, error.fault, str(error)),))
-    problems = [RecordProblem(-1, Fault.DAMAGED, text) for text in damaged]
+        return FileIndex(np.zeros(0, np.int32), (RecordProblem(-1, error.issue, str(error)),))
+    problems = [RecordProblem(-1, DataIssue.DAMAGED, text) for text in damaged]
     num_frames, classes = [], Counter()
     for i, raw in enumerate(raws):
         found = check_record(raw, expected, path, i)
@@ -334,7 +334,7 @@ def check_record(raw: dict, expected: Expected, path: str, number: int) -> Recor
     try:
         return parse_record(raw, expected, f"{path} record {number}")
     except DataError as error:
-        return RecordProblem(number, error.fault, str(error))
+        return RecordProblem(number, error.issue, str(error))
 
 
 class _OpenFiles:
@@ -398,7 +398,7 @@ def group_by_length(
     return np.concatenate([*batches, order[whole:]])
 
 
-class SpanFrames:
+class SegmentFrames:
     """Inputs of AttentionCluster: seg_num frames a video, one a span."""
 
     def __init__(self, seg_num: int):
@@ -461,7 +461,7 @@ def build_span_reader(config, section: str, *, training: bool, skip_broken: int)
     expected = expect_records(config, section)
     list_path = getattr(config, section).filelist
     return FeatureDataset(
-        list_path, expected, SpanFrames(config.MODEL.seg_num), training=training, skip_broken=skip_broken
+        list_path, expected, SegmentFrames(config.MODEL.seg_num), training=training, skip_broken=skip_broken
     )
 
 

@@ -21,8 +21,8 @@ from tqdm import tqdm
 
 from datareader.lists import ListEntry
 from datareader.loader import map_in_order
-from tools.errors import Fault
-from tools.files.atomic import replacing
+from tools.errors import DataIssue
+from tools.files.atomic import atomic_write
 from tools.runtime.cpu import usable_cores
 
 FORMAT = "3"  # 1 named files as the list did, 2 knew neither faults nor classes
@@ -32,7 +32,7 @@ class RecordProblem(NamedTuple):
     """What is wrong with a record; -1 stands for the file as a whole, or for what has no number."""
 
     record: int
-    fault: Fault
+    issue: DataIssue
     text: str
 
 
@@ -64,12 +64,14 @@ def build_index(
     """
     cache_path = Path(cache)
     names = {entry.path: os.path.relpath(entry.path, cache_path.parent) for entry in entries}  # in the cache
-    stamps = {path: _stamp(path) for path in names}
+    fingerprints = {path: _fingerprint(path) for path in names}
 
     def look_up() -> tuple[dict, list[str]]:
         """What the cache knows, and the paths that it does not know as they are."""
         known = _load_cache(cache_path, expected)
-        return known, [path for path, stamp in stamps.items() if known.get(names[path], (None,))[0] != stamp]
+        return known, [
+            path for path, fingerprint in fingerprints.items() if known.get(names[path], (None,))[0] != fingerprint
+        ]
 
     known, new = look_up()
     notices = []
@@ -79,7 +81,7 @@ def build_index(
             scanned = map_in_order(scan, new, usable_cores())
             bar = tqdm(scanned, total=len(new), desc=f"indexing {list_path}", unit="file", disable=None)
             for path, index in zip(new, bar, strict=True):
-                known[names[path]] = (stamps[path], index)
+                known[names[path]] = (fingerprints[path], index)
             try:
                 if new:
                     _save_cache(cache_path, expected, {name: known[name] for name in names.values()})
@@ -97,13 +99,13 @@ def _alone(list_path: str) -> Iterator[None]:
         yield
 
 
-def _stamp(path: str) -> tuple[int, int]:
+def _fingerprint(path: str) -> tuple[int, int]:
     status = Path(path).stat()
     return status.st_size, status.st_mtime_ns
 
 
 def _load_cache(cache_path: Path, expected: str) -> dict:
-    """path -> (stamp, FileIndex); empty when there is no cache, or one of another kind or damaged."""
+    """path -> (fingerprint, FileIndex); empty when there is no cache, or one of another kind or damaged."""
     try:
         with open(cache_path, "rb") as file, np.load(file, allow_pickle=False) as cache:
             return _parse_cache({name: cache[name] for name in cache.files}, expected)
@@ -137,7 +139,7 @@ def _parse_cache(table: dict[str, np.ndarray], expected: str) -> dict:
     problems = [[] for _ in frames]
     columns = (table[f"problem_{name}"] for name in ("file", "record", "fault", "text"))
     for file, record, fault, text in zip(*columns, strict=True):
-        problems[file].append(RecordProblem(int(record), Fault(fault), str(text)))
+        problems[file].append(RecordProblem(int(record), DataIssue(fault), str(text)))
     for lengths, found in zip(frames, problems, strict=True):
         if np.flatnonzero(lengths <= 0).tolist() != sorted(problem.record for problem in found if problem.record >= 0):
             return {}
@@ -145,26 +147,29 @@ def _parse_cache(table: dict[str, np.ndarray], expected: str) -> dict:
     if class_rows.sum() != len(class_counts) or class_counts.shape[1:] != (2,) or class_counts.dtype != np.int32:
         return {}
     classes = np.split(class_counts, np.cumsum(class_rows)[:-1])
-    stamps = [(int(size), int(changed)) for size, changed in table["stamps"]]
-    rows = zip(table["paths"], stamps, frames, problems, classes, strict=True)
-    return {str(path): (stamp, FileIndex(lengths, tuple(found), pairs)) for path, stamp, lengths, found, pairs in rows}
+    fingerprints = [(int(size), int(changed)) for size, changed in table["stamps"]]
+    rows = zip(table["paths"], fingerprints, frames, problems, classes, strict=True)
+    return {
+        str(path): (fingerprint, FileIndex(lengths, tuple(found), pairs))
+        for path, fingerprint, lengths, found, pairs in rows
+    }
 
 
 def _save_cache(cache_path: Path, expected: str, known: dict) -> None:
     indexes = [index for _, index in known.values()]
     problems = [(i, *problem) for i, index in enumerate(indexes) for problem in index.problems]
-    with replacing(cache_path) as file:
+    with atomic_write(cache_path) as file:
         np.savez(
             file,
             format=FORMAT,
             expected=expected,
             paths=np.array(list(known), dtype=str),
-            stamps=np.array([stamp for stamp, _ in known.values()], dtype=np.int64),
+            stamps=np.array([fingerprint for fingerprint, _ in known.values()], dtype=np.int64),
             counts=np.array([len(index.num_frames) for index in indexes], dtype=np.int64),
             num_frames=np.concatenate([index.num_frames for index in indexes]).astype(np.int32),
             problem_file=np.array([file for file, *_ in problems], dtype=np.int64),
             problem_record=np.array([record for _, record, _, _ in problems], dtype=np.int64),
-            problem_fault=np.array([fault.value for _, _, fault, _ in problems], dtype=str),
+            problem_fault=np.array([issue.value for _, _, issue, _ in problems], dtype=str),
             problem_text=np.array([text for *_, text in problems], dtype=str),
             class_rows=np.array([len(index.class_counts) for index in indexes], dtype=np.int64),
             class_counts=np.concatenate([index.class_counts for index in indexes]).astype(np.int32),

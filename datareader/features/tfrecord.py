@@ -21,7 +21,7 @@ from typing import BinaryIO
 import google_crc32c
 import numpy as np
 
-from tools.errors import DataError, Fault
+from tools.errors import DataError, DataIssue
 
 MAX_FRAMES = 300  # of a video that count, as in 2019
 STREAMS = {b"rgb": "feature", b"audio": "audio"}  # a feature list's name -> the record's key
@@ -75,12 +75,12 @@ def read_tfrecord(path: str) -> Iterator[dict | Problem]:
                     raise DataError(
                         f"{path} is a video-level file (at byte {offset} mean_rgb or mean_audio, and no frames); the "
                         "networks need the frame-level files of YouTube-8M",
-                        Fault.FORMAT,
+                        DataIssue.FORMAT,
                     ) from None
                 except _MalformedError as error:
                     yield Problem(path, offset, str(error))
     except OSError as error:
-        raise DataError(f"{path} cannot be read: {error}", Fault.UNREADABLE) from None
+        raise DataError(f"{path} cannot be read: {error}", DataIssue.UNREADABLE) from None
 
 
 def _split_records(file: BinaryIO) -> Iterator[tuple[int, bytes, str]]:

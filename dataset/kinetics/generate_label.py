@@ -15,7 +15,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # the project, whe
 from dataset.kinetics.annotations import load_annotations, sort_classes
 from tools.config.flags import parse_text, run
 from tools.errors import DataError
-from tools.files.atomic import replacing, require_place
+from tools.files.atomic import atomic_write, require_writable
 
 
 def main() -> None:
@@ -34,10 +34,10 @@ def main() -> None:
     lines = [f"{name} {class_id}" if args.ids else name for class_id, name in enumerate(names)]
     content = "".join(f"{line}\n" for line in lines).encode()
     try:
-        require_place(Path(args.out))
+        require_writable(Path(args.out))
         if not args.force and Path(args.out).exists() and Path(args.out).read_bytes() != content:
             raise DataError(f"{args.out} is there already and holds something else; --force replaces it")
-        with replacing(Path(args.out)) as file:
+        with atomic_write(Path(args.out)) as file:
             file.write(content)
     except OSError as error:
         raise DataError(f"{args.out} cannot be written: {error}") from None

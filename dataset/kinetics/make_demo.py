@@ -22,7 +22,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # the project, when run as a script
 
-from tools.files.atomic import replacing
+from tools.files.atomic import atomic_write
 
 VERSION = 2  # of the clips; another version is made anew
 SPLITS = {"train": 30, "val": 10}  # clips a class
@@ -205,7 +205,7 @@ def make_demo(folder: Path, encode: Callable[[np.ndarray], bytes], counts: dict[
             for i in range(count):
                 clip = draw_clip(name, np.random.default_rng([2019, number, label, i]))
                 path = f"{split}/{name}_{i:02d}.mp4"
-                with replacing(folder / path) as file:
+                with atomic_write(folder / path) as file:
                     file.write(encode(clip))
                 lists[split].append((path, label, i))
         write_text(folder / f"{split}.list", [f"{path} {label}" for path, label, _ in lists[split]])
@@ -215,7 +215,7 @@ def make_demo(folder: Path, encode: Callable[[np.ndarray], bytes], counts: dict[
 
 
 def write_text(path: Path, lines: list[str]) -> None:
-    with replacing(path) as file:
+    with atomic_write(path) as file:
         file.write("".join(f"{line}\n" for line in lines).encode())
 
 

@@ -19,7 +19,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # the project, when run as a script
 
-from tools.files.atomic import replacing
+from tools.files.atomic import atomic_write
 
 VERSION = 3  # of the numbers; another version is made anew
 WIDTHS = {"feature": 1024, "audio": 128}
@@ -95,17 +95,17 @@ def make_demo(folder: Path) -> None:
         for i, name in enumerate(names):
             ids = [f"{split}{i:02d}_{j:03d}" for j in range(num_videos)]
             records = [make_video(rng, video_id, directions) for video_id in ids]
-            with replacing(folder / name) as file:
+            with atomic_write(folder / name) as file:
                 pickle.dump(records, file, protocol=4)  # protocol 2 loads 40 times slower
         write_text(folder / f"{split}.list", names)
     write_text(folder / "class_names.txt", CLASS_NAMES)
-    with replacing(folder / "eigenvals.npy") as file:  # the shape of YouTube-8M's; falling, as eigenvalues do
+    with atomic_write(folder / "eigenvals.npy") as file:  # the shape of YouTube-8M's; falling, as eigenvalues do
         np.save(file, np.geomspace(4, 0.25, 2048, dtype=np.float32)[:, None])
     write_text(folder / "made.json", [json.dumps({"version": VERSION})])  # last: says that all of it is there
 
 
 def write_text(path: Path, lines: list[str]) -> None:
-    with replacing(path) as file:
+    with atomic_write(path) as file:
         file.write("".join(f"{line}\n" for line in lines).encode())
 
 

@@ -32,11 +32,11 @@ from datareader.features.dataset import Expected, cache_of, check_record
 from datareader.features.index import FileIndex, RecordProblem, build_index, count_pairs
 from datareader.features.tfrecord import Problem, read_tfrecord
 from datareader.lists import ListEntry
-from dataset.output_folder import open_target
+from dataset.output_folder import open_output_folder
 from dataset.youtube8m.shards import is_shard, pickle_name
 from tools.config.flags import parse_count, parse_text, parse_threads, run
-from tools.errors import DataError, Fault
-from tools.files.atomic import replacing
+from tools.errors import DataError, DataIssue
+from tools.files.atomic import atomic_write
 from tools.runtime.cpu import usable_cores
 from tools.runtime.log import progress_bar
 from tools.runtime.workers import map_in_processes
@@ -89,13 +89,13 @@ class Result:
 def convert_shard(job: Job) -> Result | DataError:
     """Write the pickle of a shard; give the error if nothing can be had of it. Raises OSError for the pickle."""
     try:
-        result = Result(job.target.name, stamp_of(job.shard))
+        result = Result(job.target.name, fingerprint_of(job.shard))
         changed = result.source[1]
         records = tally(select(read_tfrecord(str(job.shard)), job.options), result)
         if not (first := next(records, None)):
             job.target.unlink(missing_ok=True)  # of the shard as it was before
             return result
-        with replacing(job.target) as file:
+        with atomic_write(job.target) as file:
             write_pickle(file, chain([first], records))
             file.flush()
             # The index remembers this time: taken from the shard, it is the same after every conversion.
@@ -133,7 +133,7 @@ def tally(items: Iterator[dict | Problem], result: Result) -> Iterator[dict]:
             continue
         found = check_record(item, EXPECTED, result.name, result.videos)
         if isinstance(found, RecordProblem):
-            result.problems.append([found.record, found.fault.value, found.text])
+            result.problems.append([found.record, found.issue.value, found.text])
             result.num_frames.append(0)
         else:
             result.num_frames.append(len(found.streams[0]))
@@ -181,7 +181,7 @@ def write_pickle(file: BinaryIO, records: Iterable[dict]) -> None:
 # All shards
 
 
-def stamp_of(path: Path) -> list[int]:
+def fingerprint_of(path: Path) -> list[int]:
     """Size and time of change. Raises DataError."""
     try:
         status = path.stat()
@@ -231,12 +231,12 @@ class Journal:
 
     def is_finished(self, name: str, shard: Path) -> bool:
         result = self.results.get(name)
-        if result is None or result.source != stamp_of(shard):
+        if result is None or result.source != fingerprint_of(shard):
             return False
         path = self.path.with_name(name)
         if not result.pickle_size:
             return not path.exists()
-        return path.is_file() and stamp_of(path) == [result.pickle_size, result.source[1]]
+        return path.is_file() and fingerprint_of(path) == [result.pickle_size, result.source[1]]
 
     def add(self, result: Result) -> None:
         self.results[result.name] = result
@@ -247,7 +247,7 @@ class Journal:
         """Write the lines of these shards anew, in this order, and no others; give their results."""
         self.results = {name: self.results[name] for name in names}
         results = list(self.results.values())
-        with replacing(self.path) as file:
+        with atomic_write(self.path) as file:
             file.write("".join(f"{json.dumps(asdict(result))}\n" for result in results).encode())
         return results
 
@@ -305,13 +305,13 @@ def write_list(folder: Path, results: list[Result]) -> None:
     found = {
         str(folder / result.name): FileIndex(
             np.array(result.num_frames, np.int32),
-            tuple(RecordProblem(record, Fault(fault), text) for record, fault, text in result.problems),
+            tuple(RecordProblem(record, DataIssue(fault), text) for record, fault, text in result.problems),
             count_pairs({int(label): count for label, count in result.usable_labels.items()}),
         )
         for result in results
     }
     list_path = folder / LIST
-    with replacing(list_path) as file:
+    with atomic_write(list_path) as file:
         file.write("".join(f"{Path(path).name}\n" for path in found).encode())
     cache = Path(cache_of(str(list_path), EXPECTED))
     cache.unlink(missing_ok=True)
@@ -367,7 +367,7 @@ def parse_args() -> argparse.Namespace:
     add = parser.add_argument
     add("source", nargs="+", type=parse_text, metavar="SOURCE", help="folder of shards, or shards")
     add("target", type=parse_text, metavar="TARGET", help="folder for the pickles")
-    add("--workers", type=parse_threads, metavar="N", help="processes; left out, as many as there are cores")
+    add("--workers", type=parse_threads, metavar="N", help="processes; default: as many as there are cores")
     add("--limit", type=parse_limit, metavar="N", help="stop after N videos; uses one process")
     add(
         "--labels",
@@ -389,21 +389,21 @@ def convert(shards: dict[str, Path], target: Path, options: Options, workers: in
     """Convert shards to a folder and say what came of it. Raises DataError if that is not what was asked for."""
     settings = {"program": "tf2pkl.py", "--limit": options.limit, "--labels": options.labels and [*options.labels]}
     begin_sec, begin_cpu_sec = time.perf_counter(), cpu_sec()
-    with open_target(target, settings):
+    with open_output_folder(target, settings):
         journal = Journal(target)
         done = find_finished(shards, journal, options.limit)
         journal.keep(done)
         if done:
             print(f"{len(done):,} of {len(shards):,} shards were finished before", flush=True)
         before = journal.count_videos()
-        sizes = {name: stamp_of(shard)[0] for name, shard in shards.items()}
+        sizes = {name: fingerprint_of(shard)[0] for name, shard in shards.items()}
         with progress_bar(sum(sizes.values()), sum(sizes[name] for name in done), "converting", unit="B") as bar:
             failed = convert_all(shards, journal, options, workers, bar)
         results = journal.keep([name for name in shards if name in journal.results])
         if any(result.videos for result in results):
             write_list(target, [result for result in results if result.videos])
     print_some(
-        [f"left out: {shards[r.name]} at byte {offset}: {text}" for r in results for offset, text in r.broken],
+        [f"skipped: {shards[r.name]} at byte {offset}: {text}" for r in results for offset, text in r.broken],
         f"; {journal.path} names all of them",
     )
     print_some([f"not converted: {text}" for text in failed], " not converted")

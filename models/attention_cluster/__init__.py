@@ -1,1 +1,1 @@
-"""AttentionCluster: recipe.py is what the scripts see, attention_cluster.py is the network."""
+"""AttentionCluster: spec.py is what the scripts see, attention_cluster.py is the network."""

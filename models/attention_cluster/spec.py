@@ -3,13 +3,13 @@
 from functools import partial
 
 from models.feature_spec import check_streams, youtube8m_sections
-from models.spec import DEAD_KEYS, Recipe
+from models.spec import OBSOLETE_KEYS, ModelSpec
 from tools.config.load import Key, Schema
 from tools.registry import MODELS
 
 
 @MODELS.register("AttentionCluster")
-class AttentionClusterRecipe(Recipe):
+class AttentionClusterSpec(ModelSpec):
     """Adam at a constant rate; the loss is summed over classes and averaged over videos."""
 
     default_config = "configs/attention_cluster.txt"
@@ -26,7 +26,7 @@ class AttentionClusterRecipe(Recipe):
             },
             train={},
         ),
-        dead=DEAD_KEYS,
+        obsolete=OBSOLETE_KEYS,
         check=partial(check_streams, keys=("feature_names", "feature_dims", "cluster_nums")),
     )
 

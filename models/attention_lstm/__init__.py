@@ -1,1 +1,1 @@
-"""AttentionLSTM: recipe.py is what the scripts see, attention_lstm.py is the network."""
+"""AttentionLSTM: spec.py is what the scripts see, attention_lstm.py is the network."""

@@ -3,13 +3,13 @@
 from functools import partial
 
 from models.feature_spec import check_streams, youtube8m_sections
-from models.spec import DEAD_KEYS, Recipe, compare_length
+from models.spec import OBSOLETE_KEYS, ModelSpec, compare_length
 from tools.config.load import Key, Schema
 from tools.registry import MODELS
 
 
 @MODELS.register("AttentionLSTM")
-class AttentionLSTMRecipe(Recipe):
+class AttentionLSTMSpec(ModelSpec):
     """Centred RMSProp with L2 decay of all but the fc biases; the rate falls after given epochs."""
 
     default_config = "configs/attention_lstm.txt"
@@ -32,7 +32,7 @@ class AttentionLSTMRecipe(Recipe):
                 "sort_by_length": Key(bool, default=False),
             },
         ),
-        dead=DEAD_KEYS,
+        obsolete=OBSOLETE_KEYS,
         check=partial(check_streams, keys=("feature_names", "feature_dims")),
     )
 

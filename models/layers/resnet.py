@@ -84,7 +84,7 @@ class ResNet(nn.Layer):
         return F.max_pool2d(F.relu(self.conv1(x)), kernel_size=3, stride=2, padding=1)
 
 
-def released_trunk_names(num_layers: int, own: str) -> dict[str, str]:
+def released_backbone_names(num_layers: int, own: str) -> dict[str, str]:
     """Own name -> name in the weights of 2019, of a ResNet that is the attribute ``own`` of its network.
 
     The weights of 2019 are those of 50 layers, whose blocks have letters (res4a ... res4f). In a stage of more

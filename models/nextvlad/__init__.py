@@ -1,1 +1,1 @@
-"""NeXtVLAD: recipe.py is what the scripts see, nextvlad.py is the network."""
+"""NeXtVLAD: spec.py is what the scripts see, nextvlad.py is the network."""

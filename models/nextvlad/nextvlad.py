@@ -91,7 +91,7 @@ class NeXtVLADPooling(nn.Layer):
 class NeXtVLAD(nn.Layer):
     """NeXtVLAD pooling of rgb and audio, a hidden layer, context gating and a classifier.
 
-    whitening: (video_feature_size,) factors of the rgb features; see ``recipe.load_whitening``.
+    whitening: (video_feature_size,) factors of the rgb features; see ``spec.load_whitening``.
     drop_rate: dropout before the hidden layer, of Fluid's kind: training multiplies by the mask alone
         and evaluation multiplies by 1 - drop_rate.
 

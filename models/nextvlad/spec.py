@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from models.feature_spec import youtube8m_sections
-from models.spec import DEAD_KEYS, Recipe
+from models.spec import OBSOLETE_KEYS, ModelSpec
 from tools.config.load import Config, Key, Schema
 from tools.errors import ConfigError, ConfigFileError
 from tools.registry import MODELS
@@ -61,7 +61,7 @@ def check_sizes(config: Config) -> None:
 
 
 @MODELS.register("NEXTVLAD")
-class NeXtVLADRecipe(Recipe):
+class NeXtVLADSpec(ModelSpec):
     """Adam; the rate falls by a factor every so many examples; L2 decay on the classifier alone."""
 
     default_config = "configs/nextvlad.txt"
@@ -89,7 +89,7 @@ class NeXtVLADRecipe(Recipe):
                 "sort_by_length": Key(bool, default=False),
             },
         ),
-        dead=DEAD_KEYS,
+        obsolete=OBSOLETE_KEYS,
         check=check_sizes,
     )
 

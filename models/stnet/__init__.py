@@ -1,1 +1,1 @@
-"""StNet: recipe.py is what the scripts see, stnet.py is the network."""
+"""StNet: spec.py is what the scripts see, stnet.py is the network."""

@@ -1,11 +1,11 @@
 """StNet from a config: that of all models on clips."""
 
-from models.clip_spec import ClipRecipe
+from models.clip_spec import ClipSpec
 from tools.registry import MODELS
 
 
 @MODELS.register("STNET")
-class STNETRecipe(ClipRecipe):
+class STNETSpec(ClipSpec):
     default_config = "configs/stnet.txt"
 
     def network_class(self):

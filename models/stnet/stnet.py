@@ -10,7 +10,7 @@ from paddle import nn
 
 from models.layers.losses import average_views, class_losses
 from models.layers.pixels import NormalizePixels
-from models.layers.resnet import STAGE_SIZES, ResNet, released_trunk_names
+from models.layers.resnet import STAGE_SIZES, ResNet, released_backbone_names
 
 
 def _uniform(fan_in: int):
@@ -160,7 +160,7 @@ def released_names(num_layers: int) -> dict[str, str]:
     first = 1 + norms[0] + norms[1]
     second = first + 1 + norms[2]
     return {
-        **released_trunk_names(num_layers, "trunk"),
+        **released_backbone_names(num_layers, "trunk"),
         **_released("temporal1", "conv3d_0"),
         **_released_norm("temporal1.norm", f"batch_norm_{first}"),
         **_released("temporal2", "conv3d_1"),

@@ -1,1 +1,1 @@
-"""TSN: recipe.py is what the scripts see, tsn.py is the network."""
+"""TSN: spec.py is what the scripts see, tsn.py is the network."""

@@ -8,7 +8,7 @@ from paddle import nn
 
 from models.layers.losses import average_views, class_losses
 from models.layers.pixels import NormalizePixels
-from models.layers.resnet import ResNet, released_trunk_names
+from models.layers.resnet import ResNet, released_backbone_names
 
 
 class TSN(nn.Layer):
@@ -66,7 +66,7 @@ class TSN(nn.Layer):
 def released_names(num_layers: int) -> dict[str, str]:
     """Own name -> name in the weights of 2019."""
     return {
-        **released_trunk_names(num_layers, "trunk"),
+        **released_backbone_names(num_layers, "trunk"),
         "fc.weight": "fc_0.w_0",
         "fc.bias": "fc_0.b_0",
     }

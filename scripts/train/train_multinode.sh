@@ -15,7 +15,7 @@ files everywhere: README.md says what the machines have to share.
   NNODES=N          how many machines
   NODE=I            which of them this is, 0 to N - 1
   MASTER=HOST:PORT  machine 0 as the others reach it, and a port that is free there
-  NPROC=P           processes on this machine; left out, one for each GPU, or else one
+  NPROC=P           processes on this machine; default: one for each GPU, or else one
   LOG_DIR=DIR       where the launcher keeps what the processes print (checkpoints/launcher/node$NODE)
   PYTHON=...        the Python to use
 

@@ -61,7 +61,7 @@ def parse_args():
     add("--config", metavar="FILE", help="default: the model's own in configs/")
     add("--batch-size", type=parse_count, default=64, metavar="N", help="videos in a batch (64)")
     add("--repeat", type=parse_count, default=5, metavar="N", help="timed runs of each, after one that is not (5)")
-    add("--threads", type=int, metavar="N", help="CPU threads; left out, the cores there are")
+    add("--threads", type=int, metavar="N", help="CPU threads; default: all available cores")
     add("--json", metavar="FILE", help="also write the figures here")
     args = parser.parse_args()
     if bool(args.model_name) == bool(args.simulate_world):
@@ -69,13 +69,13 @@ def parse_args():
     return args
 
 
-def load_made_config(path: str, recipe, name: str, folder: Path, count: int) -> Config:
+def load_synthetic_config(path: str, spec, name: str, folder: Path, count: int) -> Config:
     """The config with made data in place of the data set and of its eigenvalues."""
     overrides = [Override("TRAIN", "filelist", str(folder / "made.list"), "benchmark")]
-    if "eigen_file" in recipe.schema.sections["MODEL"]:
+    if "eigen_file" in spec.schema.sections["MODEL"]:
         np.save(folder / "eigenvals.npy", np.ones((2048, 1), np.float32))
         overrides.append(Override("MODEL", "eigen_file", str(folder / "eigenvals.npy"), "benchmark"))
-    config = load_config(path, recipe.schema, ["MODEL", "TRAIN"], name, overrides)
+    config = load_config(path, spec.schema, ["MODEL", "TRAIN"], name, overrides)
     make_records(folder, config, count)
     return config
 
@@ -109,20 +109,20 @@ def measure_network(args, name: str, config: Config, dataset) -> dict:
     from tests.reference import PLAIN_NETWORKS
     from tools.training.step import predict, train_epoch
 
-    recipe = MODELS.get(name)()
+    spec = MODELS.get(name)()
     loader = EvaluationLoader(dataset, args.batch_size, num_workers=0, as_float=True)
     batch = next(loader.epoch())
 
     def make_jobs(network):
-        optimizer = recipe.build_optimizer(config, network)
-        options = {"schedule": recipe.build_schedule(config, 1), "seed": 0, "epoch": 0, "start": 0, "steps_taken": 0}
+        optimizer = spec.build_optimizer(config, network)
+        options = {"schedule": spec.build_schedule(config, 1), "seed": 0, "epoch": 0, "start": 0, "steps_taken": 0}
         return (
             lambda: list(train_epoch(network, optimizer, [[batch]], **options)),
             lambda: list(predict(network, [batch])),
         )
 
     paddle.seed(0)
-    network = recipe.build_network(config)
+    network = spec.build_network(config)
     train, infer = make_jobs(network)
     train()
     figures = {"peak memory after training, MB": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}
@@ -177,11 +177,11 @@ def measure_gap_at_scale(num_videos: int = 1_100_000, top_k: int = 20) -> tuple[
     rng = np.random.default_rng(0)
     chunk = 10_000
     tracemalloc.start()
-    meter = YouTube8MMetrics(top_k, top_k)
+    metric = YouTube8MMetrics(top_k, top_k)
     for _ in range(num_videos // chunk):
         probs = rng.random((chunk, top_k), dtype=np.float32)
-        meter.update(probs, (probs > 1.7 * rng.random(probs.shape)).astype(np.float32), 1.0)  # 3 hits in 10
-    sec = seconds(lambda: meter.compute(full=False))
+        metric.update(probs, (probs > 1.7 * rng.random(probs.shape)).astype(np.float32), 1.0)  # 3 hits in 10
+    sec = seconds(lambda: metric.compute(full=False))
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     return sec, peak / 1e6
@@ -219,13 +219,13 @@ def main() -> None:
     if args.simulate_world:
         simulate_world(args)
         return
-    name = MODELS.spelling(args.model_name)
-    recipe = MODELS.get(name)()
-    if "seglen" in recipe.schema.sections["MODEL"]:
+    name = MODELS.canonical_name(args.model_name)
+    spec = MODELS.get(name)()
+    if "seglen" in spec.schema.sections["MODEL"]:
         raise ConfigError(f"{name} is measured by python -m tools.benchmark_clips --model-name {name}")
-    path = args.config or str(PROJECT / recipe.default_config)
+    path = args.config or str(PROJECT / spec.default_config)
     with tempfile.TemporaryDirectory() as folder:
-        config = load_made_config(path, recipe, name, Path(folder), 4 * args.batch_size)
+        config = load_synthetic_config(path, spec, name, Path(folder), 4 * args.batch_size)
         dataset = READERS.get(name)(config, "TRAIN", training=True, skip_broken=0)
         start_paddle(args.threads, False, False, print)
         figures = {

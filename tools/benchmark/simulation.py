@@ -15,7 +15,7 @@ from datareader.features.dataset import Expected, FeatureDataset, RaggedFrames, 
 from datareader.features.index import FileIndex, build_index
 from datareader.lists import load_list
 from datareader.loader import TrainingLoader
-from datareader.sharding import Share
+from datareader.sharding import Shard
 from datareader.transforms import DEQUANTIZED
 
 _EXPECTED = Expected(("rgb", "audio"), (1024, 128), num_classes=3862)
@@ -65,9 +65,9 @@ def open_clips(list_path: str) -> ClipDataset:
     return ClipDataset(list_path, _CLIPS, training=True, skip_broken=0)
 
 
-def plan(dataset, share: Share, batch_size: int) -> list[np.ndarray]:
+def plan(dataset, shard: Shard, batch_size: int) -> list[np.ndarray]:
     """The numbers of the records in each batch of an epoch of one process. batch_size: of each process."""
-    loader = TrainingLoader(dataset, batch_size * share.world, num_workers=0, as_float=True, share=share)
+    loader = TrainingLoader(dataset, batch_size * shard.world, num_workers=0, as_float=True, shard=shard)
     return loader.plan(epoch=0)
 
 
@@ -77,7 +77,7 @@ def measure_process(open_dataset: Callable, list_path: str, world: int, batch_si
     began = time.process_time()
     dataset = open_dataset(list_path)
     opened = time.process_time()
-    batches = plan(dataset, Share(world - 1, world), batch_size)
+    batches = plan(dataset, Shard(world - 1, world), batch_size)
     with dataset.open(batches, 0, 0):  # looks up the files of each batch
         planned = time.process_time()
     return {
@@ -98,7 +98,7 @@ def compare_processes(dataset, world: int, batch_size: int) -> dict[str, float]:
     times_read = np.zeros(len(dataset), dtype=np.int64)
     steps, records, opened, held = [], [], [], []
     for rank in range(world):
-        batches = plan(dataset, Share(rank, world), batch_size)
+        batches = plan(dataset, Shard(rank, world), batch_size)
         steps.append(len(batches))
         mine = np.concatenate(batches)
         records.append(len(mine))

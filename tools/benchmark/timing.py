@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from tools.files.atomic import replacing
+from tools.files.atomic import atomic_write
 
 
 def seconds(function: Callable) -> float:
@@ -33,5 +33,5 @@ def show_figures(title: str, figures: dict[str, float], json_path: str | None, a
     for name, value in figures.items():
         print(f"{name:<{width}}  {value:12.4g}")
     if json_path:
-        with replacing(Path(json_path)) as file:
+        with atomic_write(Path(json_path)) as file:
             file.write(json.dumps({**about, "figures": figures}, indent=1).encode())

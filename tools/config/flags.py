@@ -93,23 +93,21 @@ def build_parser(description: str, sections: tuple[str, ...], name_needed: bool 
         "--config",
         type=parse_text,
         metavar="FILE",
-        help="config, .txt (INI) or .yaml; left out, the model's in configs/",
+        help="config, .txt (INI) or .yaml; default: the model's in configs/",
     )
     add_override(parser, "--batch-size", sections, "batch_size", parse_count, "videos in a batch")
-    add("--use-gpu", type=parse_switch, metavar="BOOL", help="true/false; left out, a GPU is used if there is one")
+    add("--use-gpu", type=parse_switch, metavar="BOOL", help="true/false; default: a GPU if there is one")
     add_override(
         parser, "--num-workers", sections, "num_reader_threads", parse_count, "threads that read ahead, 0 for none"
     )
-    add("--threads", type=parse_threads, metavar="N", help="CPU threads for computing; left out, the cores there are")
+    add("--threads", type=parse_threads, metavar="N", help="CPU threads for computing; default: all available cores")
     add(
         "--nproc",
         type=parse_threads,
         metavar="N",
-        help="processes on this machine that share the work; left out, one for each visible GPU, or else one",
+        help="processes on this machine that share the work; default: one for each visible GPU, or else one",
     )
-    add(
-        "--skip-broken", type=parse_count, default=0, metavar="N", help="leave out up to N broken records and list them"
-    )
+    add("--skip-broken", type=parse_count, default=0, metavar="N", help="skip up to N broken records and list them")
     add("--weights-dir", type=parse_text, metavar="DIR", help="where released weights are kept; ~/.paddle/weights")
     add("--offline", action="store_true", help="do not fetch released weights: use those that are there")
     add(
@@ -158,13 +156,13 @@ def add_override(parser, flag, sections: tuple[str, ...], key: str, type_: Calla
     )
 
 
-def read_config(args: argparse.Namespace, recipe, model_name: str, needs: list[str]) -> Config:
+def read_config(args: argparse.Namespace, spec, model_name: str, needs: list[str]) -> Config:
     """The config, by default the model's own, with the command line's changes: first the named flags, then --set."""
     named = list((getattr(args, "overrides", None) or {}).values())
-    path = args.config or recipe.default_config
+    path = args.config or spec.default_config
     if not args.config and not Path(path).exists():
         path = str(PROJECT / path)
-    return load_config(path, recipe.schema, needs, model_name, [*named, *map(parse_set, args.set)])
+    return load_config(path, spec.schema, needs, model_name, [*named, *map(parse_set, args.set)])
 
 
 def run(main: Callable[[], int | None]) -> None:

@@ -80,12 +80,12 @@ class Schema:
     """Everything a model's config may hold.
 
     sections: section -> key -> Key.
-    dead: keys of 2019 that no longer do anything; accepted in any section, and named in a notice.
+    obsolete: keys of 2019 that no longer do anything; accepted in any section, and named in a notice.
     check: called with the finished Config; raises ConfigError for values that do not fit each other.
     """
 
     sections: dict[str, dict[str, Key]]
-    dead: frozenset[str] = frozenset()
+    obsolete: frozenset[str] = frozenset()
     check: Callable = lambda config: None
 
 
@@ -152,16 +152,16 @@ def load_config(
         raise ConfigError(f"{path} [MODEL]: name = {named!r}, but --model-name is {model_name}")
 
     _apply(overrides, sections, schema, set(needs))
-    dead = []
+    obsolete = []
     for name, values in sections.items():
         where = f"{path} [{name}]"
         if name not in schema.sections:
             raise ConfigError(f"{path}: unknown section [{name}]; {_hint(name, schema.sections)}")
-        for key in [key for key in values if key in schema.dead and key not in schema.sections[name]]:
+        for key in [key for key in values if key in schema.obsolete and key not in schema.sections[name]]:
             del values[key]
-            dead.append(f"{name}.{key}")
+            obsolete.append(f"{name}.{key}")
         sections[name] = check_section(values, schema.sections[name], where)
-    notices = [f"{path}: without effect since 2019: {', '.join(dead)}"] if dead else []
+    notices = [f"{path}: without effect since 2019: {', '.join(obsolete)}"] if obsolete else []
     config = Config(path, sections, notices)
     schema.check(config)
     return config
@@ -211,7 +211,7 @@ def _apply(overrides: Iterable[Override], sections: dict, schema: Schema, needs:
     for item in overrides:
         if item.section not in schema.sections:
             raise ConfigError(f"{item.flag}: no section [{item.section}]; {_hint(item.section, schema.sections)}")
-        if item.raw and item.key in schema.dead and item.key not in schema.sections[item.section]:
+        if item.raw and item.key in schema.obsolete and item.key not in schema.sections[item.section]:
             continue
         if not item.raw and item.section not in sections and item.section not in needs:
             continue

@@ -17,7 +17,7 @@ from multiprocessing.connection import Connection
 import paddle
 from paddle import distributed, nn
 
-from tools.distributed import rendezvous as meeting
+from tools.distributed import rendezvous
 from tools.errors import ConfigError, PeerError, ZooError
 
 BUCKET_BYTES = 32 << 20  # of tensors that travel together: large enough for the network, small beside a model
@@ -29,7 +29,7 @@ class _Failure(str):
     """Sent in place of a value: why the sender ends."""
 
 
-class Peers:
+class ProcessGroup:
     """One process of a run, and its connections: the first process has one to each other, the others one to it.
 
     Every method is called by all processes in the same order. Raises PeerError once another process has ended.
@@ -51,7 +51,7 @@ class Peers:
             return None
         return [value, *(self._receive(rank) for rank in self._links)]
 
-    def from_first(self, make: Callable):
+    def broadcast(self, make: Callable):
         """What ``make()`` gives in the first process, for everyone. The others wait, however long it takes."""
         if not self.is_first:
             return self._receive(0)
@@ -60,26 +60,26 @@ class Peers:
             self._send(rank, value)
         return value
 
-    def gather_all(self, value) -> list:
+    def all_gather(self, value) -> list:
         """Everyone's value in the order of ranks, for everyone."""
         values = self.gather(value)
-        return self.from_first(lambda: values)
+        return self.broadcast(lambda: values)
 
-    def merge(self, meter) -> None:
+    def merge(self, metric) -> None:
         """Let the first process's metrics count what those of the others have counted."""
-        for other in (self.gather(meter) or [meter])[1:]:
-            meter.merge(other)
+        for other in (self.gather(metric) or [metric])[1:]:
+            metric.merge(other)
 
     def require_same(self, **facts) -> None:
         """Raise ConfigError unless all processes have the same."""
-        for rank, theirs in enumerate(self.gather_all(facts)):
+        for rank, theirs in enumerate(self.all_gather(facts)):
             if different := [name for name in facts if theirs[name] != facts[name]]:
                 raise ConfigError(
                     f"rank {rank} of {self.world} and rank {self.rank} do not have the same {different[0]}; all "
                     "processes of a run need the same command, config, lists, weights and version of Paddle"
                 )
 
-    def sum_gradients(self, parameters: Iterable) -> None:
+    def all_reduce_gradients(self, parameters: Iterable) -> None:
         """Make each parameter's gradient the sum over all processes.
 
         One that only some of them have counts as zero in the others.
@@ -87,7 +87,7 @@ class Peers:
         if self.world == 1:
             return
         parameters = list(parameters)
-        present = zip(*self.gather_all([parameter.grad is not None for parameter in parameters]), strict=True)
+        present = zip(*self.all_gather([parameter.grad is not None for parameter in parameters]), strict=True)
         used = [parameter for parameter, of_ranks in zip(parameters, present, strict=True) if any(of_ranks)]
         for parameter in used:
             if parameter.grad is None:
@@ -95,7 +95,7 @@ class Peers:
         self._sum([parameter.grad for parameter in used])
 
     def average_statistics(self, network) -> None:
-        """Make the moving statistics of batch normalisation the mean over all processes.
+        """Make the running statistics of batch normalisation the mean over all processes.
 
         Those of SyncBatchNorm are the same everywhere already.
         """
@@ -111,7 +111,7 @@ class Peers:
 
     def _sum(self, tensors: list) -> None:
         # Together first, so that what gloo has to wait for is the network and not a slower processor.
-        self.gather_all(None)
+        self.all_gather(None)
         try:
             with paddle.no_grad():
                 for bucket in _buckets(tensors):
@@ -144,7 +144,7 @@ class Peers:
         """What a broken connection tells of the process at its other end."""
         if isinstance(error, OSError) and error.errno in _OUT_OF_REACH:
             return PeerError(f"rank {rank} of {self.world} is out of reach: {error.strerror}")
-        return PeerError(f"rank {rank} of {self.world} ended without a word; its log says more")
+        return PeerError(f"rank {rank} of {self.world} exited unexpectedly; its log says more")
 
     def _explain(self, error: Exception) -> PeerError:
         """Why the exchange of gradients failed: what another process said, or else the first line of the error."""
@@ -157,7 +157,7 @@ class Peers:
         lines = [line for line in str(error).splitlines() if line.strip()]
         return PeerError(f"rank {self.rank} of {self.world} cannot reach the others: {lines[0] if lines else error}")
 
-    def __enter__(self) -> "Peers":
+    def __enter__(self) -> "ProcessGroup":
         return self
 
     def __exit__(self, kind: type | None, error: BaseException | None, trace) -> None:
@@ -173,33 +173,35 @@ class Peers:
             link.close()
 
 
-def connect(device: str, log: Callable[[str], None]) -> Peers:
+def connect(device: str, log: Callable[[str], None]) -> ProcessGroup:
     """The processes that the environment speaks of, as a launcher sets it; one alone without a launcher.
 
     log: is told whom this one waits for. Raises PeerError when they do not find one another within five minutes.
     """
     world = int(os.environ.get("PADDLE_TRAINERS_NUM", "1"))
     if world == 1:
-        return Peers()
+        return ProcessGroup()
     rank = int(os.environ["PADDLE_TRAINER_ID"])
-    address = meeting.address_of_first()
+    address = rendezvous.address_of_first()
     for name in ("MASTER_ADDR", "MASTER_PORT"):  # as of another library, which Paddle would follow before its own
         os.environ.pop(name, None)
     if device == "cpu":
         os.environ["PADDLE_DISTRI_BACKEND"] = "gloo"
-        if interface := meeting.interface_to(address[0]):  # gloo would take the one that this machine's name stands for
+        if interface := rendezvous.interface_to(
+            address[0]
+        ):  # gloo would take the one that this machine's name stands for
             os.environ.setdefault("GLOO_SOCKET_IFNAME", interface)
     try:
         if rank == 0:
-            links = meeting.await_others(address, world, log)
+            links = rendezvous.await_others(address, world, log)
         else:
-            links = {0: meeting.find_first(address, rank, world)}
+            links = {0: rendezvous.find_first(address, rank, world)}
         with contextlib.redirect_stderr(io.StringIO()):  # a table of the flags that Paddle has set itself
             distributed.init_parallel_env()
         told = [secrets.token_bytes(32)]
         distributed.broadcast_object_list(told, src=0)
-        meeting.recognise(links, rank, told[0])
-        return Peers(rank, world, links)
+        rendezvous.recognise(links, rank, told[0])
+        return ProcessGroup(rank, world, links)
     except (RuntimeError, ValueError, OSError, SystemError, EOFError) as error:
         text = str(error).strip().splitlines()
         raise PeerError(f"the processes of this run cannot reach one another: {text[0] if text else error}") from None

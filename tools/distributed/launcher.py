@@ -24,7 +24,7 @@ from tools.runtime.signals import heeded_signals
 WATCHED = "PADDLE_VIDEO_LAUNCHER"  # the process number of the launcher, in the environment of those it started
 _GRACE_SEC = 5  # for the other processes to end by themselves once one has failed
 _LAST_WORDS_SEC = 1  # for all to end by themselves at a second signal
-_TAIL_LINES = 20  # of a process's log, where it ended without a word
+_TAIL_LINES = 20  # of a process's log, where it exited unexpectedly
 
 
 @dataclass(frozen=True)

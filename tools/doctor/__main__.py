@@ -27,7 +27,7 @@ from tools.distributed.launcher import plan_processes
 from tools.doctor import clips as clip_inspection  # noqa: F401  (register the inspectors)
 from tools.doctor import features as feature_inspection  # noqa: F401  (register the inspectors)
 from tools.doctor.clean_list import plan_clean_lists, write_clean_lists
-from tools.doctor.inspection import Finding, find_twins, inspect_list, measure_reading
+from tools.doctor.inspection import Finding, find_duplicates, inspect_list, measure_reading
 from tools.doctor.machine import (
     PACKAGES,
     find_version,
@@ -40,13 +40,13 @@ from tools.doctor.machine import (
 from tools.doctor.section_report import SectionReport
 from tools.doctor.text import Check, format_report
 from tools.errors import CheckpointError, ConfigError, ConfigFileError, DataError, ZooError
-from tools.files.atomic import replacing, require_place
+from tools.files.atomic import atomic_write, require_writable
 from tools.inference.predictions import load_class_names
 from tools.registry import INSPECTORS, MODELS
 from tools.run_setup import check_batch_size, choose_pretrain, start_paddle
 from tools.runtime.cpu import usable_cores
 from tools.weights.files import load_weights
-from tools.weights.released import RESNET50, Place
+from tools.weights.released import RESNET50, CacheEntry
 
 SECTIONS = ("TRAIN", "VALID", "TEST", "INFER")
 PYTHONS = ((3, 10), (3, 13))  # from, to
@@ -64,7 +64,7 @@ def parse_args(arguments: list[str] | None = None):
         action="append",
         type=str.upper,
         choices=SECTIONS,
-        help="look at this section's list alone; may be repeated; left out, all there are, of which those that "
+        help="look at this section's list alone; may be repeated; default: all there are, of which those that "
         "training reads decide the exit code",
     )
     add("--deep", action="store_true", help="read every record and decode every clip")
@@ -78,7 +78,13 @@ def parse_args(arguments: list[str] | None = None):
     add("--weights", type=parse_text, metavar="PATH", help="weights to try, as test.py takes them")
     add("--pretrain", type=parse_text, metavar="PATH", help="weights to try, as train.py takes them")
     add("--save-dir", type=parse_text, default="checkpoints", metavar="DIR", help="where checkpoints would go")
-    add("--accumulate", type=parse_positive, default=1, metavar="N", help="parts a process computes a batch in")
+    add(
+        "--accumulate",
+        type=parse_positive,
+        default=1,
+        metavar="N",
+        help="micro-batches that a process computes a batch in",
+    )
     add("--keep", type=parse_count, default=0, metavar="N", help="finished epochs to keep besides the best; 0: all")
     add("--valid-interval", type=parse_count, default=1, metavar="EPOCHS", help="0: training reads no [VALID]")
     args = parser.parse_args(arguments)
@@ -91,25 +97,25 @@ def parse_args(arguments: list[str] | None = None):
 
 
 def load_checked_config(args, counted: list[str]) -> tuple[str, object, Config | None, list[Check]]:
-    """(model name, recipe, config, checks). The config is there also where a file that it names is not as it should."""
+    """(model name, spec, config, checks). The config is there also where a file that it names is not as it should."""
     name = args.model_name or read_model_name(args.config)
     if name is None:
         raise ConfigError(f"{args.config} [MODEL] has no name; add one, or pass --model-name")
-    name = MODELS.spelling(name)
-    recipe = MODELS.get(name)()
+    name = MODELS.canonical_name(name)
+    spec = MODELS.get(name)()
     lenient = SimpleNamespace(
-        schema=replace(recipe.schema, check=lambda config: None), default_config=recipe.default_config
+        schema=replace(spec.schema, check=lambda config: None), default_config=spec.default_config
     )
     config = read_config(args, lenient, name, ["MODEL", *counted])
     checks = [Check("config", "ok", f"{config.path}, {name}")]
     checks += [Check("config", "note", notice) for notice in config.notices]
     try:
-        recipe.schema.check(config)
+        spec.schema.check(config)
     except ConfigFileError as error:
         checks.append(Check("config", "fails", str(error)))
     if "TRAIN" in counted:
         checks += check_split(args, config)
-    return name, recipe, config, checks
+    return name, spec, config, checks
 
 
 def check_split(args, config: Config) -> list[Check]:
@@ -138,7 +144,7 @@ def inspect_sections(args, config: Config, name: str, chosen: list[str]) -> list
             done[part.filelist, inspector] = _inspect(part.filelist, inspector, args.deep)
         section.reports, section.notices, section.reading, section.unreadable = done[part.filelist, inspector]
         sections.append(section)
-    twins = find_twins({section.name: section.reports for section in sections})
+    twins = find_duplicates({section.name: section.reports for section in sections})
     for section in sections:
         section.twins = twins[section.name]
     return sections
@@ -148,14 +154,14 @@ def _inspect(list_path: str, inspector, deep: bool) -> tuple:
     try:
         reports, notices = inspect_list(list_path, inspector, deep)
     except DataError as error:
-        return [], [], (0, 0.0), Finding(error.fault.value, list_path, "", str(error), skippable=False)
+        return [], [], (0, 0.0), Finding(error.issue.value, list_path, "", str(error), skippable=False)
     return reports, notices, measure_reading(inspector, reports), None
 
 
 # The network and its weights
 
 
-def check_network(args, recipe, config: Config, name: str, counted: list[str]) -> Iterator[Check]:
+def check_network(args, spec, config: Config, name: str, counted: list[str]) -> Iterator[Check]:
     """The device, the network, the weights it would begin with, and room for its checkpoints."""
     training = "TRAIN" in counted
     notices = []
@@ -167,10 +173,10 @@ def check_network(args, recipe, config: Config, name: str, counted: list[str]) -
     yield from (Check("device", "ok", notice) for notice in notices)
     if device == "gpu":
         yield Check("device", "ok", _describe_gpus())
-    network = recipe.build_network(config)
+    network = spec.build_network(config)
     yield from check_weights(args, config, name, network, training)
     if training:
-        yield check_room(args, recipe, config, network)
+        yield check_room(args, spec, config, network)
 
 
 def _describe_gpus() -> str:
@@ -182,11 +188,11 @@ def _describe_gpus() -> str:
 
 def check_weights(args, config: Config, name: str, network, training: bool) -> Iterator[Check]:
     """Whether the weights that are named fit the network, by filling it with them."""
-    from tools.weights.loading import fill_network
+    from tools.weights.loading import load_into_network
 
     def fits(origin: str, path: str, fine_tune: bool) -> Check:
         try:
-            match = fill_network(network, load_weights(path, name), fine_tune=fine_tune)
+            match = load_into_network(network, load_weights(path, name), fine_tune=fine_tune)
         except CheckpointError as error:
             return Check("weights", "fails", f"{origin} {path}: {error}")
         return Check("weights", "ok", "; ".join([f"{origin} {path}", *match.lines()]))
@@ -214,7 +220,7 @@ def _describe_absent_base(args, config: Config) -> str:
         return ""
     if config.MODEL.num_layers != 50:  # choose_pretrain says so
         return ""
-    place = Place.of(RESNET50, args.weights_dir)
+    place = CacheEntry.of(RESNET50, args.weights_dir)
     if place.present() is not None:
         return ""
     if place.by_hand.is_file():
@@ -224,13 +230,13 @@ def _describe_absent_base(args, config: Config) -> str:
     return f"TRAIN.pretrain_base {base}: the first run fetches {place.url(place.item.archive)} to {place.cache}"
 
 
-def check_room(args, recipe, config: Config, network) -> Check:
+def check_room(args, spec, config: Config, network) -> Check:
     """Whether the disk of --save-dir has room for the checkpoints of all epochs."""
     from tools.training.checkpoint import network_arrays
 
     weights = sum(np.asarray(value).nbytes for value in network_arrays(network).values())
     trained = sum(4 * parameter.size for parameter in network.parameters() if not parameter.stop_gradient)
-    each = weights + recipe.optimizer_states * trained
+    each = weights + spec.optimizer_states * trained
     epochs = config.TRAIN.epoch
     count = min(args.keep + 2, epochs) if args.keep else epochs  # the best, and the one that is being written
     free = free_bytes(Path(args.save_dir))
@@ -262,7 +268,7 @@ def check_machine(args, training: bool) -> Iterator[Check]:
     yield Check("processor", "ok", f"{processor_name()}, {cores} core{'s' * (cores > 1)} usable")
     if memory := memory_bytes():
         yield Check("memory", "ok", f"{format_bytes(memory[0])}, {format_bytes(memory[1])} available")
-    folders = [("weights", Place.of(RESNET50, args.weights_dir).cache, "note")]
+    folders = [("weights", CacheEntry.of(RESNET50, args.weights_dir).cache, "note")]
     if training:
         folders.append(("--save-dir", Path(args.save_dir), "fails"))
     for what, folder, status in folders:
@@ -279,7 +285,7 @@ def examine(args) -> tuple[dict, list[SectionReport], dict[str, Path]]:
     counted = named or ["TRAIN", *["VALID"] * bool(args.valid_interval)]
     sections, checks, config, name, clean_lists = [], [], None, args.model_name, {}
     try:
-        name, recipe, config, checks = load_checked_config(args, counted)
+        name, spec, config, checks = load_checked_config(args, counted)
         chosen = named or [section for section in SECTIONS if section in config]
         if args.write_clean_list:
             lists = [getattr(config, section).filelist for section in chosen]
@@ -291,11 +297,11 @@ def examine(args) -> tuple[dict, list[SectionReport], dict[str, Path]]:
     for section in sections:
         checks += [Check("list", "note", f"[{section.name}] {notice}") for notice in section.notices]
         if section.name == "TRAIN" and section.reports:
-            checks += [Check("config", "note", notice) for notice in recipe.notices(config, section.dataset_size())]
+            checks += [Check("config", "note", notice) for notice in spec.notices(config, section.dataset_size())]
         checks += check_class_names(config, section)
     checks += check_machine(args, "TRAIN" in counted)
     if config is not None and not any(check.status == "fails" for check in checks):
-        checks += check_network(args, recipe, config, name, counted)
+        checks += check_network(args, spec, config, name, counted)
 
     reasons = [f"{check.name}: {check.text}" for check in checks if check.status == "fails"]
     for section in sections:
@@ -335,12 +341,12 @@ def main() -> int:
     json_path = Path(args.json) if args.json and args.json != "-" else None
     if json_path:
         with _writing_json(json_path):
-            require_place(json_path)
+            require_writable(json_path)
     report, sections, clean_lists = examine(args)
     text = json.dumps(report, indent=1)
     print(text if args.json == "-" else format_report(report))
     if json_path:
-        with _writing_json(json_path), replacing(json_path) as file:
+        with _writing_json(json_path), atomic_write(json_path) as file:
             file.write(text.encode())
     if args.write_clean_list:
         for line in write_clean_lists(sections, clean_lists):

@@ -7,7 +7,7 @@ from datareader.lists import load_list
 from tools.doctor.inspection import FileReport
 from tools.doctor.section_report import SectionReport
 from tools.errors import DataError
-from tools.files.atomic import replacing, require_place
+from tools.files.atomic import atomic_write, require_writable
 
 
 def plan_clean_lists(list_paths: list[str], out: Path) -> dict[str, Path]:
@@ -26,7 +26,7 @@ def plan_clean_lists(list_paths: list[str], out: Path) -> dict[str, Path]:
         if target.resolve() in originals:
             raise DataError(f"--write-clean-list {out}: {target} is the list itself; name another file or folder")
         try:
-            require_place(target)
+            require_writable(target)
         except OSError as error:
             raise DataError(f"--write-clean-list: {target} cannot be written: {error}") from None
     return targets
@@ -60,7 +60,7 @@ def _write_clean_list(list_path: str, sections: list[SectionReport], target: Pat
             kept.append(line)
     labelled = sections[0].inspector.labelled
     try:
-        with replacing(target) as file:
+        with atomic_write(target) as file:
             file.write("".join(f"{line}\n" for line in kept).encode())
             file.flush()
             written = load_list(file.name, labelled)
@@ -73,7 +73,7 @@ def _write_clean_list(list_path: str, sections: list[SectionReport], target: Pat
         raise DataError(f"{target} cannot be written: {error}") from None
     text = f"{target}: {len(good)} of {len(named)} lines of {list_path}"
     if partly := sum(bool(report.findings) for report in good.values()):
-        text += f"; {partly} of them name files with broken records beside usable ones, for --skip-broken to leave out"
+        text += f"; {partly} of them name files with broken records beside usable ones, for --skip-broken to skip"
     return text
 
 

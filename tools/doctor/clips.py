@@ -18,7 +18,7 @@ from datareader.clips.dataset import (
     build_clip_settings,
     check_label,
     check_line,
-    fill_views,
+    decode_views,
     open_clip,
     read_pickle_head,
     text_of_id,
@@ -53,7 +53,7 @@ class ClipInspector:
 
     def read(self, report: FileReport) -> int:
         """Read a clip as training does, and note its length; returns 1."""
-        self._fill_views(report, open_clip(report.entry, self.settings), np.random.default_rng(0))
+        self._decode_views(report, open_clip(report.entry, self.settings), np.random.default_rng(0))
         return 1
 
     def _complete(self, report: FileReport, check) -> None:
@@ -61,12 +61,12 @@ class ClipInspector:
         try:
             check_line(report.entry, self.settings)
         except DataError as error:
-            report.add_fault(error.fault, str(error), skippable=False)
+            report.add_issue(error.issue, str(error), skippable=False)
             return
         try:
             check(report)
         except DataError as error:
-            report.add_fault(error.fault, str(error))
+            report.add_issue(error.issue, str(error))
             return
         report.num_usable = 1
 
@@ -106,7 +106,7 @@ class ClipInspector:
     def _read_wholly(self, report: FileReport) -> None:
         """Decode what the network sees of a clip, and all frames of a pickle. Raises DataError."""
         clip = open_clip(report.entry, self.settings)
-        self._fill_views(report, clip, None)
+        self._decode_views(report, clip, None)
         if clip.jpegs is None:
             report.content_keys = np.array([hash_key(*_read_chunks(report.path))], np.uint64)
         else:
@@ -115,7 +115,7 @@ class ClipInspector:
             self._note_id(report, clip.video_id)
         self._note_label(report, clip.label)
 
-    def _fill_views(self, report: FileReport, clip: Clip, rng: np.random.Generator | None) -> None:
+    def _decode_views(self, report: FileReport, clip: Clip, rng: np.random.Generator | None) -> None:
         """Decode what the network sees of a clip, keeping only how many frames it has. Raises DataError."""
         settings, counted = self.settings, []
 
@@ -124,7 +124,7 @@ class ClipInspector:
 
         views = 1 if rng else settings.num_clips * settings.num_crops
         shape = (views, settings.seg_num, 3 * settings.seglen, settings.target_size, settings.target_size)
-        fill_views(np.empty(shape, np.uint8), replace(clip, read=read), settings, rng)
+        decode_views(np.empty(shape, np.uint8), replace(clip, read=read), settings, rng)
         report.num_frames = np.array(counted[-1:])
         report.seconds = _find_seconds(report.path, counted[-1]) if clip.jpegs is None else None
 

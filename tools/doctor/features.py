@@ -60,7 +60,7 @@ class FeatureInspector:
 
     def _fill(self, report: FileReport, file: FileIndex) -> None:
         for problem in file.problems:
-            report.add_fault(problem.fault, problem.text, problem.record if problem.record >= 0 else None)
+            report.add_issue(problem.issue, problem.text, problem.record if problem.record >= 0 else None)
         report.record_numbers = np.flatnonzero(file.num_frames)
         report.num_frames = file.num_frames[report.record_numbers]
         report.seconds = report.num_frames / FRAMES_PER_SEC

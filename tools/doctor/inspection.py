@@ -15,7 +15,7 @@ import numpy as np
 
 from datareader.lists import ListEntry, find_file, read_lines
 from datareader.loader import map_in_order
-from tools.errors import DataError, Fault
+from tools.errors import DataError, DataIssue
 from tools.runtime.cpu import usable_cores
 from tools.runtime.log import progress_bar
 
@@ -27,7 +27,7 @@ READERS_AT_LEAST = 4  # threads; a disk, and more so a file server, serves sever
 class Finding:
     """One thing that is wrong, or worth knowing.
 
-    kind: a Fault's value, or one of TWINS. where: list and line. record: its number in the file, if it has one.
+    kind: a DataIssue's value, or one of DUPLICATES. where: list and line. record: its number in the file, if any.
     skippable: counts against --skip-broken; other faults stop a run in any case.
     is_fault: False for what stops no run.
     """
@@ -72,9 +72,9 @@ class FileReport:
     def path(self) -> str:
         return self.entry.path if self.entry else ""
 
-    def add_fault(self, fault: Fault, text: str, record: int | None = None, *, skippable: bool = True) -> None:
+    def add_issue(self, issue: DataIssue, text: str, record: int | None = None, *, skippable: bool = True) -> None:
         text = text if text.startswith(self.where) else f"{self.where}: {text}"
-        self.findings.append(Finding(fault.value, self.where, self.path, text, record, skippable))
+        self.findings.append(Finding(issue.value, self.where, self.path, text, record, skippable))
 
 
 def inspect_list(list_path: str, inspector, deep: bool) -> tuple[list[FileReport], list[str]]:
@@ -95,10 +95,10 @@ def inspect_list(list_path: str, inspector, deep: bool) -> tuple[list[FileReport
             status = Path(report.entry.path).stat()
             report.size, report.key = status.st_size, hash_key(f"{status.st_dev} {status.st_ino}".encode())
         except DataError as error:
-            report.add_fault(error.fault, str(error), skippable=False)
+            report.add_issue(error.issue, str(error), skippable=False)
         except OSError as error:  # it was there a moment ago
             report.entry = None
-            report.add_fault(Fault.UNREADABLE, f"{line} cannot be looked up: {error}", skippable=False)
+            report.add_issue(DataIssue.UNREADABLE, f"{line} cannot be looked up: {error}", skippable=False)
         return report
 
     reports = list(in_parallel(find, lines, f"looking up {list_path}", QUICK))
@@ -141,7 +141,7 @@ def measure_reading(inspector, reports: list[FileReport], at_most: int = 24, lim
             records += inspector.read(report)
             seconds += time.perf_counter() - began
         except DataError as error:
-            report.add_fault(error.fault, str(error))
+            report.add_issue(error.issue, str(error))
             report.num_usable = 0
         if seconds > limit_sec:
             break
@@ -150,10 +150,10 @@ def measure_reading(inspector, reports: list[FileReport], at_most: int = 24, lim
 
 # Twins
 
-TWINS = {"key": "same file", "video_keys": "same video id", "content_keys": "same content"}
+DUPLICATES = {"key": "same file", "video_keys": "same video id", "content_keys": "same content"}
 
 
-def find_twins(
+def find_duplicates(
     lists: dict[str, list[FileReport]], trained: str = "TRAIN", evaluated: tuple[str, ...] = ("VALID", "TEST")
 ) -> dict[str, list[Finding]]:
     """Files and records that stand in one list twice, or in a list for evaluation and in the one for training.
@@ -169,12 +169,12 @@ def find_twins(
         found[section] = []
         for side in sides:
             told = set()
-            for attribute, kind in TWINS.items():
-                found[section] += _twins(reports, side, attribute, kind, told)
+            for attribute, kind in DUPLICATES.items():
+                found[section] += _duplicates(reports, side, attribute, kind, told)
     return found
 
 
-def _twins(
+def _duplicates(
     reports: list[FileReport], others: list[FileReport] | None, attribute: str, kind: str, told: set
 ) -> Iterator[Finding]:
     """Of ``reports``, what is among ``others`` too; or, without them, what came before in the same list."""

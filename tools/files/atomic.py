@@ -8,7 +8,7 @@ from typing import BinaryIO
 
 
 @contextlib.contextmanager
-def replacing(path: Path) -> Iterator[BinaryIO]:
+def atomic_write(path: Path) -> Iterator[BinaryIO]:
     """A file to write that takes the place of ``path`` once it is complete and on the disk."""
     temporary = path.with_name(f".{path.name}.tmp-{os.getpid()}")
     try:
@@ -23,7 +23,7 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
 
 
 def remove_unfinished(folder: Path, name: str | None = None) -> None:
-    """Remove what killed processes were writing with ``replacing``, for one file or all.
+    """Remove what killed processes were writing with ``atomic_write``, for one file or all.
 
     What another process of this machine is writing stays.
     """
@@ -46,7 +46,7 @@ def _is_another(process: int) -> bool:
     return True
 
 
-def require_place(path: Path) -> None:
+def require_writable(path: Path) -> None:
     """Raise OSError unless a file can be written at ``path``; makes its folder. Ask before long work.
 
     What a killed process was writing there is removed.

@@ -18,14 +18,14 @@ from pathlib import Path
 from tqdm import tqdm
 
 from tools.errors import DownloadError, UnusableError
-from tools.files.atomic import replacing, sync_folder
+from tools.files.atomic import atomic_write, sync_folder
 
 CHUNK = 1 << 16
 LARGEST = 2_000_000_000  # bytes; the largest released file has a few hundred million
 
 
 @dataclass(frozen=True)
-class Patience:
+class RetryPolicy:
     """How long a server is waited for.
 
     timeout_sec: for a connection, and for each next piece of a file, however small. delays_sec: before
@@ -38,7 +38,7 @@ class Patience:
     reach_sec: float = 3.0
 
 
-PATIENCE = Patience()
+DEFAULT_RETRY = RetryPolicy()
 
 
 class _PassingError(Exception):
@@ -46,7 +46,7 @@ class _PassingError(Exception):
 
 
 def fetch(
-    url: str, path: Path, *, log: Callable[[str], None], patience: Patience = PATIENCE, largest: int = LARGEST
+    url: str, path: Path, *, log: Callable[[str], None], retry: RetryPolicy = DEFAULT_RETRY, largest: int = LARGEST
 ) -> None:
     """Bring an address to ``path``, whose folder is there and in nobody else's hands.
 
@@ -59,14 +59,14 @@ def fetch(
     furthest, failures = part.size, 0
     while True:
         try:
-            _receive(url, part, patience, largest)
+            _receive(url, part, retry, largest)
             break
         except _PassingError as error:
             if part.size > furthest + CHUNK:
                 furthest, failures = part.size, 0
-            if failures == len(patience.delays_sec):
+            if failures == len(retry.delays_sec):
                 raise DownloadError(f"{url} {error}") from None
-            delay = patience.delays_sec[failures]
+            delay = retry.delays_sec[failures]
             log(f"{url} {error}; trying again in {delay:g} s")
             time.sleep(delay)
             failures += 1
@@ -115,7 +115,7 @@ class _Part:
 
     def begin(self, version: _Version) -> None:
         self.path.unlink(missing_ok=True)  # first: a part never lies beside another version's note
-        with replacing(self.note) as file:
+        with atomic_write(self.note) as file:
             file.write(json.dumps(asdict(version)).encode())
 
     def finish(self) -> None:
@@ -126,12 +126,12 @@ class _Part:
         sync_folder(self.done.parent)
 
 
-def _receive(url: str, part: _Part, patience: Patience, largest: int) -> None:
+def _receive(url: str, part: _Part, retry: RetryPolicy, largest: int) -> None:
     """One try. Raises _PassingError when another one is worth it; what came until then stays."""
     version = part.version(url)
     if version and version.total == part.size:
         return  # stopped between the last byte and the new name
-    with _open(url, version, part, patience) as answer:
+    with _open(url, version, part, retry) as answer:
         if answer.status == 206 and version:
             if not _goes_on(answer, version, part.size):
                 part.path.unlink()
@@ -180,7 +180,7 @@ def _pieces(answer: http.client.HTTPResponse, left: int | None) -> Iterator[byte
         yield piece
 
 
-def _open(url: str, version: _Version | None, part: _Part, patience: Patience) -> http.client.HTTPResponse:
+def _open(url: str, version: _Version | None, part: _Part, retry: RetryPolicy) -> http.client.HTTPResponse:
     """Ask for a file, or for the rest of it."""
     headers = {"User-Agent": "paddle-video-zoo", "Accept-Encoding": "identity"}
     if version:
@@ -190,7 +190,7 @@ def _open(url: str, version: _Version | None, part: _Part, patience: Patience) -
     started = time.monotonic()
     try:
         request = urllib.request.Request(url, headers=headers)
-        return _opener().open(request, timeout=patience.timeout_sec)
+        return _opener().open(request, timeout=retry.timeout_sec)
     except urllib.error.HTTPError as error:
         error.close()
         if error.code == 416:
@@ -200,7 +200,7 @@ def _open(url: str, version: _Version | None, part: _Part, patience: Patience) -
         reason = str(error).splitlines()[0]  # what goes round in circles is told in three
         raise UnusableError(f"{url} cannot be fetched: {reason}") from None
     except urllib.error.URLError as error:  # nothing was asked yet
-        if time.monotonic() - started > patience.reach_sec:
+        if time.monotonic() - started > retry.reach_sec:
             raise DownloadError(f"{url} cannot be fetched: {error.reason}") from None
         raise _PassingError(f"cannot be fetched: {error.reason}") from None
     except (ValueError, http.client.InvalidURL) as error:

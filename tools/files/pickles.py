@@ -14,7 +14,7 @@ from typing import BinaryIO
 
 import numpy as np
 
-from tools.errors import DataError, Fault
+from tools.errors import DataError, DataIssue
 
 
 class UnsafePickle(pickle.UnpicklingError):
@@ -56,13 +56,13 @@ def load_data_pickle(path: str, where: str | None = None):
             content = load_pickle(file)
             more = file.read(1)
     except UnsafePickle as error:
-        raise DataError(f"{where} is not a data file and was not loaded: {error}", Fault.UNSAFE) from None
+        raise DataError(f"{where} is not a data file and was not loaded: {error}", DataIssue.UNSAFE) from None
     except DAMAGED as error:
-        raise DataError(f"{where} is not a whole pickle ({type(error).__name__}: {error})", Fault.DAMAGED) from None
+        raise DataError(f"{where} is not a whole pickle ({type(error).__name__}: {error})", DataIssue.DAMAGED) from None
     except OSError as error:
-        raise DataError(f"{where} cannot be read: {error}", Fault.UNREADABLE) from None
+        raise DataError(f"{where} cannot be read: {error}", DataIssue.UNREADABLE) from None
     if more:
-        raise DataError(f"{where} goes on behind its first pickle; a file holds one", Fault.DAMAGED)
+        raise DataError(f"{where} goes on behind its first pickle; a file holds one", DataIssue.DAMAGED)
     return content
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from tools.errors import DataError
-from tools.files.atomic import replacing
+from tools.files.atomic import atomic_write
 
 
 def rank_classes(probs: np.ndarray, top_k: int) -> tuple[list[float], list[int]]:
@@ -88,7 +88,7 @@ def write_predictions(base: Path, results: list[tuple[str, list[float], list[int
     try:
         base.parent.mkdir(parents=True, exist_ok=True)
         for path, content in contents.items():
-            with replacing(path) as file:
+            with atomic_write(path) as file:
                 file.write(content)
     except OSError as error:
         raise DataError(f"results could not be written to {base.parent}: {error}") from None

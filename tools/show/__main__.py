@@ -24,10 +24,10 @@ import models  # noqa: F401
 from datareader.clips.dataset import (
     Clip,
     ClipSettings,
-    Seen,
+    ViewInfo,
     build_clip_reader,
     build_clip_settings,
-    fill_views,
+    decode_views,
     is_pickle,
     open_clip,
 )
@@ -43,7 +43,7 @@ from tools.drawing.contact_sheet import CAPTION_PX, Block, Tile, draw_sheet
 from tools.drawing.feature_plot import draw_features
 from tools.drawing.fonts import load_font, make_drawable
 from tools.errors import ConfigError, DataError
-from tools.files.atomic import replacing, require_place
+from tools.files.atomic import atomic_write, require_writable
 from tools.files.pickles import DAMAGED, load_pickle
 from tools.inference.predictions import load_class_names
 from tools.registry import MODELS, READERS
@@ -63,17 +63,17 @@ def parse_args() -> argparse.Namespace:
     )
     add = parser.add_argument
     add("path", type=parse_text, metavar="PATH", help=KINDS)
-    add("--model-name", type=parse_text, metavar="NAME", help=f"{', '.join(MODELS.names())}; left out, what the config "
+    add("--model-name", type=parse_text, metavar="NAME", help=f"{', '.join(MODELS.names())}; default: what the config "
         "says, or TSN for clips and AttentionCluster for features")  # fmt: skip
-    add("--config", type=parse_text, metavar="FILE", help="left out, the model's own in configs/")
+    add("--config", type=parse_text, metavar="FILE", help="default: the model's own in configs/")
     add("--section", type=str.upper, choices=SECTIONS, default="TEST", help="whose settings hold; TEST unless given. "
         "TRAIN shows a random view, as training does")  # fmt: skip
     add("--seed", type=parse_count, metavar="N", help="draws the view of --section TRAIN; 0 unless given")
     which = parser.add_mutually_exclusive_group()
     which.add_argument("--record", type=parse_count, metavar="N", help="which record of a file of features, from 0")
     which.add_argument("--id", type=parse_text, metavar="VIDEO", help="the same, by the video's name")
-    add("--class-names", type=parse_text, metavar="FILE", help="names by class id; left out, the config's")
-    add("--output", type=parse_text, metavar="FILE.png", help="the picture; left out, the file's name in this folder")
+    add("--class-names", type=parse_text, metavar="FILE", help="names by class id; default: the config's")
+    add("--output", type=parse_text, metavar="FILE.png", help="the picture; default: the file's name in this folder")
     add("--force", action="store_true", help="replace a picture that is there")
     add("--no-image", action="store_true", help="print the text alone")
     add("--set", action="append", default=[], metavar="SECTION.KEY=VALUE", help="any key of the config, as in "
@@ -143,7 +143,9 @@ def holds_records(path: str) -> bool:
 
 def load_settings(args: argparse.Namespace, kind: str) -> tuple[str, Config]:
     """The model's name and its config. Raises ConfigError, also for a model that does not read such files."""
-    name = MODELS.spelling(args.model_name or (args.config and read_model_name(args.config)) or DEFAULT_MODELS[kind])
+    name = MODELS.canonical_name(
+        args.model_name or (args.config and read_model_name(args.config)) or DEFAULT_MODELS[kind]
+    )
     if (READERS.get(name) is build_clip_reader) != (kind == "clip"):
         takes = [other for other in READERS.names() if (READERS.get(other) is build_clip_reader) == (kind == "clip")]
         held = "a clip" if kind == "clip" else "YouTube-8M features"
@@ -185,7 +187,7 @@ def show_clip(args: argparse.Namespace, name: str, config: Config, names: list[s
         protocol += f"a random view of training, seed {args.seed or 0}, crop {crop}; {settings.describe_view()}"
     else:
         protocol += settings.describe()
-    print_fields("What the network sees", {"protocol": protocol, **describe_seen(seen)})
+    print_fields("What the network sees", {"protocol": protocol, **describe_view_info(seen)})
     if output:
         shown = [f"{key} {value}" for key, value in facts.items() if key in ("class", "frame size", "frame rate")]
         lines = [", ".join([*shown, f"{seen.num_frames} frames"]), protocol]
@@ -195,17 +197,17 @@ def show_clip(args: argparse.Namespace, name: str, config: Config, names: list[s
         write_image(output, memory.getvalue(), [args.path, *lines])
 
 
-def see_clip(clip: Clip, settings: ClipSettings, rng: np.random.Generator | None) -> tuple[np.ndarray, Seen]:
+def see_clip(clip: Clip, settings: ClipSettings, rng: np.random.Generator | None) -> tuple[np.ndarray, ViewInfo]:
     """What the reader makes of a clip: (views, S, L, H, W, 3) uint8 RGB, and which frames and crops that is."""
     views = settings.num_clips * settings.num_crops
     size = settings.target_size
     stacked = np.empty((views, settings.seg_num, 3 * settings.seglen, size, size), np.uint8)
-    seen = fill_views(stacked, clip, settings, rng)
+    seen = decode_views(stacked, clip, settings, rng)
     frames = stacked.reshape(views, settings.seg_num, settings.seglen, 3, size, size)
     return frames.transpose(0, 1, 2, 4, 5, 3), seen
 
 
-def list_blocks(views: np.ndarray, seen: Seen, frames_per_sec: float | None) -> list[Block]:
+def list_blocks(views: np.ndarray, seen: ViewInfo, frames_per_sec: float | None) -> list[Block]:
     """A block of tiles a view. Segments of several frames are rows."""
     captions = caption_frames(seen, frames_per_sec)
     seg_num, seglen = views.shape[1:3]
@@ -220,7 +222,7 @@ def list_blocks(views: np.ndarray, seen: Seen, frames_per_sec: float | None) -> 
     return blocks
 
 
-def caption_frames(seen: Seen, frames_per_sec: float | None) -> list[list[tuple[str, str]]]:
+def caption_frames(seen: ViewInfo, frames_per_sec: float | None) -> list[list[tuple[str, str]]]:
     """For each clip, the lines below each of its S * L frames: the frame's number and time, and its segment."""
     clips = []
     for frames in seen.frames:
@@ -287,7 +289,7 @@ def readable(value) -> str:
     return text if text.isprintable() else ascii(text)
 
 
-def describe_seen(seen: Seen) -> dict[str, str]:
+def describe_view_info(seen: ViewInfo) -> dict[str, str]:
     """What the reader took of a clip."""
     fields = {"frames": f"{seen.num_frames}, numbered from 0"}
     for number, frames in enumerate(seen.frames, start=1):
@@ -464,7 +466,7 @@ def choose_output(args: argparse.Namespace, stem: str) -> Path | None:
     if path.exists() and not path.is_dir() and not args.force:
         raise ConfigError(f"{path} is there already; --force replaces it, --output FILE.png writes another")
     try:
-        require_place(path)
+        require_writable(path)
     except OSError as error:
         raise DataError(f"{path} cannot be written: {error}") from None
     return path
@@ -473,7 +475,7 @@ def choose_output(args: argparse.Namespace, stem: str) -> Path | None:
 def write_image(path: Path, data: bytes, texts: list[str]) -> None:
     """Write a picture and say where it is. texts: what is written in it."""
     try:
-        with replacing(path) as file:
+        with atomic_write(path) as file:
             file.write(data)
     except OSError as error:
         raise DataError(f"{path} cannot be written: {error}") from None

@@ -9,10 +9,10 @@ _SCALING = ("scale", "incr_count", "decr_count")  # what changes of a GradScaler
 _TYPES = {"off": None, "bf16": "bfloat16", "fp16": "float16"}
 
 
-class Precision:
+class MixedPrecision:
     """What ``--amp`` asks for.
 
-    Micikevicius et al., "Mixed Precision Training", ICLR 2018 (arXiv:1710.03740): weights and their changes stay
+    Micikevicius et al., "Mixed MixedPrecision Training", ICLR 2018 (arXiv:1710.03740): weights and their changes stay
     float32 (section 3.1), and with float16 the loss is scaled so that small gradients survive (section 3.2).
     """
 

@@ -26,7 +26,7 @@ from pathlib import Path
 import numpy as np
 
 from tools.errors import CheckpointError
-from tools.files.atomic import replacing, sync_folder
+from tools.files.atomic import atomic_write, sync_folder
 from tools.files.pickles import DAMAGED, load_pickle, require_bounded
 
 WEIGHTS, OPTIMIZER, AVERAGED, STATE = "model.pdparams", "optimizer.pdopt", "averaged.pdparams", "state.json"
@@ -134,7 +134,7 @@ class CheckpointStore:
         """Set values in a checkpoint's state.json."""
         try:
             state = json.loads((path / STATE).read_text()) | values
-            with replacing(path / STATE) as file:
+            with atomic_write(path / STATE) as file:
                 file.write(_json(state))
         except OSError as error:
             raise CheckpointError(f"{path / STATE} could not be written: {error}") from None
@@ -268,7 +268,7 @@ def optimizer_arrays(optimizer, network) -> dict:
     return arrays
 
 
-def fill_optimizer(optimizer, network, arrays: dict, source: str) -> None:
+def load_into_optimizer(optimizer, network, arrays: dict, source: str) -> None:
     """The reverse of ``optimizer_arrays``, for an optimizer that has not taken a step.
 
     Raises CheckpointError naming an entry that does not belong to this network.
@@ -301,10 +301,10 @@ def _write_folder(path: Path, contents: dict[str, dict], state: dict) -> None:
         temporary.mkdir()
         files = {}
         for name, content in contents.items():
-            with replacing(temporary / name) as file:
+            with atomic_write(temporary / name) as file:
                 pickle.dump(content, file, protocol=4)
             files[name] = {"size": (temporary / name).stat().st_size, "crc32": _crc32(temporary / name)}
-        with replacing(temporary / STATE) as file:
+        with atomic_write(temporary / STATE) as file:
             file.write(_json(state | {"files": files}))
         temporary.rename(path)
         sync_folder(path.parent)

@@ -9,8 +9,8 @@ import paddle
 from tools.errors import CheckpointError
 
 
-class AveragedWeights:
-    """The exponential moving average of everything that is trained; moving statistics are left as they are.
+class ExponentialMovingAverage:
+    """The exponential moving average of everything that is trained; running statistics are left as they are.
 
     Polyak & Juditsky, "Acceleration of Stochastic Approximation by Averaging", SIAM J. Control Optim. 30 (1992),
     in the exponential form. decay: of the earlier weights, in (0, 1); at the beginning it is less, (1 + t) / (10 + t)

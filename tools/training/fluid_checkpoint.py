@@ -32,9 +32,9 @@ def as_checkpoint(
     weights, match = own_arrays(network, file)
     arrays, _ = name_arrays(file, network)
     state, problem = _optimizer_state(arrays, network, optimizer)
-    notes = [note for note in match.notes if not (state and note.startswith("left aside"))]
+    notes = [note for note in match.notes if not (state and note.startswith("ignored: "))]
     if problem:
-        notes.append(f"the optimizer starts afresh: {problem}")
+        notes.append(f"the optimizer is newly initialised: {problem}")
     named = re.fullmatch(re.escape(model_name) + r"_epoch(\d+)", Path(file.path).name, re.IGNORECASE)
     epoch = int(named[1]) + 1 if named else 0
     if not named:
@@ -43,7 +43,7 @@ def as_checkpoint(
     if counted is None:
         counted = epoch * steps_per_epoch
         notes.append(
-            f"the steps taken are not known, having no {STEP_COUNTER}: the learning rate goes on as after "
+            f"the steps taken are not known, having no {STEP_COUNTER}: the learning rate continues as after "
             f"{counted} steps, {epoch} epochs of {steps_per_epoch}"
         )
     if state and hasattr(optimizer, "_steps"):  # FluidAdam counts its own

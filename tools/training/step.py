@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import paddle
 
-from tools.distributed.group import Peers
+from tools.distributed.group import ProcessGroup
 from tools.errors import TrainingError
-from tools.training.amp import Precision
+from tools.training.amp import MixedPrecision
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,8 @@ class Step:
 
 def train_epoch(
     network, optimizer, steps: Iterable[list], *, schedule: Callable[[int], float], seed: int, epoch: int, start: int,
-    steps_taken: int, peers: Peers | None = None, precision: Precision | None = None, grad_clip: float = 0.0,
+    steps_taken: int, group: ProcessGroup | None = None, precision: MixedPrecision | None = None,
+    grad_clip: float = 0.0,
 ) -> Iterator[Step]:  # fmt: skip
     """Train on the batches of each step and yield what happened, after the weights have changed.
 
@@ -50,35 +51,35 @@ def train_epoch(
     schedule: steps taken since training began -> learning rate; ``steps_taken`` is where it starts.
     seed, epoch, start: dropout depends on these, on the step and on the process alone, so that a run that
         was stopped goes on exactly where it was; ``start`` is the number of the first of the steps.
-    peers: the processes that train together; their gradients are added up too. precision: full by default.
+    group: the processes that train together; their gradients are added up too. precision: full by default.
     grad_clip: the largest norm of all gradients together; 0 for any.
     Raises TrainingError for a loss that is not finite, before it can reach the weights.
     """
-    peers, precision = peers or Peers(), precision or Precision()
+    group, precision = group or ProcessGroup(), precision or MixedPrecision()
     parameters = [parameter for parameter in network.parameters() if not parameter.stop_gradient]
     for number, (batches, data_sec) in enumerate(_timed(steps), start=start):
         began = time.perf_counter()
-        num_videos = sum(peers.gather_all(sum(map(len, batches))))
+        num_videos = sum(group.all_gather(sum(map(len, batches))))
         rate = schedule(steps_taken + number - start)
         if not num_videos:
             yield Step(number, [], 0, math.nan, rate, data_sec, time.perf_counter() - began)
             continue
         network.train()
-        paddle.seed(_step_seed(seed, epoch, number, peers.rank))
+        paddle.seed(_step_seed(seed, epoch, number, group.rank))
         optimizer.set_lr(rate)
         share = 1 / num_videos if network.loss_reduction == "mean" else 1.0
         where = f"epoch {epoch}, iter {number}"
         predictions = [_add_gradients(network, batch, share, precision, where) for batch in batches if len(batch)]
-        loss = math.fsum(peers.gather_all(math.fsum(part.loss * len(part.batch) for part in predictions)))
-        peers.sum_gradients(parameters)
-        peers.average_statistics(network)
+        loss = math.fsum(group.all_gather(math.fsum(part.loss * len(part.batch) for part in predictions)))
+        group.all_reduce_gradients(parameters)
+        group.average_statistics(network)
         precision.step(optimizer, parameters, grad_clip)
         optimizer.clear_grad()
         step_sec = time.perf_counter() - began
         yield Step(number, predictions, num_videos, loss / num_videos, rate, data_sec, step_sec)
 
 
-def _add_gradients(network, batch, share: float, precision: Precision, where: str) -> Prediction:
+def _add_gradients(network, batch, share: float, precision: MixedPrecision, where: str) -> Prediction:
     """Add the gradient of ``share`` times the sum of a batch's losses to the parameters' gradients."""
     with precision.context():
         logits = network(*map(to_tensor, batch.inputs))
@@ -139,7 +140,7 @@ def _require_finite(losses: np.ndarray, batch, where: str) -> None:
     bad = np.flatnonzero(~np.isfinite(losses))
     if not len(bad):
         return
-    shown = ", ".join(f"{batch.wheres[i]}: {losses[i]}" for i in bad[:5])
+    shown = ", ".join(f"{batch.sources[i]}: {losses[i]}" for i in bad[:5])
     more = f" and {len(bad) - 5} more" if len(bad) > 5 else ""
     raise TrainingError(
         f"the loss of {len(bad)} of {len(losses)} videos is not finite at {where}: "

@@ -7,27 +7,27 @@ from pathlib import Path
 
 import paddle
 
-from tools.distributed.group import Peers
+from tools.distributed.group import ProcessGroup
 from tools.errors import CheckpointError, DataError
 from tools.registry import METRICS, MODELS
 from tools.run_setup import choose_pretrain, gather_broken, require_records
 from tools.runtime.log import RunLog, progress_bar
 from tools.runtime.signals import StopRequest
-from tools.training.amp import Precision
+from tools.training.amp import MixedPrecision
 from tools.training.checkpoint import (
     Checkpoint,
     CheckpointStore,
     Progress,
-    fill_optimizer,
     load_checkpoint,
+    load_into_optimizer,
     network_arrays,
     optimizer_arrays,
 )
-from tools.training.ema import AveragedWeights
+from tools.training.ema import ExponentialMovingAverage
 from tools.training.fluid_checkpoint import as_checkpoint
 from tools.training.step import Step, evaluate, train_epoch
 from tools.weights.files import FLUID_FILE, FLUID_FOLDER, load_weights, recognise
-from tools.weights.loading import fill_network, own_file
+from tools.weights.loading import load_into_network, own_file
 
 # Flags of places, of the machine, and of what the config says in the end: the processes of a run may have their own.
 _OWN_FLAGS = {"config", "set", "overrides", "pretrain", "resume", "save_dir", "weights_dir", "offline", "keep"}
@@ -38,25 +38,33 @@ class Training:
     """One run: what its epochs share, and the loop over them. Every process of the run goes through the same steps."""
 
     def __init__(
-        self, args, config, recipe, log: RunLog, store: CheckpointStore | None, peers: Peers, train_loader, valid_loader
+        self,
+        args,
+        config,
+        spec,
+        log: RunLog,
+        store: CheckpointStore | None,
+        group: ProcessGroup,
+        train_loader,
+        valid_loader,
     ):
         """store: of the first process, which alone writes checkpoints. valid_loader: None without validation."""
-        self.args, self.config, self.log, self.store, self.peers = args, config, log, store, peers
+        self.args, self.config, self.log, self.store, self.group = args, config, log, store, group
         self.train_loader, self.valid_loader = train_loader, valid_loader
-        self.name = MODELS.spelling(args.model_name)
+        self.name = MODELS.canonical_name(args.model_name)
         train, dataset = config.TRAIN, train_loader.dataset
-        self.progress = Progress(train.batch_size, train.seed, len(dataset), dataset.checksum(), world=peers.world)
+        self.progress = Progress(train.batch_size, train.seed, len(dataset), dataset.checksum(), world=group.world)
         self.begun_at = None  # the checkpoint that --resume found, at the beginning of an epoch
         paddle.seed(train.seed)
-        self.network = recipe.build_network(config)
+        self.network = spec.build_network(config)
         if args.sync_bn:
             self.network = paddle.nn.SyncBatchNorm.convert_sync_batchnorm(self.network)
-        self.optimizer = recipe.build_optimizer(config, self.network)
-        self.schedule = recipe.build_schedule(config, len(train_loader))
-        self.average = AveragedWeights(self.network, args.ema) if args.ema else None
-        self.precision = Precision(args.amp)
-        self.grad_clip = args.grad_clip or recipe.gradient_clip(config)
-        for notice in recipe.notices(config, len(dataset)):
+        self.optimizer = spec.build_optimizer(config, self.network)
+        self.schedule = spec.build_schedule(config, len(train_loader))
+        self.average = ExponentialMovingAverage(self.network, args.ema) if args.ema else None
+        self.precision = MixedPrecision(args.amp)
+        self.grad_clip = args.grad_clip or spec.gradient_clip(config)
+        for notice in spec.notices(config, len(dataset)):
             log.line(notice)
 
     def begin(self) -> None:
@@ -68,14 +76,14 @@ class Training:
             self.restore(checkpoint)
         elif chosen := choose_pretrain(args, self.config, self.log.line):
             origin, path = chosen
-            match = fill_network(self.network, load_weights(path, self.name), fine_tune=True)
+            match = load_into_network(self.network, load_weights(path, self.name), fine_tune=True)
             for line in match.lines():
                 self.log.line(f"{origin} {path}: {line}")
         if self.average and not (checkpoint and checkpoint.averaged):
             self.average.restart()
-        self.peers.require_same(weights=self.checksum(), progress=(self.progress.epoch, self.progress.step))
+        self.group.require_same(weights=self.checksum(), progress=(self.progress.epoch, self.progress.step))
         here = checkpoint and checkpoint.path.resolve().parent == Path(args.save_dir).resolve()
-        self.progress = self.peers.from_first(lambda: self.make_room(checkpoint, here))
+        self.progress = self.group.broadcast(lambda: self.make_room(checkpoint, here))
         progress = self.progress
         if checkpoint and progress.epoch and not progress.step:
             self.begun_at = checkpoint.path if here else self.save()
@@ -83,7 +91,7 @@ class Training:
     def require_same_command(self) -> None:
         """Raise ConfigError where the processes would not take the same steps, or not see the same in them."""
         flags = {name: value for name, value in vars(self.args).items() if name not in _OWN_FLAGS}
-        self.peers.require_same(
+        self.group.require_same(
             **{f"--{name.replace('_', '-')}": value for name, value in flags.items()},
             **{"--resume auto": self.args.resume == "auto"},
             config=self.config.text(),
@@ -116,8 +124,8 @@ class Training:
         """What --resume names; with "auto" the latest that is whole, None where there is none."""
         if self.args.resume != "auto":
             return self.load_checkpoint(Path(self.args.resume))
-        checkpoint = self.find_latest() if self.peers.is_first else None
-        path = self.peers.from_first(lambda: checkpoint and checkpoint.path)
+        checkpoint = self.find_latest() if self.group.is_first else None
+        path = self.group.broadcast(lambda: checkpoint and checkpoint.path)
         return self.load_checkpoint(path) if path and not checkpoint else checkpoint
 
     def find_latest(self) -> Checkpoint | None:
@@ -125,7 +133,7 @@ class Training:
             try:
                 return self.load_checkpoint(path)
             except CheckpointError as error:
-                self.log.line(f"passed over: {error}")
+                self.log.line(f"skipped: {error}")
         self.log.line(f"--resume auto: no whole checkpoint in {self.store.save_dir}, starting from the beginning")
         return None
 
@@ -143,12 +151,12 @@ class Training:
         changes = ", ".join(f"{name} {getattr(saved, name)} -> {getattr(now, name)}" for name in changed)
         if changed and saved.step:
             raise CheckpointError(
-                f"{checkpoint.path} stands inside an epoch, where a run can go on only as it was, but "
+                f"{checkpoint.path} stands inside an epoch, where a run can resume only as it was, but "
                 f"{changes}; resume from a finished epoch, or with the former settings and data"
             )
-        fill_network(self.network, own_file(str(checkpoint.path), checkpoint.weights))
+        load_into_network(self.network, own_file(str(checkpoint.path), checkpoint.weights))
         if checkpoint.optimizer is not None:
-            fill_optimizer(self.optimizer, self.network, checkpoint.optimizer, str(checkpoint.path))
+            load_into_optimizer(self.optimizer, self.network, checkpoint.optimizer, str(checkpoint.path))
         if self.average and checkpoint.averaged:
             self.average.restore(checkpoint.averaged, str(checkpoint.path))
         self.precision.restore(saved.loss_scaling)
@@ -185,12 +193,12 @@ class Training:
                 self.train_epoch(stop)
             stopped = self.agree_to_stop(stop)
         if stopped:
-            self.log.line(f"stopped by {stop.signal.name}; --resume auto goes on from here")
+            self.log.line(f"stopped by {stop.signal.name}; --resume auto resumes from here")
         return stop.exit_code if stopped else 0
 
     def agree_to_stop(self, stop: StopRequest) -> bool:
         """Whether any process was asked to stop; all of them take it as asked of themselves."""
-        agreed = next(filter(None, self.peers.gather_all(stop.signal)), None)
+        agreed = next(filter(None, self.group.all_gather(stop.signal)), None)
         if agreed:  # or else this one may have heard something meanwhile, for the next time
             stop.signal = agreed
         return agreed is not None
@@ -198,7 +206,7 @@ class Training:
     def train_epoch(self, stop: StopRequest) -> None:
         progress, args, total = self.progress, self.args, len(self.train_loader)
         begun = progress.step
-        meter = self.new_meter()
+        metric = self.new_metric()
         videos, waited, worked = 0, 0.0, 0.0
         steps = train_epoch(
             self.network,
@@ -209,14 +217,14 @@ class Training:
             epoch=progress.epoch,
             start=progress.step,
             steps_taken=progress.steps_taken,
-            peers=self.peers,
+            group=self.group,
             precision=self.precision,
             grad_clip=self.grad_clip,
         )
-        with progress_bar(total, progress.step, f"epoch {progress.epoch}", shown=self.peers.is_first) as bar:
+        with progress_bar(total, progress.step, f"epoch {progress.epoch}", shown=self.group.is_first) as bar:
             for step in steps:
                 videos, waited, worked = videos + step.num_videos, waited + step.data_sec, worked + step.step_sec
-                count(meter, step)
+                count(metric, step)
                 progress.step, progress.steps_taken = step.number + 1, progress.steps_taken + 1
                 if self.average and step.num_videos:
                     self.average.update(progress.steps_taken)
@@ -236,17 +244,17 @@ class Training:
                     return
         if not begun and not videos:
             raise DataError(f"none of the videos of epoch {progress.epoch} can be read")
-        self.finish_epoch(meter, videos, waited, worked, stop)
+        self.finish_epoch(metric, videos, waited, worked, stop)
 
-    def finish_epoch(self, meter, videos: int, waited: float, worked: float, stop: StopRequest) -> None:
+    def finish_epoch(self, metric, videos: int, waited: float, worked: float, stop: StopRequest) -> None:
         """The epoch's line, its checkpoint, and its validation where one is due."""
         progress, epoch = self.progress, self.progress.epoch
-        self.peers.merge(meter)
-        if self.peers.is_first and meter.num_videos:  # none where no clip of the steps since a resume can be read
-            values = meter.compute(full=False)
+        self.group.merge(metric)
+        if self.group.is_first and metric.num_videos:  # none where no clip of the steps since a resume can be read
+            values = metric.compute(full=False)
             speed = {"videos_per_sec": videos / (waited + worked), "data_wait": waited / (waited + worked)}
             self.log.line(
-                f"[TRAIN] Epoch {epoch} done, {meter.describe(values)}, {speed['videos_per_sec']:.1f} videos/s, "
+                f"[TRAIN] Epoch {epoch} done, {metric.describe(values)}, {speed['videos_per_sec']:.1f} videos/s, "
                 f"waiting for data {speed['data_wait']:.1%}"
             )
             self.log.record("train_epoch", epoch=epoch, **values, **speed)
@@ -254,7 +262,7 @@ class Training:
         interval = self.args.valid_interval
         progress.validated = not interval or (epoch + 1) % interval != 0
         path = self.save()
-        gather_broken(self.peers, self.train_loader.dataset, self.args.skip_broken)
+        gather_broken(self.group, self.train_loader.dataset, self.args.skip_broken)
         if not progress.validated:
             self.validate(path, stop)
 
@@ -274,7 +282,7 @@ class Training:
         is_best = progress.best_score is None or score > progress.best_score
         if is_best:
             progress.best_score, progress.best_epoch = score, progress.epoch - 1
-        if self.peers.is_first:
+        if self.group.is_first:
             # Before the state says that it is done: a run killed in between validates once more.
             paths += [self.store.set_best(path)] if is_best else []
             for place in paths:
@@ -285,28 +293,28 @@ class Training:
 
         facts: for the record of it, besides the scores.
         """
-        meter = self.new_meter()
-        with progress_bar(len(self.valid_loader), 0, "validating", shown=self.peers.is_first) as bar:
-            for _ in evaluate(self.network, self.valid_loader.epoch(), meter):
+        metric = self.new_metric()
+        with progress_bar(len(self.valid_loader), 0, "validating", shown=self.group.is_first) as bar:
+            for _ in evaluate(self.network, self.valid_loader.epoch(), metric):
                 bar.update()
                 if stop.signal:
                     break
         if self.agree_to_stop(stop):
             return None
-        self.peers.merge(meter)
-        gather_broken(self.peers, self.valid_loader.dataset, self.args.skip_broken)
-        values, videos = self.peers.from_first(lambda: self.compute(meter))
-        self.log.line(f"[VALID] {title}, {meter.describe(values)}, {videos} videos")
+        self.group.merge(metric)
+        gather_broken(self.group, self.valid_loader.dataset, self.args.skip_broken)
+        values, videos = self.group.broadcast(lambda: self.compute(metric))
+        self.log.line(f"[VALID] {title}, {metric.describe(values)}, {videos} videos")
         self.log.record("valid_epoch", epoch=self.progress.epoch - 1, **facts, videos=videos, **values)
         return values
 
-    def compute(self, meter) -> tuple[dict[str, float], int]:
-        require_records(meter.num_videos, self.valid_loader.dataset)
-        return meter.compute(), meter.num_videos
+    def compute(self, metric) -> tuple[dict[str, float], int]:
+        require_records(metric.num_videos, self.valid_loader.dataset)
+        return metric.compute(), metric.num_videos
 
     def save(self) -> Path:
         """Write a checkpoint; the other processes wait for it."""
-        return self.peers.from_first(self.write)
+        return self.group.broadcast(self.write)
 
     def write(self) -> Path:
         began = time.perf_counter()
@@ -321,13 +329,13 @@ class Training:
         if not step.num_videos:
             self.log.line(f"[TRAIN] Epoch {epoch}, iter {step.number:<4}, none of its videos can be read", shown)
             return
-        meter = self.new_meter()
-        count(meter, step)
-        self.peers.merge(meter)
-        if not self.peers.is_first:
+        metric = self.new_metric()
+        count(metric, step)
+        self.group.merge(metric)
+        if not self.group.is_first:
             return
-        values = meter.compute(full=False)
-        self.log.line(f"[TRAIN] Epoch {epoch}, iter {step.number:<4}, {meter.describe(values)}", shown)
+        values = metric.compute(full=False)
+        self.log.line(f"[TRAIN] Epoch {epoch}, iter {step.number:<4}, {metric.describe(values)}", shown)
         self.log.record(
             "train_step",
             epoch=epoch,
@@ -339,11 +347,11 @@ class Training:
             step_sec=step.step_sec,
         )
 
-    def new_meter(self):
+    def new_metric(self):
         return METRICS.get(self.name)(self.config)
 
 
-def count(meter, step: Step) -> None:
+def count(metric, step: Step) -> None:
     """Let the metrics count a step's batches."""
     for part in step.predictions:
-        meter.update(part.probs, part.batch.labels, part.loss)
+        metric.update(part.probs, part.batch.labels, part.loss)

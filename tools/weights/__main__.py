@@ -17,11 +17,11 @@ from pathlib import Path
 
 import numpy as np
 
-import models  # noqa: F401  (registers the recipes)
+import models  # noqa: F401  (registers the specs)
 from tools.config.flags import PROJECT, parse_text, run
 from tools.config.load import Override, load_config
 from tools.errors import CheckpointError
-from tools.files.atomic import replacing, require_place
+from tools.files.atomic import atomic_write, require_writable
 from tools.registry import MODELS
 from tools.runtime.cpu import load_paddle, tune_cpu
 from tools.weights.files import FLUID_FILE, WeightFile, load_weights
@@ -52,13 +52,13 @@ def parse_args() -> argparse.Namespace:
             metavar="NAME",
             help=f"{', '.join(MODELS.names())}; case is ignored",
         )
-        command.add_argument("--config", type=parse_text, metavar="FILE", help="sizes; left out, the published config")
+        command.add_argument("--config", type=parse_text, metavar="FILE", help="sizes; default: the published config")
     return parser.parse_args()
 
 
 def main() -> None:
     args = parse_args()
-    name = MODELS.spelling(args.model_name) if args.model_name else None
+    name = MODELS.canonical_name(args.model_name) if args.model_name else None
     if name:
         tune_cpu()
         load_paddle()
@@ -96,7 +96,7 @@ def convert(args, model_name: str) -> None:
     if os.path.lexists(out):
         raise CheckpointError(f"{out} exists and is left as it is; name another OUT, or remove it")
     try:
-        require_place(out)
+        require_writable(out)
     except OSError as error:
         raise CheckpointError(f"{out} cannot be written: {error}") from None
     file = load_weights(args.path, model_name)
@@ -124,7 +124,7 @@ def converted(file: WeightFile, network, to: str) -> tuple[dict[str, np.ndarray]
 
 def write_pickle(path: Path, arrays: dict[str, np.ndarray]) -> None:
     """A pickled dict, which ``paddle.load`` reads. Raises OSError."""
-    with replacing(path) as file:
+    with atomic_write(path) as file:
         pickle.dump({name: np.ascontiguousarray(value) for name, value in arrays.items()}, file, protocol=4)
 
 
@@ -132,17 +132,17 @@ def build_network(model_name: str, config_path: str | None):
     """The network of a config, of which names and shapes are known and no values."""
     import paddle
 
-    recipe = MODELS.get(model_name)()
+    spec = MODELS.get(model_name)()
     with tempfile.TemporaryDirectory() as folder:
         overrides = []
-        if "eigen_file" in recipe.schema.sections["MODEL"]:  # names and shapes do not depend on it
+        if "eigen_file" in spec.schema.sections["MODEL"]:  # names and shapes do not depend on it
             path = Path(folder) / "eigenvals.npy"
             np.save(path, np.ones(1 << 14, np.float32))
             overrides.append(Override("MODEL", "eigen_file", str(path), "eigen_file"))
-        path = config_path or str(PROJECT / recipe.default_config)
-        config = load_config(path, recipe.schema, ["MODEL"], model_name, overrides)
+        path = config_path or str(PROJECT / spec.default_config)
+        config = load_config(path, spec.schema, ["MODEL"], model_name, overrides)
         with paddle.LazyGuard():
-            return recipe.build_network(config)
+            return spec.build_network(config)
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from typing import BinaryIO
 import numpy as np
 
 from tools.errors import CheckpointError
-from tools.files.atomic import replacing, sync_folder
+from tools.files.atomic import atomic_write, sync_folder
 
 # Number of a type in TensorDesc -> what NumPy calls it.
 DTYPES = {2: "<i4", 3: "<i8", 5: "<f4", 6: "<f8"}
@@ -113,7 +113,7 @@ def write_folder(path: Path, arrays: dict[str, np.ndarray]) -> None:
 
 def write_file(path: Path, arrays: dict[str, np.ndarray]) -> None:
     """Write variables into a single file, in the order of their names. Raises OSError."""
-    with replacing(path) as file:
+    with atomic_write(path) as file:
         for name in sorted(arrays):
             _write_variable(file, arrays[name])
 

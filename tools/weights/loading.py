@@ -46,7 +46,7 @@ class Match:
         return [str(self), *self.notes]
 
 
-def fill_network(network, file: WeightFile, *, fine_tune: bool = False) -> Match:
+def load_into_network(network, file: WeightFile, *, fine_tune: bool = False) -> Match:
     """Copy weights into a network and report how they fit.
 
     fine_tune: skip a classifier for another number of classes; where the network has a pretrained part,
@@ -61,14 +61,14 @@ def fill_network(network, file: WeightFile, *, fine_tune: bool = False) -> Match
     tensors = network.state_dict()
     for own, value in fit.values.items():
         tensors[own].set_value(_plain(value))
-    fit.fill_buffers(fine_tune)
+    fit.load_buffers(fine_tune)
     return fit.report()
 
 
 def own_arrays(network, file: WeightFile) -> tuple[dict[str, np.ndarray], Match]:
     """All weights of a file by the network's own names and in its layouts, as they are, bit for bit.
 
-    Includes buffers that the file holds. Raises CheckpointError as ``fill_network`` does.
+    Includes buffers that the file holds. Raises CheckpointError as ``load_into_network`` does.
     """
     fit = _Fit(network, file)
     fit.require()
@@ -105,9 +105,9 @@ class _Fit:
         known |= {buffers[own].name for own in self.buffers}
         self.unexpected = [name for name in arrays if name not in known]
         if self.optimizer:
-            self.notes.append(f"left aside: {len(self.optimizer)} variables of an optimizer ({_kinds(self.optimizer)})")
+            self.notes.append(f"ignored: {len(self.optimizer)} variables of an optimizer ({_kinds(self.optimizer)})")
         if file.ignored:
-            self.notes.append(f"not variables, ignored: {', '.join(file.ignored)}")
+            self.notes.append(f"ignored, not variables: {', '.join(file.ignored)}")
 
     def relax(self) -> None:
         """Let fine-tuning go ahead without what it can do without; say so for each."""
@@ -119,16 +119,16 @@ class _Fit:
         classifier = [own for own in self.wanted if own.startswith(f"{network.classifier}.")]
         afresh = bool(lacking.intersection(classifier))
         if afresh:
-            self._start_afresh(classifier, "classifier")
+            self._reinitialise(classifier, "classifier")
         if part:
             blocks = [own for own in self.wanted if not own.startswith((f"{part}.", f"{network.classifier}."))]
             if blocks and lacking.issuperset(blocks):
-                self._start_afresh(blocks, f"not in a bare {part}")
+                self._reinitialise(blocks, f"not in a bare {part}")
             if afresh and self.released:
                 # 2019: only what is trained was loaded to begin with.
-                self.notes.append("moving means and variances are taken too, which 2019 began anew")
+                self.notes.append("running means and variances are loaded too, which 2019 initialised anew")
         if self.unexpected:
-            self.notes.append(f"left aside, not in this network: {', '.join(self.unexpected)}")
+            self.notes.append(f"ignored, not in this network: {', '.join(self.unexpected)}")
             self.unexpected = []
 
     def require(self) -> None:
@@ -150,7 +150,7 @@ class _Fit:
             self.notes,
         )
 
-    def fill_buffers(self, fine_tune: bool) -> None:
+    def load_buffers(self, fine_tune: bool) -> None:
         """Take the buffers that came with weights to be used as they are; in training the config's stay."""
         buffers = dict(self.network.named_buffers())
         for own, value in self.buffers.items():
@@ -158,7 +158,7 @@ class _Fit:
             gap = float(np.abs(before - value).max() / max(np.abs(value).max(), 1e-30))
             agrees = "as in the config" if gap < 1e-5 else f"up to {gap:.2g} of the largest away from the config's"
             if fine_tune:
-                self.notes.append(f"{name} left aside for the config's {own}: {agrees}")
+                self.notes.append(f"{name} ignored in favour of the config's {own}: {agrees}")
             else:
                 buffers[own].set_value(_plain(value))
                 self.notes.append(f"{name} taken as {own}: {agrees}")
@@ -178,14 +178,14 @@ class _Fit:
             f"the mean over colours / {images}, {3 * images} times"
         )
 
-    def _start_afresh(self, names: list[str], why: str) -> None:
+    def _reinitialise(self, names: list[str], why: str) -> None:
         texts = []
         for own in names:
             texts.append(self._shapes(own) if own in self.mismatched else self.wanted[own].name)
             self.values.pop(own, None)
         self.missing = [own for own in self.missing if own not in names]
         self.mismatched = [own for own in self.mismatched if own not in names]
-        self.notes.append(f"start afresh, {why}: {', '.join(texts)}")
+        self.notes.append(f"newly initialised, {why}: {', '.join(texts)}")
 
     def _same_shape(self, variable: Variable) -> bool:
         return list(self.arrays[variable.name].shape) == variable.shape

@@ -21,8 +21,8 @@ from pathlib import Path
 
 from tools.errors import ConfigError, DownloadError, UnusableError
 from tools.files.archives import extract
-from tools.files.atomic import replacing, sync_folder
-from tools.files.fetch import PATIENCE, Patience, fetch
+from tools.files.atomic import atomic_write, sync_folder
+from tools.files.fetch import DEFAULT_RETRY, RetryPolicy, fetch
 
 BASE_URL = "https://paddlemodels.bj.bcebos.com/video_classification/"
 URL_VARIABLE, FOLDER_VARIABLE = "PADDLE_WEIGHTS_URL", "PADDLE_WEIGHTS_DIR"
@@ -58,7 +58,7 @@ def find_released(
     weights_dir: str | None = None,
     offline: bool = False,
     log: Callable[[str], None],
-    patience: Patience = PATIENCE,
+    retry: RetryPolicy = DEFAULT_RETRY,
 ) -> Path:
     """The released weights of a model, or of ``ResNet50_pretrained``; fetched if they are not here yet.
 
@@ -66,7 +66,7 @@ def find_released(
     Returns a folder with one file per variable (2019) or a ``.pdparams`` file (2020). One process
     fetches while others wait. Raises DownloadError, which says what to put where by hand.
     """
-    place = Place.of(name, weights_dir)
+    place = CacheEntry.of(name, weights_dir)
     try:
         if found := place.present():
             _remove_leftovers(place)
@@ -76,7 +76,7 @@ def find_released(
         place.cache.mkdir(parents=True, exist_ok=True)
         with _alone(place, log):
             try:
-                found = place.present() or _obtain(place, offline, log, patience)  # perhaps another was first
+                found = place.present() or _obtain(place, offline, log, retry)  # perhaps another was first
                 shutil.rmtree(place.work, ignore_errors=True)
                 return found
             finally:
@@ -90,7 +90,7 @@ def find_released(
 
 
 @dataclass(frozen=True)
-class Place:
+class CacheEntry:
     """Where one set of weights comes from and where it is kept."""
 
     item: Released
@@ -98,7 +98,7 @@ class Place:
     base_url: str
 
     @classmethod
-    def of(cls, name: str, weights_dir: str | None = None) -> "Place":
+    def of(cls, name: str, weights_dir: str | None = None) -> "CacheEntry":
         item = next((item for item in RELEASED if item.name.lower() == name.lower()), None)
         if item is None:
             raise ConfigError(f"no released weights named {name!r}; known: {', '.join(each.name for each in RELEASED)}")
@@ -148,7 +148,7 @@ class Place:
         return f"{text}; {URL_VARIABLE} names a mirror, --weights-dir another folder"
 
 
-def _obtain(place: Place, offline: bool, log: Callable, patience: Patience) -> Path:
+def _obtain(place: CacheEntry, offline: bool, log: Callable, retry: RetryPolicy) -> Path:
     """Make the weights present, from what is here or from the network."""
     shutil.rmtree(place.work / "unpacked", ignore_errors=True)
     if place.by_hand.is_file():
@@ -160,7 +160,7 @@ def _obtain(place: Place, offline: bool, log: Callable, patience: Patience) -> P
         raise _offline_error(place)
     place.work.mkdir(exist_ok=True)
     try:
-        return _from_archive(place, log, patience)
+        return _from_archive(place, log, retry)
     except UnusableError as error:
         if offline or not place.single:
             raise UnusableError(f"{error}; {place.advice()}") from None
@@ -171,18 +171,18 @@ def _obtain(place: Place, offline: bool, log: Callable, patience: Patience) -> P
         raise DownloadError(f"{error}; {place.advice()}") from None
     log(f"{first}; trying {place.url(place.item.single)}")
     try:
-        return _from_single(place, log, patience)
+        return _from_single(place, log, retry)
     except _ChangedError:
         raise
     except DownloadError as error:
         raise type(error)(f"{first}; {error}; {place.advice()}") from None
 
 
-def _from_archive(place: Place, log: Callable, patience: Patience) -> Path:
+def _from_archive(place: CacheEntry, log: Callable, retry: RetryPolicy) -> Path:
     url = place.url(place.item.archive)
     if not place.fetched.is_file():  # else a process was stopped while it unpacked
         log(f"{place.item.name}: fetching {url}")
-        fetch(url, place.fetched, log=log, patience=patience)
+        fetch(url, place.fetched, log=log, retry=retry)
     try:
         return _unpack(place, place.fetched, url, log)
     except DownloadError:
@@ -190,7 +190,7 @@ def _from_archive(place: Place, log: Callable, patience: Patience) -> Path:
         raise
 
 
-def _unpack(place: Place, archive: Path, source: str, log: Callable) -> Path:
+def _unpack(place: CacheEntry, archive: Path, source: str, log: Callable) -> Path:
     """Turn an archive into the finished folder, in one step at the end."""
     _require_start(archive, b"\x1f\x8b", "a .tar.gz archive", source)
     digest = _check_sum(place, archive, place.item.archive, source)
@@ -210,10 +210,10 @@ def _unpack(place: Place, archive: Path, source: str, log: Callable) -> Path:
     return place.folder
 
 
-def _from_single(place: Place, log: Callable, patience: Patience) -> Path:
+def _from_single(place: CacheEntry, log: Callable, retry: RetryPolicy) -> Path:
     url, fetched = place.url(place.item.single), place.work / place.item.single
     if not fetched.is_file():
-        fetch(url, fetched, log=log, patience=patience)
+        fetch(url, fetched, log=log, retry=retry)
     try:
         _require_start(fetched, b"\x80", "a .pdparams file", url)
         with open(fetched, "rb") as file:
@@ -247,7 +247,7 @@ class _ChangedError(DownloadError):
     """A file is not the one that it was."""
 
 
-def _check_sum(place: Place, path: Path, name: str, source: str) -> str:
+def _check_sum(place: CacheEntry, path: Path, name: str, source: str) -> str:
     """The SHA-256 of a file. Raises _ChangedError unless it is the known one, and the one of the first time."""
     with open(path, "rb") as file:
         digest = hashlib.sha256()
@@ -265,15 +265,15 @@ def _check_sum(place: Place, path: Path, name: str, source: str) -> str:
     return came
 
 
-def _keep_sum(place: Place, name: str, digest: str) -> None:
+def _keep_sum(place: CacheEntry, name: str, digest: str) -> None:
     """Note a file's SHA-256 as ``sha256sum`` writes it."""
     draft = place.work / f"{name}.sha256"  # in there, what a killed process leaves is cleared away
-    with replacing(draft) as file:
+    with atomic_write(draft) as file:
         file.write(f"{digest}  {name}\n".encode())
     os.replace(draft, _sum_file(place, name))
 
 
-def _sum_file(place: Place, name: str) -> Path:
+def _sum_file(place: CacheEntry, name: str) -> Path:
     return place.cache / f"{name}.sha256"
 
 
@@ -289,7 +289,7 @@ def _with_files(folder: Path) -> Path | None:
 
 
 @contextlib.contextmanager
-def _alone(place: Place, log: Callable) -> Iterator[None]:
+def _alone(place: CacheEntry, log: Callable) -> Iterator[None]:
     """Hold the lock on one set of weights; the system lets go of it when a process ends, however it ends."""
     with open(_lock(place), "a") as lock:
         try:
@@ -300,11 +300,11 @@ def _alone(place: Place, log: Callable) -> Iterator[None]:
         yield
 
 
-def _lock(place: Place) -> Path:
+def _lock(place: CacheEntry) -> Path:
     return place.cache / f".{place.stem}.lock"
 
 
-def _remove_leftovers(place: Place) -> None:
+def _remove_leftovers(place: CacheEntry) -> None:
     """Remove what a process left that was stopped after it had finished; a folder to read only may keep it."""
     if place.work.exists():
         with contextlib.suppress(OSError), open(_lock(place), "a") as lock:
@@ -312,5 +312,5 @@ def _remove_leftovers(place: Place) -> None:
             shutil.rmtree(place.work, ignore_errors=True)
 
 
-def _offline_error(place: Place) -> DownloadError:
+def _offline_error(place: CacheEntry) -> DownloadError:
     return DownloadError(f"{place.item.name}: no released weights in {place.cache}, and --offline; {place.advice()}")
