@@ -1,4 +1,4 @@
-"""Paddle with the CPU settings of the scripts, small data in the YouTube-8M format, and a way to run scripts."""
+"""Small data in the YouTube-8M format, and a way to run scripts. Does not import Paddle: see tuned_paddle.py."""
 
 import os
 import pickle
@@ -13,13 +13,8 @@ import pytest
 
 from tests.released_server import running_server
 from tests.script_server import ScriptProcess, ScriptServer
-from tools.runtime.cpu import load_paddle, tune_cpu
 
 PROJECT = Path(__file__).resolve().parents[1]
-
-WORKERS = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", 1))  # processes that run tests side by side
-tune_cpu(processes=WORKERS)
-load_paddle()
 
 TINY_CONFIG = """
 [MODEL]
@@ -54,7 +49,7 @@ filelist = "data/val.list"
 
 
 SCRIPTS = ScriptServer()
-LONGEST = ("test_quickstart.py", "test_training.py", "test_clip_scripts.py", "test_readme.py", "test_golden.py")
+LONGEST = ("test_quickstart.py", "test_train.py", "test_clip_scripts.py", "test_readme.py", "test_golden.py")
 
 
 def pytest_collection_modifyitems(items):

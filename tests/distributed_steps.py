@@ -1,4 +1,4 @@
-"""Three training steps of small networks on made batches, by one process or several: what test_distributed.py compares.
+"""Three training steps of small networks on synthetic batches, by one process or several, for test_group.py to compare.
 
 python -m tests.distributed_steps FOLDER PROCESSES ACCUMULATE MODEL...
 

@@ -14,7 +14,7 @@ STAND_INS = {
     "bash scripts/run_tests.sh": "bash scripts/run_tests.sh --help",  # this is them
     "python -m pip install -r": "test -f",  # the tests need no network
     "python -m tools.benchmark_clips": "python -m tools.benchmark_clips --help",
-    "python -m tools.benchmark": "python -m tools.benchmark --help",  # test_benchmark.py runs them
+    "python -m tools.benchmark": "python -m tools.benchmark --help",  # tools/benchmark/test_benchmark.py runs them
 }
 PAGES = ["README.md", "dataset/README.md"]
 MODEL_PAGES = [f"models/{path.parent.name}/README.md" for path in sorted((PROJECT / "models").glob("*/README.md"))]

@@ -20,9 +20,9 @@ import models  # noqa: F401  (registers the specs)
 from models.optimizers import FluidAdam
 from tests.conftest import PROJECT, clean_env, run_script
 from tests.golden_inputs import GOLDEN, make_parameter
+from tests.models.test_golden import Golden
 from tests.released_server import Page
-from tests.test_fluid_files import mutate
-from tests.test_golden import Golden
+from tests.tools.weights.test_fluid_files import mutate
 from tools.config.load import Override, load_config
 from tools.errors import CheckpointError, ConfigError, DownloadError
 from tools.registry import MODELS

@@ -7,7 +7,6 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 
 import numpy as np
-import paddle
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -17,8 +16,7 @@ from datareader.features.index import FileIndex, build_index
 from datareader.lists import load_list
 from datareader.loader import EvaluationLoader, TrainingLoader, map_in_order
 from datareader.sampling import sample_span_frames
-from datareader.transforms import DEQUANTIZED, dequantize
-from models.layers import sequence
+from datareader.transforms import dequantize
 from tests.conftest import make_record, write_pickles
 from tests.golden_inputs import GOLDEN
 from tools.errors import DataError
@@ -66,14 +64,6 @@ def test_python_2_pickles_read_to_the_values_of_the_2019_readers(tmp_path):
         assert record.labels.tolist() == golden[f"ATTENTIONCLUSTER_{i}_label"].tolist()
         rgb, audio = SegmentFrames(100)([record], None)
         assert [*rgb.shape[1:], *audio.shape[1:]] == golden[f"ATTENTIONCLUSTER_{i}_shape"].tolist()
-
-
-def test_every_byte_dequantizes_to_the_same_bits_in_numpy_and_on_the_device():
-    stored = np.arange(256, dtype=np.uint8).reshape(2, 128)
-    exact = (stored.astype(np.float64) * 4 / 255 + 4 / 512 - 2).astype(np.float32)
-    np.testing.assert_array_equal(dequantize(stored), exact)
-    np.testing.assert_array_equal(sequence.dequantize(paddle.to_tensor(stored)).numpy(), exact)
-    np.testing.assert_array_equal(DEQUANTIZED, sequence.DEQUANTIZED)
 
 
 def test_dequantized_batches_begin_where_paddle_can_share_their_memory():

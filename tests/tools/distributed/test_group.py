@@ -24,7 +24,7 @@ from models.optimizers import FluidAdam
 from models.stnet.stnet import TemporalBlock, TemporalXception
 from tests.conftest import PROJECT, clean_env
 from tests.distributed_steps import build, split, statistics_of, take_steps, write_eigenvalues
-from tests.test_engine import Line, make_batch
+from tests.tools.training.test_step import Line, make_batch
 from tools.distributed.group import ProcessGroup
 from tools.errors import CheckpointError, ConfigError, DataError, PeerError
 from tools.run_setup import check_batch_size, gather_broken

@@ -24,8 +24,8 @@ from dataset.kinetics.annotations import VIDEO_SUFFIXES, VideoFolder, load_annot
 from dataset.youtube8m import tf2pkl
 from models.tsn.tsn import TSN
 from tests.conftest import PROJECT, run_script
+from tests.datareader.clips.test_dataset import MEAN, STD, open_dataset, read_all
 from tests.test_clip_scripts import CONFIG
-from tests.test_kinetics_reader import MEAN, STD, open_dataset, read_all
 from tools.errors import DataError
 from tools.inference.predictions import load_class_names
 

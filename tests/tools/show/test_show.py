@@ -14,8 +14,8 @@ import models  # noqa: F401
 from datareader.features.dataset import Record, SegmentFrames
 from datareader.sampling import sample_segment_frames
 from tests.conftest import PROJECT, make_record
+from tests.datareader.clips.test_dataset import encode_jpeg, make_frames, write_pickle, write_video
 from tests.sequence_examples import write_shard
-from tests.test_kinetics_reader import encode_jpeg, make_frames, write_pickle, write_video
 from tools.config.load import load_config
 from tools.drawing import contact_sheet
 from tools.drawing.feature_plot import PERCENTILES, describe_frames, draw_features, heat_step

@@ -23,8 +23,8 @@ import datareader  # noqa: F401  (registers the readers)
 from datareader.features.dataset import FeatureDataset
 from datareader.loader import EvaluationLoader, TrainingLoader
 from tests.conftest import PROJECT, TINY_CONFIG, clean_env, make_record
+from tests.datareader.clips.test_dataset import encode_jpeg, make_frames, write_pickle, write_video
 from tests.sequence_examples import frame, serialize_means, write_shard
-from tests.test_kinetics_reader import encode_jpeg, make_frames, write_pickle, write_video
 from tools.doctor import __main__ as doctor
 from tools.doctor.clips import ClipInspector
 from tools.doctor.text import format_report
