@@ -64,7 +64,7 @@ def main() -> int:
     from tools.training.step import evaluate
 
     section = config.TEST
-    metric = METRICS.get(name)(config)
+    metric = METRICS.get(spec.metrics)(config)
     with connect(device, log.line) as group:
         weights, dataset = inputs or look()  # of several processes all hear what is wrong with the files of one
         network = load_network(args, spec, config, "TEST", weights, device, log.line)
@@ -79,7 +79,7 @@ def main() -> int:
             for number, prediction in enumerate(evaluate(network, loader.epoch(), metric)):
                 bar.update()
                 if args.log_interval and number % args.log_interval == 0:
-                    batch_metric = METRICS.get(name)(config)
+                    batch_metric = METRICS.get(spec.metrics)(config)
                     batch_metric.update(prediction.probs, prediction.batch.labels, prediction.loss)
                     text = batch_metric.describe(batch_metric.compute(full=False))
                     log.line(f"[TEST] iter {number:<4}, {text}", shown=bar.disable)

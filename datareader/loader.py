@@ -1,47 +1,21 @@
 """Batches in order, read ahead by threads: the same batches whatever the number of workers."""
 
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from collections.abc import Iterator
 from itertools import islice
 
 import numpy as np
 
+from datareader.dataset import Batch, Dataset
 from datareader.sharding import Shard
 from tools.errors import DataError
-
-
-@dataclass(frozen=True)
-class Batch:
-    """What the networks, metrics and results need of N records.
-
-    ids: the videos' names. sources: file and record of each, for messages.
-    inputs: arrays for the network's ``forward``, N first where they are not ragged.
-    labels: (N, num_classes) float32 multi-hot or (N,) int64; None when the data has none.
-    views: how often each record is in the inputs, one after another, for a result averaged over them.
-    """
-
-    ids: list[str]
-    sources: list[str]
-    inputs: tuple[np.ndarray, ...]
-    labels: np.ndarray | None
-    views: int = 1
-
-    def __len__(self) -> int:
-        return len(self.ids)
+from tools.runtime.workers import map_in_order
 
 
 class Loader:
     """Epochs of batches from a dataset, for one of the processes of a run.
 
-    dataset: has ``order(seed, epoch)``, the numbers of the records of that epoch in order,
-        ``arrange_batches(order, batch_size, seed, epoch)``, which may reorder a process's share of them,
-        ``open(batches, seed, epoch)``, a context manager that gives ``fetch(i) -> Batch``, and
-        ``to_float(batch)``, which makes of the stored uint8 what a network computes with. A fetch may
-        leave out records, and then calls the dataset's ``on_broken(text)``.
-    as_float: do that in the reading threads, for networks on the CPU; with a GPU the small uint8
-        batches are handed over and the network does it there.
+    as_float: call the dataset's ``to_float`` in the reading threads, for networks on the CPU; with a GPU the
+        small uint8 batches are handed over and the network does it there.
     num_workers: reading threads; 0 reads in the calling thread. Batches wait in memory for up to
         ``num_workers + 1`` steps.
     shard: which process this is, and of how many; by default the only one.
@@ -49,7 +23,7 @@ class Loader:
 
     def __init__(
         self,
-        dataset,
+        dataset: Dataset,
         batch_size: int,
         *,
         num_workers: int,
@@ -100,7 +74,7 @@ class TrainingLoader(Loader):
         after another.
     """
 
-    def __init__(self, dataset, batch_size: int, *, accumulate: int = 1, **options):
+    def __init__(self, dataset: Dataset, batch_size: int, *, accumulate: int = 1, **options):
         super().__init__(dataset, batch_size, **options)
         self.accumulate = accumulate
         if len(dataset) < batch_size:
@@ -129,26 +103,3 @@ class TrainingLoader(Loader):
         reading = self._read(self.plan(epoch, start), epoch)
         for batch in reading:
             yield [batch, *islice(reading, self.accumulate - 1)]
-
-
-def map_in_order(function: Callable, items: Iterable, num_workers: int) -> Iterator:
-    """``map`` with ``num_workers`` threads that stay ``num_workers + 1`` results ahead.
-
-    Results come in the order of the items, and an exception comes in its item's place with its own
-    type and text. With 0 workers it is ``map``.
-    """
-    if num_workers == 0:
-        yield from map(function, items)
-        return
-    items = iter(items)
-    pending = deque()
-    pool = ThreadPoolExecutor(num_workers, thread_name_prefix="reader")
-    try:
-        for item in items:
-            pending.append(pool.submit(function, item))
-            if len(pending) > num_workers + 1:
-                yield pending.popleft().result()
-        while pending:
-            yield pending.popleft().result()
-    finally:
-        pool.shutdown(wait=False, cancel_futures=True)

@@ -150,6 +150,6 @@ class KineticsMetrics:
         return f"{text}, top5_acc: {values['top5_acc']:.2f}"
 
 
-@METRICS.register("TSN", "STNET")
+@METRICS.register("kinetics")
 def build_kinetics_metrics(config) -> KineticsMetrics:
     return KineticsMetrics(num_classes=config.MODEL.num_classes)

@@ -190,6 +190,6 @@ class YouTube8MMetrics:
         return text + (f", MAP = {values['map']:.2f}" if "map" in values else "")
 
 
-@METRICS.register("AttentionCluster", "AttentionLSTM", "NEXTVLAD")
+@METRICS.register("youtube8m")
 def build_youtube8m_metrics(config) -> YouTube8MMetrics:
     return YouTube8MMetrics(num_classes=config.MODEL.num_classes, top_k=config.MODEL.topk)

@@ -2,68 +2,102 @@
 
 from abc import abstractmethod
 from collections.abc import Callable
+from dataclasses import dataclass
+from typing import ClassVar, Literal
 
 from models.spec import OBSOLETE_KEYS, ModelSpec, compare_length
-from tools.config.load import Config, Key, Schema
+from tools.config.load import Config
+from tools.config.schema import Schema, key
 from tools.errors import ConfigError
 
 NUM_LAYERS = (50, 101, 152)  # of a ResNet
 NUM_CROPS = (1, 3, 10)
 
-_DATA = {
-    "short_size": Key(int, minimum=1),
-    "target_size": Key(int, minimum=1),
-    "num_reader_threads": Key(int, default=2, minimum=0),
-    "batch_size": Key(int, minimum=1),
-    "filelist": Key(str),
-    "keep_aspect": Key(bool, default=False),
-    "fast_decode": Key(bool, default=False),
-}
-_SEG_NUM = {"seg_num": Key(int, default=None, minimum=1)}  # None: that of MODEL
-SECTIONS = {
-    "MODEL": {
-        "format": Key(str, default="pkl"),  # a hint; each line of a list shows what it is
-        "num_classes": Key(int, minimum=1),
-        "seg_num": Key(int, minimum=1),
-        "seglen": Key(int, minimum=1),
-        "image_mean": Key(list[float]),
-        "image_std": Key(list[float]),
-        "num_layers": Key(int),
-    },
-    "TRAIN": {
-        "epoch": Key(int, minimum=1),
-        "learning_rate": Key(float, minimum=0),
-        "learning_rate_decay": Key(float, minimum=0),
-        "l2_weight_decay": Key(float, minimum=0),
-        "momentum": Key(float, minimum=0, below=1),
-        "total_videos": Key(int, minimum=1, words=("auto",)),
-        # Weights of a ResNet to begin with, fetched where they have the name of the released ones; None: random ones.
-        "pretrain_base": Key(str, default="ResNet50_pretrained", optional=True),
-        **_DATA,
-        "use_gpu": Key(bool, default=True),
-        "seed": Key(int, default=0, minimum=0, below=2**63),
-    },
-    "VALID": _DATA,
-    "TEST": {**_DATA, **_SEG_NUM, "num_clips": Key(int, default=1, minimum=1), "num_crops": Key(int, default=1)},
-    "INFER": {**_DATA, **_SEG_NUM, "class_names": Key(str, default=None)},
-}
+
+@dataclass(frozen=True, kw_only=True)
+class ClipModelSection:
+    """MODEL. seglen: frames of each of the seg_num segments. image_mean, image_std: of red, green and blue."""
+
+    format: str = key("pkl")  # of 2019, without effect: file types are detected from content
+    num_classes: int = key(minimum=1)
+    seg_num: int = key(minimum=1)
+    seglen: int = key(minimum=1)
+    image_mean: list[float] = key()
+    image_std: list[float] = key()
+    num_layers: int = key()
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClipSection:
+    """VALID, and the beginning of the others. short_size, target_size: pixels.
+
+    seg_num: None for that of MODEL. num_clips, num_crops: views of a video, whose probabilities are averaged.
+    """
+
+    seg_num: ClassVar[int | None] = None
+    num_clips: ClassVar[int] = 1
+    num_crops: ClassVar[int] = 1
+    class_names: ClassVar[str | None] = None
+    short_size: int = key(minimum=1)
+    target_size: int = key(minimum=1)
+    num_reader_threads: int = key(2, minimum=0)
+    batch_size: int = key(minimum=1)
+    filelist: str = key()
+    keep_aspect: bool = key(False)
+    fast_decode: bool = key(False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClipTrainSection(ClipSection):
+    """TRAIN. total_videos: how many an epoch of the schedule counts; "auto": the list's.
+
+    pretrain_base: weights of a ResNet to begin with, fetched where they have the name of the released ones; None:
+    random ones.
+    """
+
+    epoch: int = key(minimum=1)
+    learning_rate: float = key(minimum=0)
+    learning_rate_decay: float = key(minimum=0)
+    l2_weight_decay: float = key(minimum=0)
+    momentum: float = key(minimum=0, below=1)
+    total_videos: int | Literal["auto"] = key(minimum=1)
+    pretrain_base: str | None = key("ResNet50_pretrained")
+    use_gpu: bool = key(True)
+    seed: int = key(0, minimum=0, below=2**63)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClipTestSection(ClipSection):
+    """TEST."""
+
+    seg_num: int | None = key(None, minimum=1)
+    num_clips: int = key(1, minimum=1)
+    num_crops: int = key(1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClipInferSection(ClipSection):
+    """INFER. class_names: a file of the names by class id."""
+
+    seg_num: int | None = key(None, minimum=1)
+    class_names: str | None = key(None)
 
 
 def check_clips(config: Config) -> None:
-    """The trunk exists, each colour has its mean and deviation, crops fit their frames."""
+    """The backbone exists, each colour has its mean and deviation, crops fit their frames."""
     if "MODEL" in config:
         model, where = config.MODEL, config.where("MODEL")
         _check_choice(where, "num_layers", model.num_layers, NUM_LAYERS)
-        for key in ("image_mean", "image_std"):
-            values = getattr(model, key)
+        for name in ("image_mean", "image_std"):
+            values = getattr(model, name)
             if len(values) != 3:
-                raise ConfigError(f"{where}: {key} = {values} should be 3 numbers, for red, green and blue")
+                raise ConfigError(f"{where}: {name} = {values} should be 3 numbers, for red, green and blue")
         if min(model.image_std) <= 0:
             raise ConfigError(f"{where}: image_std = {model.image_std} should be above 0; pixels are divided by it")
     for name in ("TRAIN", "VALID", "TEST", "INFER"):
         if name not in config:
             continue
-        section, where = getattr(config, name), config.where(name)
+        section, where = config[name], config.where(name)
         if section.target_size > section.short_size:
             raise ConfigError(
                 f"{where}: target_size = {section.target_size} should be at most short_size = {section.short_size}; "
@@ -73,17 +107,30 @@ def check_clips(config: Config) -> None:
         _check_choice(config.where("TEST"), "num_crops", config.TEST.num_crops, NUM_CROPS)
 
 
-def _check_choice(where: str, key: str, value: int, choices: tuple[int, ...]) -> None:
+def _check_choice(where: str, name: str, value: int, choices: tuple[int, ...]) -> None:
     if value not in choices:
         *others, last = choices
-        raise ConfigError(f"{where}: {key} = {value} should be {', '.join(map(str, others))} or {last}")
+        raise ConfigError(f"{where}: {name} = {value} should be {', '.join(map(str, others))} or {last}")
 
 
 class ClipSpec(ModelSpec):
     """Momentum with L2 decay of everything; the rate falls twice, after equal parts of the epochs."""
 
+    data = "clips"
+    reader = "clips"
+    metrics = "kinetics"
     optimizer_states = 1
-    schema = Schema(sections=SECTIONS, obsolete=OBSOLETE_KEYS, check=check_clips)
+    schema = Schema(
+        {
+            "MODEL": ClipModelSection,
+            "TRAIN": ClipTrainSection,
+            "VALID": ClipSection,
+            "TEST": ClipTestSection,
+            "INFER": ClipInferSection,
+        },
+        obsolete=OBSOLETE_KEYS,
+        check=check_clips,
+    )
 
     @abstractmethod
     def network_class(self) -> type:
@@ -123,9 +170,8 @@ class ClipSpec(ModelSpec):
 
     def input_shape(self, config, section: str) -> tuple[int, int, int, int]:
         """(S, 3 * seglen, H, W) of a clip that a section's reader makes."""
-        part = getattr(config, section)
-        seg_num = getattr(part, "seg_num", None) or config.MODEL.seg_num
-        return seg_num, 3 * config.MODEL.seglen, part.target_size, part.target_size
+        part = config[section]
+        return part.seg_num or config.MODEL.seg_num, 3 * config.MODEL.seglen, part.target_size, part.target_size
 
     def notices(self, config, num_videos: int) -> list[str]:
         total = config.TRAIN.total_videos

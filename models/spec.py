@@ -1,37 +1,68 @@
-"""What train.py, test.py and infer.py need of a model.
+"""What train.py, test.py and infer.py need of a model: the written contract.
 
-A model is two files: ``spec.py``, which needs no Paddle, says what a config may hold and how the
-network and its optimizer are built from it; ``<model>.py`` is the network. A network is an
-``nn.Layer`` with
-
-- ``forward(*inputs)``: the reader's inputs -> logits (N, num_classes) float32;
-- ``losses(logits, labels)``: (N,) float32, the loss of each video;
-- ``loss_reduction``: ``"mean"`` or ``"sum"``, how training makes one number of a batch's losses;
-- ``probs(logits)``: (N, num_classes) float32 in [0, 1];
-- ``classifier``: the layer whose parameters change shape with num_classes.
-
-A network with weights of 2019 has ``released_names``, and where they are needed ``released_layouts`` and
-``released_buffers``: see ``tools.weights.fluid_names``. One that can start from a trunk's weights has
-``pretrained_part`` and ``first_convolution``: see ``tools.weights.loading``.
+A model is two files. ``spec.py``, which needs no Paddle, says what a config may hold, which data the model reads, and
+how the network and its optimizer are built; ``<model>.py`` is the network. ``@MODELS.register("Name")`` makes the spec
+known, and an import in ``models/__init__.py`` runs that line.
 """
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Literal, Protocol
 
-from tools.config.load import Schema
+from tools.config.load import Override
+from tools.config.schema import Schema
 
 OBSOLETE_KEYS = frozenset({"dataset", "bone_network", "bone_nework", "pretrain_base", "num_gpus", "buf_size"})
 
 
-class ModelSpec(ABC):
-    """How one model goes from a checked config to a network in training. Holds no state."""
+class Network(Protocol):
+    """A ``paddle.nn.Layer`` that this project can train, score and run. All tensors are Paddle's.
 
+    classifier: name of the layer whose parameters change shape with num_classes.
+    loss_reduction: how training makes one number of a batch's losses.
+
+    A network with weights of 2019 also has ``released_names``, and where they are needed ``released_layouts`` and
+    ``released_buffers``: see ``tools.weights.fluid_names``. One that can start from a backbone's weights also has
+    ``pretrained_part`` and ``first_convolution``: see ``tools.weights.loading``.
+    """
+
+    classifier: str
+    loss_reduction: Literal["mean", "sum"]
+
+    def __call__(self, *inputs) -> Any:
+        """The reader's inputs -> logits (N, num_classes) float32; ``forward`` of the layer."""
+
+    def losses(self, logits, labels) -> Any:
+        """logits (N, num_classes), labels as the reader gives them -> (N,) float32, the loss of each video."""
+
+    def probs(self, logits) -> Any:
+        """logits (N, num_classes) -> (N, num_classes) float32 in [0, 1]."""
+
+    def average_views(self, logits, views: int) -> Any:
+        """logits (N * views, num_classes), the views of a video one after another -> (N, num_classes).
+
+        Needed of models whose data set gives several views of a video.
+        """
+
+
+class ModelSpec(ABC):
+    """How one model goes from a checked config to a network in training. Holds no state.
+
+    data: the kind of data, by which programs choose what they do: "clips" or "features".
+    reader: the name of what reads it, registered in ``datareader``. metrics: that of its scores, in ``metrics``.
+    default_config: path in the project. optimizer_states: numbers that the optimizer keeps for each one it trains.
+    """
+
+    data: Literal["clips", "features"]
+    reader: str
+    metrics: str
     schema: Schema
-    default_config: str  # path in the project
-    optimizer_states: int  # numbers that the optimizer keeps for each one it trains
+    default_config: str
+    optimizer_states: int
 
     @abstractmethod
-    def build_network(self, config):
+    def build_network(self, config) -> Network:
         """The network, initialised from Paddle's global generator (seed it first)."""
 
     @abstractmethod
@@ -52,6 +83,10 @@ class ModelSpec(ABC):
 
     def notices(self, config, num_videos: int) -> list[str]:
         """Lines worth logging once it is known how many videos the training list holds."""
+        return []
+
+    def make_placeholders(self, folder: Path) -> list[Override]:
+        """Write files in place of those a config names, for uses of a network to which their values do not matter."""
         return []
 
 

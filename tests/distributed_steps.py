@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 import models  # noqa: F401  (registers the specs)
-from datareader.loader import Batch
+from datareader.dataset import Batch
 from datareader.sharding import Shard
 from tools.config.flags import run
 from tools.config.load import Override, load_config
@@ -50,7 +50,7 @@ def read_config(name: str, folder: Path):
     spec = MODELS.get(name)()
     sizes = SIZES | {"eigen_file": str(folder / "eigenvals.npy")}
     overrides = [
-        Override("MODEL", key, value, "test") for key, value in sizes.items() if key in spec.schema.sections["MODEL"]
+        Override("MODEL", key, value, "test") for key, value in sizes.items() if key in spec.schema.keys("MODEL")
     ]
     path = str(PROJECT / "configs" / "demo" / Path(spec.default_config).name)
     return spec, load_config(path, spec.schema, ["MODEL", "TRAIN"], name, overrides)

@@ -15,7 +15,7 @@ import pytest
 
 import models  # noqa: F401  (registers the specs)
 import train
-from datareader.features.dataset import load_records
+from datareader.features.records import load_records
 from metrics.youtube8m import YouTube8MMetrics
 from tests.conftest import PROJECT, run_script, start_script
 from tools.config.load import Override, load_config
@@ -141,7 +141,7 @@ def write_ragged_config(folder, name, monkeypatch):
     overrides = [
         Override(section, key, value, "test")
         for (section, key), value in changes.items()
-        if key in spec.schema.sections[section]
+        if key in spec.schema.keys(section)
     ]
     path = str(PROJECT / "configs" / "demo" / Path(spec.default_config).name)
     monkeypatch.chdir(folder)

@@ -99,7 +99,7 @@ def open_one(path: Path, config_path: str, name: str) -> ClipDataset:
     path.with_suffix(".list").write_text(f"{path} 0")
     override = Override("TEST", "filelist", str(path.with_suffix(".list")), "benchmark")
     config = load_config(config_path, MODELS.get(name)().schema, ["MODEL", "TEST"], name, [override])
-    return READERS.get(name)(config, "TEST", training=False, skip_broken=0)
+    return READERS.get(MODELS.get(name).reader)(config, "TEST", training=False, skip_broken=0)
 
 
 def read_ours(dataset: ClipDataset) -> np.ndarray:
@@ -207,7 +207,7 @@ def measure_network(args, config_path: str, name: str, folder: Path) -> dict:
     }
     size = config.TRAIN.target_size
     inputs = np.random.default_rng(0).standard_normal((args.batch_size, *shape[:2], size, size), np.float32)
-    from datareader.loader import Batch
+    from datareader.dataset import Batch
 
     names = [f"made {i}" for i in range(args.batch_size)]
     batch = Batch(names, names, (inputs,), np.zeros(args.batch_size, np.int64))
@@ -227,7 +227,7 @@ def main() -> None:
     args = parse_args()
     name = MODELS.canonical_name(args.model_name)
     spec = MODELS.get(name)()
-    if "seglen" not in spec.schema.sections["MODEL"]:
+    if spec.data != "clips":
         raise ConfigError(f"{name} takes no clips; python -m tools.benchmark --model-name {name} measures it")
     path = args.config or str(PROJECT / spec.default_config)
     with tempfile.TemporaryDirectory() as folder:

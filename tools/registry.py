@@ -1,17 +1,21 @@
-"""Where models, readers and metrics make themselves known under the names users type."""
+"""Where models, readers and metrics make themselves known: models by what users type, the others by what specs say."""
 
 from tools.errors import ConfigError
 
 
 class Registry:
-    """Model name -> builder. Names are what users type after ``--model-name``; case is ignored."""
+    """Name -> builder; case is ignored.
+
+    The names of models are what users type after ``--model-name``. Those of readers and metrics stand in the models'
+    specs, so that a model on a known kind of data registers with neither.
+    """
 
     def __init__(self, kind: str):
         self.kind = kind  # "model", "reader" or "metrics"; used only in messages
         self._entries = {}  # upper-case name -> (name as published, builder)
 
     def register(self, *names: str):
-        """Decorator. One builder may serve several: ``@READERS.register("TSN", "STNET")``."""
+        """Decorator, as in ``@READERS.register("clips")``. One builder may have several names."""
 
         def keep(builder):
             for name in names:
@@ -43,4 +47,3 @@ class Registry:
 MODELS = Registry("model")
 READERS = Registry("reader")
 METRICS = Registry("metrics")
-INSPECTORS = Registry("inspector")

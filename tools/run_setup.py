@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tools.config.load import Config
 from tools.errors import CheckpointError, ConfigError, DataError, DownloadError
-from tools.registry import READERS
+from tools.registry import MODELS, READERS
 from tools.runtime.cpu import load_paddle, tune_cpu
 from tools.training.checkpoint import AVERAGED
 from tools.weights.files import WeightFile, load_weights
@@ -18,7 +18,7 @@ from tools.weights.released import RESNET50, find_released
 
 def open_dataset(model_name: str, config: Config, section: str, *, training: bool, skip_broken: int, log: Callable):
     """The dataset of a section, with a line on its size and one on every record left out, now or later."""
-    dataset = READERS.get(model_name)(config, section, training=training, skip_broken=skip_broken)
+    dataset = READERS.get(MODELS.get(model_name).reader)(config, section, training=training, skip_broken=skip_broken)
     log(f"[{section}] {len(dataset)} records in {dataset.name}")
     for notice in dataset.notices:
         log(f"[{section}] {notice}")
@@ -100,7 +100,7 @@ def choose_pretrain(args, config: Config, log: Callable) -> tuple[str, str] | No
     """
     if args.pretrain:
         return "--pretrain", args.pretrain
-    base = getattr(config.TRAIN, "pretrain_base", None)
+    base = config.TRAIN.pretrain_base
     if not base:
         return None
     where = f"{config.where('TRAIN')}: pretrain_base = {base}"

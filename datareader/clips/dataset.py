@@ -20,8 +20,8 @@ import numpy as np
 from PIL import Image
 
 from datareader.clips.decoding import Finish, Select, read_frames
+from datareader.dataset import Batch
 from datareader.lists import ListEntry, load_list
-from datareader.loader import Batch
 from datareader.sampling import sample_segment_frames
 from datareader.transforms import Crop, crop_frame, draw_crop, list_crops, normalize, scale_size
 from tools.errors import DataError, DataIssue
@@ -390,7 +390,7 @@ def build_clip_settings(config, section: str) -> ClipSettings:
     )
 
 
-@READERS.register("TSN", "STNET")
+@READERS.register("clips")
 def build_clip_reader(config, section: str, *, training: bool, skip_broken: int) -> ClipDataset:
     """The clips of ``[section] filelist``."""
     list_path = getattr(config, section).filelist

@@ -11,6 +11,7 @@ import fcntl
 import os
 import zipfile
 import zlib
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,11 +20,12 @@ from typing import NamedTuple
 import numpy as np
 from tqdm import tqdm
 
+from datareader.features.records import Expected, Record, load_file, parse_record
 from datareader.lists import ListEntry
-from datareader.loader import map_in_order
-from tools.errors import DataIssue
+from tools.errors import DataError, DataIssue
 from tools.files.atomic import atomic_write
 from tools.runtime.cpu import usable_cores
+from tools.runtime.workers import map_in_order
 
 FORMAT = "3"  # 1 named files as the list did, 2 knew neither faults nor classes
 
@@ -52,6 +54,39 @@ class FileIndex:
     num_frames: np.ndarray
     problems: tuple[RecordProblem, ...] = ()
     class_counts: np.ndarray = field(default_factory=lambda: count_pairs({}))
+
+
+def cache_of(list_path: str, expected: Expected) -> str:
+    """Where the index of a list is kept."""
+    return f"{list_path}.{'index' if expected.labels_needed else 'unlabelled.index'}.npz"
+
+
+def scan_file(path: str, expected: Expected, on_record: Callable[[Record], None] = lambda record: None) -> FileIndex:
+    """What an index says of a file, all of whose records are checked. on_record: called with each usable one."""
+    try:
+        raws, damaged = load_file(path)
+    except DataError as error:
+        return FileIndex(np.zeros(0, np.int32), (RecordProblem(-1, error.issue, str(error)),))
+    problems = [RecordProblem(-1, DataIssue.DAMAGED, text) for text in damaged]
+    num_frames, classes = [], Counter()
+    for i, raw in enumerate(raws):
+        found = check_record(raw, expected, path, i)
+        if isinstance(found, RecordProblem):
+            problems.append(found)
+            num_frames.append(0)
+            continue
+        on_record(found)
+        num_frames.append(len(found.streams[0]))
+        classes.update(found.classes())
+    return FileIndex(np.array(num_frames, np.int32), tuple(problems), count_pairs(classes))
+
+
+def check_record(raw: dict, expected: Expected, path: str, number: int) -> Record | RecordProblem:
+    """One record of a file, or what is wrong with it."""
+    try:
+        return parse_record(raw, expected, f"{path} record {number}")
+    except DataError as error:
+        return RecordProblem(number, error.issue, str(error))
 
 
 def build_index(

@@ -28,8 +28,8 @@ from tqdm import tqdm
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # the project, when run as a script
 
-from datareader.features.dataset import Expected, cache_of, check_record
-from datareader.features.index import FileIndex, RecordProblem, build_index, count_pairs
+from datareader.features.index import FileIndex, RecordProblem, build_index, cache_of, check_record, count_pairs
+from datareader.features.records import Expected
 from datareader.features.tfrecord import Problem, read_tfrecord
 from datareader.lists import ListEntry
 from dataset.output_folder import open_output_folder

@@ -1,33 +1,34 @@
 """AttentionCluster from a config: keys, network, optimizer. Needs Paddle only once it builds something."""
 
+from dataclasses import dataclass
 from functools import partial
 
-from models.feature_spec import check_streams, youtube8m_sections
-from models.spec import OBSOLETE_KEYS, ModelSpec
-from tools.config.load import Key, Schema
+from models.feature_spec import FeatureModelSection, FeatureSpec, check_streams, feature_schema
+from tools.config.schema import key
 from tools.registry import MODELS
 
 
+@dataclass(frozen=True, kw_only=True)
+class ModelSection(FeatureModelSection):
+    """MODEL of AttentionCluster."""
+
+    feature_num: int = key(minimum=1)
+    feature_names: list[str] = key()
+    feature_dims: list[int] = key(minimum=1)
+    seg_num: int = key(minimum=1)
+    cluster_nums: list[int] = key(minimum=1)
+    drop_rate: float = key(minimum=0, below=1)
+
+
 @MODELS.register("AttentionCluster")
-class AttentionClusterSpec(ModelSpec):
+class AttentionClusterSpec(FeatureSpec):
     """Adam at a constant rate; the loss is summed over classes and averaged over videos."""
 
+    reader = "feature_segments"
     default_config = "configs/attention_cluster.txt"
     optimizer_states = 2
-    schema = Schema(
-        sections=youtube8m_sections(
-            model={
-                "feature_num": Key(int, minimum=1),
-                "feature_names": Key(list[str]),
-                "feature_dims": Key(list[int], minimum=1),
-                "seg_num": Key(int, minimum=1),
-                "cluster_nums": Key(list[int], minimum=1),
-                "drop_rate": Key(float, minimum=0, below=1),
-            },
-            train={},
-        ),
-        obsolete=OBSOLETE_KEYS,
-        check=partial(check_streams, keys=("feature_names", "feature_dims", "cluster_nums")),
+    schema = feature_schema(
+        ModelSection, check=partial(check_streams, keys=("feature_names", "feature_dims", "cluster_nums"))
     )
 
     def build_network(self, config):

@@ -1,39 +1,46 @@
 """AttentionLSTM from a config: keys, network, optimizer. Needs Paddle only once it builds something."""
 
+from dataclasses import dataclass
 from functools import partial
 
-from models.feature_spec import check_streams, youtube8m_sections
-from models.spec import OBSOLETE_KEYS, ModelSpec, compare_length
-from tools.config.load import Key, Schema
+from models.feature_spec import FeatureModelSection, FeatureSpec, FeatureTrainSection, check_streams, feature_schema
+from models.spec import compare_length
+from tools.config.schema import key
 from tools.registry import MODELS
 
 
+@dataclass(frozen=True, kw_only=True)
+class ModelSection(FeatureModelSection):
+    """MODEL of AttentionLSTM."""
+
+    feature_num: int = key(minimum=1)
+    feature_names: list[str] = key()
+    feature_dims: list[int] = key(minimum=1)
+    embedding_size: int = key(minimum=1)
+    lstm_size: int = key(minimum=1)
+    drop_rate: float = key(minimum=0, below=1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainSection(FeatureTrainSection):
+    """TRAIN of AttentionLSTM. num_samples: videos that an epoch of the schedule counts, as in 2019."""
+
+    decay_epochs: list[int] = key(minimum=0)
+    decay_gamma: float = key(minimum=0)
+    weight_decay: float = key(minimum=0)
+    num_samples: int = key(minimum=1)
+    sort_by_length: bool = key(False)
+
+
 @MODELS.register("AttentionLSTM")
-class AttentionLSTMSpec(ModelSpec):
+class AttentionLSTMSpec(FeatureSpec):
     """Centred RMSProp with L2 decay of all but the fc biases; the rate falls after given epochs."""
 
+    reader = "feature_frames"
     default_config = "configs/attention_lstm.txt"
     optimizer_states = 3
-    schema = Schema(
-        sections=youtube8m_sections(
-            model={
-                "feature_num": Key(int, minimum=1),
-                "feature_names": Key(list[str]),
-                "feature_dims": Key(list[int], minimum=1),
-                "embedding_size": Key(int, minimum=1),
-                "lstm_size": Key(int, minimum=1),
-                "drop_rate": Key(float, minimum=0, below=1),
-            },
-            train={
-                "decay_epochs": Key(list[int], minimum=0),
-                "decay_gamma": Key(float, minimum=0),
-                "weight_decay": Key(float, minimum=0),
-                "num_samples": Key(int, minimum=1),
-                "sort_by_length": Key(bool, default=False),
-            },
-        ),
-        obsolete=OBSOLETE_KEYS,
-        check=partial(check_streams, keys=("feature_names", "feature_dims")),
+    schema = feature_schema(
+        ModelSection, TrainSection, check=partial(check_streams, keys=("feature_names", "feature_dims"))
     )
 
     def build_network(self, config):

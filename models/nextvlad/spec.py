@@ -1,13 +1,15 @@
 """NeXtVLAD from a config: keys, whitening, network, optimizer. Needs Paddle only once it builds something."""
 
 import tokenize
+from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 
-from models.feature_spec import youtube8m_sections
-from models.spec import OBSOLETE_KEYS, ModelSpec
-from tools.config.load import Config, Key, Schema
+from models.feature_spec import FeatureModelSection, FeatureSpec, FeatureTrainSection, feature_schema
+from tools.config.load import Config, Override
+from tools.config.schema import key
 from tools.errors import ConfigError, ConfigFileError
 from tools.registry import MODELS
 
@@ -46,11 +48,11 @@ def load_whitening(path: str, feature_size: int, where: str) -> np.ndarray:
 def check_sizes(config: Config) -> None:
     """Groups divide the expanded features, the gate divides the hidden layer, and the eigenvalues are there."""
     model, where = config.MODEL, config.where("MODEL")
-    for key in ("video_feature_size", "audio_feature_size"):
-        width = model.expansion * getattr(model, key)
+    for name in ("video_feature_size", "audio_feature_size"):
+        width = model.expansion * getattr(model, name)
         if width % model.groups:
             raise ConfigError(
-                f"{where}: groups = {model.groups} does not divide expansion * {key} = {width}; "
+                f"{where}: groups = {model.groups} does not divide expansion * {name} = {width}; "
                 f"a divisor of {width} works, such as {max(g for g in range(1, model.groups) if width % g == 0)}"
             )
     if model.hidden_size % model.gating_reduction:
@@ -60,38 +62,47 @@ def check_sizes(config: Config) -> None:
     load_whitening(model.eigen_file, model.video_feature_size, where)
 
 
+@dataclass(frozen=True, kw_only=True)
+class ModelSection(FeatureModelSection):
+    """MODEL of NeXtVLAD, which calls the widths of its two streams by names of their own."""
+
+    feature_names: ClassVar[tuple[str, ...]] = ("rgb", "audio")
+    video_feature_size: int = key(minimum=1)
+    audio_feature_size: int = key(minimum=1)
+    cluster_size: int = key(minimum=1)
+    hidden_size: int = key(minimum=1)
+    groups: int = key(minimum=1)
+    expansion: int = key(minimum=1)
+    drop_rate: float = key(minimum=0, below=1)
+    gating_reduction: int = key(minimum=1)
+    eigen_file: str = key()
+
+    @property
+    def feature_dims(self) -> tuple[int, ...]:
+        return self.video_feature_size, self.audio_feature_size
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainSection(FeatureTrainSection):
+    """TRAIN of NeXtVLAD."""
+
+    lr_boundary_examples: int = key(minimum=1)
+    max_iter: int = key(minimum=1)
+    learning_rate_decay: float = key(minimum=0)
+    l2_penalty: float = key(minimum=0)
+    gradient_clip_norm: float = key(minimum=0)
+    apply_gradient_clip: bool = key(False)
+    sort_by_length: bool = key(False)
+
+
 @MODELS.register("NEXTVLAD")
-class NeXtVLADSpec(ModelSpec):
+class NeXtVLADSpec(FeatureSpec):
     """Adam; the rate falls by a factor every so many examples; L2 decay on the classifier alone."""
 
+    reader = "feature_frames_unbiased_rgb"  # the network whitens its rgb itself
     default_config = "configs/nextvlad.txt"
     optimizer_states = 2
-    schema = Schema(
-        sections=youtube8m_sections(
-            model={
-                "video_feature_size": Key(int, minimum=1),
-                "audio_feature_size": Key(int, minimum=1),
-                "cluster_size": Key(int, minimum=1),
-                "hidden_size": Key(int, minimum=1),
-                "groups": Key(int, minimum=1),
-                "expansion": Key(int, minimum=1),
-                "drop_rate": Key(float, minimum=0, below=1),
-                "gating_reduction": Key(int, minimum=1),
-                "eigen_file": Key(str),
-            },
-            train={
-                "lr_boundary_examples": Key(int, minimum=1),
-                "max_iter": Key(int, minimum=1),
-                "learning_rate_decay": Key(float, minimum=0),
-                "l2_penalty": Key(float, minimum=0),
-                "gradient_clip_norm": Key(float, minimum=0),
-                "apply_gradient_clip": Key(bool, default=False),
-                "sort_by_length": Key(bool, default=False),
-            },
-        ),
-        obsolete=OBSOLETE_KEYS,
-        check=check_sizes,
-    )
+    schema = feature_schema(ModelSection, TrainSection, check=check_sizes)
 
     def build_network(self, config):
         from models.nextvlad.nextvlad import NeXtVLAD
@@ -137,3 +148,8 @@ class NeXtVLADSpec(ModelSpec):
             f"{config.where('TRAIN')}: lr_boundary_examples = {train.lr_boundary_examples}, but {train.epoch} epochs "
             f"of the list's {num_videos} videos are no more; the learning rate never falls"
         ]
+
+    def make_placeholders(self, folder):
+        path = folder / "eigenvals.npy"
+        np.save(path, np.ones((1 << 14, 1), np.float32))
+        return [Override("MODEL", "eigen_file", str(path), "eigen_file")]

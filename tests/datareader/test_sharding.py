@@ -7,8 +7,9 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from datareader.features.dataset import shuffle_files
-from datareader.loader import Batch, EvaluationLoader, TrainingLoader
+from datareader.dataset import Batch
+from datareader.features.order import shuffle_files
+from datareader.loader import EvaluationLoader, TrainingLoader
 from datareader.sharding import Shard
 
 WORLDS = st.integers(1, 9)

@@ -14,7 +14,7 @@ import metrics.kinetics
 from metrics.kinetics import KineticsMetrics, rank_of_label, wilson_interval
 from tests.golden_inputs import load_golden, make_score_batches
 from tools.errors import DataError
-from tools.registry import METRICS
+from tools.registry import METRICS, MODELS
 
 (GOLDEN,) = (case for case in load_golden("metrics") if case["metrics"] == "kinetics")
 
@@ -214,7 +214,7 @@ def test_the_log_line_has_the_form_of_2019():
 
 @pytest.mark.parametrize("name", ["TSN", "STNET"])
 def test_both_models_of_kinetics_are_scored_so(name):
-    metric = METRICS.get(name)(SimpleNamespace(MODEL=SimpleNamespace(num_classes=7)))
+    metric = METRICS.get(MODELS.get(name).metrics)(SimpleNamespace(MODEL=SimpleNamespace(num_classes=7)))
     assert isinstance(metric, KineticsMetrics)
     assert metric.num_classes == 7
 

@@ -8,7 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from datareader.features.dataset import Expected, RaggedFrames, group_by_length, load_records, parse_record
+from datareader.features.inputs import RaggedFrames
+from datareader.features.order import group_by_length
+from datareader.features.records import Expected, load_records, parse_record
 from datareader.transforms import DEQUANTIZED, DEQUANTIZED_UNBIASED
 from models.attention_lstm.attention_lstm import AttentionLSTM, PaddedAttentionLSTM, PeepholeLSTM
 from models.layers import sequence

@@ -13,8 +13,8 @@ from tools.registry import METRICS, MODELS, READERS, Registry
 def test_every_model_has_a_reader_metrics_scripts_a_page_and_a_config():
     assert MODELS.names()
     for name in MODELS.names():
-        assert READERS.get(name)
-        assert METRICS.get(name)
+        assert READERS.get(MODELS.get(name).reader)
+        assert METRICS.get(MODELS.get(name).metrics)
         config = PROJECT / MODELS.get(name).default_config
         assert config.is_file()
         assert (PROJECT / "configs" / "demo" / config.name).is_file()
@@ -24,7 +24,9 @@ def test_every_model_has_a_reader_metrics_scripts_a_page_and_a_config():
 
 
 def test_readers_and_metrics_know_only_names_of_models():
-    assert set(READERS.names()) == set(METRICS.names()) == set(MODELS.names())
+    specs = [MODELS.get(name) for name in MODELS.names()]
+    assert set(READERS.names()) == {spec.reader for spec in specs}
+    assert set(METRICS.names()) == {spec.metrics for spec in specs}
 
 
 def test_names_ignore_case_and_keep_their_published_spelling():

@@ -71,10 +71,7 @@ def parse_args():
 
 def load_synthetic_config(path: str, spec, name: str, folder: Path, count: int) -> Config:
     """The config with made data in place of the data set and of its eigenvalues."""
-    overrides = [Override("TRAIN", "filelist", str(folder / "made.list"), "benchmark")]
-    if "eigen_file" in spec.schema.sections["MODEL"]:
-        np.save(folder / "eigenvals.npy", np.ones((2048, 1), np.float32))
-        overrides.append(Override("MODEL", "eigen_file", str(folder / "eigenvals.npy"), "benchmark"))
+    overrides = [Override("TRAIN", "filelist", str(folder / "made.list"), "benchmark"), *spec.make_placeholders(folder)]
     config = load_config(path, spec.schema, ["MODEL", "TRAIN"], name, overrides)
     make_records(folder, config, count)
     return config
@@ -157,7 +154,7 @@ def measure_metrics(args, name: str, config: Config) -> dict:
     labels = (rng.random(probs.shape) < 3 / config.MODEL.num_classes).astype(np.float32)
 
     def count() -> None:
-        METRICS.get(name)(config).update(probs, labels, 1.0)
+        METRICS.get(MODELS.get(name).metrics)(config).update(probs, labels, 1.0)
 
     count()
     sec = statistics.median(seconds(count) for _ in range(args.repeat))
@@ -221,12 +218,12 @@ def main() -> None:
         return
     name = MODELS.canonical_name(args.model_name)
     spec = MODELS.get(name)()
-    if "seglen" in spec.schema.sections["MODEL"]:
+    if spec.data == "clips":
         raise ConfigError(f"{name} is measured by python -m tools.benchmark_clips --model-name {name}")
     path = args.config or str(PROJECT / spec.default_config)
     with tempfile.TemporaryDirectory() as folder:
         config = load_synthetic_config(path, spec, name, Path(folder), 4 * args.batch_size)
-        dataset = READERS.get(name)(config, "TRAIN", training=True, skip_broken=0)
+        dataset = READERS.get(spec.reader)(config, "TRAIN", training=True, skip_broken=0)
         start_paddle(args.threads, False, False, print)
         figures = {
             **measure_network(args, name, config, dataset),

@@ -11,8 +11,10 @@ from pathlib import Path
 import numpy as np
 
 from datareader.clips.dataset import ClipDataset, ClipSettings
-from datareader.features.dataset import Expected, FeatureDataset, RaggedFrames, cache_of
-from datareader.features.index import FileIndex, build_index
+from datareader.features.dataset import FeatureDataset
+from datareader.features.index import FileIndex, build_index, cache_of
+from datareader.features.inputs import RaggedFrames
+from datareader.features.records import Expected
 from datareader.lists import load_list
 from datareader.loader import TrainingLoader
 from datareader.sharding import Shard

@@ -1,4 +1,4 @@
-"""Configs: INI ``.txt`` as in 2019, or the same sections as ``.yaml``, checked against a typed schema.
+"""Configs: INI ``.txt`` as in 2019, or the same sections as ``.yaml``, checked against a schema.
 
 Values are Python literals. Everything a user can get wrong is found here, before any data is read
 and before Paddle is imported, and is reported with file, section and key.
@@ -7,86 +7,17 @@ and before Paddle is imported, and is reported with file, section and key.
 import ast
 import configparser
 import contextlib
-import math
 import re
-from collections import namedtuple
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
+from tools.config.schema import REQUIRED, Key, Schema
 from tools.errors import ConfigError
 
-REQUIRED = object()
 _NO_LITERAL = (ValueError, SyntaxError, TypeError, MemoryError, RecursionError)  # what ast.literal_eval raises
-
-
-@dataclass(frozen=True)
-class Key:
-    """What one key may hold.
-
-    type: ``int``, ``float``, ``str``, ``bool``, or a list of one of them (``list[int]``).
-    default: the value of a key that is left out; without one the key must be given.
-    optional: ``None`` is a value too, as it is where it is the default.
-    minimum, below: bounds for numbers (of every item, in a list): minimum <= value < below.
-    words: strings that are allowed besides.
-    """
-
-    type: Any
-    default: Any = REQUIRED
-    minimum: float | None = None
-    below: float | None = None
-    words: tuple[str, ...] = ()
-    optional: bool = False
-
-    def problem(self, value) -> str | None:
-        """What is wrong with a value, as the end of a sentence; None if nothing is."""
-        if value is None and (self.optional or self.default is None):
-            return None
-        if isinstance(value, str) and value in self.words:
-            return None
-        if problem := self._problem(value):
-            return " or ".join([problem, *map(repr, self.words)])
-        return None
-
-    def _problem(self, value) -> str | None:
-        item_type = getattr(self.type, "__args__", None)
-        if item_type is None:
-            items, kind, name = [value], self.type, self.type.__name__
-        else:
-            items, kind, name = value, item_type[0], f"a list of {item_type[0].__name__}"
-            if not isinstance(value, list | tuple) or not value:
-                return f"should be {name}"
-        if not all(_is_a(item, kind) for item in items):
-            return f"should be {name}"
-        if self.minimum is not None and any(item < self.minimum for item in items):
-            return f"should be at least {self.minimum}"
-        if self.below is not None and any(item >= self.below for item in items):
-            return f"should be less than {self.below}"
-        return None
-
-
-def _is_a(value, kind) -> bool:
-    if isinstance(value, bool):
-        return kind is bool
-    if isinstance(value, float) and not math.isfinite(value):
-        return False
-    return isinstance(value, (int, float) if kind is float else kind)
-
-
-@dataclass(frozen=True)
-class Schema:
-    """Everything a model's config may hold.
-
-    sections: section -> key -> Key.
-    obsolete: keys of 2019 that no longer do anything; accepted in any section, and named in a notice.
-    check: called with the finished Config; raises ConfigError for values that do not fit each other.
-    """
-
-    sections: dict[str, dict[str, Key]]
-    obsolete: frozenset[str] = frozenset()
-    check: Callable = lambda config: None
 
 
 @dataclass(frozen=True)
@@ -101,15 +32,19 @@ class Override:
 
 
 class Config:
-    """A checked config: ``config.TRAIN.batch_size``. Sections are named tuples and cannot be changed.
+    """A checked config: ``config.TRAIN.batch_size``, or ``config["TRAIN"].batch_size``.
 
-    path: what the user can open. notices: lines worth logging once.
+    path: what the user can open. sections: name -> an object of the schema's dataclass, which cannot be changed.
+    notices: lines worth logging once.
     """
 
-    def __init__(self, path: str, sections: dict[str, dict], notices: list[str]):
+    def __init__(self, path: str, sections: dict[str, Any], notices: list[str]):
         self.path = path
         self.notices = notices
-        self._sections = {name: namedtuple(name, values)(**values) for name, values in sections.items()}
+        self._sections = sections
+
+    def __getitem__(self, section: str):
+        return self._sections[section]
 
     def __getattr__(self, name):
         try:
@@ -128,7 +63,7 @@ class Config:
         lines = []
         for name, section in self._sections.items():
             lines.append(f"[{name}]")
-            lines += [f"{key} = {value!r}" for key, value in section._asdict().items()]
+            lines += [f"{key} = {value!r}" for key, value in asdict(section).items()]
             lines.append("")
         return "\n".join(lines)
 
@@ -157,10 +92,10 @@ def load_config(
         where = f"{path} [{name}]"
         if name not in schema.sections:
             raise ConfigError(f"{path}: unknown section [{name}]; {_hint(name, schema.sections)}")
-        for key in [key for key in values if key in schema.obsolete and key not in schema.sections[name]]:
+        for key in [key for key in values if schema.is_obsolete(name, key)]:
             del values[key]
             obsolete.append(f"{name}.{key}")
-        sections[name] = check_section(values, schema.sections[name], where)
+        sections[name] = schema.sections[name](**check_section(values, schema.keys(name), where))
     notices = [f"{path}: without effect since 2019: {', '.join(obsolete)}"] if obsolete else []
     config = Config(path, sections, notices)
     schema.check(config)
@@ -173,17 +108,17 @@ def read_model_name(path: str) -> str | None:
     return None if name is None else str(name)
 
 
-def check_section(values: dict, schema: dict[str, Key], where: str) -> dict:
-    """Refuse unknown, wrong and missing keys; return the values in schema order, defaults filled in.
+def check_section(values: dict, keys: dict[str, Key], where: str) -> dict:
+    """Refuse unknown, wrong and missing keys; return the values in the order of ``keys``, defaults filled in.
 
     where: what the user can open, such as ``configs/tsn.txt [TRAIN]``.
     """
     for key, value in values.items():
-        _check_value(key, value, schema, where)
-    missing = [key for key, rule in schema.items() if key not in values and rule.default is REQUIRED]
+        _check_value(key, value, keys, where)
+    missing = [key for key, rule in keys.items() if key not in values and rule.default is REQUIRED]
     if missing:
         raise ConfigError(f"{where}: missing {', '.join(missing)}")
-    filled = {key: values.get(key, rule.default) for key, rule in schema.items()}
+    filled = {key: values.get(key, rule.default) for key, rule in keys.items()}
     return {key: list(value) if isinstance(value, tuple) else value for key, value in filled.items()}
 
 
@@ -196,10 +131,10 @@ def parse_set(text: str) -> Override:
     return Override(section, key, value, flag=f"--set {section}.{key}", raw=True)
 
 
-def _check_value(key: str, value, schema: dict[str, Key], where: str) -> None:
-    if key not in schema:
-        raise ConfigError(f"{where}: unknown key {key!r}; {_hint(key, schema)}")
-    if problem := schema[key].problem(value):
+def _check_value(key: str, value, keys: dict[str, Key], where: str) -> None:
+    if key not in keys:
+        raise ConfigError(f"{where}: unknown key {key!r}; {_hint(key, keys)}")
+    if problem := keys[key].problem(value):
         raise ConfigError(f"{where}: {key} = {value!r} {problem}")
 
 
@@ -211,7 +146,7 @@ def _apply(overrides: Iterable[Override], sections: dict, schema: Schema, needs:
     for item in overrides:
         if item.section not in schema.sections:
             raise ConfigError(f"{item.flag}: no section [{item.section}]; {_hint(item.section, schema.sections)}")
-        if item.raw and item.key in schema.obsolete and item.key not in schema.sections[item.section]:
+        if item.raw and schema.is_obsolete(item.section, item.key):
             continue
         if not item.raw and item.section not in sections and item.section not in needs:
             continue
@@ -220,7 +155,7 @@ def _apply(overrides: Iterable[Override], sections: dict, schema: Schema, needs:
             # A bare word is left as it is: right for a string, and the check speaks up for the rest.
             with contextlib.suppress(*_NO_LITERAL):
                 value = ast.literal_eval(value)
-        _check_value(item.key, value, schema.sections[item.section], item.flag)
+        _check_value(item.key, value, schema.keys(item.section), item.flag)
         sections.setdefault(item.section, {})[item.key] = value
 
 

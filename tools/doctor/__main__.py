@@ -27,7 +27,7 @@ from tools.distributed.launcher import plan_processes
 from tools.doctor import clips as clip_inspection  # noqa: F401  (register the inspectors)
 from tools.doctor import features as feature_inspection  # noqa: F401  (register the inspectors)
 from tools.doctor.clean_list import plan_clean_lists, write_clean_lists
-from tools.doctor.inspection import Finding, find_duplicates, inspect_list, measure_reading
+from tools.doctor.inspection import INSPECTORS, Finding, find_duplicates, inspect_list, measure_reading
 from tools.doctor.machine import (
     PACKAGES,
     find_version,
@@ -42,7 +42,7 @@ from tools.doctor.text import Check, format_report
 from tools.errors import CheckpointError, ConfigError, ConfigFileError, DataError, ZooError
 from tools.files.atomic import atomic_write, require_writable
 from tools.inference.predictions import load_class_names
-from tools.registry import INSPECTORS, MODELS
+from tools.registry import MODELS
 from tools.run_setup import check_batch_size, choose_pretrain, start_paddle
 from tools.runtime.cpu import usable_cores
 from tools.weights.files import load_weights
@@ -135,7 +135,7 @@ def inspect_sections(args, config: Config, name: str, chosen: list[str]) -> list
     """A report on the list of each section; sections that read the same list in the same way share the work."""
     done, sections = {}, []
     for section_name in chosen:
-        part, inspector = getattr(config, section_name), INSPECTORS.get(name)(config, section_name)
+        part, inspector = config[section_name], INSPECTORS.get(MODELS.get(name).data)(config, section_name)
         section = SectionReport(
             section_name, part.filelist, part.batch_size, part.num_reader_threads, config.MODEL.num_classes
         )
@@ -215,7 +215,7 @@ def check_weights(args, config: Config, name: str, network, training: bool) -> I
 
 def _describe_absent_base(args, config: Config) -> str:
     """What the first run will do for its pretrain_base; "" where that is here, unwanted, or cannot be had."""
-    base = getattr(config.TRAIN, "pretrain_base", None)
+    base = config.TRAIN.pretrain_base
     if args.pretrain or not base or Path(base).exists() or Path(base).name != RESNET50:
         return ""
     if config.MODEL.num_layers != 50:  # choose_pretrain says so
@@ -288,7 +288,7 @@ def examine(args) -> tuple[dict, list[SectionReport], dict[str, Path]]:
         name, spec, config, checks = load_checked_config(args, counted)
         chosen = named or [section for section in SECTIONS if section in config]
         if args.write_clean_list:
-            lists = [getattr(config, section).filelist for section in chosen]
+            lists = [config[section].filelist for section in chosen]
             clean_lists = plan_clean_lists(lists, Path(args.write_clean_list))
         sections = inspect_sections(args, config, name, chosen)
     except ConfigError as error:
@@ -326,7 +326,7 @@ def examine(args) -> tuple[dict, list[SectionReport], dict[str, Path]]:
 
 
 def check_class_names(config: Config, section: SectionReport) -> list[Check]:
-    path = getattr(getattr(config, section.name), "class_names", None)
+    path = config[section.name].class_names
     if not path:
         return []
     try:

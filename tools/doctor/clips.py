@@ -24,10 +24,9 @@ from datareader.clips.dataset import (
     text_of_id,
 )
 from datareader.clips.decoding import read_frame_rate
-from tools.doctor.inspection import QUICK, FileReport, hash_key, in_parallel
+from tools.doctor.inspection import INSPECTORS, QUICK, FileReport, hash_key, in_parallel
 from tools.errors import DataError
 from tools.files.pickles import DAMAGED
-from tools.registry import INSPECTORS
 
 _HEAD = 1024  # bytes; a clip's id and label stand in the first hundred
 _CHUNK = 1 << 20
@@ -179,6 +178,6 @@ def _read_chunks(path: str):
             yield chunk
 
 
-@INSPECTORS.register("TSN", "STNET")
+@INSPECTORS.register("clips")
 def build_clip_inspector(config, section: str) -> ClipInspector:
     return ClipInspector(build_clip_settings(config, section))

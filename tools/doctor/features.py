@@ -4,18 +4,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from datareader.features.dataset import (
-    Expected,
-    Record,
-    cache_of,
-    check_record,
-    expect_records,
-    load_records,
-    scan_file,
-)
-from datareader.features.index import FileIndex, build_index
-from tools.doctor.inspection import FileReport, hash_key, in_parallel
-from tools.registry import INSPECTORS
+from datareader.features.index import FileIndex, build_index, cache_of, check_record, scan_file
+from datareader.features.records import Expected, Record, expect_records, load_records
+from tools.doctor.inspection import INSPECTORS, FileReport, hash_key, in_parallel
 
 FRAMES_PER_SEC = 1  # of YouTube-8M
 
@@ -68,6 +59,6 @@ class FeatureInspector:
         report.class_counts = {int(class_id): int(count) for class_id, count in file.class_counts}
 
 
-@INSPECTORS.register("AttentionCluster", "AttentionLSTM", "NEXTVLAD")
+@INSPECTORS.register("features")
 def build_feature_inspector(config, section: str) -> FeatureInspector:
     return FeatureInspector(expect_records(config, section))

@@ -14,11 +14,13 @@ from pathlib import Path
 import numpy as np
 
 from datareader.lists import ListEntry, find_file, read_lines
-from datareader.loader import map_in_order
 from tools.errors import DataError, DataIssue
+from tools.registry import Registry
 from tools.runtime.cpu import usable_cores
 from tools.runtime.log import progress_bar
+from tools.runtime.workers import map_in_order
 
+INSPECTORS = Registry("inspector")  # by kind of data; see ``inspect_list``
 QUICK = 64  # files at once for a thread that only looks at them; handing over one takes as long as looking at it
 READERS_AT_LEAST = 4  # threads; a disk, and more so a file server, serves several at once
 

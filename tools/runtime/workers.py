@@ -1,11 +1,12 @@
-"""Work that is spread over processes, which end with this one however it ends."""
+"""Work that is spread over threads, or over processes, which end with this one however it ends."""
 
 import multiprocessing
 import os
 import signal
 import threading
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, ThreadPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from multiprocessing.connection import wait as wait_for_any
@@ -13,6 +14,29 @@ from typing import TypeVar
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+
+
+def map_in_order(function: Callable, items: Iterable, num_workers: int) -> Iterator:
+    """``map`` with ``num_workers`` threads that stay ``num_workers + 1`` results ahead.
+
+    Results come in the order of the items, and an exception comes in its item's place with its own
+    type and text. With 0 workers it is ``map``.
+    """
+    if num_workers == 0:
+        yield from map(function, items)
+        return
+    items = iter(items)
+    pending = deque()
+    pool = ThreadPoolExecutor(num_workers, thread_name_prefix="reader")
+    try:
+        for item in items:
+            pending.append(pool.submit(function, item))
+            if len(pending) > num_workers + 1:
+                yield pending.popleft().result()
+        while pending:
+            yield pending.popleft().result()
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
 
 
 def map_in_processes(

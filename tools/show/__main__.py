@@ -25,14 +25,13 @@ from datareader.clips.dataset import (
     Clip,
     ClipSettings,
     ViewInfo,
-    build_clip_reader,
     build_clip_settings,
     decode_views,
     is_pickle,
     open_clip,
 )
 from datareader.clips.decoding import VideoFacts, read_facts
-from datareader.features.dataset import RECORD_KEYS, Expected, expect_records, load_file, parse_record
+from datareader.features.records import RECORD_KEYS, Expected, expect_records, load_file, parse_record
 from datareader.features.tfrecord import HEADER, is_tfrecord
 from datareader.lists import ListEntry
 from datareader.sampling import sample_span_frames
@@ -46,10 +45,10 @@ from tools.errors import ConfigError, DataError
 from tools.files.atomic import atomic_write, require_writable
 from tools.files.pickles import DAMAGED, load_pickle
 from tools.inference.predictions import load_class_names
-from tools.registry import MODELS, READERS
+from tools.registry import MODELS
 
 KINDS = "a video, a pickle of JPEG frames, a pickle of YouTube-8M records, or a .tfrecord shard"
-DEFAULT_MODELS = {"clip": "TSN", "features": "AttentionCluster"}
+DEFAULT_MODELS = {"clips": "TSN", "features": "AttentionCluster"}
 SECTIONS = ("TRAIN", "VALID", "TEST", "INFER")
 SHOWN_IDS = 3  # at each end of a file with many records
 
@@ -88,7 +87,7 @@ def main() -> None:
     kind = recognise(args.path)
     name, config = load_settings(args, kind)
     names = load_names(args, config)
-    if kind == "clip":
+    if kind == "clips":
         if args.record is not None or args.id is not None:
             raise ConfigError(f"{args.path} holds one clip; --record and --id choose among records of features")
         show_clip(args, name, config, names)
@@ -100,7 +99,7 @@ def main() -> None:
 
 
 def recognise(path: str) -> str:
-    """ "clip" or "features", by the content of a file. Raises DataError for what is neither."""
+    """ "clips" or "features", by the content of a file. Raises DataError for what is neither."""
     if Path(path).is_dir():
         raise DataError(f"{path} is a folder; name one file: {KINDS}")
     try:
@@ -115,12 +114,12 @@ def recognise(path: str) -> str:
     if is_tfrecord(head):
         return "features"
     if is_pickle(ListEntry(path)):
-        return "features" if holds_records(path) else "clip"
+        return "features" if holds_records(path) else "clips"
     try:
         read_facts(path)
     except DataError as error:
         raise DataError(f"{error}; nor does it begin as a pickle or a TFRecord shard") from None
-    return "clip"
+    return "clips"
 
 
 _OPENINGS = {"PROTO", "FRAME", "MARK", "EMPTY_LIST", "LIST", "EMPTY_TUPLE", "MEMOIZE", "PUT", "BINPUT", "LONG_BINPUT"}
@@ -146,9 +145,9 @@ def load_settings(args: argparse.Namespace, kind: str) -> tuple[str, Config]:
     name = MODELS.canonical_name(
         args.model_name or (args.config and read_model_name(args.config)) or DEFAULT_MODELS[kind]
     )
-    if (READERS.get(name) is build_clip_reader) != (kind == "clip"):
-        takes = [other for other in READERS.names() if (READERS.get(other) is build_clip_reader) == (kind == "clip")]
-        held = "a clip" if kind == "clip" else "YouTube-8M features"
+    if MODELS.get(name).data != kind:
+        takes = [other for other in MODELS.names() if MODELS.get(other).data == kind]
+        held = "a clip" if kind == "clips" else "YouTube-8M features"
         raise ConfigError(f"{args.path} holds {held}, which {name} does not read; {', '.join(takes)} do")
     return name, read_config(args, MODELS.get(name)(), name, ["MODEL", args.section])
 
@@ -427,7 +426,7 @@ def count_taken(
     num_frames: int, name: str, config: Config, rng: np.random.Generator | None
 ) -> tuple[np.ndarray | None, str]:
     """How often the network takes each frame, (T,) int, or None where it takes them all; and the same in words."""
-    seg_num = getattr(config.MODEL, "seg_num", None)
+    seg_num = config.MODEL.seg_num
     if seg_num is None:
         return None, f"{name} takes every frame"
     frames = sample_span_frames(num_frames, seg_num, rng)

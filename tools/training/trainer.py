@@ -278,7 +278,7 @@ class Training:
             return
         paths = [path]
         progress.validated = True
-        score = values[METRICS.get(self.name)(self.config).score]
+        score = values[METRICS.get(MODELS.get(self.name).metrics)(self.config).score]
         is_best = progress.best_score is None or score > progress.best_score
         if is_best:
             progress.best_score, progress.best_epoch = score, progress.epoch - 1
@@ -348,7 +348,7 @@ class Training:
         )
 
     def new_metric(self):
-        return METRICS.get(self.name)(self.config)
+        return METRICS.get(MODELS.get(self.name).metrics)(self.config)
 
 
 def count(metric, step: Step) -> None:

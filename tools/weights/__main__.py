@@ -19,7 +19,7 @@ import numpy as np
 
 import models  # noqa: F401  (registers the specs)
 from tools.config.flags import PROJECT, parse_text, run
-from tools.config.load import Override, load_config
+from tools.config.load import load_config
 from tools.errors import CheckpointError
 from tools.files.atomic import atomic_write, require_writable
 from tools.registry import MODELS
@@ -134,11 +134,7 @@ def build_network(model_name: str, config_path: str | None):
 
     spec = MODELS.get(model_name)()
     with tempfile.TemporaryDirectory() as folder:
-        overrides = []
-        if "eigen_file" in spec.schema.sections["MODEL"]:  # names and shapes do not depend on it
-            path = Path(folder) / "eigenvals.npy"
-            np.save(path, np.ones(1 << 14, np.float32))
-            overrides.append(Override("MODEL", "eigen_file", str(path), "eigen_file"))
+        overrides = spec.make_placeholders(Path(folder))  # names and shapes do not depend on what they hold
         path = config_path or str(PROJECT / spec.default_config)
         config = load_config(path, spec.schema, ["MODEL"], model_name, overrides)
         with paddle.LazyGuard():

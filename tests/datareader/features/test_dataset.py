@@ -11,15 +11,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from datareader.features.dataset import Expected, FeatureDataset, SegmentFrames, load_records, parse_record
+from datareader.features.dataset import FeatureDataset
 from datareader.features.index import FileIndex, build_index
+from datareader.features.inputs import SegmentFrames
+from datareader.features.records import Expected, load_records, parse_record
 from datareader.lists import load_list
-from datareader.loader import EvaluationLoader, TrainingLoader, map_in_order
+from datareader.loader import EvaluationLoader, TrainingLoader
 from datareader.sampling import sample_span_frames
 from datareader.transforms import dequantize
 from tests.conftest import make_record, write_pickles
 from tests.golden_inputs import GOLDEN
 from tools.errors import DataError
+from tools.runtime.workers import map_in_order
 
 EXPECTED = Expected(("rgb", "audio"), (1024, 128), num_classes=12)
 

@@ -15,14 +15,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from datareader.features import tfrecord
-from datareader.features.dataset import (
-    Expected,
-    FeatureDataset,
-    SegmentFrames,
-    build_span_reader,
-    build_whitened_reader,
-    load_records,
-)
+from datareader.features.dataset import FeatureDataset, build_segment_reader, build_unbiased_frame_reader
+from datareader.features.inputs import SegmentFrames
+from datareader.features.records import Expected, load_records
 from datareader.features.tfrecord import Problem, read_tfrecord
 from datareader.loader import EvaluationLoader, TrainingLoader
 from dataset.youtube8m import tf2pkl
@@ -289,7 +284,7 @@ def assert_same_batches(found, expected):
 def config_of(filelist, build):
     model = (
         {"seg_num": 4, "feature_names": ["rgb", "audio"], "feature_dims": [7, 3]}
-        if build is build_span_reader
+        if build is build_segment_reader
         else {"video_feature_size": 7, "audio_feature_size": 3}
     )
     section = SimpleNamespace(filelist=str(filelist), sort_by_length=True)
@@ -313,7 +308,7 @@ def three_kinds(tmp_path):
     return [tmp_path / "shards/x.list", tmp_path / "shards_pickled/shards.list", tmp_path / "python2/x.list"]
 
 
-@pytest.mark.parametrize("build", [build_span_reader, build_whitened_reader])
+@pytest.mark.parametrize("build", [build_segment_reader, build_unbiased_frame_reader])
 @pytest.mark.parametrize("section", ["TRAIN", "VALID"])
 def test_shards_and_pickles_of_both_pythons_give_the_same_batches_bit_for_bit(three_kinds, build, section):
     training = section == "TRAIN"

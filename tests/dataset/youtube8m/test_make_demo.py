@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy.optimize import minimize
 
-from datareader.features.dataset import Expected, load_records, parse_record
+from datareader.features.records import Expected, load_records, parse_record
 from datareader.transforms import dequantize
 from dataset.youtube8m import make_demo
 from metrics.youtube8m import YouTube8MMetrics

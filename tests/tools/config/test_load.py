@@ -5,7 +5,8 @@ import pytest
 
 import models  # noqa: F401  (registers the specs)
 from tests.conftest import PROJECT, TINY_CONFIG
-from tools.config.load import Key, Override, check_section, load_config, parse_set
+from tools.config.load import Override, check_section, load_config, parse_set
+from tools.config.schema import Key
 from tools.errors import ConfigError
 from tools.registry import MODELS
 
@@ -30,7 +31,7 @@ def test_every_published_config_is_valid(path, tmp_path):
     schema = MODELS.get(name).schema
     np.save(tmp_path / "eigenvals.npy", np.ones((2048, 1), np.float32))  # which is not ours to ship
     eigenvalues = Override("MODEL", "eigen_file", str(tmp_path / "eigenvals.npy"), "test")
-    overrides = [eigenvalues] if "eigen_file" in schema.sections["MODEL"] else []
+    overrides = [eigenvalues] if "eigen_file" in schema.keys("MODEL") else []
     load_config(str(path), schema, ["MODEL", "TRAIN", "VALID", "TEST", "INFER"], name, overrides)
 
 

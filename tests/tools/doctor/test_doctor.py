@@ -27,9 +27,10 @@ from tests.datareader.clips.test_dataset import encode_jpeg, make_frames, write_
 from tests.sequence_examples import frame, serialize_means, write_shard
 from tools.doctor import __main__ as doctor
 from tools.doctor.clips import ClipInspector
+from tools.doctor.inspection import INSPECTORS
 from tools.doctor.text import format_report
 from tools.errors import DataError
-from tools.registry import INSPECTORS, MODELS, READERS
+from tools.registry import MODELS, READERS
 from tools.run_setup import require_records
 from tools.training.checkpoint import network_arrays, optimizer_arrays
 
@@ -313,7 +314,7 @@ def train_ends_with_an_error(config_path, name, skip_broken):
     config = doctor.load_checked_config(doctor.parse_args([f"--config={config_path}"]), ["TRAIN", "VALID"])[2]
     try:
         for section, training in (("TRAIN", True), ("VALID", False)):
-            dataset = READERS.get(name)(config, section, training=training, skip_broken=skip_broken)
+            dataset = READERS.get(MODELS.get(name).reader)(config, section, training=training, skip_broken=skip_broken)
             if training:
                 TrainingLoader(dataset, config.TRAIN.batch_size, num_workers=0, as_float=False)
             # Each clip is met sooner or later; in an order that meets none, training would fail an epoch later.
@@ -383,7 +384,7 @@ def test_healthy_clips_have_no_finding_and_training_would_start(clips, deep):
 
 
 def test_every_model_has_an_inspector():
-    assert set(INSPECTORS.names()) == set(MODELS.names())
+    assert set(INSPECTORS.names()) == {MODELS.get(name).data for name in MODELS.names()}
 
 
 # Twins

@@ -11,7 +11,8 @@ from PIL import Image
 
 import datareader  # noqa: F401  (registers the readers)
 import models  # noqa: F401
-from datareader.features.dataset import Record, SegmentFrames
+from datareader.features.inputs import SegmentFrames
+from datareader.features.records import Record
 from datareader.sampling import sample_segment_frames
 from tests.conftest import PROJECT, make_record
 from tests.datareader.clips.test_dataset import encode_jpeg, make_frames, write_pickle, write_video
@@ -105,7 +106,7 @@ def read_as_the_scripts_do(path, name, config_path, section, seed):
     """(views, S, L, H, W, 3) uint8 of the only clip of a list, through the reader's own batches."""
     (path.parent / "one.list").write_text(f"{path} 1")
     config = load_config(str(config_path), MODELS.get(name)().schema, ["MODEL", section], name)
-    dataset = READERS.get(name)(config, section, training=section == "TRAIN", skip_broken=0)
+    dataset = READERS.get(MODELS.get(name).reader)(config, section, training=section == "TRAIN", skip_broken=0)
     with dataset.open([np.array([0])], seed, 0) as fetch:
         frames = fetch(0).inputs[0]
     views, seg_num, stacked, height, width = frames.shape

@@ -7,7 +7,7 @@ import paddle
 import pytest
 from paddle import nn
 
-from datareader.loader import Batch
+from datareader.dataset import Batch
 from datareader.transforms import empty_aligned
 from tools.errors import TrainingError
 from tools.training.step import evaluate, predict, to_tensor, train_epoch

@@ -517,7 +517,7 @@ def test_without_weights_and_network_one_line_says_what_to_fetch_and_where_to_pu
 
 def test_pretrain_base_has_no_effect_on_models_without_a_trunk():
     for name in NAMES:
-        live = "pretrain_base" in MODELS.get(name).schema.sections["TRAIN"]
+        live = "pretrain_base" in MODELS.get(name).schema.keys("TRAIN")
         assert live == (name in ("TSN", "STNET"))
 
 

@@ -1,0 +1,68 @@
+"""What the loader, the scripts and the doctor need of a data set: the written contract."""
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What the networks, metrics and results need of N records.
+
+    ids: the videos' names. sources: file and record of each, for messages.
+    inputs: arrays for the network's ``forward``, N first where they are not ragged.
+    labels: (N, num_classes) float32 multi-hot or (N,) int64; None when the data has none.
+    views: how often each record is in the inputs, one after another, for a result averaged over them.
+    """
+
+    ids: list[str]
+    sources: list[str]
+    inputs: tuple[np.ndarray, ...]
+    labels: np.ndarray | None
+    views: int = 1
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+
+class Dataset(Protocol):
+    """The usable records of a list, numbered in list order. Methods may be called from several threads.
+
+    name: what messages call it, such as the path of its list. protocol: how its videos are scored, "" where there is
+    one way only. notices: lines worth logging once. broken: what is wrong with each record that was skipped so far.
+    on_broken: called with such a text for every record that is skipped while reading; callers set it.
+    """
+
+    name: str
+    protocol: str
+    notices: Sequence[str]
+    broken: Sequence[str]
+    on_broken: Callable[[str], None]
+
+    def __len__(self) -> int:
+        """The number of records."""
+
+    def checksum(self) -> int:
+        """A number that changes when the files, their order, or what the order of an epoch depends on does."""
+
+    def order(self, seed: int, epoch: int) -> np.ndarray:
+        """(records,) int64 numbers of the records of an epoch in order, shuffled in training."""
+
+    def arrange_batches(self, order: np.ndarray, batch_size: int, seed: int, epoch: int) -> np.ndarray:
+        """The order in which a process reads its shard of an epoch, which may put similar records together."""
+
+    def files_of(self, records: np.ndarray) -> np.ndarray:
+        """Numbers of the files that hold these records, in the order of their first use."""
+
+    def open(self, batches: list[np.ndarray], seed: int, epoch: int) -> AbstractContextManager[Callable[[int], Batch]]:
+        """Give ``fetch(i) -> Batch`` for these batches of record numbers, while it is open.
+
+        The random choices of a record depend on seed, epoch and its number alone. ``fetch`` raises DataError for a
+        broken record that may not be skipped.
+        """
+
+    def to_float(self, batch: Batch) -> Batch:
+        """The batch with what is stored as uint8 made into what a network computes with, for the CPU."""

@@ -1,0 +1,48 @@
+"""Records as the inputs of a network."""
+
+import numpy as np
+
+from datareader.features.records import Record
+from datareader.sampling import sample_span_frames
+from datareader.transforms import dequantize
+
+
+class SegmentFrames:
+    """Inputs of AttentionCluster: seg_num frames a video, one a span."""
+
+    def __init__(self, seg_num: int):
+        self.seg_num = seg_num
+
+    def __call__(self, records: list[Record], generators) -> tuple[np.ndarray, ...]:
+        """One (N, seg_num, D) uint8 array a feature. generators: one a record in training, else None."""
+        widths = [stream.shape[1] for stream in records[0].streams]
+        batch = [np.empty((len(records), self.seg_num, width), np.uint8) for width in widths]
+        for i, record in enumerate(records):
+            rng = generators[i] if generators else None
+            frames = sample_span_frames(len(record.streams[0]), self.seg_num, rng)
+            for stream, out in zip(record.streams, batch, strict=True):
+                np.take(stream, frames, axis=0, out=out[i])
+        return tuple(batch)
+
+    @staticmethod
+    def to_float(inputs: tuple[np.ndarray, ...]) -> tuple[np.ndarray, ...]:
+        return tuple(dequantize(part) for part in inputs)
+
+
+class RaggedFrames:
+    """Inputs of the networks over all frames: lengths, then the frames of all videos one after another.
+
+    tables: (256,) float32 a feature, the value of each stored byte.
+    """
+
+    def __init__(self, tables: list[np.ndarray]):
+        self.tables = tables
+
+    def __call__(self, records: list[Record], generators) -> tuple[np.ndarray, ...]:
+        """(N,) int64 lengths and one (sum of lengths, D) uint8 array a feature. Nothing is random."""
+        lengths = np.array([len(record.streams[0]) for record in records], dtype=np.int64)
+        return lengths, *(np.concatenate(parts) for parts in zip(*(record.streams for record in records), strict=True))
+
+    def to_float(self, inputs: tuple[np.ndarray, ...]) -> tuple[np.ndarray, ...]:
+        lengths, *streams = inputs
+        return lengths, *(dequantize(part, table) for part, table in zip(streams, self.tables, strict=True))

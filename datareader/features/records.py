@@ -1,0 +1,181 @@
+"""YouTube-8M frame features: records of ``{video, feature, audio, label, nframes}``.
+
+A file is a pickle with a list of records, or one record, or a TFRecord shard as YouTube-8M publishes
+them; its content says which. Keys are str, or bytes where Python 2 wrote the pickle.
+``feature`` and ``audio`` are (rows, width) uint8, ``label`` a list of class ids, and ``nframes``, where
+given, says how many rows count.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from datareader.features.tfrecord import HEADER, Problem, is_tfrecord, read_tfrecord
+from tools.errors import ConfigError, DataError, DataIssue
+from tools.files.pickles import load_data_pickle
+
+RECORD_KEYS = {"rgb": "feature", "audio": "audio"}  # a config's feature name -> a record's key
+
+
+@dataclass(frozen=True)
+class Expected:
+    """What a config says of every record. labels_needed: False when inferring."""
+
+    feature_names: tuple[str, ...]
+    feature_dims: tuple[int, ...]
+    num_classes: int
+    labels_needed: bool = True
+
+
+@dataclass(frozen=True)
+class Record:
+    """One video. streams: one (T, D) uint8 a feature, T frames each. labels: (labels,) int64 or None."""
+
+    video_id: str
+    where: str
+    streams: tuple[np.ndarray, ...]
+    labels: np.ndarray | None
+
+    def classes(self) -> set[int]:
+        return set() if self.labels is None else set(self.labels.tolist())
+
+
+def load_records(path: str) -> list[dict]:
+    """The records of a pickle or a TFRecord shard, unchecked but for being dicts with str keys.
+
+    Raises DataError naming the file. Nothing a pickle names is ever executed.
+    """
+    return load_file(path)[0]
+
+
+def load_file(path: str) -> tuple[list[dict], list[str]]:
+    """The records of a file as ``load_records`` gives them, and what is damaged in a TFRecord shard.
+
+    What is damaged there has no number: records are numbered as in the pickle that tf2pkl.py makes.
+    """
+    try:
+        with open(path, "rb") as file:
+            head = file.read(HEADER)
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error}", DataIssue.UNREADABLE) from None
+    if not head:
+        raise DataError(f"{path} is empty; fetch or copy it again", DataIssue.EMPTY)
+    if not is_tfrecord(head):
+        return _load_pickle_records(path), []
+    records, problems = [], []
+    for item in read_tfrecord(path):
+        if isinstance(item, Problem):
+            problems.append(str(item))
+        else:
+            records.append(item)
+    return records, problems
+
+
+def _load_pickle_records(path: str) -> list[dict]:
+    try:
+        content = load_data_pickle(path)
+    except DataError as error:
+        hint = "; nor does it begin as a TFRecord shard does" if "tfrecord" in Path(path).name else ""
+        raise DataError(f"{error}{hint}", error.issue) from None
+    records = [content] if isinstance(content, dict) else content
+    if not isinstance(records, list | tuple) or not all(isinstance(record, dict) for record in records):
+        raise DataError(f"{path} holds {_kind(content)}; expected a list of records or one record", DataIssue.STRUCTURE)
+    return [{_text(key): value for key, value in record.items()} for record in records]
+
+
+def parse_record(raw: dict, expected: Expected, where: str) -> Record:
+    """Check one record of ``load_records``. Raises DataError naming ``where`` and the key at fault."""
+    if missing := [key for key in ("video", *_stream_keys(expected)) if key not in raw]:
+        raise DataError(f"{where} has no {', '.join(missing)}; its keys are {_shown(list(raw))}", DataIssue.KEYS)
+    video_id = _text(raw["video"])
+    if not isinstance(video_id, str) or not video_id:
+        raise DataError(f"{where}: video is {_kind(raw['video'])}, expected a name", DataIssue.NAME)
+    where = f"{where} (video {video_id if video_id.isprintable() else ascii(video_id)})"
+    streams = [
+        _check_stream(raw[key], key, width, where)
+        for key, width in zip(_stream_keys(expected), expected.feature_dims, strict=True)
+    ]
+    rows = min(len(stream) for stream in streams)
+    num_frames = raw.get("nframes", rows)
+    if not _is_whole(num_frames) or not 1 <= num_frames <= rows:
+        raise DataError(
+            f"{where}: nframes is {_shown(num_frames)}, but there are {rows} rows; expected 1 to {rows}",
+            DataIssue.FRAME_COUNT,
+        )
+    streams = tuple(stream[: int(num_frames)] for stream in streams)
+    return Record(video_id, where, streams, _check_labels(raw.get("label"), expected, where))
+
+
+def _stream_keys(expected: Expected) -> list[str]:
+    return [RECORD_KEYS[name] for name in expected.feature_names]
+
+
+def _check_stream(value, key: str, width: int, where: str) -> np.ndarray:
+    if not isinstance(value, np.ndarray) or value.dtype != np.uint8 or value.ndim != 2:
+        is_bytes = isinstance(value, np.ndarray) and value.dtype == np.uint8
+        raise DataError(
+            f"{where}: {key} is {_kind(value)}, expected a (frames, {width}) uint8 array",
+            DataIssue.SHAPE if is_bytes else DataIssue.DTYPE,
+        )
+    if value.shape[1] != width:
+        raise DataError(f"{where}: {key} is {value.shape[1]} wide, but the config says {width}", DataIssue.SHAPE)
+    if not len(value):
+        raise DataError(f"{where}: {key} has no frames", DataIssue.NO_FRAMES)
+    return value.view(np.ndarray)
+
+
+def _check_labels(value, expected: Expected, where: str) -> np.ndarray | None:
+    if value is None and not expected.labels_needed:
+        return None
+    items = value.tolist() if isinstance(value, np.ndarray) else value
+    if not isinstance(items, list | tuple) or not all(_is_whole(item) for item in items):
+        raise DataError(
+            f"{where}: label is {_kind(value)}, expected a list of class ids",
+            DataIssue.NO_LABEL if value is None else DataIssue.LABEL_TYPE,
+        )
+    for item in items:
+        if not 0 <= item < expected.num_classes:
+            if not expected.labels_needed:
+                return None  # the labels of another set of classes do not stop inference
+            raise DataError(
+                f"{where}: label {_shown(item)} is not in 0 to {expected.num_classes - 1} (num_classes)",
+                DataIssue.LABEL_RANGE,
+            )
+    return np.array(items, dtype=np.int64)
+
+
+def _is_whole(value) -> bool:
+    return isinstance(value, int | np.integer) and not isinstance(value, bool)
+
+
+def _text(value):
+    """Text of Python 2 or 3; what is not valid UTF-8 becomes a question mark."""
+    if isinstance(value, bytes):
+        return value.decode("utf-8", errors="replace")
+    return value.encode("utf-8", errors="replace").decode() if isinstance(value, str) else value
+
+
+def _shown(value) -> str:
+    """A value for a message: short, whatever it is."""
+    try:
+        text = repr(value)
+    except (ValueError, RecursionError):  # numbers of thousands of digits, lists in lists in lists
+        text = f"a value of type {type(value).__name__}"
+    return text if len(text) <= 80 else f"{text[:77]}..."
+
+
+def _kind(value) -> str:
+    if isinstance(value, np.ndarray):
+        return f"a {value.shape} {value.dtype} array"
+    return f"of type {type(value).__name__}"
+
+
+def expect_records(config, section: str) -> Expected:
+    """What a config says of the records of a section. INFER needs no labels."""
+    model = config.MODEL
+    names = tuple(model.feature_names)
+    if unknown := [name for name in names if name not in RECORD_KEYS]:
+        known = ", ".join(RECORD_KEYS)
+        raise ConfigError(f"{config.where('MODEL')}: feature_names has {unknown[0]!r}; records hold {known}")
+    return Expected(names, tuple(model.feature_dims), model.num_classes, labels_needed=section != "INFER")

@@ -1,0 +1,113 @@
+"""What a config may hold: a dataclass a section, whose fields are its keys.
+
+    @dataclass(frozen=True, kw_only=True)
+    class TrainSection:
+        epoch: int = key(minimum=1)
+        total_videos: int | Literal["auto"] = key(minimum=1)
+        pretrain_base: str | None = key("ResNet50_pretrained")
+
+A field's type is ``int``, ``float``, ``str``, ``bool`` or a list of one of them, with ``None`` or words beside it where
+those are values too. A field without a default has to be given.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import MISSING, dataclass, field, fields
+from types import NoneType, UnionType
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+
+REQUIRED = object()
+
+
+@dataclass(frozen=True)
+class Key:
+    """What one key may hold.
+
+    type: ``int``, ``float``, ``str``, ``bool``, or a list of one of them (``list[int]``).
+    default: the value of a key that is left out; without one the key must be given.
+    optional: ``None`` is a value too, as it is where it is the default.
+    minimum, below: bounds for numbers (of every item, in a list): minimum <= value < below.
+    words: strings that are allowed besides.
+    """
+
+    type: Any
+    default: Any = REQUIRED
+    minimum: float | None = None
+    below: float | None = None
+    words: tuple[str, ...] = ()
+    optional: bool = False
+
+    def problem(self, value) -> str | None:
+        """What is wrong with a value, as the end of a sentence; None if nothing is."""
+        if value is None and (self.optional or self.default is None):
+            return None
+        if isinstance(value, str) and value in self.words:
+            return None
+        if problem := self._problem(value):
+            return " or ".join([problem, *map(repr, self.words)])
+        return None
+
+    def _problem(self, value) -> str | None:
+        if get_origin(self.type) is None:
+            items, kind, name = [value], self.type, self.type.__name__
+        else:
+            (kind,) = get_args(self.type)
+            items, name = value, f"a list of {kind.__name__}"
+            if not isinstance(value, list | tuple) or not value:
+                return f"should be {name}"
+        if not all(_is_a(item, kind) for item in items):
+            return f"should be {name}"
+        if self.minimum is not None and any(item < self.minimum for item in items):
+            return f"should be at least {self.minimum}"
+        if self.below is not None and any(item >= self.below for item in items):
+            return f"should be less than {self.below}"
+        return None
+
+
+def _is_a(value, kind) -> bool:
+    if isinstance(value, bool):
+        return kind is bool
+    if isinstance(value, float) and not math.isfinite(value):
+        return False
+    return isinstance(value, (int, float) if kind is float else kind)
+
+
+def key(default: Any = MISSING, *, minimum: float | None = None, below: float | None = None) -> Any:
+    """A field of a section, with bounds for its numbers: minimum <= value < below."""
+    return field(default=default, metadata={"minimum": minimum, "below": below})
+
+
+def keys_of(section: type) -> dict[str, Key]:
+    """The rules of a section's dataclass, in the order of its fields."""
+    hints = get_type_hints(section)
+    return {item.name: _make_key(item, hints[item.name]) for item in fields(section)}
+
+
+def _make_key(item, hint) -> Key:
+    parts = get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
+    words = tuple(word for part in parts if get_origin(part) is Literal for word in get_args(part))
+    (kind,) = (part for part in parts if part is not NoneType and get_origin(part) is not Literal)
+    default = REQUIRED if item.default is MISSING else item.default
+    return Key(kind, default, words=words, optional=NoneType in parts, **item.metadata)
+
+
+@dataclass(frozen=True)
+class Schema:
+    """Everything a model's config may hold.
+
+    sections: name -> frozen dataclass, as this module's docstring shows.
+    obsolete: keys of 2019 that no longer do anything; accepted in any section, and named in a notice.
+    check: called with the finished Config; raises ConfigError for values that do not fit each other.
+    """
+
+    sections: dict[str, type]
+    obsolete: frozenset[str] = frozenset()
+    check: Callable = lambda config: None
+
+    def keys(self, section: str) -> dict[str, Key]:
+        """Key -> rule of a section."""
+        return keys_of(self.sections[section])
+
+    def is_obsolete(self, section: str, name: str) -> bool:
+        """Whether a key no longer does anything in a section."""
+        return name in self.obsolete and name not in self.keys(section)
