@@ -4,6 +4,8 @@ python test.py --model-name=AttentionCluster --config=configs/attention_cluster.
 """
 
 import json
+import logging
+from dataclasses import dataclass
 from pathlib import Path
 
 import datareader  # noqa: F401  (registers the readers)
@@ -11,98 +13,105 @@ import metrics  # noqa: F401
 import models  # noqa: F401
 from datareader.loader import EvaluationLoader
 from datareader.sharding import Shard
-from tools.config.flags import add_engine_flags, build_parser, parse_count, parse_text, read_config, run
-from tools.distributed.launcher import follow_launcher, launch, plan_processes
+from tools.config.flags import (
+    EngineOptions,
+    RunOptions,
+    add_engine_flags,
+    add_run_flags,
+    make_run_parser,
+    parse_text,
+    read_engine_options,
+    read_run_options,
+    whole_number,
+)
+from tools.distributed.skipped import gather_broken, require_records
 from tools.errors import DataError
 from tools.files.atomic import atomic_write, require_writable
-from tools.registry import METRICS, MODELS
-from tools.run_setup import gather_broken, load_network, open_dataset, open_inputs, require_records, start_paddle
-from tools.runtime.log import RunLog, progress_bar
+from tools.registry import METRICS
+from tools.run_setup import launch_processes, open_evaluation, plan_run
+from tools.runtime.entry import run_program
+from tools.runtime.log import beside, progress_bar
+from tools.runtime.tables import format_columns
+
+log = logging.getLogger(__name__)
 
 
-def parse_args():
-    parser = build_parser(__doc__, sections=("TEST",))
+@dataclass(frozen=True)
+class TestOptions:
+    run: RunOptions
+    engine: EngineOptions
+    weights: str | None
+    log_interval: int
+    output: str | None
+
+
+def parse_args() -> TestOptions:
+    parser = make_run_parser(__doc__)
+    add_run_flags(parser, sections=("TEST",))
     add = parser.add_argument
-    add(
-        "--weights",
-        type=parse_text,
-        metavar="PATH",
-        help="a checkpoint folder, a folder or file of 2019, or a .pdparams file; default: the released weights",
-    )
-    add("--log-interval", type=parse_count, default=1, metavar="BATCHES", help="batches between log lines; 0: none")
+    add("--weights", type=parse_text, metavar="PATH", help="a checkpoint folder, a folder or file of 2019, or a "
+        ".pdparams file; default: the released weights")  # fmt: skip
+    add("--log-interval", type=whole_number(), default=1, metavar="BATCHES", help="batches between log lines; 0: none")
     add("--output", type=parse_text, metavar="FILE", help="also write the scores as JSON")
     add_engine_flags(parser)
-    return parser.parse_args()
+    args = parser.parse_args()
+    return TestOptions(read_run_options(args), read_engine_options(args), args.weights, args.log_interval, args.output)
 
 
 def main() -> int:
-    args = parse_args()
-    name = MODELS.canonical_name(args.model_name)
-    spec = MODELS.get(name)()
-    config = read_config(args, spec, name, ["MODEL", "TEST"])
-    processes = plan_processes(args.nproc, args.use_gpu is not False)
-    if processes.to_start:
-        # Here first, so that what is wrong is told once.
-        open_dataset(name, config, "TEST", training=False, skip_broken=args.skip_broken, log=lambda text: None)
-        return launch(processes, None)
-    follow_launcher()
-    log = RunLog(rank=processes.rank if processes.world > 1 else None)
-    for notice in config.notices:
-        log.line(notice)
-    if args.output:
+    options = parse_args()
+    run = plan_run(options.run, ["MODEL", "TEST"], gpu_wanted=lambda config: True)
+    code = launch_processes(run, lambda: run.open_dataset("TEST", training=False), None)
+    if code is not None:
+        return code
+    run.start_log(None)
+    if options.output:
         try:
-            require_writable(Path(args.output))
+            require_writable(Path(options.output))
         except (OSError, ValueError) as error:
-            raise DataError(f"--output {args.output} cannot be written: {error}") from None
-
-    def look():
-        return open_inputs(args, config, name, "TEST", log.line)
-
-    inputs = look() if processes.world == 1 else None  # what is wrong does not wait for Paddle
-    device = start_paddle(args.threads, args.use_gpu, True, log.line, processes.on_this_machine)
-    from tools.distributed.group import connect  # these import Paddle
-    from tools.training.step import evaluate
-
-    section = config.TEST
-    metric = METRICS.get(spec.metrics)(config)
-    with connect(device, log.line) as group:
-        weights, dataset = inputs or look()  # of several processes all hear what is wrong with the files of one
-        network = load_network(args, spec, config, "TEST", weights, device, log.line)
-        loader = EvaluationLoader(
-            dataset,
-            section.batch_size,
-            num_workers=section.num_reader_threads,
-            as_float=device == "cpu",
-            shard=Shard(processes.rank, processes.world),
-        )
-        with progress_bar(len(loader), 0, "testing", shown=group.is_first) as bar:
-            for number, prediction in enumerate(evaluate(network, loader.epoch(), metric)):
-                bar.update()
-                if args.log_interval and number % args.log_interval == 0:
-                    batch_metric = METRICS.get(spec.metrics)(config)
-                    batch_metric.update(prediction.probs, prediction.batch.labels, prediction.loss)
-                    text = batch_metric.describe(batch_metric.compute(full=False))
-                    log.line(f"[TEST] iter {number:<4}, {text}", shown=bar.disable)
+            raise DataError(f"--output {options.output} cannot be written: {error}") from None
+    section = run.config.TEST
+    metric = METRICS.get(run.spec.metrics)(run.config)
+    with open_evaluation(run, "TEST", options.weights, options.engine) as evaluation:
+        group, dataset = evaluation.group, evaluation.dataset
+        score(run, options, evaluation, metric)
         group.merge(metric)
-        broken = gather_broken(group, dataset, args.skip_broken)
+        broken = gather_broken(group, dataset, options.run.skip_broken)
         if not group.is_first:
             return 0
         require_records(metric.num_videos, dataset)
         values = metric.compute()
-    log.line(format_table(values))
+    log.info(format_columns([(name, f"{value:.6f}") for name, value in values.items()]))
     protocol = f": {dataset.protocol}" * bool(dataset.protocol)
-    log.line(f"evaluated {metric.num_videos} of {metric.num_videos + len(broken)} records{protocol}")
-    if args.output:
-        report = {"model": name, "weights": weights.path, "config": config.path, "filelist": section.filelist}
-        report |= {"protocol": dataset.protocol, "scores": values, **metric.report()}
+    log.info(f"evaluated {metric.num_videos} of {metric.num_videos + len(broken)} records{protocol}")
+    if options.output:
+        report = {"model": run.name, "weights": evaluation.weights.path, "config": run.config.path}
+        report |= {"filelist": section.filelist, "protocol": dataset.protocol, "scores": values, **metric.report()}
         report |= {"evaluated": metric.num_videos, "of": metric.num_videos + len(broken), "broken": broken}
-        write_report(Path(args.output), report)
+        write_report(Path(options.output), report)
     return 0
 
 
-def format_table(values: dict[str, float]) -> str:
-    width = max(map(len, values))
-    return "\n".join(f"{key:<{width}}  {value:.6f}" for key, value in values.items())
+def score(run, options: TestOptions, evaluation, metric) -> None:
+    """Let the metric count this process's batches, with a line on some of them."""
+    from tools.inference.predict import evaluate  # imports Paddle
+
+    section = run.config.TEST
+    loader = EvaluationLoader(
+        evaluation.dataset,
+        section.batch_size,
+        num_workers=section.num_reader_threads,
+        as_float=evaluation.device == "cpu",
+        shard=Shard(run.processes.rank, run.processes.world),
+    )
+    with progress_bar(len(loader), 0, "testing", shown=evaluation.group.is_first) as bar:
+        for number, prediction in enumerate(evaluate(evaluation.network, loader.epoch(), metric)):
+            bar.update()
+            if options.log_interval and number % options.log_interval == 0:
+                of_batch = METRICS.get(run.spec.metrics)(run.config)
+                of_batch.update(prediction.probs, prediction.batch.labels, prediction.loss)
+                text = of_batch.describe(of_batch.compute(full=False))
+                log.log(beside(bar), f"[TEST] iter {number:<4}, {text}")
 
 
 def write_report(path: Path, report: dict) -> None:
@@ -114,4 +123,4 @@ def write_report(path: Path, report: dict) -> None:
 
 
 if __name__ == "__main__":
-    run(main)
+    run_program(main)

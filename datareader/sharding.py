@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from tools.errors import ConfigError
+
 
 @dataclass(frozen=True)
 class Shard:
@@ -28,3 +30,14 @@ class Shard:
     def of_batches(self, count: int) -> range:
         """The batches of an evaluation that this process reads, of ``count``: as evenly as whole batches allow."""
         return range(count * self.rank // self.world, count * (self.rank + 1) // self.world)
+
+
+def check_batch_size(batch_size: int, processes: int, accumulate: int) -> None:
+    """Raise ConfigError, with sizes that work, unless all processes have equally many videos in equal micro-batches."""
+    parts = processes * accumulate
+    if batch_size % parts:
+        below = batch_size // parts * parts
+        sizes = " or ".join(str(size) for size in (below, below + parts) if size)
+        shares = f"{processes} processes" if processes > 1 else "1 process"
+        shares += f" with --accumulate {accumulate}" * (accumulate > 1)
+        raise ConfigError(f"TRAIN.batch_size = {batch_size} does not split over {shares}; --batch-size {sizes} does")

@@ -17,7 +17,6 @@ that lists made one after another agree.
 Nothing is written when a file would stand in two lists, those included that are in FOLDER already.
 """
 
-import argparse
 import os
 import re
 import sys
@@ -32,7 +31,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # the project, when run as a script
 
-from datareader.clips.dataset import read_pickle_head
+from datareader.clips.files import read_pickle_head
 from datareader.lists import load_list
 from dataset.kinetics.annotations import (
     PICKLE_SUFFIXES,
@@ -45,10 +44,11 @@ from dataset.kinetics.annotations import (
     walk_files,
 )
 from dataset.youtube8m.shards import is_shard, pickle_name
-from tools.config.flags import parse_count, parse_text, run
+from tools.config.flags import make_parser, parse_text, whole_number
 from tools.errors import DataError
 from tools.files.atomic import atomic_write, require_writable
 from tools.files.pickles import DAMAGED, load_data_pickle
+from tools.runtime.entry import run_program
 
 DEFAULT_SHARES = ["train=0.8", "val=0.1", "test=0.1"]
 CSV_SPLITS = {"train": "train", "val": "val", "validate": "val", "validation": "val", "test": "test"}
@@ -69,6 +69,21 @@ class Item:
     group: str | int | None
     is_video: bool
     split: str = ""
+
+
+@dataclass(frozen=True)
+class ListOptions:
+    """What the flags say; the names are theirs."""
+
+    sources: list[Path]
+    output: Path
+    split: list[str] | None
+    csv: str | None
+    class_names: str | None
+    seed: int
+    shuffle: bool
+    absolute: bool
+    force: bool
 
 
 # What there is
@@ -294,23 +309,22 @@ def check_labelled(lists: dict[str, list[Item]], with_csv: bool) -> None:
             )
 
 
-def write_lists(
-    lists: dict[str, list[Item]], output: Path, class_names: list[str] | None, args: argparse.Namespace
-) -> None:
+def write_lists(lists: dict[str, list[Item]], class_names: list[str] | None, options: ListOptions) -> None:
     """Write the lists and, where there is none yet, class_names.txt."""
+    output = options.output
     ids = None if class_names is None else {name: class_id for class_id, name in enumerate(class_names)}
     lines = {
-        name: list_lines(items, output, None if name == UNLABELLED else ids, args.absolute)
+        name: list_lines(items, output, None if name == UNLABELLED else ids, options.absolute)
         for name, items in lists.items()
     }
-    if args.shuffle:
+    if options.shuffle:
         for name, part in lines.items():
-            order = np.random.default_rng([args.seed, zlib.crc32(name.encode())]).permutation(len(part))
+            order = np.random.default_rng([options.seed, zlib.crc32(name.encode())]).permutation(len(part))
             lines[name] = [part[place] for place in order]
     contents = {name: "".join(f"{text}\n" for text, *_ in part).encode() for name, part in lines.items()}
     paths = {name: output / f"{name}.list" for name in lines}
     for name, path in paths.items():  # the same one may be there, of a run that was killed before it wrote the others
-        if not args.force and path.exists() and path.read_bytes() != contents[name]:
+        if not options.force and path.exists() and path.read_bytes() != contents[name]:
             raise DataError(f"{path} is there already; --force replaces it")
     names_path = output / CLASS_NAMES
     if class_names is not None and not names_path.exists():
@@ -339,49 +353,47 @@ def print_summary(lists: dict[str, list[Item]], output: Path, left_out: int, mis
         print(f"{len(untrained)} classes have no file in train.list")
 
 
-def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+def parse_args() -> ListOptions:
+    parser = make_parser(__doc__)
     add = parser.add_argument
     add("sources", nargs="+", type=Path, metavar="SOURCE", help="folder of videos, pickles or shards")
     add("--output", required=True, type=Path, metavar="FOLDER", help="where the lists go")
     add("--split", nargs="+", metavar="NAME=SHARE", help="lists and their shares; a name alone takes all")
     add("--csv", type=parse_text, metavar="CSV", help="official Kinetics CSV: which files, their classes and splits")
     add("--class-names", type=parse_text, metavar="FILE", help="classes by id, as generate_label.py writes them")
-    add("--seed", type=parse_count, default=0, metavar="N", help="of the choice and of --shuffle; default: 0")
+    add("--seed", type=whole_number(), default=0, metavar="N", help="of the choice and of --shuffle; default: 0")
     add("--shuffle", action="store_true", help="shuffled lists; default: sorted, as training shuffles every epoch")
     add("--absolute", action="store_true", help="absolute paths; default: relative to the list's folder")
     add("--force", action="store_true", help="replace lists that are there")
-    return parser.parse_args()
+    return ListOptions(**vars(parser.parse_args()))
 
 
 def main() -> None:
-    args = parse_args()
-    annotations = load_annotations(args.csv) if args.csv else None
-    items, missing = find_annotated(annotations, args.sources) if args.csv else (find_items(args.sources), 0)
-    if args.csv and not args.split and any(item.split for item in items):
-        lists = split_as_csv(items, args.csv)
+    options = parse_args()
+    annotations = load_annotations(options.csv) if options.csv else None
+    items, missing = find_annotated(annotations, options.sources) if options.csv else (find_items(options.sources), 0)
+    if options.csv and not options.split and any(item.split for item in items):
+        lists = split_as_csv(items, options.csv)
     else:
-        lists = split_items(items, parse_shares(args.split or DEFAULT_SHARES), args.seed)
+        lists = split_items(items, parse_shares(options.split or DEFAULT_SHARES), options.seed)
     if empty := [name for name, part in lists.items() if not part]:
         raise DataError(f"{empty[0]}.list would be empty: {len(items)} files are too few for these shares")
-    check_labelled(lists, with_csv=bool(args.csv))
-    named = set(sort_classes(annotations)) if args.csv else {item.group for item in items if item.is_video} - {None}
+    check_labelled(lists, with_csv=bool(options.csv))
+    named = set(sort_classes(annotations)) if options.csv else {item.group for item in items if item.is_video} - {None}
     files = {f"{name}.list" for name in lists}
     try:
         for name in (*files, CLASS_NAMES):
-            require_writable(args.output / name)
-        refuse_duplicates(items, args.output, files)
+            require_writable(options.output / name)
+        refuse_duplicates(items, options.output, files)
         labelled = named and set(lists) != {UNLABELLED}
-        if args.class_names and not labelled:
-            raise DataError(f"--class-names {args.class_names}: no list of these has class ids; leave it out")
-        class_names = choose_classes(named, args.class_names, args.output) if labelled else None
-        write_lists(lists, args.output, class_names, args)
+        if options.class_names and not labelled:
+            raise DataError(f"--class-names {options.class_names}: no list of these has class ids; leave it out")
+        class_names = choose_classes(named, options.class_names, options.output) if labelled else None
+        write_lists(lists, class_names, options)
     except OSError as error:
-        raise DataError(f"{args.output} cannot be written: {error}") from None
-    print_summary(lists, args.output, len(items) - sum(map(len, lists.values())), missing)
+        raise DataError(f"{options.output} cannot be written: {error}") from None
+    print_summary(lists, options.output, len(items) - sum(map(len, lists.values())), missing)
 
 
 if __name__ == "__main__":
-    run(main)
+    run_program(main)

@@ -1,6 +1,5 @@
 """The folder that a converter fills: for one run at a time, with one set of settings, and restartable."""
 
-import fcntl
 import json
 import sys
 from collections.abc import Iterator
@@ -9,6 +8,8 @@ from pathlib import Path
 
 from tools.errors import DataError
 from tools.files.atomic import atomic_write, remove_unfinished
+from tools.files.locks import HeldLock
+from tools.runtime.text import shorten
 
 SETTINGS = "settings.json"  # what the pickles in the folder were made with
 
@@ -22,18 +23,17 @@ def open_output_folder(folder: Path, settings: dict) -> Iterator[None]:
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        lock = open(folder / ".lock", "a")  # noqa: SIM115  (closed below)
+        lock = HeldLock(folder / ".lock")
+    except BlockingIOError:
+        raise DataError(f"another run is writing to {folder}; wait for it, or take another folder") from None
     except OSError as error:
         raise DataError(f"{folder} cannot be a folder to write to: {error}") from None
-    with lock:  # the system lets go of it however this process ends
+    with lock:
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             _check_settings(folder, settings)
             remove_unfinished(folder)
             yield
             remove_unfinished(folder)
-        except BlockingIOError:
-            raise DataError(f"another run is writing to {folder}; wait for it, or take another folder") from None
         except OSError as error:
             raise DataError(f"{folder} cannot be written: {error}; what is finished stays") from None
         except KeyboardInterrupt:
@@ -56,11 +56,5 @@ def _check_settings(folder: Path, settings: dict) -> None:
     for key, value in settings.items():
         there = earlier.get(key) if isinstance(earlier, dict) else None
         if there != value:
-            raise DataError(
-                f"{folder} was made with {key} {_shown(there)}, not {_shown(value)}; give the same, or an empty folder"
-            )
-
-
-def _shown(value) -> str:
-    text = "unset" if value is None else str(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."
+            was, asked = ("unset" if setting is None else shorten(str(setting), 60) for setting in (there, value))
+            raise DataError(f"{folder} was made with {key} {was}, not {asked}; give the same, or an empty folder")

@@ -1,4 +1,7 @@
-"""The spec that the models on clips share: their keys and checks, optimizer and schedule. Without Paddle."""
+"""What the specs of models on clips share: sections of a config and their checks, optimizer, schedule. Without Paddle.
+
+``ClipSpec`` is for any model on clips, ``ResNetClipSpec`` for those with a ResNet as their backbone.
+"""
 
 from abc import abstractmethod
 from collections.abc import Callable
@@ -24,6 +27,12 @@ class ClipModelSection:
     seglen: int = key(minimum=1)
     image_mean: list[float] = key()
     image_std: list[float] = key()
+
+
+@dataclass(frozen=True, kw_only=True)
+class ResNetModelSection(ClipModelSection):
+    """MODEL of a network with a ResNet of num_layers."""
+
     num_layers: int = key()
 
 
@@ -49,21 +58,27 @@ class ClipSection:
 
 @dataclass(frozen=True, kw_only=True)
 class ClipTrainSection(ClipSection):
-    """TRAIN. total_videos: how many an epoch of the schedule counts; "auto": the list's.
+    """TRAIN. total_videos: how many an epoch of the schedule counts; "auto": the list's."""
 
-    pretrain_base: weights of a ResNet to begin with, fetched where they have the name of the released ones; None:
-    random ones.
-    """
-
+    pretrain_base: ClassVar[str | None] = None
     epoch: int = key(minimum=1)
     learning_rate: float = key(minimum=0)
     learning_rate_decay: float = key(minimum=0)
     l2_weight_decay: float = key(minimum=0)
     momentum: float = key(minimum=0, below=1)
     total_videos: int | Literal["auto"] = key(minimum=1)
-    pretrain_base: str | None = key("ResNet50_pretrained")
     use_gpu: bool = key(True)
     seed: int = key(0, minimum=0, below=2**63)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ResNetTrainSection(ClipTrainSection):
+    """TRAIN. pretrain_base: weights of a ResNet to begin with; None: random ones.
+
+    They are fetched where they have the name of the released ones.
+    """
+
+    pretrain_base: str | None = key("ResNet50_pretrained")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,11 +98,24 @@ class ClipInferSection(ClipSection):
     class_names: str | None = key(None)
 
 
+def clip_schema(model: type = ClipModelSection, train: type = ClipTrainSection) -> Schema:
+    """The schema of a model on clips. model, train: its sections."""
+    sections = {
+        "MODEL": model,
+        "TRAIN": train,
+        "VALID": ClipSection,
+        "TEST": ClipTestSection,
+        "INFER": ClipInferSection,
+    }
+    return Schema(sections, obsolete=OBSOLETE_KEYS, check=check_clips)
+
+
 def check_clips(config: Config) -> None:
     """The backbone exists, each colour has its mean and deviation, crops fit their frames."""
     if "MODEL" in config:
         model, where = config.MODEL, config.where("MODEL")
-        _check_choice(where, "num_layers", model.num_layers, NUM_LAYERS)
+        if isinstance(model, ResNetModelSection):
+            _check_choice(where, "num_layers", model.num_layers, NUM_LAYERS)
         for name in ("image_mean", "image_std"):
             values = getattr(model, name)
             if len(values) != 3:
@@ -120,31 +148,7 @@ class ClipSpec(ModelSpec):
     reader = "clips"
     metrics = "kinetics"
     optimizer_states = 1
-    schema = Schema(
-        {
-            "MODEL": ClipModelSection,
-            "TRAIN": ClipTrainSection,
-            "VALID": ClipSection,
-            "TEST": ClipTestSection,
-            "INFER": ClipInferSection,
-        },
-        obsolete=OBSOLETE_KEYS,
-        check=check_clips,
-    )
-
-    @abstractmethod
-    def network_class(self) -> type:
-        """The network's class, imported here as it needs Paddle."""
-
-    def build_network(self, config):
-        model = config.MODEL
-        return self.network_class()(
-            num_layers=model.num_layers,
-            num_classes=model.num_classes,
-            image_mean=model.image_mean,
-            image_std=model.image_std,
-            seglen=model.seglen,
-        )
+    schema = clip_schema()
 
     def build_optimizer(self, config, network):
         """Batch normalisation's parameters decay too."""
@@ -179,3 +183,23 @@ class ClipSpec(ModelSpec):
             return []
         found = compare_length(config, "total_videos", total, num_videos)
         return [f'{notice}; total_videos = "auto" counts the list' for notice in found]
+
+
+class ResNetClipSpec(ClipSpec):
+    """A network with a ResNet as its backbone, from which its training starts."""
+
+    schema = clip_schema(ResNetModelSection, ResNetTrainSection)
+
+    @abstractmethod
+    def network_class(self) -> type:
+        """The network's class, imported here as it needs Paddle."""
+
+    def build_network(self, config):
+        model = config.MODEL
+        return self.network_class()(
+            num_layers=model.num_layers,
+            num_classes=model.num_classes,
+            image_mean=model.image_mean,
+            image_std=model.image_std,
+            seglen=model.seglen,
+        )

@@ -51,7 +51,8 @@ class ModelSpec(ABC):
 
     data: the kind of data, by which programs choose what they do: "clips" or "features".
     reader: the name of what reads it, registered in ``datareader``. metrics: that of its scores, in ``metrics``.
-    default_config: path in the project. optimizer_states: numbers that the optimizer keeps for each one it trains.
+    schema: what its config may hold. default_config: path in the project.
+    optimizer_states: numbers that the optimizer keeps for each one it trains.
     """
 
     data: Literal["clips", "features"]

@@ -13,6 +13,7 @@ import pytest
 
 from tests.released_server import running_server
 from tests.script_server import ScriptProcess, ScriptServer
+from tools.runtime.log import collect_lines, stop_log
 
 PROJECT = Path(__file__).resolve().parents[1]
 
@@ -85,6 +86,19 @@ def write_pickles(folder, name, sizes, seed=0):
     path = folder / f"{name}.list"
     path.write_text("\n".join(names) + "\n")
     return path
+
+
+@pytest.fixture
+def log_lines():
+    """A list that fills with the lines for people that are logged."""
+    with collect_lines() as lines:
+        yield lines
+
+
+@pytest.fixture(autouse=True)
+def _no_log_of_another_test():
+    yield
+    stop_log()
 
 
 @pytest.fixture

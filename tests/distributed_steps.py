@@ -1,4 +1,4 @@
-"""Three training steps of small networks on synthetic batches, by one process or several, for test_group.py to compare.
+"""Three training steps of small networks on synthetic batches, by one process or several, for tests to compare.
 
 python -m tests.distributed_steps FOLDER PROCESSES ACCUMULATE MODEL...
 
@@ -14,10 +14,10 @@ import numpy as np
 import models  # noqa: F401  (registers the specs)
 from datareader.dataset import Batch
 from datareader.sharding import Shard
-from tools.config.flags import run
 from tools.config.load import Override, load_config
 from tools.distributed.launcher import follow_launcher, launch, plan_processes
 from tools.registry import MODELS
+from tools.runtime.entry import run_program
 
 PROJECT = Path(__file__).resolve().parents[1]  # not from conftest.py, which loads Paddle
 BATCH_SIZE = 12  # of all processes; 1, 2, 3 and 4 divide it
@@ -149,12 +149,12 @@ def main() -> int:
     if processes.to_start:
         return launch(processes, Path(folder))
     follow_launcher()
-    from tools.run_setup import start_paddle
+    from tools.runtime.device import start_paddle
 
-    start_paddle(1, False, False, lambda text: None)
+    start_paddle(1, False, False)
     from tools.distributed.group import connect
 
-    with connect("cpu", print) as group:
+    with connect("cpu") as group:
         for name in names:
             found = take_steps(name, Path(folder), group, int(accumulate))
             group.require_same(weights={key: zlib.crc32(value.tobytes()) for key, value in found.items()})
@@ -164,4 +164,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    run(main)
+    run_program(main)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from tests.conftest import run_script, start_script
-from tests.datareader.clips.test_dataset import make_frames, write_pickle, write_video
+from tests.datareader.clips.synthetic import make_frames, write_pickle, write_video
 from tests.test_train import assert_same_bits, wait_for
 
 CONFIG = """

@@ -11,8 +11,6 @@ import numpy as np
 import pytest
 
 from tests.conftest import PROJECT, clean_env, run_script, script_command
-from tools.errors import DataError
-from tools.inference.predictions import load_class_names, rank_classes, write_predictions
 
 BEST = "--weights=checkpoints/AttentionCluster_best"
 
@@ -213,8 +211,8 @@ def test_skipped_records_are_listed_and_the_count_says_so(trained):
 
 
 def test_what_was_printed_before_an_error_is_not_lost_in_a_file(tmp_path):
-    program = "from tools.config.flags import run\nfrom tools.errors import DataError\n"
-    program += "def main():\n    print('found')\n    raise DataError('no room')\nrun(main)\n"
+    program = "from tools.runtime.entry import run_program\nfrom tools.errors import DataError\n"
+    program += "def main():\n    print('found')\n    raise DataError('no room')\nrun_program(main)\n"
     env = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
     with open(tmp_path / "out", "w") as out:
         result = subprocess.run([sys.executable, "-c", program], cwd=PROJECT, env=env, stdout=out, check=False)
@@ -229,28 +227,6 @@ def test_averaged_weights_beside_those_of_a_checkpoint_are_told_of(trained_copy)
     averaged = "checkpoints/AttentionCluster_best/averaged.pdparams"
     assert f"holds averaged weights too, which --weights {averaged} takes" in shown
     assert "too, which" not in run_script("test", f"--weights={averaged}", cwd=trained_copy).stdout
-
-
-def test_class_names_come_from_lines_or_from_a_vocabulary(tmp_path):
-    (tmp_path / "v.csv").write_text("Index,TrainVideoCount,Name\n1,9,Cat\n0,8,Dog\n")
-    assert load_class_names(str(tmp_path / "v.csv"), 3) == ["Dog", "Cat", ""]
-    with pytest.raises(DataError, match=r"v.csv line 2: Index 1 is not in 0 to 0"):
-        load_class_names(str(tmp_path / "v.csv"), 1)
-    (tmp_path / "w.csv").write_text("a,b\n1,2\n")
-    with pytest.raises(DataError, match="needs the columns Index and Name"):
-        load_class_names(str(tmp_path / "w.csv"), 1)
-
-
-def test_an_id_that_is_no_valid_text_does_not_keep_results_from_being_written(tmp_path):
-    results = [("a \ud800", [0.75], [1]), ("打太极", [0.5], [0])]
-    paths = write_predictions(tmp_path / "x", results, ["one", "two"])
-    assert pickle.loads(paths[0].read_bytes()) == results
-    assert [video["id"] for video in json.loads(paths[1].read_text())] == ["a ?", "打太极"]
-    assert paths[2].read_text().splitlines()[1:] == ["a ?,1,1,two,0.75", "打太极,1,0,one,0.5"]
-
-
-def test_equal_probabilities_rank_the_lower_class_first():
-    assert rank_classes(np.array([0.2, 0.5, 0.5, 0.1]), 3) == ([0.5, 0.5, 0.2], [1, 2, 0])
 
 
 @pytest.mark.parametrize("kind", ["train", "test", "infer"])

@@ -8,7 +8,6 @@ import shutil
 import signal
 import time
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -18,9 +17,12 @@ import train
 from datareader.features.records import load_records
 from metrics.youtube8m import YouTube8MMetrics
 from tests.conftest import PROJECT, run_script, start_script
+from tools.config.flags import ConfigSource, RunOptions
 from tools.config.load import Override, load_config
 from tools.files.pickles import load_pickle
 from tools.registry import MODELS
+from tools.run_setup import plan_run
+from tools.training.options import TrainingOptions
 
 
 def weights_of(folder):
@@ -73,11 +75,10 @@ def test_the_weights_do_not_depend_on_the_number_of_reading_threads(tiny):
 
 def test_training_and_validation_read_with_threads_of_their_own(tiny):
     overrides = [Override("VALID", "num_reader_threads", 0, "test"), Override("TRAIN", "num_reader_threads", 3, "test")]
-    schema = MODELS.get("AttentionCluster").schema
-    config = load_config(str(tiny / "tiny.txt"), schema, ["MODEL", "TRAIN", "VALID"], "AttentionCluster", overrides)
+    options = RunOptions("AttentionCluster", ConfigSource(str(tiny / "tiny.txt"), tuple(overrides)))
+    run = plan_run(options, ["MODEL", "TRAIN", "VALID"], gpu_wanted=lambda config: False)
     datasets = [list(range(40)), list(range(40))]
-    args, alone = SimpleNamespace(accumulate=1), SimpleNamespace(rank=0, world=1)
-    loaders = train.build_loaders(args, config, *datasets, alone, as_float=True)
+    loaders = train.build_loaders(run, TrainingOptions(), *datasets, as_float=True)
     assert [loader.num_workers for loader in loaders] == [3, 0]
 
 

@@ -9,19 +9,22 @@ PADDLE_WEIGHTS_DIR names another folder; PADDLE_WEIGHTS_URL names a mirror to fe
 eigenvals: the eigenvalues of YouTube-8M's PCA, which NeXtVLAD whitens rgb features with.
 """
 
-import argparse
 import io
+import logging
 import tarfile
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from tools.config.flags import parse_text, run
+from tools.config.flags import make_parser, parse_text
 from tools.errors import ConfigError, DataError, DownloadError, UnusableError
 from tools.files.atomic import atomic_write, require_writable
 from tools.files.fetch import DEFAULT_RETRY, RetryPolicy, fetch
-from tools.runtime.log import RunLog
+from tools.runtime.entry import run_program
+from tools.runtime.log import start_log
+from tools.runtime.tables import format_columns
 from tools.weights.released import RELEASED, CacheEntry, find_released
 
 PCA_URL = "http://data.yt8m.org/yt8m_pca.tgz"
@@ -29,18 +32,33 @@ MEMBER = "eigenvals.npy"
 OUTPUT = Path("dataset/youtube8m/yt8m_pca/eigenvals.npy")
 LARGEST = 200_000_000  # bytes; the archive has about 20 MB
 
+log = logging.getLogger(__name__)
 
-def list_released(weights_dir: str | None) -> None:
-    """Print each set of weights: its name, whether and where it is here, and its address."""
-    width = max(len(item.name) for item in RELEASED)
+
+@dataclass(frozen=True)
+class DownloadOptions:
+    """what: as it was given, in lower case. names: of the released weights that it stands for."""
+
+    what: str
+    names: list[str]
+    weights_dir: str | None
+    offline: bool
+    output: Path
+    url: str
+
+
+def list_released(weights_dir: str | None) -> str:
+    """A line for each set of weights: its name, whether and where it is here, and its address."""
+    rows = []
     for item in RELEASED:
-        place = CacheEntry.of(item.name, weights_dir)
+        entry = CacheEntry.of(item.name, weights_dir)
         try:
-            found = place.present()
+            found = entry.present()
             state = f"present, {size_of(found) / 1e6:.1f} MB" if found else "not here"
         except OSError as error:
-            raise DownloadError(f"{place.cache} cannot be read: {error}") from None
-        print(f"{item.name:<{width}}  {state:<18}  {found or place.folder}  {place.url(item.archive)}")
+            raise DownloadError(f"{entry.cache} cannot be read: {error}") from None
+        rows.append([item.name, f"{state:<18}", str(found or entry.folder), entry.url(item.archive)])
+    return format_columns(rows)
 
 
 def size_of(path: Path) -> int:
@@ -49,34 +67,34 @@ def size_of(path: Path) -> int:
     return sum(file.stat().st_size for file in files if file.is_file())
 
 
-def fetch_released(names: list[str], weights_dir: str | None, offline: bool, log: RunLog, retry: RetryPolicy) -> None:
+def fetch_released(names: list[str], weights_dir: str | None, offline: bool, retry: RetryPolicy) -> None:
     """Fetch sets of weights; one that is not published any more does not keep the others back."""
     missing = []
     for name in names:
         try:
-            path = find_released(name, weights_dir=weights_dir, offline=offline, log=log.line, retry=retry)
-            log.line(f"{name}: {path}")
+            path = find_released(name, weights_dir=weights_dir, offline=offline, retry=retry)
+            log.info(f"{name}: {path}")
         except UnusableError as error:
             if len(names) == 1:
                 raise
-            log.line(f"{name}: {error}")
+            log.info(f"{name}: {error}")
             missing.append(name)
     if missing:
         raise DownloadError(f"{len(missing)} of {len(names)} cannot be had, as said above: {', '.join(missing)}")
 
 
-def fetch_eigenvalues(url: str, output: Path, log: RunLog, retry: RetryPolicy) -> None:
+def fetch_eigenvalues(url: str, output: Path, retry: RetryPolicy) -> None:
     try:
         require_writable(output)
         with tempfile.TemporaryDirectory() as folder:
             archive = Path(folder) / "yt8m_pca.tgz"
-            fetch(url, archive, log=log.line, retry=retry, largest=LARGEST)
+            fetch(url, archive, retry=retry, largest=LARGEST)
             values = read_eigenvalues(archive.read_bytes(), url)
         with atomic_write(output) as file:
             np.save(file, values)
     except OSError as error:
         raise DataError(f"--output {output} cannot be written: {error}") from None
-    log.line(f"{output}: {len(values)} eigenvalues")
+    log.info(f"{output}: {len(values)} eigenvalues")
 
 
 def read_eigenvalues(archive: bytes, url: str) -> np.ndarray:
@@ -95,10 +113,8 @@ def read_eigenvalues(archive: bytes, url: str) -> np.ndarray:
     return values.astype(np.float32).reshape(-1, 1)
 
 
-def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+def parse_args() -> DownloadOptions:
+    parser = make_parser(__doc__)
     add = parser.add_argument
     names = [item.name for item in RELEASED]
     add("what", type=parse_text, metavar="NAME", help=f"eigenvals, list, all, {', '.join(names)}")
@@ -112,22 +128,22 @@ def parse_args() -> argparse.Namespace:
         parser.error("--weights-dir and --offline are for released weights, not for eigenvals")
     if what != "eigenvals" and (args.output or args.url):
         parser.error("--output and --url are for eigenvals, not for released weights")
-    args.names = [item.name for item in RELEASED if what in ("all", item.name.lower())]
-    if not (args.names or what in ("eigenvals", "list")):
+    chosen = [item.name for item in RELEASED if what in ("all", item.name.lower())]
+    if not (chosen or what in ("eigenvals", "list")):
         raise ConfigError(f"nothing is named {args.what!r}; known: eigenvals, list, all, {', '.join(names)}")
-    return args
+    return DownloadOptions(what, chosen, args.weights_dir, args.offline, args.output or OUTPUT, args.url or PCA_URL)
 
 
 def main(retry: RetryPolicy = DEFAULT_RETRY) -> None:
-    args = parse_args()
-    log = RunLog()
-    if args.names:
-        fetch_released(args.names, args.weights_dir, args.offline, log, retry)
-    elif args.what.lower() == "list":
-        list_released(args.weights_dir)
+    options = parse_args()
+    start_log()
+    if options.names:
+        fetch_released(options.names, options.weights_dir, options.offline, retry)
+    elif options.what == "list":
+        print(list_released(options.weights_dir))
     else:
-        fetch_eigenvalues(args.url or PCA_URL, args.output or OUTPUT, log, retry)
+        fetch_eigenvalues(options.url, options.output, retry)
 
 
 if __name__ == "__main__":
-    run(main)
+    run_program(main)

@@ -1,150 +1,110 @@
-"""What the three scripts do between reading the command line and their loops."""
+"""What train.py, test.py and infer.py share: from flags to a config, processes, a device, a log and data sets."""
 
-from collections import Counter
-from collections.abc import Callable
-from functools import reduce
-from operator import or_
-from pathlib import Path
+import contextlib
+import logging
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
 
+from tools.config.flags import EngineOptions, RunOptions, read_config
 from tools.config.load import Config
-from tools.errors import CheckpointError, ConfigError, DataError, DownloadError
+from tools.distributed.launcher import Processes, follow_launcher, launch, plan_processes
+from tools.distributed.skipped import report_skipped
+from tools.inference.load import load_network
 from tools.registry import MODELS, READERS
-from tools.runtime.cpu import load_paddle, tune_cpu
-from tools.training.checkpoint import AVERAGED
-from tools.weights.files import WeightFile, load_weights
-from tools.weights.loading import load_into_network
-from tools.weights.released import RESNET50, find_released
+from tools.runtime.device import start_paddle
+from tools.runtime.log import log_folder, start_log
+from tools.weights.files import WeightFile
+from tools.weights.resolve import find_weights
+
+log = logging.getLogger(__name__)
 
 
-def open_dataset(model_name: str, config: Config, section: str, *, training: bool, skip_broken: int, log: Callable):
-    """The dataset of a section, with a line on its size and one on every record left out, now or later."""
-    dataset = READERS.get(MODELS.get(model_name).reader)(config, section, training=training, skip_broken=skip_broken)
-    log(f"[{section}] {len(dataset)} records in {dataset.name}")
-    for notice in dataset.notices:
-        log(f"[{section}] {notice}")
-    for text in dataset.broken:
-        log(f"[{section}] skipped: {text}")
-    told = set(dataset.broken)
+@dataclass(frozen=True)
+class Run:
+    """One run of one model. name: as published. spec: see ``models/spec.py``."""
 
-    def tell(text: str) -> None:
-        if text not in told:
-            told.add(text)
-            log(f"[{section}] skipped: {text}")
+    name: str
+    spec: Any
+    config: Config
+    options: RunOptions
+    processes: Processes
 
-    dataset.on_broken = tell
-    return dataset
+    def open_dataset(self, section: str, *, training: bool):
+        """The data set of a section, with a line on its size and one on every record that is skipped, now or later."""
+        reader = READERS.get(self.spec.reader)
+        dataset = reader(self.config, section, training=training, skip_broken=self.options.skip_broken)
+        log.info(f"[{section}] {len(dataset)} records in {dataset.name}")
+        for notice in dataset.notices:
+            log.info(f"[{section}] {notice}")
+        report_skipped(dataset, section)
+        return dataset
+
+    def start_log(self, folder: str | None, name: str = "") -> None:
+        """Start the log of this process, with what there is to say of the config. See ``tools.runtime.log``."""
+        start_log(folder, name, rank=self.processes.rank if self.processes.world > 1 else None)
+        for notice in self.config.notices:
+            log.info(notice)
+
+    def start_paddle(self, gpu_wanted: bool) -> str:
+        """The device, "gpu" or "cpu"."""
+        return start_paddle(self.options.threads, self.options.use_gpu, gpu_wanted, self.processes.on_this_machine)
 
 
-def check_batch_size(batch_size: int, processes: int, accumulate: int) -> None:
-    """Every process has equally many videos of a batch, in equal parts. Raises ConfigError with sizes that work."""
-    parts = processes * accumulate
-    if batch_size % parts:
-        below = batch_size // parts * parts
-        sizes = " or ".join(str(size) for size in (below, below + parts) if size)
-        shares = f"{processes} processes" if processes > 1 else "1 process"
-        shares += f" with --accumulate {accumulate}" * (accumulate > 1)
-        raise ConfigError(f"TRAIN.batch_size = {batch_size} does not split over {shares}; --batch-size {sizes} does")
+def plan_run(options: RunOptions, sections: list[str], gpu_wanted: Callable[[Config], bool]) -> Run:
+    """What the flags and the environment say. sections: of the config, without which the run cannot start.
 
-
-def gather_broken(group, dataset, skip_broken: int) -> list[str]:
-    """What all processes of this run have left out so far; complete in the first, which tells of it.
-
-    Raises DataError there for more than ``skip_broken``, as each process only counts its own.
+    gpu_wanted: whether GPUs are used where --use-gpu says nothing. Raises ConfigError.
     """
-    gathered = group.gather(list(dataset.broken)) or [dataset.broken]
-    # What several processes have left out counts once; what a list names twice counts twice.
-    broken = list(reduce(or_, map(Counter, gathered)).elements())
-    if group.is_first:
-        for text in broken:
-            dataset.on_broken(text)
-    if group.is_first and len(broken) > skip_broken:
-        raise DataError(
-            f"{len(broken)} records of {dataset.name} are broken, in all processes together, and --skip-broken "
-            f"{skip_broken} skips fewer; the last is {broken[-1]}"
-        )
-    return broken
+    name = MODELS.canonical_name(options.model_name)
+    spec = MODELS.get(name)()
+    config = read_config(options.config, spec, name, sections)
+    use_gpu = gpu_wanted(config) if options.use_gpu is None else options.use_gpu
+    return Run(name, spec, config, options, plan_processes(options.nproc, use_gpu))
 
 
-def require_records(num_videos: int, dataset) -> None:
-    """Raise DataError for an evaluation that nothing is left of."""
-    if not num_videos:
-        raise DataError(f"none of the {len(dataset)} records of {dataset.name} can be read")
+def launch_processes(run: Run, check: Callable[[], Any], save_dir: str | None) -> int | None:
+    """Start the processes of this run, where it has several and this is none of them; return their exit code.
 
-
-def start_paddle(threads: int | None, use_gpu: bool | None, gpu_wanted: bool, log: Callable, processes: int = 1) -> str:
-    """Tune the CPU, import Paddle, choose the device: "gpu" or "cpu". processes: of this run on this machine."""
-    log(tune_cpu(threads, processes))
-    load_paddle()
-    from tools.runtime.device import choose_device  # imports Paddle
-
-    return choose_device(use_gpu, gpu_wanted, log)
-
-
-def find_weights(args, model_name: str, log: Callable) -> WeightFile:
-    """What --weights names, or else the released weights of the model, fetched once."""
-    if args.weights:
-        if (averaged := Path(args.weights) / AVERAGED).is_file():
-            log(f"{args.weights} holds averaged weights too, which --weights {averaged} takes")
-        return load_weights(args.weights, model_name)
-    path = find_released(model_name, weights_dir=args.weights_dir, offline=args.offline, log=log)
-    log(f"released weights: {path}")
-    return load_weights(str(path), model_name)
-
-
-def choose_pretrain(args, config: Config, log: Callable) -> tuple[str, str] | None:
-    """(where from, path) of the weights that a training begins with; None for random ones.
-
-    --pretrain comes before the config's TRAIN.pretrain_base. A base that is called as the released ResNet-50
-    is fetched where it does not exist. Raises CheckpointError for another that does not, ConfigError for one that
-    the network is too deep for, and DownloadError.
+    None in a process that does the work itself, which from now on ends when its launcher does.
+    check: opens the data sets, so that what is wrong with them is told once.
     """
-    if args.pretrain:
-        return "--pretrain", args.pretrain
-    base = config.TRAIN.pretrain_base
-    if not base:
-        return None
-    where = f"{config.where('TRAIN')}: pretrain_base = {base}"
-    if Path(base).name == RESNET50 and config.MODEL.num_layers != 50:
-        raise ConfigError(
-            f"{where} has 50 layers, and MODEL.num_layers is {config.MODEL.num_layers}; --pretrain takes weights of "
-            "that depth, and --set TRAIN.pretrain_base=None starts from random weights"
-        )
-    if Path(base).exists():
-        return "TRAIN.pretrain_base", base
-    if Path(base).name != RESNET50:
-        raise CheckpointError(f"{where} does not exist; a path to weights, {RESNET50}, or None for random weights")
-    try:
-        path = find_released(RESNET50, weights_dir=args.weights_dir, offline=args.offline, log=log)
-    except DownloadError as error:
-        raise DownloadError(f"{where}: {error}; --set TRAIN.pretrain_base=None starts from random weights") from None
-    return "TRAIN.pretrain_base", str(path)
+    if run.processes.to_start:
+        check()
+        return launch(run.processes, log_folder(save_dir) if save_dir else None)
+    follow_launcher()
+    return None
 
 
-def open_inputs(args, config: Config, model_name: str, section: str, log: Callable):
-    """(weights, dataset) of a test."""
-    weights = find_weights(args, model_name, log)
-    return weights, open_dataset(model_name, config, section, training=False, skip_broken=args.skip_broken, log=log)
+@dataclass(frozen=True)
+class Evaluation:
+    """A test or an inference, ready to start. network: or a Predictor in its place."""
+
+    group: Any
+    network: Any
+    weights: WeightFile
+    dataset: Any
+    device: str
 
 
-def load_network(args, spec, config: Config, section: str, weights: WeightFile, device: str, log: Callable):
-    """The network of a test with ``weights`` from --weights, in the engine that --engine and --precision ask for."""
-    shape = spec.input_shape(config, section)
-    engine = args.engine
-    if engine == "auto":
-        engine = "predictor" if shape and device == "cpu" else "dygraph"
-    if engine == "predictor" and not shape:
-        raise ConfigError(f"--engine predictor: {args.model_name} is not exported; leave the flag out or say dygraph")
-    if engine == "predictor" and device != "cpu":
-        raise ConfigError("--engine predictor computes on the CPU; add --use-gpu false, or say dygraph")
-    if args.precision != "fp32" and engine != "predictor":
-        raise ConfigError(f"--precision {args.precision} needs --engine predictor; here the engine is {engine}")
-    network = spec.build_network(config)
-    for line in load_into_network(network, weights).lines():
-        log(f"{weights.path}: {line}")
-    if engine == "dygraph":
-        return network
-    from tools.inference.predictor import Predictor  # imports Paddle
+@contextlib.contextmanager
+def open_evaluation(run: Run, section: str, weights_path: str | None, engine: EngineOptions) -> Iterator[Evaluation]:
+    """The processes of a test or an inference, its network and its data, while it is open.
 
-    if args.precision == "bf16":
-        log("--precision bf16: probabilities differ from those of fp32, and some best classes may")
-    return Predictor(network, shape, args.precision, log)
+    weights_path: --weights. Raises ZooError for what is wrong with any of them, data and weights before Paddle is
+    imported where there is one process; of several, all hear what is wrong with the files of one.
+    """
+    options = run.options
+
+    def look() -> tuple[WeightFile, Any]:
+        weights = find_weights(weights_path, run.name, weights_dir=options.weights_dir, offline=options.offline)
+        return weights, run.open_dataset(section, training=False)
+
+    inputs = look() if run.processes.world == 1 else None
+    device = run.start_paddle(gpu_wanted=True)
+    from tools.distributed.group import connect  # imports Paddle
+
+    with connect(device) as group:
+        weights, dataset = inputs or look()
+        network = load_network(run.name, run.spec, run.config, section, weights, device, engine)
+        yield Evaluation(group, network, weights, dataset, device)

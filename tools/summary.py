@@ -3,15 +3,16 @@
 python -m tools.summary checkpoints --model-name=AttentionCluster
 """
 
-import argparse
 import json
 import math
 from pathlib import Path
 
 import models  # noqa: F401  (registers the names)
-from tools.config.flags import run
+from tools.config.flags import make_parser, parse_text
 from tools.errors import DataError
 from tools.registry import MODELS
+from tools.runtime.entry import run_program
+from tools.runtime.tables import format_columns
 
 
 def load_epochs(path: Path) -> list[dict]:
@@ -52,14 +53,13 @@ def format_epochs(epochs: list[dict]) -> str:
         name = "(none)" if event["epoch"] < 0 else str(event["epoch"])
         name = f"averaged {name}" if event.get("averaged") else name
         rows.append([name, *(f"{event.get(key, math.nan):.4f}" for key in columns)])
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return "\n".join("  ".join(f"{cell:>{width}}" for cell, width in zip(row, widths, strict=True)) for row in rows)
+    return format_columns(rows, align=">")
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = make_parser(__doc__)
     parser.add_argument("save_dir", type=Path, help="the --save-dir of train.py")
-    parser.add_argument("--model-name", required=True)
+    parser.add_argument("--model-name", type=parse_text, required=True, metavar="NAME", help=", ".join(MODELS.names()))
     args = parser.parse_args()
     base = args.save_dir / MODELS.canonical_name(args.model_name)
     print(format_epochs(load_epochs(Path(f"{base}_train.jsonl"))))
@@ -76,4 +76,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    run(main)
+    run_program(main)

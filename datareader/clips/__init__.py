@@ -1,0 +1,1 @@
+"""Clips: pickles of JPEG frames and video files, from a list's lines to batches."""

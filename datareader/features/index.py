@@ -7,12 +7,11 @@ changes.
 """
 
 import contextlib
-import fcntl
 import os
 import zipfile
 import zlib
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
@@ -24,6 +23,7 @@ from datareader.features.records import Expected, Record, load_file, parse_recor
 from datareader.lists import ListEntry
 from tools.errors import DataError, DataIssue
 from tools.files.atomic import atomic_write
+from tools.files.locks import HeldLock
 from tools.runtime.cpu import usable_cores
 from tools.runtime.workers import map_in_order
 
@@ -111,7 +111,7 @@ def build_index(
     known, new = look_up()
     notices = []
     if new:
-        with _alone(list_path):
+        with _alone(cache_path):
             known, new = look_up()  # once more: another process may have scanned them meanwhile
             scanned = map_in_order(scan, new, usable_cores())
             bar = tqdm(scanned, total=len(new), desc=f"indexing {list_path}", unit="file", disable=None)
@@ -125,13 +125,12 @@ def build_index(
     return [known[names[entry.path]][1] for entry in entries], notices
 
 
-@contextlib.contextmanager
-def _alone(list_path: str) -> Iterator[None]:
-    """One process at a time indexes a list, as far as its file system knows locks; the others of a run wait for it."""
-    with open(list_path, "rb") as file:
-        with contextlib.suppress(OSError):  # without locks each scans for itself, which costs time alone
-            fcntl.flock(file, fcntl.LOCK_EX)
-        yield
+def _alone(cache_path: Path) -> contextlib.AbstractContextManager:
+    """One process at a time fills a cache, as far as there can be a lock beside it; the others of a run wait for it."""
+    try:
+        return HeldLock(cache_path.with_name(f".{cache_path.name}.lock"), wait=True)
+    except OSError:  # in a folder to read only each scans for itself, which costs time alone
+        return contextlib.nullcontext()
 
 
 def _fingerprint(path: str) -> tuple[int, int]:

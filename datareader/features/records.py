@@ -14,6 +14,7 @@ import numpy as np
 from datareader.features.tfrecord import HEADER, Problem, is_tfrecord, read_tfrecord
 from tools.errors import ConfigError, DataError, DataIssue
 from tools.files.pickles import load_data_pickle
+from tools.runtime.text import decode_text, printable, short_repr
 
 RECORD_KEYS = {"rgb": "feature", "audio": "audio"}  # a config's feature name -> a record's key
 
@@ -81,17 +82,17 @@ def _load_pickle_records(path: str) -> list[dict]:
     records = [content] if isinstance(content, dict) else content
     if not isinstance(records, list | tuple) or not all(isinstance(record, dict) for record in records):
         raise DataError(f"{path} holds {_kind(content)}; expected a list of records or one record", DataIssue.STRUCTURE)
-    return [{_text(key): value for key, value in record.items()} for record in records]
+    return [{_decode(key): value for key, value in record.items()} for record in records]
 
 
 def parse_record(raw: dict, expected: Expected, where: str) -> Record:
     """Check one record of ``load_records``. Raises DataError naming ``where`` and the key at fault."""
     if missing := [key for key in ("video", *_stream_keys(expected)) if key not in raw]:
-        raise DataError(f"{where} has no {', '.join(missing)}; its keys are {_shown(list(raw))}", DataIssue.KEYS)
-    video_id = _text(raw["video"])
+        raise DataError(f"{where} has no {', '.join(missing)}; its keys are {short_repr(list(raw))}", DataIssue.KEYS)
+    video_id = _decode(raw["video"])
     if not isinstance(video_id, str) or not video_id:
         raise DataError(f"{where}: video is {_kind(raw['video'])}, expected a name", DataIssue.NAME)
-    where = f"{where} (video {video_id if video_id.isprintable() else ascii(video_id)})"
+    where = f"{where} (video {printable(video_id)})"
     streams = [
         _check_stream(raw[key], key, width, where)
         for key, width in zip(_stream_keys(expected), expected.feature_dims, strict=True)
@@ -100,7 +101,7 @@ def parse_record(raw: dict, expected: Expected, where: str) -> Record:
     num_frames = raw.get("nframes", rows)
     if not _is_whole(num_frames) or not 1 <= num_frames <= rows:
         raise DataError(
-            f"{where}: nframes is {_shown(num_frames)}, but there are {rows} rows; expected 1 to {rows}",
+            f"{where}: nframes is {short_repr(num_frames)}, but there are {rows} rows; expected 1 to {rows}",
             DataIssue.FRAME_COUNT,
         )
     streams = tuple(stream[: int(num_frames)] for stream in streams)
@@ -139,7 +140,7 @@ def _check_labels(value, expected: Expected, where: str) -> np.ndarray | None:
             if not expected.labels_needed:
                 return None  # the labels of another set of classes do not stop inference
             raise DataError(
-                f"{where}: label {_shown(item)} is not in 0 to {expected.num_classes - 1} (num_classes)",
+                f"{where}: label {short_repr(item)} is not in 0 to {expected.num_classes - 1} (num_classes)",
                 DataIssue.LABEL_RANGE,
             )
     return np.array(items, dtype=np.int64)
@@ -149,20 +150,9 @@ def _is_whole(value) -> bool:
     return isinstance(value, int | np.integer) and not isinstance(value, bool)
 
 
-def _text(value):
-    """Text of Python 2 or 3; what is not valid UTF-8 becomes a question mark."""
-    if isinstance(value, bytes):
-        return value.decode("utf-8", errors="replace")
-    return value.encode("utf-8", errors="replace").decode() if isinstance(value, str) else value
-
-
-def _shown(value) -> str:
-    """A value for a message: short, whatever it is."""
-    try:
-        text = repr(value)
-    except (ValueError, RecursionError):  # numbers of thousands of digits, lists in lists in lists
-        text = f"a value of type {type(value).__name__}"
-    return text if len(text) <= 80 else f"{text[:77]}..."
+def _decode(value):
+    """Text of Python 2 or 3 as ``decode_text`` gives it, anything else as it is."""
+    return decode_text(value) if isinstance(value, str | bytes) else value
 
 
 def _kind(value) -> str:

@@ -22,6 +22,7 @@ import google_crc32c
 import numpy as np
 
 from tools.errors import DataError, DataIssue
+from tools.runtime.text import decode_text
 
 MAX_FRAMES = 300  # of a video that count, as in 2019
 STREAMS = {b"rgb": "feature", b"audio": "audio"}  # a feature list's name -> the record's key
@@ -141,7 +142,7 @@ def _parse_id(context: dict) -> str:
         if name in context:
             values = _parse_bytes(context[name])
             if len(values) == 1 and len(values[0]):
-                return bytes(values[0]).decode("utf-8", errors="replace")
+                return decode_text(bytes(values[0]))
     raise _MalformedError("a record has no id")
 
 

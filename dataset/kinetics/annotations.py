@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 
+from datareader.class_names import parse_class_names
 from tools.errors import DataError
-from tools.inference.predictions import parse_class_names
 
 VIDEO_SUFFIXES = {".3gp", ".avi", ".flv", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".ogv", ".webm", ".wmv"}
 PICKLE_SUFFIXES = {".pkl", ".pickle"}

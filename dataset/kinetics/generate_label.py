@@ -6,22 +6,20 @@ OUT holds one name a line, as INFER.class_names and video2pkl.py --class-names t
 behind each name, as in 2019; names hold spaces, so the id is what follows the last one.
 """
 
-import argparse
 import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # the project, when run as a script
 
 from dataset.kinetics.annotations import load_annotations, sort_classes
-from tools.config.flags import parse_text, run
+from tools.config.flags import make_parser, parse_text
 from tools.errors import DataError
 from tools.files.atomic import atomic_write, require_writable
+from tools.runtime.entry import run_program
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = make_parser(__doc__)
     parser.add_argument("csv", type=parse_text, metavar="CSV", help="columns label, youtube_id and more")
     parser.add_argument("out", type=parse_text, metavar="OUT", help="the file to write")
     parser.add_argument("--ids", action="store_true", help="write the id behind each name, as in 2019")
@@ -45,4 +43,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    run(main)
+    run_program(main)

@@ -25,8 +25,9 @@ from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # the project, when run as a script
 
-from datareader.clips.dataset import read_pickle_head
-from datareader.clips.decoding import read_frame_rate, read_frames
+from datareader.clips.decoding import open_video, read_frame_rate
+from datareader.clips.files import read_pickle_head
+from datareader.clips.video import FrameCountError
 from datareader.transforms import scale_size
 from dataset.kinetics.annotations import (
     VIDEO_SUFFIXES,
@@ -37,11 +38,12 @@ from dataset.kinetics.annotations import (
     sort_classes,
 )
 from dataset.output_folder import open_output_folder
-from tools.config.flags import parse_text, parse_threads, run
+from tools.config.flags import make_parser, parse_text, parse_threads, real_number, whole_number
 from tools.errors import DataError
 from tools.files.atomic import atomic_write
 from tools.files.pickles import DAMAGED
 from tools.runtime.cpu import usable_cores
+from tools.runtime.entry import run_program
 from tools.runtime.log import progress_bar
 from tools.runtime.workers import map_in_processes
 
@@ -94,24 +96,31 @@ def is_finished(job: Job) -> bool:
 def encode_video(path: str, encoding: Encoding) -> list[bytes]:
     """The frames of a video as JPEGs, upright; only these are in memory together. Raises DataError."""
     rate = read_frame_rate(path) if encoding.fps else None
-
-    def choose(num_frames: int) -> np.ndarray:
-        return thin_frames(num_frames, rate, encoding.fps) if rate else np.arange(num_frames)
-
-    def finish(frame: np.ndarray) -> np.ndarray:
-        height, width = frame.shape[:2]
-        if encoding.short_size and min(height, width) > encoding.short_size:
-            size = scale_size(width, height, encoding.short_size, keep_aspect=True)
-            frame = np.asarray(Image.fromarray(frame).resize(size, Image.Resampling.BILINEAR))
+    video = open_video(path)
+    while True:
+        numbers = thin_frames(video.num_frames, rate, encoding.fps) if rate else np.arange(video.num_frames)
+        jpegs = {}
         try:
-            jpeg = cv2.imencode(
-                ".jpg", cv2.cvtColor(frame, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, encoding.quality]
-            )[1]
-        except cv2.error:
-            raise DataError(f"{path}: a frame of {width} x {height} pixels cannot be a JPEG") from None
-        return jpeg
+            for number, frame in video.frames(numbers):
+                jpegs[number] = encode_frame(frame, encoding, path)
+        except FrameCountError:
+            continue  # a damaged file: choose again among the frames that it has
+        return [jpegs[number] for number in numbers.tolist()]
 
-    return [jpeg.tobytes() for jpeg in read_frames(path, choose, finish)[0]]
+
+def encode_frame(frame: np.ndarray, encoding: Encoding, path: str) -> bytes:
+    """A frame, (H, W, 3) uint8 RGB, as a JPEG of the size wanted. Raises DataError naming ``path``."""
+    height, width = frame.shape[:2]
+    if encoding.short_size and min(height, width) > encoding.short_size:
+        size = scale_size(width, height, encoding.short_size, keep_aspect=True)
+        frame = np.asarray(Image.fromarray(frame).resize(size, Image.Resampling.BILINEAR))
+    try:
+        jpeg = cv2.imencode(
+            ".jpg", cv2.cvtColor(frame, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, encoding.quality]
+        )[1]
+    except cv2.error:
+        raise DataError(f"{path}: a frame of {width} x {height} pixels cannot be a JPEG") from None
+    return jpeg.tobytes()
 
 
 def thin_frames(num_frames: int, rate: float, fps: float) -> np.ndarray:
@@ -155,49 +164,27 @@ def plan_jobs(
     return unique, missing_once, len(annotations) - len(unique) - len(missing_once)
 
 
-def parse_rate(text: str) -> float:
-    """Frames a second, above 0."""
-    try:
-        rate = float(text)
-    except ValueError:
-        rate = 0.0
-    if not 0 < rate < 1e6:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0")
-    return rate
-
-
-def parse_pixels(text: str) -> int:
-    """A side of a frame, 1 pixel or more."""
-    if not (text.isascii() and text.isdigit()) or not 1 <= int(text[:9]) <= 65500 or len(text) > 9:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1 to 65500")
-    return int(text)
-
-
-def parse_quality(text: str) -> int:
-    """A JPEG quality, 1 to 100."""
-    if text not in map(str, range(1, 101)):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1 to 100")
-    return int(text)
-
-
 def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = make_parser(__doc__)
     add = parser.add_argument
     cores = usable_cores()
     add("csv", type=parse_text, metavar="CSV", help="columns label, youtube_id, time_start, time_end")
     add("source", type=parse_text, metavar="SOURCE", help="folder of the videos")
     add("target", type=parse_text, metavar="TARGET", help="folder of the pickles; made if need be")
     add("workers", nargs="?", type=parse_threads, default=cores, metavar="WORKERS", help=f"processes; default: {cores}")
-    add("--fps", type=parse_rate, metavar="N", help="keep about N frames a second; default: all frames, as in 2019")
+    add(
+        "--fps",
+        type=real_number(0, 1e6),
+        metavar="N",
+        help="keep about N frames a second; default: all frames, as in 2019",
+    )
     add(
         "--short-size",
-        type=parse_pixels,
+        type=whole_number(1, 65500),
         metavar="PX",
         help="scale larger frames down to this short side and keep their aspect; default: as they are",
     )
-    add("--quality", type=parse_quality, default=95, metavar="1-100", help="of the JPEGs; default: 95")
+    add("--quality", type=whole_number(1, 100), default=95, metavar="1-100", help="of the JPEGs; default: 95")
     add(
         "--class-names",
         type=parse_text,
@@ -268,4 +255,4 @@ def print_summary(
 
 
 if __name__ == "__main__":
-    run(main)
+    run_program(main)

@@ -9,7 +9,6 @@ not finished. What is damaged is left out and named. shards.jsonl says what came
 """
 
 import argparse
-import json
 import os
 import pickle
 import re
@@ -17,8 +16,8 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from contextlib import closing, suppress
-from dataclasses import asdict, dataclass, field, replace
+from contextlib import closing
+from dataclasses import dataclass, replace
 from itertools import chain, takewhile
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
@@ -33,16 +32,18 @@ from datareader.features.records import Expected
 from datareader.features.tfrecord import Problem, read_tfrecord
 from datareader.lists import ListEntry
 from dataset.output_folder import open_output_folder
+from dataset.youtube8m.journal import Journal, Result, fingerprint_of
 from dataset.youtube8m.shards import is_shard, pickle_name
-from tools.config.flags import parse_count, parse_text, parse_threads, run
+from tools.config.flags import make_parser, parse_text, parse_threads, whole_number
 from tools.errors import DataError, DataIssue
 from tools.files.atomic import atomic_write
 from tools.runtime.cpu import usable_cores
+from tools.runtime.entry import run_program
 from tools.runtime.log import progress_bar
 from tools.runtime.workers import map_in_processes
 
 EXPECTED = Expected(("rgb", "audio"), (1024, 128), num_classes=3862)  # of the default configs; for the index
-LIST, JOURNAL = "shards.list", "shards.jsonl"
+LIST = "shards.list"
 SHOWN = 20  # broken records and shards named on the screen
 
 
@@ -60,27 +61,6 @@ class Job(NamedTuple):
     shard: Path
     target: Path
     options: Options
-
-
-@dataclass
-class Result:
-    """What came of a shard: a line of the journal.
-
-    source: size in bytes and time of change of the shard. pickle_size: 0 where nothing usable was in it,
-    and then there is no pickle. labels: class id, as text, -> number of videos. broken: (byte, text).
-    num_frames, problems and usable_labels: what the list's index says of the pickle.
-    """
-
-    name: str
-    source: list[int]
-    pickle_size: int = 0
-    videos: int = 0
-    frames: int = 0
-    labels: dict[str, int] = field(default_factory=dict)
-    broken: list[list] = field(default_factory=list)
-    num_frames: list[int] = field(default_factory=list)
-    problems: list[list] = field(default_factory=list)
-    usable_labels: dict[str, int] = field(default_factory=dict)
 
 
 # One shard
@@ -181,15 +161,6 @@ def write_pickle(file: BinaryIO, records: Iterable[dict]) -> None:
 # All shards
 
 
-def fingerprint_of(path: Path) -> list[int]:
-    """Size and time of change. Raises DataError."""
-    try:
-        status = path.stat()
-    except OSError as error:
-        raise DataError(f"{path} cannot be read: {error}") from None
-    return [status.st_size, status.st_mtime_ns]
-
-
 def find_shards(sources: list[Path]) -> dict[str, Path]:
     """Name of the pickle -> shard, in the order of the sources; those of a folder in the order of names."""
     shards = {}
@@ -211,48 +182,6 @@ def find_shards(sources: list[Path]) -> dict[str, Path]:
                 raise DataError(f"{shards[name]} and {path} would both become {name}; convert them to two folders")
             shards[name] = path
     return shards
-
-
-class Journal:
-    """What came of the finished shards, a line each.
-
-    A line is written when the shard's pickle is complete and in its place. One that a killed run did not
-    finish counts for nothing, and its shard is converted again.
-    """
-
-    def __init__(self, folder: Path):
-        self.path = folder / JOURNAL
-        self.results: dict[str, Result] = {}
-        lines = self.path.read_text(errors="replace").split("\n") if self.path.exists() else []
-        for line in lines:
-            with suppress(ValueError, TypeError):
-                result = Result(**json.loads(line))
-                self.results[result.name] = result
-
-    def is_finished(self, name: str, shard: Path) -> bool:
-        result = self.results.get(name)
-        if result is None or result.source != fingerprint_of(shard):
-            return False
-        path = self.path.with_name(name)
-        if not result.pickle_size:
-            return not path.exists()
-        return path.is_file() and fingerprint_of(path) == [result.pickle_size, result.source[1]]
-
-    def add(self, result: Result) -> None:
-        self.results[result.name] = result
-        with open(self.path, "a") as file:
-            file.write(f"{json.dumps(asdict(result))}\n")
-
-    def keep(self, names: list[str]) -> list[Result]:
-        """Write the lines of these shards anew, in this order, and no others; give their results."""
-        self.results = {name: self.results[name] for name in names}
-        results = list(self.results.values())
-        with atomic_write(self.path) as file:
-            file.write("".join(f"{json.dumps(asdict(result))}\n" for result in results).encode())
-        return results
-
-    def count_videos(self) -> int:
-        return sum(result.videos for result in self.results.values())
 
 
 def find_finished(shards: dict[str, Path], journal: Journal, limit: int | None) -> list[str]:
@@ -354,21 +283,13 @@ def parse_labels(text: str) -> tuple[int, ...]:
     return tuple(sorted({int(item) for item in items}))
 
 
-def parse_limit(text: str) -> int:
-    if not (number := parse_count(text)):
-        raise argparse.ArgumentTypeError("it has to be 1 or more")
-    return number
-
-
 def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = make_parser(__doc__)
     add = parser.add_argument
     add("source", nargs="+", type=parse_text, metavar="SOURCE", help="folder of shards, or shards")
     add("target", type=parse_text, metavar="TARGET", help="folder for the pickles")
     add("--workers", type=parse_threads, metavar="N", help="processes; default: as many as there are cores")
-    add("--limit", type=parse_limit, metavar="N", help="stop after N videos; uses one process")
+    add("--limit", type=whole_number(1), metavar="N", help="stop after N videos; uses one process")
     add(
         "--labels",
         type=parse_labels,
@@ -425,4 +346,4 @@ def cpu_sec() -> float:
 
 
 if __name__ == "__main__":
-    run(main)
+    run_program(main)

@@ -1,11 +1,11 @@
-"""StNet from a config: that of all models on clips."""
+"""StNet from a config: that of all models on clips with a ResNet."""
 
-from models.clip_spec import ClipSpec
+from models.clip_spec import ResNetClipSpec
 from tools.registry import MODELS
 
 
 @MODELS.register("STNET")
-class STNETSpec(ClipSpec):
+class STNETSpec(ResNetClipSpec):
     default_config = "configs/stnet.txt"
 
     def network_class(self):

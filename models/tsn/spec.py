@@ -1,11 +1,11 @@
-"""TSN from a config: that of all models on clips."""
+"""TSN from a config: that of all models on clips with a ResNet."""
 
-from models.clip_spec import ClipSpec
+from models.clip_spec import ResNetClipSpec
 from tools.registry import MODELS
 
 
 @MODELS.register("TSN")
-class TSNSpec(ClipSpec):
+class TSNSpec(ResNetClipSpec):
     default_config = "configs/tsn.txt"
 
     def network_class(self):

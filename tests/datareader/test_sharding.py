@@ -4,13 +4,15 @@ from contextlib import contextmanager
 from itertools import chain
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from datareader.dataset import Batch
 from datareader.features.order import shuffle_files
 from datareader.loader import EvaluationLoader, TrainingLoader
-from datareader.sharding import Shard
+from datareader.sharding import Shard, check_batch_size
+from tools.errors import ConfigError
 
 WORLDS = st.integers(1, 9)
 
@@ -125,3 +127,19 @@ def test_an_epoch_goes_on_exactly_with_as_many_processes_and_with_as_many_record
     rest = [read_training(12 * steps + 5, batch_size, shard, start=start) for shard in shards_of(after)]
     numbers = [number for process in rest for step in process for part in step for number in part]
     assert len(numbers) == len(set(numbers)) == (steps - start) * batch_size
+
+
+@pytest.mark.parametrize(
+    ("size", "processes", "accumulate", "message"),
+    [
+        (8, 3, 1, "TRAIN.batch_size = 8 does not split over 3 processes; --batch-size 6 or 9 does"),
+        (10, 1, 4, "does not split over 1 process with --accumulate 4; --batch-size 8 or 12 does"),
+        (12, 2, 4, "does not split over 2 processes with --accumulate 4; --batch-size 8 or 16 does"),
+        (1, 2, 1, "does not split over 2 processes; --batch-size 2 does"),
+    ],
+)
+def test_a_batch_that_does_not_split_is_an_error_that_names_those_that_do(size, processes, accumulate, message):
+    with pytest.raises(ConfigError) as error:
+        check_batch_size(size, processes, accumulate)
+    assert message in str(error.value)
+    check_batch_size(24, processes, accumulate)

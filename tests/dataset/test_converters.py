@@ -1,4 +1,4 @@
-"""What the converters share: processes, target folders, and that no interruption changes how they end."""
+"""What the converters share: no interruption changes how they end, and training is the same on what they make."""
 
 import contextlib
 import json
@@ -14,132 +14,10 @@ import numpy as np
 import pytest
 
 from dataset.kinetics import make_demo
-from dataset.output_folder import open_output_folder
 from dataset.youtube8m import tf2pkl
 from tests.conftest import PROJECT, TINY_CONFIG, clean_env, make_record, run_script
+from tests.datareader.features.small_records import small_record
 from tests.sequence_examples import write_shard
-from tools.errors import DataError
-from tools.files.atomic import remove_unfinished, require_writable
-from tools.runtime.workers import map_in_processes
-
-# Processes
-
-
-def test_items_come_with_their_results_and_what_is_raised_is_raised_here():
-    assert sorted(map_in_processes(int, ["1", "2", "3"], 2, str)) == [("1", 1), ("2", 2), ("3", 3)]
-    with pytest.raises(ValueError, match="no number"):
-        list(map_in_processes(int, ["1", "no number"], 2, str))
-
-
-def test_an_item_that_crashes_its_process_is_told_apart_from_those_under_way():
-    items = [0, int(signal.SIGSEGV), 0, 0]
-    found = map_in_processes(signal.raise_signal, items, 1, lambda item: f"crashed by {item}")
-    assert sorted(found, key=str) == [(0, None), (0, None), (0, None), (11, "crashed by 11")]
-
-
-WAITING = """
-import time
-from tools.config.flags import run
-from tools.runtime.workers import map_in_processes
-
-def main():
-    for item, _ in map_in_processes(time.sleep, [0.01, 0.01, {seconds}, {seconds}], 2, str):
-        print("done", flush=True)
-
-run(main)
-"""
-
-
-def start_waiting(seconds):
-    """A program two of whose processes have come to work and now sleep."""
-    command = [sys.executable, "-c", WAITING.format(seconds=seconds)]
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    process = subprocess.Popen(command, cwd=PROJECT, env=clean_env(), start_new_session=True, **pipes)
-    assert [process.stdout.readline() for _ in range(2)] == ["done\n"] * 2
-    return process
-
-
-def test_processes_end_with_a_program_that_is_killed():
-    process = start_waiting(60)
-    process.kill()
-    process.communicate(timeout=20)  # until its processes have closed the pipes as well
-
-
-def test_ctrl_c_is_heard_by_the_main_process_alone():
-    process = start_waiting(1)
-    os.killpg(process.pid, signal.SIGINT)  # as a terminal does
-    output, errors = process.communicate(timeout=20)
-    assert (process.returncode, output, errors) == (130, "", "stopped\n")
-
-
-# Target folders
-
-
-def test_two_runs_do_not_write_to_one_folder(tmp_path):
-    with (
-        open_output_folder(tmp_path / "out", {"--fps": 5}),
-        pytest.raises(DataError, match=r"another run is writing to .*out; wait for it, or take another folder"),
-        open_output_folder(tmp_path / "out", {"--fps": 5}),
-    ):
-        pass
-
-
-def test_a_folder_takes_one_set_of_settings(tmp_path):
-    with open_output_folder(tmp_path, {"--fps": None, "--class-names": ["a"] * 99}):
-        pass
-    with (
-        pytest.raises(DataError, match=r"was made with --fps unset, not 5; give the same, or an empty folder"),
-        open_output_folder(tmp_path, {"--fps": 5, "--class-names": ["a"] * 99}),
-    ):
-        pass
-    with (
-        pytest.raises(DataError, match=r"was made with --class-names \['a', .*\.\.\., not \['b'\]; give"),
-        open_output_folder(tmp_path, {"--fps": None, "--class-names": ["b"]}),
-    ):
-        pass
-    (tmp_path / "settings.json").write_text("{")
-    with pytest.raises(DataError, match=r"settings\.json cannot be read"), open_output_folder(tmp_path, {}):
-        pass
-    (tmp_path / "settings.json").unlink()
-    (tmp_path / "a.pkl").touch()
-    with pytest.raises(DataError, match="holds pickles that were made otherwise"), open_output_folder(tmp_path, {}):
-        pass
-
-
-def test_a_folder_that_cannot_be_written_is_named_and_so_is_how_to_go_on(tmp_path, capsys):
-    (tmp_path / "file").touch()
-    with (
-        pytest.raises(DataError, match=r"file cannot be a folder to write to: .*exists"),
-        open_output_folder(tmp_path / "file", {}),
-    ):
-        pass
-    with (
-        pytest.raises(DataError, match=r"out cannot be written: .*No space left on device; what is finished stays"),
-        open_output_folder(tmp_path / "out", {}),
-    ):
-        raise OSError(28, "No space left on device")
-    with pytest.raises(KeyboardInterrupt), open_output_folder(tmp_path / "out", {}):
-        raise KeyboardInterrupt
-    assert "out: what is finished stays; run this again to resume" in capsys.readouterr().err
-
-
-def test_what_a_killed_run_was_writing_is_removed_and_nothing_else(tmp_path):
-    nobody = 99_999_999
-    of_others = {f".a.pkl.tmp-{os.getppid()}", ".b.pkl.tmp-mine", ".hidden", "c.tmp-3"}
-    for name in (f".a.pkl.tmp-{nobody}", f".b.pkl.tmp-{nobody}", *of_others):
-        (tmp_path / name).touch()
-    require_writable(tmp_path / "a.pkl")
-    assert {path.name for path in tmp_path.iterdir()} == {f".b.pkl.tmp-{nobody}", *of_others}
-    remove_unfinished(tmp_path)
-    assert {path.name for path in tmp_path.iterdir()} == of_others
-
-
-# Interruptions
-
-
-def small_record(rng, name):
-    record = make_record(rng, name, frames=3)
-    return record | {"feature": record["feature"][:, :7].copy(), "audio": record["audio"][:, :3].copy()}
 
 
 def make_shards(folder, count, repeat=1):
@@ -221,9 +99,6 @@ def test_killed_at_random_with_all_its_processes_it_ends_with_the_same_bytes(tmp
     assert 0 < finished[0] < 12
     subprocess.run(command("killed"), check=True, env=clean_env(), capture_output=True)
     assert contents("killed") == contents("calm")
-
-
-# Training
 
 
 def test_training_from_shards_and_from_both_kinds_of_pickles_gives_the_same_losses_and_weights(tmp_path):

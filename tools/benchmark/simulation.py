@@ -3,14 +3,17 @@
 Lists, index and plans are made by the same code that trains; only the files are empty, and are never read.
 """
 
-import re
+import multiprocessing
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
-from datareader.clips.dataset import ClipDataset, ClipSettings
+from datareader.clips.dataset import ClipDataset
+from datareader.clips.settings import ClipSettings
+from datareader.dataset import Dataset
 from datareader.features.dataset import FeatureDataset
 from datareader.features.index import FileIndex, build_index, cache_of
 from datareader.features.inputs import RaggedFrames
@@ -19,11 +22,29 @@ from datareader.lists import load_list
 from datareader.loader import TrainingLoader
 from datareader.sharding import Shard
 from datareader.transforms import DEQUANTIZED
+from tools.benchmark.timing import peak_memory_mb
 
+NUM_SHARDS, NUM_RECORDS = 3844, 3_900_000  # of YouTube-8M's frame features for training
+NUM_CLIPS = 240_000  # of Kinetics-400 for training
 _EXPECTED = Expected(("rgb", "audio"), (1024, 128), num_classes=3862)
 _CLIPS = ClipSettings(
     num_classes=400, seg_num=3, seglen=1, short_size=256, target_size=224, image_mean=(0,) * 3, image_std=(1,) * 3
 )
+
+
+def simulate_world(world: int, batch_size: int) -> dict[str, float]:
+    """Plans of both kinds of data set at full size for so many processes. batch_size: of each process."""
+    figures = {}
+    with tempfile.TemporaryDirectory() as folder:
+        for title, path, open_dataset in (
+            ("YouTube-8M", make_feature_list(Path(folder), NUM_SHARDS, NUM_RECORDS), open_features),
+            ("Kinetics-400", make_clip_list(Path(folder), NUM_CLIPS), open_clips),
+        ):
+            with multiprocessing.get_context("spawn").Pool(1) as pool:
+                found = pool.apply(measure_process, (open_dataset, path, world, batch_size))
+            found |= compare_processes(open_dataset(path), world, batch_size)
+            figures |= {f"{title}: {name}": value for name, value in found.items()}
+    return figures
 
 
 def make_feature_list(folder: Path, num_files: int, num_records: int) -> str:
@@ -33,14 +54,14 @@ def make_feature_list(folder: Path, num_files: int, num_records: int) -> str:
     for name in names:
         (folder / name).touch()
     sizes = rng.multinomial(num_records, np.full(num_files, 1 / num_files))
-    invented = {
+    synthetic = {
         str(folder / name): FileIndex(rng.integers(120, 301, size, dtype=np.int32))
         for name, size in zip(names, sizes, strict=True)
     }
     path = folder / "features.list"
-    path.write_text("\n".join(invented) + "\n")
+    path.write_text("\n".join(synthetic) + "\n")
     cache = cache_of(str(path), _EXPECTED)
-    build_index(str(path), load_list(str(path)), repr(_EXPECTED), invented.__getitem__, cache)
+    build_index(str(path), load_list(str(path)), repr(_EXPECTED), synthetic.__getitem__, cache)
     return str(path)
 
 
@@ -64,10 +85,11 @@ def make_clip_list(folder: Path, num_clips: int) -> str:
 
 def open_clips(list_path: str) -> ClipDataset:
     """The dataset of such a list, for training."""
-    return ClipDataset(list_path, _CLIPS, training=True, skip_broken=0)
+    entries = load_list(list_path, labelled=True)
+    return ClipDataset(entries, _CLIPS, name=list_path, training=True, skip_broken=0)
 
 
-def plan(dataset, shard: Shard, batch_size: int) -> list[np.ndarray]:
+def plan(dataset: Dataset, shard: Shard, batch_size: int) -> list[np.ndarray]:
     """The numbers of the records in each batch of an epoch of one process. batch_size: of each process."""
     loader = TrainingLoader(dataset, batch_size * shard.world, num_workers=0, as_float=True, shard=shard)
     return loader.plan(epoch=0)
@@ -75,7 +97,7 @@ def plan(dataset, shard: Shard, batch_size: int) -> list[np.ndarray]:
 
 def measure_process(open_dataset: Callable, list_path: str, world: int, batch_size: int) -> dict[str, float]:
     """CPU seconds and memory in MB of one process, the last of ``world``. Call it in a process of its own."""
-    before = _peak_mb()
+    before = peak_memory_mb()
     began = time.process_time()
     dataset = open_dataset(list_path)
     opened = time.process_time()
@@ -85,17 +107,11 @@ def measure_process(open_dataset: Callable, list_path: str, world: int, batch_si
     return {
         "opening list and index, CPU s": opened - began,
         "planning an epoch, CPU s": planned - opened,
-        "memory of a process, MB": _peak_mb() - before,
+        "memory of a process, MB": peak_memory_mb() - before,
     }
 
 
-def _peak_mb() -> float:
-    """Of this program: what getrusage says may be that of the one which started it."""
-    found = re.search(r"^VmHWM:\s*(\d+) kB", Path("/proc/self/status").read_text(), flags=re.MULTILINE)
-    return int(found[1]) / 1024
-
-
-def compare_processes(dataset, world: int, batch_size: int) -> dict[str, float]:
+def compare_processes(dataset: Dataset, world: int, batch_size: int) -> dict[str, float]:
     """The plans of all processes side by side, each worked out by itself."""
     times_read = np.zeros(len(dataset), dtype=np.int64)
     steps, records, opened, held = [], [], [], []

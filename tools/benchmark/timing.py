@@ -1,18 +1,24 @@
-"""What the benchmarks share: timing in pairs, and a table of figures."""
+"""What all benchmarks share: seconds, memory, and a table of figures."""
 
 import json
+import re
 import statistics
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 from tools.files.atomic import atomic_write
+from tools.runtime.tables import format_columns
 
 
 def seconds(function: Callable) -> float:
     began = time.perf_counter()
     function()
     return time.perf_counter() - began
+
+
+def median_seconds(function: Callable, repeat: int) -> float:
+    return statistics.median(seconds(function) for _ in range(repeat))
 
 
 def compare(ours: Callable, plain: Callable, repeat: int) -> tuple[float, float, float]:
@@ -26,12 +32,16 @@ def compare(ours: Callable, plain: Callable, repeat: int) -> tuple[float, float,
     )
 
 
+def peak_memory_mb() -> float:
+    """The most memory that this process has held. From Linux itself: getrusage may give the parent's."""
+    found = re.search(r"^VmHWM:\s*(\d+) kB", Path("/proc/self/status").read_text(), flags=re.MULTILINE)
+    return int(found[1]) / 1024
+
+
 def show_figures(title: str, figures: dict[str, float], json_path: str | None, about: dict) -> None:
     """Print a table; with ``json_path`` also write it there, beside ``about``."""
-    width = max(map(len, figures))
     print(title)
-    for name, value in figures.items():
-        print(f"{name:<{width}}  {value:12.4g}")
+    print(format_columns([(name, f"{value:12.4g}") for name, value in figures.items()]))
     if json_path:
         with atomic_write(Path(json_path)) as file:
             file.write(json.dumps({**about, "figures": figures}, indent=1).encode())

@@ -1,20 +1,19 @@
-"""Flags of the three scripts, and how they end. Imports nothing that is slow: ``--help`` has to be quick."""
+"""Flags of the scripts, and what they say as plain values. Imports nothing that is slow: ``--help`` has to be quick."""
 
 import argparse
-import contextlib
 import math
-import os
-import signal
-import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 from tools.config.load import Config, Override, load_config, parse_set
-from tools.errors import ZooError
 from tools.registry import MODELS
 
 PROJECT = Path(__file__).resolve().parents[2]
 _SWITCH = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
+
+
+# Values
 
 
 def parse_switch(text: str) -> bool:
@@ -25,13 +24,6 @@ def parse_switch(text: str) -> bool:
         raise argparse.ArgumentTypeError(f"{text!r} is not one of true, false, 1, 0, yes, no") from None
 
 
-def parse_count(text: str) -> int:
-    """A whole number, 0 or more."""
-    if not (text.isascii() and text.isdigit() and len(text) < 20):
-        raise argparse.ArgumentTypeError(f"{text[:40]!r} is not a whole number of 0 or more")
-    return int(text)
-
-
 def parse_text(text: str) -> str:
     """Anything but nothing, which is what an unset shell variable leaves."""
     if not text:
@@ -39,48 +31,101 @@ def parse_text(text: str) -> str:
     return text
 
 
-def parse_threads(text: str) -> int:
-    """A number of threads, 1 to 1024."""
-    if not text.isdigit() or not 1 <= int(text) <= 1024:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1 to 1024")
-    return int(text)
+def whole_number(least: int = 0, most: int | None = None) -> Callable[[str], int]:
+    """A parser of whole numbers, ``least`` or more, and up to ``most`` where that is given."""
+    wanted = f"whole number of {least} or more" if most is None else f"whole number from {least} to {most}"
+
+    def parse(text: str) -> int:
+        if text.isascii() and text.isdigit() and len(text) < 20:
+            number = int(text)
+            if least <= number <= (number if most is None else most):
+                return number
+        raise argparse.ArgumentTypeError(f"{text[:40]!r} is not a {wanted}")
+
+    return parse
 
 
-def parse_positive(text: str) -> int:
-    """A whole number, 1 or more."""
-    if not parse_count(text):
-        raise argparse.ArgumentTypeError("0 is not a whole number of 1 or more")
-    return int(text)
+def real_number(above: float, below: float = math.inf) -> Callable[[str], float]:
+    """A parser of finite numbers between two bounds, which they may not reach."""
+    wanted = f"number above {above:g}" + ("" if math.isinf(below) else f" and below {below:g}")
+
+    def parse(text: str) -> float:
+        try:
+            number = float(text)
+        except ValueError:
+            number = math.nan
+        if not above < number < below:
+            raise argparse.ArgumentTypeError(f"{text[:40]!r} is not a {wanted}")
+        return number
+
+    return parse
 
 
-def parse_norm(text: str) -> float:
-    """A finite number above 0."""
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not 0 < value < math.inf:
-        raise argparse.ArgumentTypeError(f"{text[:40]!r} is not a number above 0")
-    return value
+parse_threads = whole_number(1, 1024)
 
 
-def parse_decay(text: str) -> float:
-    """A number between 0 and 1, such as 0.999."""
-    value = parse_norm(text)
-    if value >= 1:
-        raise argparse.ArgumentTypeError(f"{text[:40]!r} is not below 1; 0.999 is usual")
-    return value
+# Flags that several programs have
 
 
-def build_parser(description: str, sections: tuple[str, ...], name_needed: bool = True) -> argparse.ArgumentParser:
+@dataclass(frozen=True)
+class ConfigSource:
+    """Where a config comes from, and the command line's changes to it in the order in which they hold.
+
+    path: None for the model's own.
+    """
+
+    path: str | None
+    overrides: tuple[Override, ...] = ()
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """What the flags say that ``add_run_flags`` adds.
+
+    use_gpu, threads, nproc, weights_dir: None where it was not said.
+    """
+
+    model_name: str | None
+    config: ConfigSource
+    use_gpu: bool | None = None
+    threads: int | None = None
+    nproc: int | None = None
+    skip_broken: int = 0
+    weights_dir: str | None = None
+    offline: bool = False
+
+
+@dataclass(frozen=True)
+class EngineOptions:
+    """What the flags say that ``add_engine_flags`` adds."""
+
+    engine: str = "auto"
+    precision: str = "fp32"
+
+
+def make_parser(description: str, prog: str | None = None) -> argparse.ArgumentParser:
+    """A parser that shows its description as it is written.
+
+    prog: what users type, for a program that is a package (Python before 3.14 shows __main__.py).
+    """
+    return argparse.ArgumentParser(
+        prog=prog, description=description, allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+
+
+def make_run_parser(description: str, prog: str | None = None) -> argparse.ArgumentParser:
+    """A parser that shows the defaults of flags."""
+    return argparse.ArgumentParser(
+        prog=prog, description=description, allow_abbrev=False, formatter_class=argparse.ArgumentDefaultsHelpFormatter
+    )
+
+
+def add_run_flags(parser: argparse.ArgumentParser, sections: tuple[str, ...], name_needed: bool = True) -> None:
     """The flags that the scripts share.
 
     sections: of the config, where --batch-size and --num-workers go. name_needed: whether --model-name has to be
     given.
     """
-    parser = argparse.ArgumentParser(
-        description=description, allow_abbrev=False, formatter_class=argparse.ArgumentDefaultsHelpFormatter
-    )
     add = parser.add_argument
     add(
         "--model-name",
@@ -95,10 +140,10 @@ def build_parser(description: str, sections: tuple[str, ...], name_needed: bool 
         metavar="FILE",
         help="config, .txt (INI) or .yaml; default: the model's in configs/",
     )
-    add_override(parser, "--batch-size", sections, "batch_size", parse_count, "videos in a batch")
+    add_override(parser, "--batch-size", sections, "batch_size", whole_number(), "videos in a batch")
     add("--use-gpu", type=parse_switch, metavar="BOOL", help="true/false; default: a GPU if there is one")
     add_override(
-        parser, "--num-workers", sections, "num_reader_threads", parse_count, "threads that read ahead, 0 for none"
+        parser, "--num-workers", sections, "num_reader_threads", whole_number(), "threads that read ahead, 0 for none"
     )
     add("--threads", type=parse_threads, metavar="N", help="CPU threads for computing; default: all available cores")
     add(
@@ -107,21 +152,30 @@ def build_parser(description: str, sections: tuple[str, ...], name_needed: bool 
         metavar="N",
         help="processes on this machine that share the work; default: one for each visible GPU, or else one",
     )
-    add("--skip-broken", type=parse_count, default=0, metavar="N", help="skip up to N broken records and list them")
+    add(
+        "--skip-broken",
+        type=whole_number(),
+        default=0,
+        metavar="N",
+        help="skip up to N broken records and list them",
+    )
     add("--weights-dir", type=parse_text, metavar="DIR", help="where released weights are kept; ~/.paddle/weights")
     add("--offline", action="store_true", help="do not fetch released weights: use those that are there")
-    add(
+    add_set_flag(parser, "TRAIN.seed=1")
+
+
+def add_set_flag(parser: argparse.ArgumentParser, example: str) -> None:
+    parser.add_argument(
         "--set",
         action="append",
         default=[],
         metavar="SECTION.KEY=VALUE",
-        help="any key of the config, as often as needed: --set TRAIN.seed=1",
+        help=f"any key of the config, as often as needed: --set {example}",
     )
-    return parser
 
 
 def add_engine_flags(parser: argparse.ArgumentParser) -> None:
-    """How test.py and infer.py compute; ``tools.run_setup.load_network`` goes by it."""
+    """How test.py and infer.py compute; ``tools.inference.load`` goes by it."""
     parser.add_argument(
         "--engine",
         choices=("auto", "dygraph", "predictor"),
@@ -135,7 +189,7 @@ def add_engine_flags(parser: argparse.ArgumentParser) -> None:
 
 
 def add_override(parser, flag, sections: tuple[str, ...], key: str, type_: Callable, text: str) -> None:
-    """A flag that stands for a config key, in one section or several; the config holds when it is left out."""
+    """A flag that stands for a config key, in one section or several; without it the config's value holds."""
     keys = " and ".join(f"{section}.{key}" for section in sections)
     flags = [flag] if isinstance(flag, str) else flag
 
@@ -156,35 +210,35 @@ def add_override(parser, flag, sections: tuple[str, ...], key: str, type_: Calla
     )
 
 
-def read_config(args: argparse.Namespace, spec, model_name: str, needs: list[str]) -> Config:
-    """The config, by default the model's own, with the command line's changes: first the named flags, then --set."""
-    named = list((getattr(args, "overrides", None) or {}).values())
-    path = args.config or spec.default_config
-    if not args.config and not Path(path).exists():
+# What they say
+
+
+def read_config_source(args: argparse.Namespace) -> ConfigSource:
+    """What --config, the flags of ``add_override`` and --set say. Raises ConfigError for a --set of another form."""
+    named = (getattr(args, "overrides", None) or {}).values()
+    return ConfigSource(args.config, (*named, *map(parse_set, args.set)))
+
+
+def read_run_options(args: argparse.Namespace) -> RunOptions:
+    return RunOptions(
+        args.model_name,
+        read_config_source(args),
+        use_gpu=args.use_gpu,
+        threads=args.threads,
+        nproc=args.nproc,
+        skip_broken=args.skip_broken,
+        weights_dir=args.weights_dir,
+        offline=args.offline,
+    )
+
+
+def read_engine_options(args: argparse.Namespace) -> EngineOptions:
+    return EngineOptions(args.engine, args.precision)
+
+
+def read_config(source: ConfigSource, spec, model_name: str, needs: list[str], *, check: bool = True) -> Config:
+    """The config, by default the model's own, with the command line's changes. needs, check: as in ``load_config``."""
+    path = source.path or spec.default_config
+    if not source.path and not Path(path).exists():
         path = str(PROJECT / path)
-    return load_config(path, spec.schema, needs, model_name, [*named, *map(parse_set, args.set)])
-
-
-def run(main: Callable[[], int | None]) -> None:
-    """Run a script: a ZooError becomes one line and its exit code, Ctrl-C exit code 130."""
-    for stream in (sys.stdout, sys.stderr):
-        if stream is not None:
-            stream.reconfigure(errors="backslashreplace")  # a video's name may not fit the terminal's encoding
-    try:
-        code = main() or 0
-        if sys.stdout is not None:
-            sys.stdout.flush()
-    except ZooError as error:
-        print(f"error: {error}", file=sys.stderr)
-        code = error.exit_code
-    except KeyboardInterrupt:
-        print("stopped", file=sys.stderr)
-        code = 128 + signal.SIGINT
-    except BrokenPipeError:  # whoever read our output has gone, as in "| head"
-        code = 128 + signal.SIGPIPE
-    for stream in (sys.stdout, sys.stderr):
-        if stream is not None:
-            with contextlib.suppress(OSError):  # its reader has gone
-                stream.flush()
-    if code:
-        os._exit(code)  # reading threads may still be at work, and there is nothing left to save
+    return load_config(path, spec.schema, needs, model_name, source.overrides, check=check)

@@ -173,10 +173,10 @@ class ProcessGroup:
             link.close()
 
 
-def connect(device: str, log: Callable[[str], None]) -> ProcessGroup:
+def connect(device: str) -> ProcessGroup:
     """The processes that the environment speaks of, as a launcher sets it; one alone without a launcher.
 
-    log: is told whom this one waits for. Raises PeerError when they do not find one another within five minutes.
+    Raises PeerError when they do not find one another within five minutes.
     """
     world = int(os.environ.get("PADDLE_TRAINERS_NUM", "1"))
     if world == 1:
@@ -193,7 +193,7 @@ def connect(device: str, log: Callable[[str], None]) -> ProcessGroup:
             os.environ.setdefault("GLOO_SOCKET_IFNAME", interface)
     try:
         if rank == 0:
-            links = rendezvous.await_others(address, world, log)
+            links = rendezvous.await_others(address, world)
         else:
             links = {0: rendezvous.find_first(address, rank, world)}
         with contextlib.redirect_stderr(io.StringIO()):  # a table of the flags that Paddle has set itself

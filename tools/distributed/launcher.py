@@ -168,7 +168,7 @@ def _start(rank: int, environment: dict[str, str], log: Path) -> subprocess.Pope
     # In sessions of their own, so that Ctrl-C reaches them once: through here.
     if rank == 0:
         return subprocess.Popen(command, env=environment, start_new_session=True)
-    with open(log, "ab") as file:  # its lines go there too, by RunLog
+    with open(log, "ab") as file:  # its lines go there too, by the log
         return subprocess.Popen(
             command, env=environment, start_new_session=True, stdout=subprocess.DEVNULL, stderr=file
         )

@@ -5,14 +5,16 @@ Paddle's own waiting takes 15 minutes and hears no signal meanwhile, so all are 
 
 import contextlib
 import hmac
+import logging
 import os
 import socket
 import struct
 import time
-from collections.abc import Callable
 from multiprocessing.connection import Connection
 
 from tools.errors import ConfigError, PeerError
+
+log = logging.getLogger(__name__)
 
 _MEET_SEC = 300  # for all processes to come: one may load Paddle from a slow disk
 _WORD_SEC = 15  # until it is said who is waited for, again and again
@@ -36,7 +38,7 @@ def address_of_first() -> tuple[str, int]:
     return host, int(port)
 
 
-def await_others(address: tuple[str, int], world: int, log: Callable[[str], None]) -> dict[int, Connection]:
+def await_others(address: tuple[str, int], world: int) -> dict[int, Connection]:
     """The first process's connections, once all others have come; each sends its rank and is told to go on."""
     deadline = time.monotonic() + _MEET_SEC
     came = {}
@@ -49,7 +51,7 @@ def await_others(address: tuple[str, int], world: int, log: Callable[[str], None
             except TimeoutError:
                 missing = ", ".join(str(rank) for rank in range(1, world) if rank not in came)
                 if left_sec > _WORD_SEC:
-                    log(f"waiting for rank {missing} of {world} processes; what their launchers print may say why")
+                    log.info(f"waiting for rank {missing} of {world} processes; what their launchers print may say why")
                     continue
                 raise PeerError(
                     f"of {world} processes, rank {missing} did not come within {_MEET_SEC} s; what they or their "

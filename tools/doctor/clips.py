@@ -6,27 +6,26 @@ hundred thousand files take seconds: nothing is declared broken here, the reader
 
 import io
 import os
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import BinaryIO
 
 import numpy as np
 
-from datareader.clips.dataset import (
+from datareader.clips.decoding import read_frame_rate
+from datareader.clips.files import (
     PICKLE_STARTS,
     Clip,
-    ClipSettings,
-    build_clip_settings,
     check_label,
     check_line,
-    decode_views,
     open_clip,
     read_pickle_head,
-    text_of_id,
 )
-from datareader.clips.decoding import read_frame_rate
+from datareader.clips.settings import ClipSettings, build_clip_settings
+from datareader.clips.views import decode_views
 from tools.doctor.inspection import INSPECTORS, QUICK, FileReport, hash_key, in_parallel
 from tools.errors import DataError
 from tools.files.pickles import DAMAGED
+from tools.runtime.text import decode_text
 
 _HEAD = 1024  # bytes; a clip's id and label stand in the first hundred
 _CHUNK = 1 << 20
@@ -99,7 +98,7 @@ class ClipInspector:
         video_id, label = start
         label = label if report.entry.label is None else report.entry.label
         self._note_label(report, check_label(label, self.settings, report.entry.named))
-        self._note_id(report, text_of_id(video_id))
+        self._note_id(report, decode_text(video_id))
         return True
 
     def _read_wholly(self, report: FileReport) -> None:
@@ -109,23 +108,20 @@ class ClipInspector:
         if clip.jpegs is None:
             report.content_keys = np.array([hash_key(*_read_chunks(report.path))], np.uint64)
         else:
-            clip.read(np.arange, lambda frame: None)
-            report.content_keys = np.array([hash_key(*clip.jpegs)], np.uint64)
+            for _ in clip.jpegs.frames(np.arange(clip.jpegs.num_frames)):
+                pass
+            report.content_keys = np.array([hash_key(*clip.jpegs.data)], np.uint64)
             self._note_id(report, clip.video_id)
         self._note_label(report, clip.label)
 
     def _decode_views(self, report: FileReport, clip: Clip, rng: np.random.Generator | None) -> None:
         """Decode what the network sees of a clip, keeping only how many frames it has. Raises DataError."""
-        settings, counted = self.settings, []
-
-        def read(choose, finish):
-            return clip.read(lambda num_frames: choose(counted.append(num_frames) or num_frames), finish)
-
+        settings = self.settings
         views = 1 if rng else settings.num_clips * settings.num_crops
         shape = (views, settings.seg_num, 3 * settings.seglen, settings.target_size, settings.target_size)
-        decode_views(np.empty(shape, np.uint8), replace(clip, read=read), settings, rng)
-        report.num_frames = np.array(counted[-1:])
-        report.seconds = _find_seconds(report.path, counted[-1]) if clip.jpegs is None else None
+        num_frames = decode_views(np.empty(shape, np.uint8), clip, settings, rng).num_frames
+        report.num_frames = np.array([num_frames])
+        report.seconds = _find_seconds(report.path, num_frames) if clip.jpegs is None else None
 
     @staticmethod
     def _note_id(report: FileReport, video_id: str) -> None:

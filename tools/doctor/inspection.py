@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 
@@ -20,7 +21,7 @@ from tools.runtime.cpu import usable_cores
 from tools.runtime.log import progress_bar
 from tools.runtime.workers import map_in_order
 
-INSPECTORS = Registry("inspector")  # by kind of data; see ``inspect_list``
+INSPECTORS = Registry("inspector")  # kind of data, as ``ModelSpec`` has it -> (config, section) -> Inspector
 QUICK = 64  # files at once for a thread that only looks at them; handing over one takes as long as looking at it
 READERS_AT_LEAST = 4  # threads; a disk, and more so a file server, serves several at once
 
@@ -79,12 +80,29 @@ class FileReport:
         self.findings.append(Finding(issue.value, self.where, self.path, text, record, skippable))
 
 
-def inspect_list(list_path: str, inspector, deep: bool) -> tuple[list[FileReport], list[str]]:
+class Inspector(Protocol):
+    """What knows the files of one kind of data. Inspectors that are equal, and so hash alike, read a list alike.
+
+    labelled: whether a line of a list may end with a label, as ``load_list`` takes it.
+    one_record_a_file: whether a data set counts its files before it has read them, as each is one record.
+    """
+
+    labelled: bool
+    one_record_a_file: bool
+
+    def inspect(self, list_path: str, reports: list[FileReport], deep: bool) -> list[str]:
+        """Complete the reports, all of them on files that are there; lines worth printing.
+
+        deep: read every record, instead of judging files by what is quick to read.
+        """
+
+    def read(self, report: FileReport) -> int:
+        """Read a file as training does; how many usable records it holds. Raises DataError."""
+
+
+def inspect_list(list_path: str, inspector: Inspector, deep: bool) -> tuple[list[FileReport], list[str]]:
     """A report on each line of a list, in its order, and lines worth printing.
 
-    inspector: has ``labelled``, as ``load_list`` takes it, ``inspect(list_path, reports, deep) -> lines``, which
-        completes the reports of files that are there, and ``read(report)``, which reads one as training does, says
-        how many records that were and raises DataError.
     Raises DataError for a list that is missing, unreadable or empty.
     """
     lines = read_lines(list_path)
@@ -127,7 +145,9 @@ def hash_key(*parts: bytes) -> int:
     return int.from_bytes(digest.digest(), "little")
 
 
-def measure_reading(inspector, reports: list[FileReport], at_most: int = 24, limit_sec: float = 1) -> tuple[int, float]:
+def measure_reading(
+    inspector: Inspector, reports: list[FileReport], at_most: int = 24, limit_sec: float = 1
+) -> tuple[int, float]:
     """Read some files, spread over a list, as training does: (records read, seconds for them), 0 where there are none.
 
     What proves to be broken is added to its report.
@@ -150,7 +170,7 @@ def measure_reading(inspector, reports: list[FileReport], at_most: int = 24, lim
     return records, seconds
 
 
-# Twins
+# Duplicates
 
 DUPLICATES = {"key": "same file", "video_keys": "same video id", "content_keys": "same content"}
 
@@ -160,7 +180,7 @@ def find_duplicates(
 ) -> dict[str, list[Finding]]:
     """Files and records that stand in one list twice, or in a list for evaluation and in the one for training.
 
-    lists: section -> reports. Each twin is named once, with the strongest reason: the same file, then the same
+    lists: section -> reports. Each duplicate is named once, with the strongest reason: the same file, then the same
     video id, then the same content. Returns findings for each section.
     """
     found = {}
@@ -184,21 +204,21 @@ def _duplicates(
     if others is None:
         _, firsts, inverse = np.unique(keys, return_index=True, return_inverse=True)
         hits = np.flatnonzero(firsts[inverse] != np.arange(len(keys))) if len(keys) else []
-        side, twins = reports, owners[firsts[inverse[hits]]] if len(hits) else []
+        side, originals = reports, owners[firsts[inverse[hits]]] if len(hits) else []
     else:
         other_keys, other_owners, _ = _gather(others, attribute)
         unique, firsts = np.unique(other_keys, return_index=True)
         hits = np.flatnonzero(np.isin(keys, unique))
-        side, twins = others, other_owners[firsts[np.searchsorted(unique, keys[hits])]] if len(hits) else []
-    for i, owner in zip(hits, twins, strict=True):
-        report, twin = reports[owners[i]], side[owner]
+        side, originals = others, other_owners[firsts[np.searchsorted(unique, keys[hits])]] if len(hits) else []
+    for i, owner in zip(hits, originals, strict=True):
+        report, original = reports[owners[i]], side[owner]
         record = None if attribute == "key" or report.record_numbers is None else int(report.record_numbers[places[i]])
         if (report.number, None) in told or (report.number, record) in told:
             continue
         told.add((report.number, record))
         name = report.path if record is None else f"{report.path} record {record}"
         verb = "is" if attribute == "key" else "has"
-        text = f"{report.where}: {name} {verb} the {kind} as in {twin.where}, {twin.path}"
+        text = f"{report.where}: {name} {verb} the {kind} as in {original.where}, {original.path}"
         yield Finding(kind, report.where, report.path, text, record, is_fault=False)
 
 

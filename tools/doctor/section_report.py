@@ -4,29 +4,43 @@ from collections import Counter
 from dataclasses import dataclass, field
 from statistics import median
 
-from tools.doctor.inspection import FileReport, Finding, count_classes, spread
+from tools.doctor.inspection import FileReport, Finding, Inspector, count_classes, spread
 from tools.runtime.cpu import usable_cores
 
 
-@dataclass
+@dataclass(frozen=True)
+class ListReport:
+    """A list under inspection. unreadable: why there are no reports, where there are none.
+
+    notices: lines worth printing. reading: as ``measure_reading`` gives it.
+    """
+
+    reports: list[FileReport] = field(default_factory=list)
+    notices: list[str] = field(default_factory=list)
+    reading: tuple[int, float] = (0, 0.0)
+    unreadable: Finding | None = None
+
+
+@dataclass(frozen=True)
 class SectionReport:
-    """A section's list under inspection. unreadable: why there are no reports, where there are none."""
+    """A section and its list, whose content it may share with another. duplicates: findings on them."""
 
     name: str
     list_path: str
     batch_size: int
     threads: int
     num_classes: int
-    reports: list[FileReport] = field(default_factory=list)
-    twins: list[Finding] = field(default_factory=list)
-    notices: list[str] = field(default_factory=list)
-    reading: tuple[int, float] = (0, 0.0)
-    unreadable: Finding | None = None
-    inspector: object = None
+    inspector: Inspector
+    content: ListReport
+    duplicates: list[Finding]
+
+    @property
+    def reports(self) -> list[FileReport]:
+        return self.content.reports
 
     def findings(self) -> list[Finding]:
-        alone = [self.unreadable] if self.unreadable else []
-        return [*alone, *(finding for report in self.reports for finding in report.findings), *self.twins]
+        alone = [self.content.unreadable] if self.content.unreadable else []
+        return [*alone, *(finding for report in self.reports for finding in report.findings), *self.duplicates]
 
     def dataset_size(self) -> int:
         """Records of the data set that training opens; clips are left out of it only when they are read."""
@@ -36,8 +50,8 @@ class SectionReport:
 
     def reasons_to_fail(self, skip_broken: int) -> list[str]:
         """Why a run that reads this section ends with an error, as clauses; see train.py and datareader."""
-        if self.unreadable:
-            return [f"[{self.name}] {self.unreadable.text}"]
+        if unreadable := self.content.unreadable:
+            return [f"[{self.name}] {unreadable.text}"]
         faults = [finding for finding in self.findings() if finding.is_fault]
         fatal = [finding for finding in faults if not finding.skippable]
         broken, usable = len(faults) - len(fatal), sum(report.num_usable for report in self.reports)
@@ -59,7 +73,7 @@ class SectionReport:
     def summary(self) -> dict:
         """The numbers of the table and the JSON."""
         usable, kinds = sum(report.num_usable for report in self.reports), self.findings()
-        records, seconds = self.reading
+        records, seconds = self.content.reading
         threads = max(1, min(self.threads, usable_cores()))
         whole, part = divmod(self.dataset_size(), self.batch_size)
         return {

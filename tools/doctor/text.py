@@ -1,21 +1,12 @@
 """What tools.doctor found, as text for people. All of it is in the dict that --json writes."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from tools.doctor.machine import format_bytes
+from tools.runtime.tables import format_columns
 
 NAMED = 3  # findings of a kind that the text names; the JSON has all
 EMPTY_NAMED = 12  # classes without a video
-
-
-@dataclass(frozen=True)
-class Check:
-    """One thing looked at. status: "ok", "note" for what is worth knowing, "fails" for what stops the run."""
-
-    name: str
-    status: str
-    text: str
 
 
 def format_report(report: dict) -> str:
@@ -34,11 +25,7 @@ def _format_sections(sections: dict[str, dict]) -> str:
     names.sort(key=lambda name: _ROWS.index(name) if name in _ROWS else _ROWS.index("faults"))
     rows = [["", *sections]]
     rows += [[name, *(column.get(name, "-") for column in cells.values())] for name in names]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for first, *others in rows:
-        row = "  ".join(f"{cell:>{width}}" for cell, width in zip(others, widths[1:], strict=True))
-        lines.append(f"{first:<{widths[0]}}  {row}")
-    return "\n".join([*lines, *_format_empty_classes(sections)])
+    return "\n".join([*lines, format_columns(rows, align="<>"), *_format_empty_classes(sections)])
 
 
 def _format_empty_classes(sections: dict[str, dict]) -> Iterable[str]:
@@ -122,8 +109,7 @@ def _format_findings(findings: list[dict]) -> Iterable[str]:
 
 
 def _format_checks(checks: list[dict]) -> str:
-    width = max(len(check["name"]) for check in checks)
-    return "\n".join(f"{check['status']:<5}  {check['name']:<{width}}  {check['text']}" for check in checks)
+    return format_columns([f"{check['status']:<5}", check["name"], check["text"]] for check in checks)
 
 
 def _format_verdict(report: dict) -> str:

@@ -72,8 +72,8 @@ def _missing(font: ImageFont.FreeTypeFont) -> bytes:
 
 def _bundled_font() -> str:
     """Matplotlib's DejaVu Sans, found without importing Matplotlib; Pillow's own font has little but ASCII."""
-    spec = find_spec("matplotlib")
-    folder = Path(spec.origin).parent if spec and spec.origin else Path()
+    found = find_spec("matplotlib")
+    folder = Path(found.origin).parent if found and found.origin else Path()
     return str(folder / "mpl-data" / "fonts" / "ttf" / "DejaVuSans.ttf")
 
 

@@ -1,7 +1,8 @@
-"""Files that are either as they were or completely written, whatever interrupts the writing."""
+"""Files and folders that are either as they were or completely written, whatever interrupts the writing."""
 
 import contextlib
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
@@ -20,6 +21,26 @@ def atomic_write(path: Path) -> Iterator[BinaryIO]:
         sync_folder(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def atomic_folder(path: Path, aside: Path | None = None) -> Iterator[Path]:
+    """A folder to fill that takes the name ``path`` once it is complete; one that is not is removed.
+
+    Who writes a file into it brings that to the disk, as ``atomic_write`` does; the names are brought there here.
+    aside: where to move what has the name, at the last moment. Without it the name has to be free.
+    """
+    temporary = path.with_name(f".{path.name}.tmp-{os.getpid()}")
+    try:
+        temporary.mkdir()
+        yield temporary
+        sync_folder(temporary)
+        if aside and path.exists():
+            path.rename(aside)
+        temporary.rename(path)
+        sync_folder(path.parent)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def remove_unfinished(folder: Path, name: str | None = None) -> None:
@@ -43,7 +64,10 @@ def _is_another(process: int) -> bool:
         return False
     except PermissionError:  # of another user
         return True
-    return True
+    try:  # killed, and its parent has not asked for its end yet, which in a container without an init may never happen
+        return Path(f"/proc/{process}/stat").read_bytes().rpartition(b")")[2].split()[0] != b"Z"
+    except (OSError, IndexError):  # not Linux, or gone meanwhile
+        return True
 
 
 def require_writable(path: Path) -> None:

@@ -1,17 +1,18 @@
 """Bring a file from an address to the disk, through what networks do: cuts, stalls, errors, redirects.
 
 A download under way is two files, ``NAME.part`` and ``NAME.part.json``; ``NAME`` appears when it is
-complete and on the disk. The next call goes on with what a stopped one left.
+complete and on the disk. The next call resumes what a stopped one left.
 """
 
 import http.client
 import json
+import logging
 import os
 import re
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -20,17 +21,19 @@ from tqdm import tqdm
 from tools.errors import DownloadError, UnusableError
 from tools.files.atomic import atomic_write, sync_folder
 
+log = logging.getLogger(__name__)
+
 CHUNK = 1 << 16
 LARGEST = 2_000_000_000  # bytes; the largest released file has a few hundred million
 
 
 @dataclass(frozen=True)
 class RetryPolicy:
-    """How long a server is waited for.
+    """How long to wait for a server, and how often to retry.
 
-    timeout_sec: for a connection, and for each next piece of a file, however small. delays_sec: before
-    each new try; a try that moved on starts the count again. reach_sec: when not even a connection came
-    about and it took longer than this, there is no network, and no new try.
+    timeout_sec: for a connection, and for each next piece of a file, however small. delays_sec: before each
+    retry; the count starts again after a try that got further. reach_sec: a connection that fails after
+    longer than this means that there is no network, and is not retried.
     """
 
     timeout_sec: float = 30.0
@@ -41,13 +44,11 @@ class RetryPolicy:
 DEFAULT_RETRY = RetryPolicy()
 
 
-class _PassingError(Exception):
-    """What may be otherwise the next time; does not leave this file."""
+class _TransientError(Exception):
+    """A failure that a retry may get over; does not leave this file."""
 
 
-def fetch(
-    url: str, path: Path, *, log: Callable[[str], None], retry: RetryPolicy = DEFAULT_RETRY, largest: int = LARGEST
-) -> None:
+def fetch(url: str, path: Path, *, retry: RetryPolicy = DEFAULT_RETRY, largest: int = LARGEST) -> None:
     """Bring an address to ``path``, whose folder is there and in nobody else's hands.
 
     Raises UnusableError where the server answers but not with the file, DownloadError where it cannot be
@@ -61,13 +62,13 @@ def fetch(
         try:
             _receive(url, part, retry, largest)
             break
-        except _PassingError as error:
+        except _TransientError as error:
             if part.size > furthest + CHUNK:
                 furthest, failures = part.size, 0
             if failures == len(retry.delays_sec):
                 raise DownloadError(f"{url} {error}") from None
             delay = retry.delays_sec[failures]
-            log(f"{url} {error}; trying again in {delay:g} s")
+            log.info(f"{url} {error}; trying again in {delay:g} s")
             time.sleep(delay)
             failures += 1
     part.finish()
@@ -105,7 +106,7 @@ class _Part:
         return self.path.stat().st_size if self.path.exists() else 0
 
     def version(self, url: str) -> _Version | None:
-        """The version that the part belongs to, if it can be gone on with from this address."""
+        """The version that the part belongs to, if it can be resumed from this address."""
         try:
             version = _Version(**json.loads(self.note.read_bytes()))
         except (FileNotFoundError, ValueError, TypeError):
@@ -127,7 +128,7 @@ class _Part:
 
 
 def _receive(url: str, part: _Part, retry: RetryPolicy, largest: int) -> None:
-    """One try. Raises _PassingError when another one is worth it; what came until then stays."""
+    """One try. Raises _TransientError when a retry is worth it; what came until then stays."""
     version = part.version(url)
     if version and version.total == part.size:
         return  # stopped between the last byte and the new name
@@ -135,7 +136,7 @@ def _receive(url: str, part: _Part, retry: RetryPolicy, largest: int) -> None:
         if answer.status == 206 and version:
             if not _goes_on(answer, version, part.size):
                 part.path.unlink()
-                raise _PassingError("has another version now than the part that is here")
+                raise _TransientError("has another version now than the part that is here")
         else:
             version = _Version(url, _length(answer), answer.headers["ETag"], answer.headers["Last-Modified"])
             part.begin(version)
@@ -163,7 +164,7 @@ def _write(url: str, answer: http.client.HTTPResponse, part: _Part, total: int |
         part.path.unlink()
         raise UnusableError(f"{url} does not end after {largest} bytes, which it should")
     if total is not None and have != total:
-        raise _PassingError(f"ended after {have} of {total} bytes")
+        raise _TransientError(f"ended after {have} of {total} bytes")
 
 
 def _pieces(answer: http.client.HTTPResponse, left: int | None) -> Iterator[bytes]:
@@ -172,7 +173,7 @@ def _pieces(answer: http.client.HTTPResponse, left: int | None) -> Iterator[byte
         try:
             piece = answer.read1(CHUNK if left is None else min(CHUNK, left))
         except (OSError, http.client.HTTPException) as error:
-            raise _PassingError(f"stopped sending: {error or type(error).__name__}") from None
+            raise _TransientError(f"stopped sending: {error or type(error).__name__}") from None
         if not piece:
             return
         if left is not None:
@@ -196,17 +197,17 @@ def _open(url: str, version: _Version | None, part: _Part, retry: RetryPolicy) -
         if error.code == 416:
             part.path.unlink(missing_ok=True)
         if error.code >= 500 or error.code in (408, 416, 429):
-            raise _PassingError(f"cannot be fetched: {error}") from None
+            raise _TransientError(f"cannot be fetched: {error}") from None
         reason = str(error).splitlines()[0]  # what goes round in circles is told in three
         raise UnusableError(f"{url} cannot be fetched: {reason}") from None
     except urllib.error.URLError as error:  # nothing was asked yet
         if time.monotonic() - started > retry.reach_sec:
             raise DownloadError(f"{url} cannot be fetched: {error.reason}") from None
-        raise _PassingError(f"cannot be fetched: {error.reason}") from None
+        raise _TransientError(f"cannot be fetched: {error.reason}") from None
     except (ValueError, http.client.InvalidURL) as error:
         raise DownloadError(f"{url} is no address to fetch from: {error}") from None
     except (OSError, http.client.HTTPException) as error:
-        raise _PassingError(f"does not answer: {error or type(error).__name__}") from None
+        raise _TransientError(f"does not answer: {error or type(error).__name__}") from None
 
 
 def _opener() -> urllib.request.OpenerDirector:

@@ -1,50 +1,27 @@
 """Networks in test mode through Paddle's inference engine with oneDNN, for the CPU.
 
-The network is exported once for its weights and its input's shape, and the program is kept in
-``~/.paddle/programs`` (or ``PADDLE_VIDEO_PROGRAMS``) while it is among the last that were used. The engine
-folds batch normalisation into the convolutions when it loads one. Imports Paddle: tune the CPU first.
+The engine folds batch normalisation into the convolutions when it loads a program. Imports Paddle: tune the CPU first.
 """
 
-import contextlib
-import copy
-import hashlib
-import json
 import os
-import re
-import shutil
-import sys
-import tempfile
-import time
-from collections import Counter
-from collections.abc import Callable, Iterator
-from pathlib import Path
 
-import numpy as np
 import paddle
 from paddle import inference
 
-from tools.errors import CheckpointError
-from tools.files.atomic import sync_folder
-from tools.weights.fluid_files import read_file
-
-PLACE = "PADDLE_VIDEO_PROGRAMS"
-KEPT = 8  # programs, of some 100 MB each; every set of weights has its own
-UNFINISHED = ".export-"
-PROGRAM, WEIGHTS = "model.json", "model.pdiparams"
+from tools.inference.export import PROGRAM, WEIGHTS, exported_program
 
 
 class Predictor:
-    """Takes a network's place in ``tools.training.step.predict``.
+    """Takes a network's place in ``tools.inference.predict``.
 
     network: exportable with ``paddle.jit.save``, with one float32 input; its forward uses all of its weights.
     shape: of one record's input.
     precision: "fp32", or "bf16", which is faster on processors that have it and changes answers.
-    log: told of the export, which takes seconds.
     """
 
-    def __init__(self, network, shape: tuple[int, ...], precision: str, log: Callable[[str], None]):
+    def __init__(self, network, shape: tuple[int, ...], precision: str):
         self.losses, self.probs, self.average_views = network.losses, network.probs, network.average_views
-        with exported_program(network, shape, log) as program:
+        with exported_program(network, shape) as program:
             config = inference.Config(str(program / PROGRAM), str(program / WEIGHTS))
             config.disable_gpu()
             config.disable_glog_info()
@@ -64,137 +41,3 @@ class Predictor:
         self._predictor.run()
         result = self._predictor.get_output_handle(self._predictor.get_output_names()[0])
         return paddle.to_tensor(result.copy_to_cpu())
-
-
-@contextlib.contextmanager
-def exported_program(network, shape: tuple[int, ...], log: Callable[[str], None]) -> Iterator[Path]:
-    """A folder with the network's whole program, made now if it is not there; one that cannot be kept goes afterwards.
-
-    Raises CheckpointError for one that cannot be written.
-    """
-    root = Path(os.environ.get(PLACE) or Path.home() / ".paddle" / "programs")
-    target = root / f"{type(network).__name__}-{fingerprint(network, shape)}"
-    if is_kept(target, network, log):
-        yield target
-        return
-    with _temporary_folder(root, log) as temporary:
-        program = Path(temporary) / target.name
-        began = time.perf_counter()
-        try:
-            write_program(network, shape, program)
-        except (OSError, RuntimeError, SystemError, CheckpointError) as error:  # Paddle raises any of the first three
-            raise _refusal(Path(temporary).parent, error) from error
-        took = f"exported for the inference engine in {time.perf_counter() - began:.1f} s"
-        with contextlib.suppress(OSError):  # it cannot be kept, or another process has put it there meanwhile
-            os.replace(program, target)
-            program = target
-            sync_folder(root)
-            remove_unused(root)
-        log(f"{took}: {target}" if program == target else took)
-        yield program
-
-
-def is_kept(target: Path, network, log: Callable[[str], None]) -> bool:
-    """Whether a program is there and can be used; the log hears of one that cannot."""
-    if not os.path.isdir(target):  # noqa: PTH112 (in a folder that cannot be searched, Path.is_dir raises)
-        return False
-    try:
-        require_whole(target, network)
-    except CheckpointError as error:
-        log(f"the program exported earlier is of no use, and another is not kept while it is there: {error}")
-        return False
-    with contextlib.suppress(OSError):  # a folder of others
-        os.utime(target)
-    return True
-
-
-def _temporary_folder(root: Path, log: Callable[[str], None]) -> tempfile.TemporaryDirectory:
-    """In root, so that a program can be renamed into it; somewhere else where that cannot be written."""
-    try:
-        root.mkdir(parents=True, exist_ok=True)
-        return tempfile.TemporaryDirectory(prefix=UNFINISHED, dir=root, ignore_cleanup_errors=True)
-    except OSError as error:
-        log(f"{root} cannot be written ({error}): the exported program is not kept; {PLACE} names another folder")
-    try:
-        return tempfile.TemporaryDirectory(prefix="programs-", ignore_cleanup_errors=True)
-    except OSError as error:
-        raise _refusal(root, error) from None
-
-
-def write_program(network, shape: tuple[int, ...], folder: Path) -> None:
-    """Export a network into a new folder, whole and on the disk, which Paddle itself does not look after."""
-    folder.mkdir()  # with the mode that the umask leaves, as others may share the folder of programs
-    network.eval()
-    spec = paddle.static.InputSpec([None, *shape], "float32", "x")
-    with _home_in(folder.parent):
-        # Of a copy, as its forward is replaced by the static one.
-        paddle.jit.save(copy.copy(network), str(folder / "model"), input_spec=[spec])
-    require_whole(folder, network)
-    for name in (PROGRAM, WEIGHTS):
-        with open(folder / name, "rb+") as file:
-            os.fsync(file.fileno())
-    sync_folder(folder)
-
-
-@contextlib.contextmanager
-def _home_in(folder: Path) -> Iterator[None]:
-    """Paddle writes the code that it makes of a forward below the home directory, where not everybody can write."""
-    before = os.environ.get("HOME")
-    os.environ["HOME"] = str(folder)
-    try:
-        yield
-    finally:
-        del os.environ["HOME"]
-        if before is not None:
-            os.environ["HOME"] = before
-
-
-def require_whole(program: Path, network) -> None:
-    """Raise CheckpointError unless both files can be read and all of the network's weights are there."""
-    try:
-        json.loads((program / PROGRAM).read_bytes())
-    except (OSError, ValueError) as error:
-        raise CheckpointError(f"{program / PROGRAM} cannot be read ({error})") from None
-    saved = Counter(value.shape for value in read_file(program / WEIGHTS))
-    weights = Counter(tuple(value.shape) for value in network.state_dict().values())
-    if missing := (weights - saved).total():
-        raise CheckpointError(f"{program / WEIGHTS} is cut: {missing} of {weights.total()} weights are missing")
-
-
-def _refusal(folder: Path, error: Exception) -> CheckpointError:
-    reason = str(error).strip().partition("\n")[0]
-    return CheckpointError(
-        f"{folder}: the program for the inference engine could not be written ({reason}); --engine dygraph needs none, "
-        f"and {PLACE} names another folder, on a disk with room"
-    )
-
-
-def remove_unused(root: Path) -> None:
-    """Remove all programs but those used last, and what killed processes left a day ago or earlier."""
-    programs = [path for path in root.iterdir() if re.fullmatch(r"\w+-[0-9a-f]{24}", path.name)]
-    unused = sorted(programs, key=_last_use, reverse=True)[KEPT:]
-    yesterday = time.time() - 24 * 3600
-    for path in [*unused, *(path for path in root.glob(f"{UNFINISHED}*") if _last_use(path) < yesterday)]:
-        with contextlib.suppress(OSError):  # another process may be removing it
-            hidden = Path(tempfile.mkdtemp(prefix=UNFINISHED, dir=root))
-            os.replace(path, hidden)  # whole or gone, for those who look for it
-            shutil.rmtree(hidden)
-
-
-def _last_use(program: Path) -> float:
-    try:
-        return program.stat().st_mtime
-    except OSError:
-        return 0.0
-
-
-def fingerprint(network, shape: tuple[int, ...]) -> str:
-    """Changes with the weights, the code of the layers, the input's shape and the version of Paddle."""
-    digest = hashlib.blake2b(f"{paddle.__version__} {shape}".encode(), digest_size=12)
-    modules = {type(layer).__module__ for layer in network.sublayers(include_self=True)}
-    for module in sorted(modules):
-        digest.update(Path(sys.modules[module].__file__).read_bytes())
-    for name, value in sorted(network.state_dict().items()):
-        digest.update(f"{name} {value.shape}".encode())
-        digest.update(np.ascontiguousarray(value.numpy()))
-    return digest.hexdigest()

@@ -1,67 +1,64 @@
-"""What a run leaves to read: lines for people, one JSON object a line for programs, and bars on terminals."""
+"""What a run leaves to read: lines for people, one JSON object a line for programs, and bars on terminals.
 
+Modules log with ``logging.getLogger(__name__)``: INFO for lines that people should see, DEBUG for those that only the
+files keep, as while a bar is on the screen. ``start_log`` says where the lines go; before it they go nowhere.
+"""
+
+import contextlib
 import errno
 import io
 import json
+import logging
 import os
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 from tqdm import tqdm
 
 from tools.errors import CheckpointError
 
+# Loggers of this project by the first part of their names. The root logger is Paddle's (3.3 gives it a handler), so
+# nothing is passed on to it once the log is started.
+PACKAGES = ("tools", "datareader", "dataset", "models", "metrics", "train", "test", "infer", "__main__")
+_EVENTS = logging.getLogger(__name__)
 
-class RunLog:
-    """Lines to standard output and, with a folder, to files in it. A run that resumes adds to those before.
+
+def start_log(folder: str | None = None, name: str = "", rank: int | None = None) -> None:
+    """From now on, write lines to standard output and, with a folder, to files in it. A resumed run appends to them.
 
     name: of the files, ``{name}.log`` and ``{name}.jsonl``; none without a name. rank: of one of several
     processes, each of which has its lines in ``logs/rank{rank}.log`` too; all but the first have them only there.
+    Raises CheckpointError where a file cannot be written.
     """
-
-    def __init__(self, folder: str | None = None, name: str = "", rank: int | None = None):
-        self._is_first = not rank
-        self._files = {}
-        paths = {}
-        if folder and name and self._is_first:
-            paths |= {kind: Path(folder) / f"{name}.{kind}" for kind in ("log", "jsonl")}
+    is_first = not rank
+    handlers = []
+    try:
+        if folder and name and is_first:
+            handlers += [_Lines(Path(folder) / f"{name}.log"), _JsonLines(Path(folder) / f"{name}.jsonl")]
         if folder and rank is not None:
-            paths["rank"] = log_folder(folder) / f"rank{rank}.log"
-        try:
-            for kind, path in paths.items():
-                path.parent.mkdir(parents=True, exist_ok=True)
-                self._files[kind] = _open_at_new_line(path)
-        except OSError as error:
-            raise CheckpointError(f"the log in {folder} cannot be written: {error}") from None
+            handlers.append(_Lines(log_folder(folder) / f"rank{rank}.log"))
+    except OSError as error:
+        raise CheckpointError(f"the log in {folder} cannot be written: {error}") from None
+    if is_first:
+        handlers.insert(0, _Terminal(has_files=bool(handlers)))
+    stop_log()
+    for package in map(logging.getLogger, PACKAGES):
+        package.setLevel(logging.DEBUG)
+        package.propagate = False
+        for handler in handlers:
+            package.addHandler(handler)
 
-    def line(self, text: str, shown: bool = True) -> None:
-        """One line for people; ``shown=False`` keeps it to the file, as while a bar is on the screen."""
-        if shown and self._is_first:
-            try:
-                tqdm.write(text, file=sys.stdout)
-                sys.stdout.flush()
-            except BrokenPipeError:
-                if not self._files:
-                    raise
-                # Whoever read them has gone, as tee goes on Ctrl-C, which must not keep a run from saving.
-                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            except OSError as error:
-                if error.errno != errno.EIO:  # the terminal was closed: the files still have the lines
-                    raise
-        for kind in ("log", "rank"):
-            self._write(kind, f"{time.strftime('%Y-%m-%d %H:%M:%S')} {text}")
 
-    def record(self, event: str, **values) -> None:
-        """One JSON line: the event, the time in seconds since 1970, and the values."""
-        self._write("jsonl", json.dumps({"event": event, "time": round(time.time(), 3), **values}))
-
-    def _write(self, kind: str, text: str) -> None:
-        if kind in self._files:
-            try:
-                print(text, file=self._files[kind], flush=True)
-            except OSError as error:
-                raise CheckpointError(f"{self._files[kind].name} cannot be written: {error}") from None
+def stop_log() -> None:
+    """Undo ``start_log``; lines go nowhere again."""
+    for package in map(logging.getLogger, PACKAGES):
+        package.propagate = True
+        for handler in [*package.handlers]:
+            if isinstance(handler, _Terminal | _Lines):
+                package.removeHandler(handler)
+                handler.close()
 
 
 def log_folder(folder: str) -> Path:
@@ -69,14 +66,27 @@ def log_folder(folder: str) -> Path:
     return Path(folder) / "logs"
 
 
-def _open_at_new_line(path: Path):
-    """Open for appending; a line that a killed run did not finish is ended first."""
-    file = open(path, "ab+")  # noqa: SIM115
-    if file.tell():
-        file.seek(-1, 2)
-        if file.read(1) != b"\n":
-            file.write(b"\n")
-    return io.TextIOWrapper(file, encoding="utf-8", errors="backslashreplace")
+def record_event(event: str, **values) -> None:
+    """One JSON line: the event, the time in seconds since 1970, and the values."""
+    _EVENTS.info(event, extra={"values": values})
+
+
+@contextlib.contextmanager
+def collect_lines() -> Iterator[list[str]]:
+    """Give a list of all lines for people that are logged meanwhile, whether the log is started or not."""
+    collector = _Collector()
+    before = [(package, package.level, package.propagate) for package in map(logging.getLogger, PACKAGES)]
+    for package, _, _ in before:
+        package.setLevel(logging.DEBUG)
+        package.propagate = False
+        package.addHandler(collector)
+    try:
+        yield collector.lines
+    finally:
+        for package, level, propagate in before:
+            package.removeHandler(collector)
+            package.setLevel(level)
+            package.propagate = propagate
 
 
 def progress_bar(total: int, done: int, description: str, unit: str = "batch", shown: bool = True) -> tqdm:
@@ -93,3 +103,88 @@ def progress_bar(total: int, done: int, description: str, unit: str = "batch", s
         disable=None if shown else True,  # None: where there is no terminal
         dynamic_ncols=True,
     )
+
+
+def beside(bar: tqdm) -> int:
+    """The level of lines that would interrupt a bar: they are shown only where it is not."""
+    return logging.INFO if bar.disable else logging.DEBUG
+
+
+def _is_event(record: logging.LogRecord) -> bool:
+    return hasattr(record, "values")
+
+
+class _Collector(logging.Handler):
+    def __init__(self):
+        super().__init__()
+        self.lines = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if not _is_event(record):
+            self.lines.append(record.getMessage())
+
+
+class _Terminal(logging.Handler):
+    """Lines to standard output, without tearing a bar. has_files: the lines are kept elsewhere too."""
+
+    def __init__(self, has_files: bool):
+        super().__init__(logging.INFO)
+        self._has_files = has_files
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if _is_event(record):
+            return
+        try:
+            tqdm.write(record.getMessage(), file=sys.stdout)
+            sys.stdout.flush()
+        except BrokenPipeError:
+            if not self._has_files:
+                raise
+            # Whoever read them has gone, as tee goes on Ctrl-C, which must not keep a run from saving.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        except OSError as error:
+            if error.errno != errno.EIO:  # the terminal was closed: the files still have the lines
+                raise
+
+
+class _Lines(logging.Handler):
+    """Lines with their time to a file. Logging raises CheckpointError where it cannot be written."""
+
+    def __init__(self, path: Path):
+        super().__init__()
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._file = _open_at_new_line(path)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if _is_event(record):
+            return
+        self._write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {record.getMessage()}")
+
+    def _write(self, text: str) -> None:
+        try:
+            print(text, file=self._file, flush=True)
+        except OSError as error:
+            raise CheckpointError(f"{self._file.name} cannot be written: {error}") from None
+
+    def close(self) -> None:
+        with contextlib.suppress(OSError):  # what could not be written has been told
+            self._file.close()
+        super().close()
+
+
+class _JsonLines(_Lines):
+    """Events to a file, one JSON object a line."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if _is_event(record):
+            self._write(json.dumps({"event": record.getMessage(), "time": round(time.time(), 3), **record.values}))
+
+
+def _open_at_new_line(path: Path):
+    """Open for appending; a line that a killed run did not finish is ended first."""
+    file = open(path, "ab+")  # noqa: SIM115
+    if file.tell():
+        file.seek(-1, 2)
+        if file.read(1) != b"\n":
+            file.write(b"\n")
+    return io.TextIOWrapper(file, encoding="utf-8", errors="backslashreplace")

@@ -1,17 +1,11 @@
 """Checkpoints: folders that are complete or not there, and what is read back from them.
 
 ``{save_dir}/{model}_epoch{N}`` holds everything after epoch N, ``{model}_epoch{N}_step{S}`` after S
-steps of it, and ``{model}_best`` the best validated epoch. In each:
-
-- ``model.pdparams``: a pickled dict of NumPy arrays by parameter name, which ``paddle.load`` reads;
-- ``optimizer.pdopt``: the same for the optimizer, by accumulator and parameter name;
-- ``averaged.pdparams``: as the first, with the averages that ``--ema`` keeps of the weights, if it does;
-- ``state.json``: position, scores and settings, and the size and CRC-32 of the other files.
-
-A folder is written under a temporary name, synced and renamed, so its name alone says it is whole.
+steps of it, and ``{model}_best`` the best validated epoch; ``tools/weights/checkpoint_files.py`` says
+what is in each. A folder is written under a temporary name, synced and renamed, so its name alone says
+it is whole.
 """
 
-import fcntl
 import json
 import math
 import os
@@ -19,18 +13,27 @@ import pickle
 import re
 import shutil
 import time
-import zlib
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 
 import numpy as np
 
 from tools.errors import CheckpointError
-from tools.files.atomic import atomic_write, sync_folder
-from tools.files.pickles import DAMAGED, load_pickle, require_bounded
-
-WEIGHTS, OPTIMIZER, AVERAGED, STATE = "model.pdparams", "optimizer.pdopt", "averaged.pdparams", "state.json"
-_NAME_TABLE = "StructuredToParameterName@@"  # what paddle.save adds to a state dict
+from tools.files.atomic import atomic_folder, atomic_write
+from tools.files.locks import HeldLock
+from tools.weights.checkpoint_files import (
+    AVERAGED,
+    OPTIMIZER,
+    STATE,
+    WEIGHTS,
+    crc32_of,
+    describe_contents,
+    load_arrays,
+    load_dict,
+    read_state,
+    require_model,
+    require_whole,
+)
 
 
 @dataclass
@@ -58,7 +61,7 @@ class Progress:
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """What a folder holds. weights: name -> array. optimizer: see ``optimizer_arrays``; None to start it afresh.
+    """What a folder holds. weights: name -> array. optimizer: see ``optimizer_state.py``; None to start it afresh.
 
     notes: what a log should say of it. averaged: as weights; None where none were kept.
     """
@@ -82,12 +85,11 @@ class CheckpointStore:
         self.model_name = model_name
         self.keep = keep
         self.best_path = self.save_dir / f"{model_name}_best"
-        self._lock = -1  # held open for as long as this store is used
-        self._prepare()
+        self._lock = self._prepare()  # held for as long as this store is used
 
     def close(self) -> None:
         """Let another run use the folder; the end of the process does the same."""
-        os.close(self._lock)
+        self._lock.release()
 
     def save(self, weights: dict, optimizer: dict, progress: Progress, averaged: dict | None = None) -> Path:
         """Write a checkpoint for a position and drop those that it replaces.
@@ -113,18 +115,11 @@ class CheckpointStore:
 
     def set_best(self, path: Path) -> Path:
         """Make ``{model}_best`` a copy of a checkpoint, sharing its files where the disk allows."""
-        temporary, old = self._temporary(self.best_path), self._old_best()
+        old = self._old_best()
         try:
-            temporary.mkdir()
-            for file in path.iterdir():
-                try:
-                    os.link(file, temporary / file.name)
-                except OSError:
-                    shutil.copyfile(file, temporary / file.name)
-            if self.best_path.exists():
-                self.best_path.rename(old)
-            temporary.rename(self.best_path)
-            sync_folder(self.save_dir)
+            with atomic_folder(self.best_path, aside=old) as folder:
+                for file in path.iterdir():
+                    _link_or_copy(file, folder / file.name)
             shutil.rmtree(old, ignore_errors=True)
         except OSError as error:
             raise CheckpointError(f"{self.best_path} could not be written: {error}") from None
@@ -165,7 +160,7 @@ class CheckpointStore:
 
     def _best_epoch(self) -> float:
         try:
-            return _parse_progress(_read_state(self.best_path), self.best_path).epoch
+            return _parse_progress(read_state(self.best_path), self.best_path).epoch
         except CheckpointError:
             return math.inf
 
@@ -190,14 +185,12 @@ class CheckpointStore:
                 path.rename(doomed)  # so that a half-deleted folder never carries a checkpoint's name
                 shutil.rmtree(doomed, ignore_errors=True)
 
-    def _prepare(self) -> None:
-        """Make sure that save_dir can be written, and mend what a killed run left behind."""
+    def _prepare(self) -> HeldLock:
+        """Make sure that save_dir can be written and is ours, and mend what a killed run left behind."""
         try:
             self.save_dir.mkdir(parents=True, exist_ok=True)
-            self._lock = os.open(self.save_dir / f".{self.model_name}.lock", os.O_WRONLY | os.O_CREAT)
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            lock = HeldLock(self.save_dir / f".{self.model_name}.lock")
         except BlockingIOError:
-            self.close()
             raise CheckpointError(
                 f"--save-dir {self.save_dir} is in use by another run of {self.model_name}; name another folder"
             ) from None
@@ -208,6 +201,7 @@ class CheckpointStore:
         for leftover in self.save_dir.glob(f".{self.model_name}_*.tmp-*"):
             shutil.rmtree(leftover, ignore_errors=True) if leftover.is_dir() else leftover.unlink()
         shutil.rmtree(self._old_best(), ignore_errors=True)
+        return lock
 
     def _old_best(self) -> Path:
         return self.save_dir / f".{self.best_path.name}.old"
@@ -218,125 +212,39 @@ class CheckpointStore:
 
 def load_checkpoint(path: Path, model_name: str) -> Checkpoint:
     """Read a whole training state. Raises CheckpointError naming what is missing or damaged."""
-    state = _read_state(path)
+    state = read_state(path)
     if state is None:
         raise CheckpointError(f"{path} holds no training state ({STATE}); {describe_contents(path)}")
-    _require_model(path, state, model_name)
+    require_model(path, state, model_name)
     progress = _parse_progress(state, path)
     has_averaged = (path / AVERAGED).exists()
     for name in (WEIGHTS, OPTIMIZER, *[AVERAGED] * has_averaged):
-        _require_whole(path / name, state)
+        require_whole(path / name, state)
     averaged = load_arrays(path / AVERAGED) if has_averaged else None
-    return Checkpoint(path, load_arrays(path / WEIGHTS), _load_dict(path / OPTIMIZER), progress, averaged=averaged)
-
-
-def load_checkpoint_weights(place: Path, model_name: str | None) -> dict[str, np.ndarray]:
-    """The weights of a checkpoint folder by name; state.json may be missing. Raises CheckpointError.
-
-    model_name: whose they have to be, if the folder says it; None for any.
-    """
-    state = _read_state(place)
-    if state is not None and model_name:
-        _require_model(place, state, model_name)
-    if not (place / WEIGHTS).is_file():
-        raise CheckpointError(f"{place} holds no weights ({WEIGHTS}); {describe_contents(place)}")
-    if state is not None:
-        _require_whole(place / WEIGHTS, state)
-    return load_arrays(place / WEIGHTS)
-
-
-def network_arrays(network) -> dict[str, np.ndarray]:
-    """A network's parameters and buffers by name."""
-    return {name: value.numpy() for name, value in network.state_dict().items()}
-
-
-def optimizer_arrays(optimizer, network) -> dict:
-    """An optimizer's state, accumulators under ``(accumulator, parameter)`` joined by a slash.
-
-    Paddle names them after counters that depend on what else was built in the process.
-    """
-    names = {parameter.name: name for name, parameter in network.named_parameters()}
-    arrays = {}
-    for key, value in optimizer.state_dict().items():
-        owner = max((own for own in names if key.startswith(own + "_")), key=len, default=None)
-        if owner is None:
-            arrays[key] = value
-        else:
-            accumulator = re.sub(r"_\d+$", "", key[len(owner) + 1 :])
-            # A state that was filled in and not used yet is still the array that it was filled from.
-            arrays[f"{accumulator}/{names[owner]}"] = value.numpy() if hasattr(value, "numpy") else value
-    return arrays
-
-
-def load_into_optimizer(optimizer, network, arrays: dict, source: str) -> None:
-    """The reverse of ``optimizer_arrays``, for an optimizer that has not taken a step.
-
-    Raises CheckpointError naming an entry that does not belong to this network.
-    """
-    trained = [(name, parameter) for name, parameter in network.named_parameters() if not parameter.stop_gradient]
-    parameters = dict(trained)
-    state, owners = {}, {}
-    for key, value in arrays.items():
-        accumulator, slash, name = str(key).partition("/")
-        if not slash:
-            if key != "steps" or not isinstance(value, int) or value < 0:
-                raise CheckpointError(f"{source}: {key!r} = {value!r} is no state of an optimizer")
-            state[key] = value
-        elif name not in parameters or not isinstance(value, np.ndarray) or value.dtype != np.float32:
-            raise CheckpointError(f"{source}: {key!r} does not belong to the optimizer of this network")
-        elif list(value.shape) not in ([1], list(parameters[name].shape)):
-            raise CheckpointError(f"{source}: {key!r} of the optimizer has shape {list(value.shape)}")
-        else:
-            state[f"{parameters[name].name}_{accumulator}_0"] = value
-            owners.setdefault(accumulator, set()).add(name)
-    for accumulator, names in owners.items():
-        if missing := parameters.keys() - names:
-            raise CheckpointError(f"{source}: the optimizer's {accumulator} of {', '.join(sorted(missing))} is missing")
-    optimizer.set_state_dict(state)
+    return Checkpoint(path, load_arrays(path / WEIGHTS), load_dict(path / OPTIMIZER), progress, averaged=averaged)
 
 
 def _write_folder(path: Path, contents: dict[str, dict], state: dict) -> None:
-    temporary = path.with_name(f".{path.name}.tmp-{os.getpid()}")
-    try:
-        temporary.mkdir()
+    with atomic_folder(path) as folder:
         files = {}
         for name, content in contents.items():
-            with atomic_write(temporary / name) as file:
+            with atomic_write(folder / name) as file:
                 pickle.dump(content, file, protocol=4)
-            files[name] = {"size": (temporary / name).stat().st_size, "crc32": _crc32(temporary / name)}
-        with atomic_write(temporary / STATE) as file:
+            files[name] = {"size": (folder / name).stat().st_size, "crc32": crc32_of(folder / name)}
+        with atomic_write(folder / STATE) as file:
             file.write(_json(state | {"files": files}))
-        temporary.rename(path)
-        sync_folder(path.parent)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _link_or_copy(file: Path, copy: Path) -> None:
+    try:
+        os.link(file, copy)
+    except OSError:
+        with open(file, "rb") as source, atomic_write(copy) as target:
+            shutil.copyfileobj(source, target)
 
 
 def _json(content: dict) -> bytes:
     return (json.dumps(content, indent=1) + "\n").encode()
-
-
-def _crc32(path: Path) -> int:
-    value = 0
-    with open(path, "rb") as file:
-        while chunk := file.read(1 << 22):
-            value = zlib.crc32(chunk, value)
-    return value
-
-
-def _read_state(path: Path) -> dict | None:
-    """state.json of a folder; None where there is none."""
-    if not path.exists():
-        raise CheckpointError(f"{path} does not exist")
-    try:
-        state = json.loads((path / STATE).read_text())
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-    except (OSError, ValueError, RecursionError) as error:
-        raise CheckpointError(f"{path / STATE} cannot be read: {error}") from None
-    if not isinstance(state, dict):
-        raise CheckpointError(f"{path / STATE} holds a {type(state).__name__}, expected a training state")
-    return state
 
 
 def _parse_progress(state: dict | None, path: Path) -> Progress:
@@ -356,59 +264,3 @@ def _parse_progress(state: dict | None, path: Path) -> Progress:
         if not good:
             raise CheckpointError(f"{path / STATE}: {name} is {value!r}, which no run has written")
     return Progress(**values)
-
-
-def _require_whole(content: Path, state: dict) -> None:
-    """A file must have the size and checksum that its state.json says."""
-    facts = state.get("files")
-    facts = facts.get(content.name) if isinstance(facts, dict) else None
-    if not isinstance(facts, dict):
-        raise CheckpointError(f"{content.parent / STATE} does not say what {content.name} should be")
-    try:
-        whole = content.is_file() and content.stat().st_size == facts.get("size")
-        whole = whole and _crc32(content) == facts.get("crc32")
-    except OSError as error:
-        raise CheckpointError(f"{content} cannot be read: {error}") from None
-    if not whole:
-        raise CheckpointError(f"{content} is damaged: its size or checksum is not what {STATE} says")
-
-
-def _require_model(path: Path, state: dict, model_name: str) -> None:
-    if state.get("model") != model_name:
-        raise CheckpointError(f"{path} holds {state.get('model')}, but --model-name is {model_name}")
-
-
-def describe_contents(path: Path) -> str:
-    """What a folder holds, as the end of a message; checkpoints in it are named as what to give instead."""
-    if not path.is_dir():
-        return "it is not a folder"
-    names = sorted(item.name for item in path.iterdir() if not item.name.startswith("."))
-    if inner := [name for name in names if (path / name / WEIGHTS).is_file()]:
-        return f"name one of the checkpoints in it: {', '.join(inner)}"
-    return f"it holds {', '.join(names[:8]) or 'nothing'}"
-
-
-def _load_dict(path: Path) -> dict:
-    try:
-        with open(path, "rb") as file:
-            require_bounded(file)
-            content = load_pickle(file)
-    except (OSError, *DAMAGED) as error:
-        raise CheckpointError(f"{path} cannot be read ({type(error).__name__}: {error})") from None
-    if not isinstance(content, dict):
-        raise CheckpointError(f"{path} holds a {type(content).__name__}, expected weights by name")
-    plain = {key: value.view(np.ndarray) if isinstance(value, np.ndarray) else value for key, value in content.items()}
-    plain = {key.decode() if isinstance(key, bytes) else key: value for key, value in plain.items()}
-    plain.pop(_NAME_TABLE, None)
-    return plain
-
-
-def load_arrays(path: Path) -> dict[str, np.ndarray]:
-    """The arrays of a pickled dict by name, all of them finite. Raises CheckpointError."""
-    content = _load_dict(path)
-    for key, value in content.items():
-        if not isinstance(key, str) or not isinstance(value, np.ndarray):
-            raise CheckpointError(f"{path}: {key!r} is not an array under a name, so this is no file of weights")
-        if not np.isfinite(value).all():
-            raise CheckpointError(f"{path}: {key} holds values that are not finite")
-    return content

@@ -32,7 +32,7 @@ def as_checkpoint(
     weights, match = own_arrays(network, file)
     arrays, _ = name_arrays(file, network)
     state, problem = _optimizer_state(arrays, network, optimizer)
-    notes = [note for note in match.notes if not (state and note.startswith("ignored: "))]
+    notes = [*match.changes] if state else [*match.notes]
     if problem:
         notes.append(f"the optimizer is newly initialised: {problem}")
     named = re.fullmatch(re.escape(model_name) + r"_epoch(\d+)", Path(file.path).name, re.IGNORECASE)

@@ -1,4 +1,4 @@
-"""The training, prediction and evaluation loops of every model. They yield numbers; scripts print them."""
+"""The training steps of every model. They yield numbers; the trainer logs them. Imports Paddle: tune the CPU first."""
 
 import math
 import time
@@ -11,16 +11,8 @@ import paddle
 
 from tools.distributed.group import ProcessGroup
 from tools.errors import TrainingError
+from tools.inference.predict import Prediction, to_tensor
 from tools.training.amp import MixedPrecision
-
-
-@dataclass(frozen=True)
-class Prediction:
-    """What the network made of one batch. loss: mean over the batch's videos, None where the data has no labels."""
-
-    batch: Any
-    probs: np.ndarray  # (N, num_classes)
-    loss: float | None
 
 
 @dataclass(frozen=True)
@@ -90,38 +82,6 @@ def _add_gradients(network, batch, share: float, precision: MixedPrecision, wher
     precision.scale(losses.sum() * share).backward()
     probs = network.probs(logits.detach()).numpy()
     return Prediction(batch, probs, float(per_video.mean()))
-
-
-def predict(network, batches: Iterable) -> Iterator[Prediction]:
-    """Run the network in test mode. The views of a record become one prediction."""
-    for batch in batches:
-        network.eval()
-        with paddle.no_grad():
-            logits = network(*map(to_tensor, batch.inputs))
-            if batch.views > 1:
-                logits = network.average_views(logits, batch.views)
-            probs = network.probs(logits).numpy()
-            loss = None
-            if batch.labels is not None:
-                loss = float(network.losses(logits, paddle.to_tensor(batch.labels)).mean())
-        yield Prediction(batch, probs, loss)
-
-
-def evaluate(network, batches: Iterable, metrics) -> Iterator[Prediction]:
-    """Predict, and let ``metrics`` count every batch."""
-    for prediction in predict(network, batches):
-        metrics.update(prediction.probs, prediction.batch.labels, prediction.loss)
-        yield prediction
-
-
-def to_tensor(array: np.ndarray):
-    """An array on Paddle's device. On the CPU, memory on a 64-byte boundary is shared, not copied.
-
-    Other memory is copied to such a boundary: where it began would show in the last bits of results.
-    """
-    if paddle.get_device() == "cpu" and array.flags.c_contiguous and array.ctypes.data % 64 == 0:
-        return paddle.from_dlpack(array)
-    return paddle.to_tensor(array)
 
 
 def _timed(batches: Iterable) -> Iterator[tuple[Any, float]]:

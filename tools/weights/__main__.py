@@ -9,37 +9,46 @@ file come from the network, so show needs --model-name for them; sizes come from
 published one.
 """
 
-import argparse
 import os
 import pickle
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 import models  # noqa: F401  (registers the specs)
-from tools.config.flags import PROJECT, parse_text, run
-from tools.config.load import load_config
+from tools.config.flags import ConfigSource, make_parser, parse_text, read_config
 from tools.errors import CheckpointError
 from tools.files.atomic import atomic_write, require_writable
 from tools.registry import MODELS
 from tools.runtime.cpu import load_paddle, tune_cpu
+from tools.runtime.entry import run_program
+from tools.runtime.tables import format_columns
 from tools.weights.files import FLUID_FILE, WeightFile, load_weights
 from tools.weights.fluid_files import DTYPES, write_folder
 from tools.weights.fluid_names import buffers_of, name_arrays, split_state, variables_of
 from tools.weights.loading import own_arrays
 
 
-def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        prog="python -m tools.weights",
-        description=__doc__,
-        allow_abbrev=False,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+@dataclass(frozen=True)
+class WeightsOptions:
+    """command: "show" or "convert". model_name: as published. out, to: of convert."""
+
+    command: str
+    path: str
+    model_name: str | None
+    config: ConfigSource
+    out: str = ""
+    to: str = ""
+
+
+def parse_args() -> WeightsOptions:
+    parser = make_parser(__doc__, prog="python -m tools.weights")
     commands = parser.add_subparsers(dest="command", required=True)
     show = commands.add_parser("show", help="list every array: name, shape, type", allow_abbrev=False)
     show.add_argument("path", type=parse_text, metavar="PATH", help="what --weights takes")
+    show.set_defaults(out="", to="")
     convert = commands.add_parser("convert", help="write weights in another form", allow_abbrev=False)
     convert.add_argument("path", type=parse_text, metavar="IN", help="what --weights takes")
     convert.add_argument("out", type=parse_text, metavar="OUT", help="a folder (fluid) or a .pdparams file (paddle)")
@@ -53,56 +62,56 @@ def parse_args() -> argparse.Namespace:
             help=f"{', '.join(MODELS.names())}; case is ignored",
         )
         command.add_argument("--config", type=parse_text, metavar="FILE", help="sizes; default: the published config")
-    return parser.parse_args()
+    args = parser.parse_args()
+    name = MODELS.canonical_name(args.model_name) if args.model_name else None
+    return WeightsOptions(args.command, args.path, name, ConfigSource(args.config), args.out, args.to)
 
 
 def main() -> None:
-    args = parse_args()
-    name = MODELS.canonical_name(args.model_name) if args.model_name else None
-    if name:
+    options = parse_args()
+    if options.model_name:
         tune_cpu()
         load_paddle()
-    show(args, name) if args.command == "show" else convert(args, name)
+    show(options) if options.command == "show" else convert(options)
 
 
-def show(args, model_name: str | None) -> None:
-    file = load_weights(args.path, model_name)
+def show(options: WeightsOptions) -> None:
+    name, file = options.model_name, load_weights(options.path, options.model_name)
     arrays = file.arrays
-    if model_name and file.kind == FLUID_FILE:
-        arrays, _ = name_arrays(file, build_network(model_name, args.config))
-    print(f"{args.path}: {file.kind}")
+    if name and file.kind == FLUID_FILE:
+        arrays, _ = name_arrays(file, build_network(name, options.config))
+    print(f"{options.path}: {file.kind}")
     print(describe(arrays))
     if file.ignored:
         print(f"not variables: {', '.join(file.ignored)}")
-    if not model_name and file.kind == FLUID_FILE:
+    if not name and file.kind == FLUID_FILE:
         print("it does not say its names, only their order; --model-name shows them")
 
 
 def describe(arrays: dict[str, np.ndarray]) -> str:
     """A line an array and one of totals."""
-    width = max(map(len, arrays), default=0)
-    lines = [f"{name:<{width}}  {value.dtype.name:<8} {list(value.shape)}" for name, value in arrays.items()]
+    rows = [(name, f"{value.dtype.name:<8} {list(value.shape)}") for name, value in arrays.items()]
     values, size = sum(value.size for value in arrays.values()), sum(value.nbytes for value in arrays.values())
     of_optimizer = sum(split_state(name) is not None for name in arrays)
-    lines.append(
+    total = (
         f"{len(arrays)} arrays{f', {of_optimizer} of them of an optimizer' * bool(of_optimizer)}; "
         f"{values} values, {size / 1e6:.1f} MB"
     )
-    return "\n".join(lines)
+    return "\n".join([*[format_columns(rows)] * bool(rows), total])
 
 
-def convert(args, model_name: str) -> None:
-    out = Path(args.out)
+def convert(options: WeightsOptions) -> None:
+    out = Path(options.out)
     if os.path.lexists(out):
         raise CheckpointError(f"{out} exists and is left as it is; name another OUT, or remove it")
     try:
         require_writable(out)
     except OSError as error:
         raise CheckpointError(f"{out} cannot be written: {error}") from None
-    file = load_weights(args.path, model_name)
-    arrays, lines = converted(file, build_network(model_name, args.config), args.to)
+    file = load_weights(options.path, options.model_name)
+    arrays, lines = converted(file, build_network(options.model_name, options.config), options.to)
     try:
-        write_folder(out, arrays) if args.to == "fluid" else write_pickle(out, arrays)
+        write_folder(out, arrays) if options.to == "fluid" else write_pickle(out, arrays)
     except OSError as error:
         raise CheckpointError(f"{out} could not be written: {error}") from None
     for line in lines:
@@ -128,18 +137,17 @@ def write_pickle(path: Path, arrays: dict[str, np.ndarray]) -> None:
         pickle.dump({name: np.ascontiguousarray(value) for name, value in arrays.items()}, file, protocol=4)
 
 
-def build_network(model_name: str, config_path: str | None):
+def build_network(model_name: str, source: ConfigSource):
     """The network of a config, of which names and shapes are known and no values."""
     import paddle
 
     spec = MODELS.get(model_name)()
     with tempfile.TemporaryDirectory() as folder:
-        overrides = spec.make_placeholders(Path(folder))  # names and shapes do not depend on what they hold
-        path = config_path or str(PROJECT / spec.default_config)
-        config = load_config(path, spec.schema, ["MODEL"], model_name, overrides)
+        placeholders = spec.make_placeholders(Path(folder))  # names and shapes do not depend on what they hold
+        config = read_config(ConfigSource(source.path, (*placeholders,)), spec, model_name, ["MODEL"])
         with paddle.LazyGuard():
             return spec.build_network(config)
 
 
 if __name__ == "__main__":
-    run(main)
+    run_program(main)

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from tools.errors import CheckpointError
-from tools.training.checkpoint import STATE, WEIGHTS, describe_contents, load_arrays, load_checkpoint_weights
+from tools.weights.checkpoint_files import STATE, WEIGHTS, describe_contents, load_arrays, load_checkpoint_weights
 from tools.weights.fluid_files import begins_as_variable, read_file, read_folder
 
 CHECKPOINT = "checkpoint folder"

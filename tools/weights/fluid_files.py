@@ -9,7 +9,6 @@ of their names, which it does not say.
 import math
 import mmap
 import os
-import shutil
 import struct
 from pathlib import Path
 from typing import BinaryIO
@@ -17,7 +16,7 @@ from typing import BinaryIO
 import numpy as np
 
 from tools.errors import CheckpointError
-from tools.files.atomic import atomic_write, sync_folder
+from tools.files.atomic import atomic_folder, atomic_write
 
 # Number of a type in TensorDesc -> what NumPy calls it.
 DTYPES = {2: "<i4", 3: "<i8", 5: "<f4", 6: "<f8"}
@@ -96,19 +95,12 @@ def read_variable(content, start: int, where: str) -> tuple[np.ndarray, int]:
 
 def write_folder(path: Path, arrays: dict[str, np.ndarray]) -> None:
     """Write a folder of variables, which appears under its name when it is complete. Raises OSError."""
-    temporary = path.with_name(f".{path.name}.tmp-{os.getpid()}")
-    try:
-        temporary.mkdir()
+    with atomic_folder(path) as folder:
         for name, value in arrays.items():
-            with open(temporary / name, "wb") as file:
+            with open(folder / name, "wb") as file:
                 _write_variable(file, value)
                 file.flush()
                 os.fsync(file.fileno())
-        sync_folder(temporary)
-        temporary.rename(path)
-        sync_folder(path.parent)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def write_file(path: Path, arrays: dict[str, np.ndarray]) -> None:

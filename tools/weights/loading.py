@@ -19,14 +19,21 @@ from tools.weights.fluid_names import Variable, buffers_of, name_arrays, split_s
 class Match:
     """How weights fit a network, by the names in their file.
 
-    notes: what was left aside, skipped or made, a sentence each.
+    ignored_state: an optimizer's variables that were ignored, as a sentence, or nothing. changes: what else was
+    ignored, newly initialised or made, a sentence each.
     """
 
     matched: list[str] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)  # in the network only
     unexpected: list[str] = field(default_factory=list)  # in the weights only
     mismatched: list[str] = field(default_factory=list)  # "name [weights' shape] for [network's shape]"
-    notes: list[str] = field(default_factory=list)
+    ignored_state: str = ""
+    changes: list[str] = field(default_factory=list)
+
+    @property
+    def notes(self) -> list[str]:
+        """Both, in this order."""
+        return [*[self.ignored_state] * bool(self.ignored_state), *self.changes]
 
     def __str__(self) -> str:
         return self.describe()
@@ -87,7 +94,7 @@ class _Fit:
         self.arrays = dict(arrays)
         self.wanted = variables_of(network, self.released)
         self.optimizer = [name for name in arrays if split_state(name)] if self.released else []
-        self.values, self.missing, self.mismatched, self.notes = {}, [], [], []
+        self.values, self.missing, self.mismatched, self.changes = {}, [], [], []
         for own, variable in self.wanted.items():
             if variable.name not in arrays:
                 self.missing.append(own)
@@ -104,10 +111,12 @@ class _Fit:
         known = {variable.name for variable in self.wanted.values()} | set(self.optimizer)
         known |= {buffers[own].name for own in self.buffers}
         self.unexpected = [name for name in arrays if name not in known]
+        self.ignored_state = ""
         if self.optimizer:
-            self.notes.append(f"ignored: {len(self.optimizer)} variables of an optimizer ({_kinds(self.optimizer)})")
+            kinds = _kinds(self.optimizer)
+            self.ignored_state = f"ignored: {len(self.optimizer)} variables of an optimizer ({kinds})"
         if file.ignored:
-            self.notes.append(f"ignored, not variables: {', '.join(file.ignored)}")
+            self.changes.append(f"ignored, not variables: {', '.join(file.ignored)}")
 
     def relax(self) -> None:
         """Let fine-tuning go ahead without what it can do without; say so for each."""
@@ -126,9 +135,9 @@ class _Fit:
                 self._reinitialise(blocks, f"not in a bare {part}")
             if afresh and self.released:
                 # 2019: only what is trained was loaded to begin with.
-                self.notes.append("running means and variances are loaded too, which 2019 initialised anew")
+                self.changes.append("running means and variances are loaded too, which 2019 initialised anew")
         if self.unexpected:
-            self.notes.append(f"ignored, not in this network: {', '.join(self.unexpected)}")
+            self.changes.append(f"ignored, not in this network: {', '.join(self.unexpected)}")
             self.unexpected = []
 
     def require(self) -> None:
@@ -139,7 +148,7 @@ class _Fit:
         if not self.values:
             raise CheckpointError(f"{source}: no weight fits this network: {match.describe(most=8)}")
         if match.missing or match.unexpected or match.mismatched:
-            raise CheckpointError("; ".join([f"{source} does not fit this network: {match}", *self.notes]))
+            raise CheckpointError("; ".join([f"{source} does not fit this network: {match}", *match.notes]))
 
     def report(self) -> Match:
         return Match(
@@ -147,7 +156,8 @@ class _Fit:
             [self._missing(self.wanted[own].name) for own in self.missing],
             self.unexpected,
             [self._shapes(own) for own in self.mismatched],
-            self.notes,
+            self.ignored_state,
+            self.changes,
         )
 
     def load_buffers(self, fine_tune: bool) -> None:
@@ -158,10 +168,10 @@ class _Fit:
             gap = float(np.abs(before - value).max() / max(np.abs(value).max(), 1e-30))
             agrees = "as in the config" if gap < 1e-5 else f"up to {gap:.2g} of the largest away from the config's"
             if fine_tune:
-                self.notes.append(f"{name} ignored in favour of the config's {own}: {agrees}")
+                self.changes.append(f"{name} ignored in favour of the config's {own}: {agrees}")
             else:
                 buffers[own].set_value(_plain(value))
-                self.notes.append(f"{name} taken as {own}: {agrees}")
+                self.changes.append(f"{name} taken as {own}: {agrees}")
 
     def _inflate(self, own: str) -> None:
         """A convolution over one image made into one over several stacked: the mean over colours, shared out."""
@@ -173,7 +183,7 @@ class _Fit:
             return
         self.mismatched.remove(own)
         self.values[own] = np.repeat(value.mean(axis=1, keepdims=True) / images, 3 * images, axis=1)
-        self.notes.append(
+        self.changes.append(
             f"made: {self.wanted[own].name} {list(value.shape)} for {shape}, "
             f"the mean over colours / {images}, {3 * images} times"
         )
@@ -185,7 +195,7 @@ class _Fit:
             self.values.pop(own, None)
         self.missing = [own for own in self.missing if own not in names]
         self.mismatched = [own for own in self.mismatched if own not in names]
-        self.notes.append(f"newly initialised, {why}: {', '.join(texts)}")
+        self.changes.append(f"newly initialised, {why}: {', '.join(texts)}")
 
     def _same_shape(self, variable: Variable) -> bool:
         return list(self.arrays[variable.name].shape) == variable.shape

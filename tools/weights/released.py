@@ -6,16 +6,15 @@ In the folder, for ``tsn_kinetics`` as an example:
 - ``TSN.pdparams``: the single file of 2020, complete; serves where the folder is not there;
 - ``tsn_kinetics.tar.gz``: an archive that somebody put there by hand; unpacked and left as it is;
 - ``tsn_kinetics.tar.gz.sha256``: the checksum of what was taken first;
-- ``.tsn_kinetics.partial/``: a download under way, or what a stopped one left to go on with;
+- ``.tsn_kinetics.partial/``: a download under way, or what a stopped one left to resume;
 - ``.tsn_kinetics.lock``: held by the process that downloads.
 """
 
 import contextlib
-import fcntl
 import hashlib
+import logging
 import os
 import shutil
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,11 +22,14 @@ from tools.errors import ConfigError, DownloadError, UnusableError
 from tools.files.archives import extract
 from tools.files.atomic import atomic_write, sync_folder
 from tools.files.fetch import DEFAULT_RETRY, RetryPolicy, fetch
+from tools.files.locks import HeldLock
 
 BASE_URL = "https://paddlemodels.bj.bcebos.com/video_classification/"
 URL_VARIABLE, FOLDER_VARIABLE = "PADDLE_WEIGHTS_URL", "PADDLE_WEIGHTS_DIR"
 RESNET50 = "ResNet50_pretrained"  # what TSN and STNET begin their training with
 DEFAULT_FOLDER = "~/.paddle/weights"
+
+log = logging.getLogger(__name__)
 
 # File -> SHA-256, compared before anything else. Empty: no checksums were published with these files.
 KNOWN_SUMS: dict[str, str] = {}
@@ -57,7 +59,6 @@ def find_released(
     *,
     weights_dir: str | None = None,
     offline: bool = False,
-    log: Callable[[str], None],
     retry: RetryPolicy = DEFAULT_RETRY,
 ) -> Path:
     """The released weights of a model, or of ``ResNet50_pretrained``; fetched if they are not here yet.
@@ -66,25 +67,25 @@ def find_released(
     Returns a folder with one file per variable (2019) or a ``.pdparams`` file (2020). One process
     fetches while others wait. Raises DownloadError, which says what to put where by hand.
     """
-    place = CacheEntry.of(name, weights_dir)
+    entry = CacheEntry.of(name, weights_dir)
     try:
-        if found := place.present():
-            _remove_leftovers(place)
+        if found := entry.present():
+            _remove_leftovers(entry)
             return found
-        if offline and not (place.by_hand.is_file() or place.fetched.is_file()):
-            raise _offline_error(place)
-        place.cache.mkdir(parents=True, exist_ok=True)
-        with _alone(place, log):
+        if offline and not (entry.by_hand.is_file() or entry.fetched.is_file()):
+            raise _offline_error(entry)
+        entry.cache.mkdir(parents=True, exist_ok=True)
+        with _alone(entry):
             try:
-                found = place.present() or _obtain(place, offline, log, retry)  # perhaps another was first
-                shutil.rmtree(place.work, ignore_errors=True)
+                found = entry.present() or _obtain(entry, offline, retry)  # perhaps another was first
+                shutil.rmtree(entry.work, ignore_errors=True)
                 return found
             finally:
                 with contextlib.suppress(OSError):
-                    place.work.rmdir()  # unless there is something to go on with
+                    entry.work.rmdir()  # unless there is something to resume
     except OSError as error:
         raise DownloadError(
-            f"{place.cache} cannot hold the released weights of {place.item.name}: {error}; make room there, or name "
+            f"{entry.cache} cannot hold the released weights of {entry.item.name}: {error}; make room there, or name "
             f"another folder with --weights-dir or {FOLDER_VARIABLE}"
         ) from None
 
@@ -129,6 +130,10 @@ class CacheEntry:
     def fetched(self) -> Path:
         return self.work / self.item.archive
 
+    @property
+    def lock(self) -> Path:
+        return self.cache / f".{self.stem}.lock"
+
     def url(self, file: str) -> str:
         return f"{self.base_url.rstrip('/')}/{file}"
 
@@ -148,86 +153,86 @@ class CacheEntry:
         return f"{text}; {URL_VARIABLE} names a mirror, --weights-dir another folder"
 
 
-def _obtain(place: CacheEntry, offline: bool, log: Callable, retry: RetryPolicy) -> Path:
+def _obtain(entry: CacheEntry, offline: bool, retry: RetryPolicy) -> Path:
     """Make the weights present, from what is here or from the network."""
-    shutil.rmtree(place.work / "unpacked", ignore_errors=True)
-    if place.by_hand.is_file():
+    shutil.rmtree(entry.work / "unpacked", ignore_errors=True)
+    if entry.by_hand.is_file():
         try:
-            return _unpack(place, place.by_hand, str(place.by_hand), log)
+            return _unpack(entry, entry.by_hand, str(entry.by_hand))
         except UnusableError as error:
             raise DownloadError(f"{error}; put a whole one in its place, or delete it") from None
-    if offline and not place.fetched.is_file():
-        raise _offline_error(place)
-    place.work.mkdir(exist_ok=True)
+    if offline and not entry.fetched.is_file():
+        raise _offline_error(entry)
+    entry.work.mkdir(exist_ok=True)
     try:
-        return _from_archive(place, log, retry)
+        return _from_archive(entry, retry)
     except UnusableError as error:
-        if offline or not place.single:
-            raise UnusableError(f"{error}; {place.advice()}") from None
+        if offline or not entry.single:
+            raise UnusableError(f"{error}; {entry.advice()}") from None
         first = error
     except _ChangedError:
         raise
     except DownloadError as error:
-        raise DownloadError(f"{error}; {place.advice()}") from None
-    log(f"{first}; trying {place.url(place.item.single)}")
+        raise DownloadError(f"{error}; {entry.advice()}") from None
+    log.info(f"{first}; trying {entry.url(entry.item.single)}")
     try:
-        return _from_single(place, log, retry)
+        return _from_single(entry, retry)
     except _ChangedError:
         raise
     except DownloadError as error:
-        raise type(error)(f"{first}; {error}; {place.advice()}") from None
+        raise type(error)(f"{first}; {error}; {entry.advice()}") from None
 
 
-def _from_archive(place: CacheEntry, log: Callable, retry: RetryPolicy) -> Path:
-    url = place.url(place.item.archive)
-    if not place.fetched.is_file():  # else a process was stopped while it unpacked
-        log(f"{place.item.name}: fetching {url}")
-        fetch(url, place.fetched, log=log, retry=retry)
+def _from_archive(entry: CacheEntry, retry: RetryPolicy) -> Path:
+    url = entry.url(entry.item.archive)
+    if not entry.fetched.is_file():  # else a process was stopped while it unpacked
+        log.info(f"{entry.item.name}: fetching {url}")
+        fetch(url, entry.fetched, retry=retry)
     try:
-        return _unpack(place, place.fetched, url, log)
+        return _unpack(entry, entry.fetched, url)
     except DownloadError:
-        place.fetched.unlink()
+        entry.fetched.unlink()
         raise
 
 
-def _unpack(place: CacheEntry, archive: Path, source: str, log: Callable) -> Path:
+def _unpack(entry: CacheEntry, archive: Path, source: str) -> Path:
     """Turn an archive into the finished folder, in one step at the end."""
     _require_start(archive, b"\x1f\x8b", "a .tar.gz archive", source)
-    digest = _check_sum(place, archive, place.item.archive, source)
-    unpacked = place.work / "unpacked"
-    log(f"{place.item.name}: unpacking {archive.name} into {place.folder}")
+    digest = _check_sum(entry, archive, entry.item.archive, source)
+    unpacked = entry.work / "unpacked"
+    log.info(f"{entry.item.name}: unpacking {archive.name} into {entry.folder}")
     try:
-        place.work.mkdir(exist_ok=True)
+        entry.work.mkdir(exist_ok=True)
         extract(archive, unpacked, source)
         ready = _with_files(unpacked)
         if ready is None:
             raise UnusableError(f"{source} is an archive without files")
-        _keep_sum(place, place.item.archive, digest)
-        os.replace(ready, place.folder)  # an empty folder of that name gives way
-        sync_folder(place.cache)
+        _keep_sum(entry, entry.item.archive, digest)
+        os.replace(ready, entry.folder)  # an empty folder of that name gives way
+        sync_folder(entry.cache)
     finally:
         shutil.rmtree(unpacked, ignore_errors=True)
-    return place.folder
+    return entry.folder
 
 
-def _from_single(place: CacheEntry, log: Callable, retry: RetryPolicy) -> Path:
-    url, fetched = place.url(place.item.single), place.work / place.item.single
+def _from_single(entry: CacheEntry, retry: RetryPolicy) -> Path:
+    url, fetched = entry.url(entry.item.single), entry.work / entry.item.single
     if not fetched.is_file():
-        fetch(url, fetched, log=log, retry=retry)
+        fetch(url, fetched, retry=retry)
     try:
         _require_start(fetched, b"\x80", "a .pdparams file", url)
         with open(fetched, "rb") as file:
             file.seek(-1, os.SEEK_END)
             if file.read() != b".":  # how every pickle ends
                 raise UnusableError(f"{url} is a .pdparams file without its end")
-        digest = _check_sum(place, fetched, place.item.single, url)
+        digest = _check_sum(entry, fetched, entry.item.single, url)
     except DownloadError:
         fetched.unlink()
         raise
-    _keep_sum(place, place.item.single, digest)
-    os.replace(fetched, place.single)
-    sync_folder(place.cache)
-    return place.single
+    _keep_sum(entry, entry.item.single, digest)
+    os.replace(fetched, entry.single)
+    sync_folder(entry.cache)
+    return entry.single
 
 
 def _require_start(path: Path, start: bytes, kind: str, source: str) -> None:
@@ -247,7 +252,7 @@ class _ChangedError(DownloadError):
     """A file is not the one that it was."""
 
 
-def _check_sum(place: CacheEntry, path: Path, name: str, source: str) -> str:
+def _check_sum(entry: CacheEntry, path: Path, name: str, source: str) -> str:
     """The SHA-256 of a file. Raises _ChangedError unless it is the known one, and the one of the first time."""
     with open(path, "rb") as file:
         digest = hashlib.sha256()
@@ -256,7 +261,7 @@ def _check_sum(place: CacheEntry, path: Path, name: str, source: str) -> str:
     came = digest.hexdigest()
     if KNOWN_SUMS.get(name, came) != came:
         raise _ChangedError(f"{source} is not the released file: its SHA-256 is {came}, expected {KNOWN_SUMS[name]}")
-    note = _sum_file(place, name)
+    note = _sum_file(entry, name)
     if note.exists() and not (first := note.read_text(errors="replace")).startswith(came):
         raise _ChangedError(
             f"{source} is not the file it was: its SHA-256 is {came}, and {note} holds {first[:64]!r} from the first "
@@ -265,52 +270,44 @@ def _check_sum(place: CacheEntry, path: Path, name: str, source: str) -> str:
     return came
 
 
-def _keep_sum(place: CacheEntry, name: str, digest: str) -> None:
+def _keep_sum(entry: CacheEntry, name: str, digest: str) -> None:
     """Note a file's SHA-256 as ``sha256sum`` writes it."""
-    draft = place.work / f"{name}.sha256"  # in there, what a killed process leaves is cleared away
+    draft = entry.work / f"{name}.sha256"  # in there, what a killed process leaves is cleared away
     with atomic_write(draft) as file:
         file.write(f"{digest}  {name}\n".encode())
-    os.replace(draft, _sum_file(place, name))
+    os.replace(draft, _sum_file(entry, name))
 
 
-def _sum_file(place: CacheEntry, name: str) -> Path:
-    return place.cache / f"{name}.sha256"
+def _sum_file(entry: CacheEntry, name: str) -> Path:
+    return entry.cache / f"{name}.sha256"
 
 
 def _with_files(folder: Path) -> Path | None:
     """The folder, or the one inside it when it holds nothing else, as some archives are packed; None if empty."""
     while True:
-        entries = [entry for entry in folder.iterdir() if not entry.name.startswith(".")]
-        if not entries:
+        shown = [path for path in folder.iterdir() if not path.name.startswith(".")]
+        if not shown:
             return None
-        if len(entries) > 1 or not entries[0].is_dir():
+        if len(shown) > 1 or not shown[0].is_dir():
             return folder
-        folder = entries[0]
+        folder = shown[0]
 
 
-@contextlib.contextmanager
-def _alone(place: CacheEntry, log: Callable) -> Iterator[None]:
-    """Hold the lock on one set of weights; the system lets go of it when a process ends, however it ends."""
-    with open(_lock(place), "a") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            log(f"{place.item.name}: waiting for another process that is fetching it into {place.cache}")
-            fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
+def _alone(entry: CacheEntry) -> HeldLock:
+    """The lock on one set of weights; who has to wait for it hears of that first."""
+    try:
+        return HeldLock(entry.lock)
+    except BlockingIOError:
+        log.info(f"{entry.item.name}: waiting for another process that is fetching it into {entry.cache}")
+        return HeldLock(entry.lock, wait=True)
 
 
-def _lock(place: CacheEntry) -> Path:
-    return place.cache / f".{place.stem}.lock"
-
-
-def _remove_leftovers(place: CacheEntry) -> None:
+def _remove_leftovers(entry: CacheEntry) -> None:
     """Remove what a process left that was stopped after it had finished; a folder to read only may keep it."""
-    if place.work.exists():
-        with contextlib.suppress(OSError), open(_lock(place), "a") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            shutil.rmtree(place.work, ignore_errors=True)
+    if entry.work.exists():
+        with contextlib.suppress(OSError), HeldLock(entry.lock):
+            shutil.rmtree(entry.work, ignore_errors=True)
 
 
-def _offline_error(place: CacheEntry) -> DownloadError:
-    return DownloadError(f"{place.item.name}: no released weights in {place.cache}, and --offline; {place.advice()}")
+def _offline_error(entry: CacheEntry) -> DownloadError:
+    return DownloadError(f"{entry.item.name}: no released weights in {entry.cache}, and --offline; {entry.advice()}")

@@ -1,22 +1,16 @@
-"""The benchmark and the summary, as programs."""
+"""The benchmark, as a program under both its names, and its simulation of many processes."""
 
 import json
-import re
-import subprocess
+import runpy
 import sys
 
 import pytest
 
 from datareader.sharding import Shard
-from tests.conftest import PROJECT, clean_env
+from tests.conftest import PROJECT
+from tests.tools.program_runs import run_module
 from tools.benchmark import __main__ as benchmark
-from tools.benchmark import simulation
-from tools.summary import format_epochs, load_epochs
-
-
-def run_module(name, *arguments, cwd=PROJECT):
-    command = [sys.executable, "-m", f"tools.{name}", *arguments]
-    return subprocess.run(command, cwd=cwd, env=clean_env(), capture_output=True, text=True, check=False)
+from tools.benchmark import clips, features, simulation
 
 
 @pytest.mark.slow
@@ -49,78 +43,85 @@ def test_every_figure_is_printed_and_written(program, model, config, titles, tmp
     assert all(title in result.stdout for title in figures)
 
 
-def test_each_benchmark_names_the_one_for_other_models():
-    for program, model, other in (
-        ("benchmark", "TSN", "benchmark_clips"),
-        ("benchmark_clips", "NEXTVLAD", "benchmark"),
+def run_in_this_process(monkeypatch, program, *flags):
+    """A program as ``python -m`` runs it, with what a test has changed; it has to end well."""
+    monkeypatch.setattr(sys, "argv", [program, *flags])
+    monkeypatch.delitem(sys.modules, benchmark.__name__, raising=False)  # runpy warns of what was imported before
+    runpy.run_module(f"tools.{program}", run_name="__main__", alter_sys=True)
+
+
+def test_both_names_measure_the_same_of_reading_clips(monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(clips, "SECONDS", 1)
+    names = {}
+    for program in ("benchmark", "benchmark_clips"):
+        path = tmp_path / f"{program}.json"
+        flags = ("--model-name=tsn", "--only-reading", "--repeat=1", f"--json={path}")
+        run_in_this_process(monkeypatch, program, *flags)
+        report = json.loads(path.read_text())
+        assert report["model"] == "TSN"
+        figures = report["figures"]
+        names[program] = [*figures]
+        title, *lines = capsys.readouterr().out.splitlines()
+        assert title == f"TSN, {PROJECT}/configs/tsn.txt, median of 1"
+        assert lines == [f"{name:<50}  {value:12.4g}" for name, value in figures.items()]
+        assert figures.pop("reading, 720p mp4, MB of these for the clip") >= 0
+        assert all(value > 0 for value in figures.values())
+    assert names["benchmark"] == names["benchmark_clips"]
+
+
+def test_the_former_name_passes_flags_and_exit_codes_on():
+    for flags, code in (
+        (["--model-name=nextvlad", "--only-reading"], 2),
+        (["--model-name=I3D"], 1),
+        (["--model-name=TSN", "--config=nothing.txt"], 1),
+        ([], 2),
     ):
-        result = run_module(program, f"--model-name={model}")
-        assert result.returncode == 1
-        assert f"python -m tools.{other} --model-name {model}" in result.stderr
+        ours, former = (run_module(program, *flags) for program in ("benchmark", "benchmark_clips"))
+        assert ours.returncode == former.returncode == code
+        assert ours.stderr == former.stderr != ""
+
+
+def test_the_former_name_says_so_in_its_help():
+    ours, former = (run_module(program, "--help") for program in ("benchmark", "benchmark_clips"))
+    assert ours.returncode == former.returncode == 0
+    assert former.stdout.startswith("The former name of ``python -m tools.benchmark``")
+    assert former.stdout.endswith(f"\n\n{ours.stdout}")
+
+
+def test_only_reading_is_for_models_on_clips(monkeypatch, capsys):
+    for flags, named in ((["--model-name=nextvlad"], "NEXTVLAD"), (["--simulate-world=2"], "--simulate-world")):
+        monkeypatch.setattr(sys, "argv", ["benchmark", "--only-reading", *flags])
+        with pytest.raises(SystemExit, match="2"):
+            benchmark.parse_args()
+        assert capsys.readouterr().err.endswith(f"error: --only-reading is for models on clips, not for {named}\n")
+
+
+@pytest.mark.parametrize(
+    ("flags", "size"),
+    [
+        (["--model-name=TSN"], 4),
+        (["--model-name=AttentionCluster"], 64),
+        (["--simulate-world=2"], 64),
+        (["--model-name=TSN", "--batch-size=9"], 9),
+        (["--model-name=AttentionCluster", "--batch-size=9"], 9),
+    ],
+)
+def test_the_batch_size_depends_on_the_kind_of_data_unless_given(flags, size, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["benchmark", *flags])
+    assert benchmark.parse_args().batch_size == size
 
 
 @pytest.mark.slow
 def test_the_pairs_of_a_whole_data_set_fit_into_300_mb():
-    assert benchmark.measure_gap_at_scale()[1] < 300
-
-
-def test_a_summary_without_a_run_is_one_line(tmp_path):
-    result = run_module("summary", str(tmp_path), "--model-name=NEXTVLAD")
-    assert result.returncode == 1
-    assert result.stderr.startswith(f"error: {tmp_path}/NEXTVLAD_train.jsonl cannot be read")
-
-
-def valid(epoch, gap, **facts):
-    return {"event": "valid_epoch", "time": 0, "epoch": epoch, **facts, "videos": 2, "gap": gap}
-
-
-def summarize(folder, *events):
-    """The rows of the summary's table on a run with these events."""
-    path = folder / "NEXTVLAD_train.jsonl"
-    path.write_text("".join(f"{json.dumps(event)}\n" for event in events))
-    return [re.split(r"  +", line.strip()) for line in format_epochs(load_epochs(path)).splitlines()]
-
-
-def test_a_summary_passes_over_lines_that_are_cut_or_not_utf_8(tmp_path):
-    lines = [json.dumps(valid(epoch, 0.5 + epoch / 10)).encode() for epoch in (0, 1)]
-    bad = lines[0].replace(b"gap", b"g\xffp")
-    (tmp_path / "NEXTVLAD_train.jsonl").write_bytes(b"\n".join([lines[0], bad, lines[1], b'{"event": "val']))
-    result = run_module("summary", str(tmp_path), "--model-name=NEXTVLAD")
-    assert result.returncode == 0
-    table, places = result.stdout.split("\n\n")
-    assert table.split() == ["after", "epoch", "gap", "0", "0.5000", "1", "0.6000"]
-    assert places.split() == ["numbers", f"{tmp_path}/NEXTVLAD_train.jsonl"]
-
-
-def test_scores_of_averaged_weights_have_rows_of_their_own(tmp_path):
-    events = [valid(-1, 0.1), valid(0, 0.5), valid(0, 0.6, averaged=True), valid(1, 0.7), valid(1, 0.8, averaged=True)]
-    assert summarize(tmp_path, *events) == [
-        ["after epoch", "gap"],
-        ["(none)", "0.1000"],
-        ["0", "0.5000"],
-        ["averaged 0", "0.6000"],
-        ["1", "0.7000"],
-        ["averaged 1", "0.8000"],
-    ]
-
-
-def test_a_summary_of_a_run_that_went_back_forgets_the_epochs_after_that_place(tmp_path):
-    step = {"event": "train_step", "time": 0, "epoch": 3, "iter": 0, "loss": 1.0}
-    first = [event for epoch in range(10) for event in (valid(epoch, epoch / 10), valid(epoch, 0.9, averaged=True))]
-    kept = [["0", "0.0000"], ["averaged 0", "0.9000"], ["1", "0.1000"], ["averaged 1", "0.9000"]]
-    kept += [["2", "0.2000"], ["averaged 2", "0.9000"]]
-    assert summarize(tmp_path, *first, step)[1:] == kept
-    assert summarize(tmp_path, *first, step, valid(3, 0.5))[1:] == [*kept, ["3", "0.5000"]]
-    assert summarize(tmp_path, *first, valid(3, 0.5))[1:] == [*kept, ["3", "0.5000"]]
-    assert summarize(tmp_path, *first, {"event": "begin"}, valid(0, 0.5))[1:] == [["0", "0.5000"]]
+    assert features.measure_gap_at_scale()[1] < 300
 
 
 @pytest.mark.parametrize("world", [1, 4, 7])
 def test_plans_of_all_processes_are_disjoint_and_equally_long(world, tmp_path):
     """And the figures are those of counting record by record."""
-    features = simulation.open_features(simulation.make_feature_list(tmp_path, num_files=30, num_records=3000))
-    clips = simulation.open_clips(simulation.make_clip_list(tmp_path, num_clips=1000))
-    for dataset, count in ((features, 3000), (clips, 1000)):
+    records = simulation.open_features(simulation.make_feature_list(tmp_path, num_files=30, num_records=3000))
+    videos = simulation.open_clips(simulation.make_clip_list(tmp_path, num_clips=1000))
+    for dataset, count in ((records, 3000), (videos, 1000)):
         plans = [simulation.plan(dataset, Shard(rank, world), batch_size=8) for rank in range(world)]
         read = [record for plan in plans for batch in plan for record in batch.tolist()]
         assert len(set(read)) == len(read) == count // (8 * world) * 8 * world

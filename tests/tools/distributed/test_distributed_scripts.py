@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from tests.conftest import PROJECT, TINY_CONFIG, clean_env, run_script, start_script, write_pickles
-from tests.datareader.clips.test_dataset import make_frames, write_pickle
+from tests.datareader.clips.synthetic import make_frames, write_pickle
 from tests.test_clip_scripts import CONFIG as CLIP_CONFIG
 from tests.test_train import assert_same_bits, wait_for, weights_of
 from tests.tools.distributed.test_launcher import is_running

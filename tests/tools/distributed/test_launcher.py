@@ -22,7 +22,7 @@ import os, signal, sys, time
 from pathlib import Path
 sys.path.insert(0, {project!r})
 from tools.distributed import launcher
-from tools.config.flags import run
+from tools.runtime.entry import run_program
 from tools.errors import DataError, PeerError
 
 def main():
@@ -40,7 +40,7 @@ def main():
         print("all are there", flush=True)
 {act}
 
-run(main)
+run_program(main)
 """
 
 

@@ -74,7 +74,7 @@ def free_address():
         return server.getsockname()
 
 
-def meet(world, *others, log=print):
+def meet(world, *others):
     """Rank 0's connections, and what each of the others gives: run at the same time."""
     address, results = free_address(), [None] * len(others)
 
@@ -85,7 +85,7 @@ def meet(world, *others, log=print):
     for thread in threads:
         thread.start()
     try:
-        return rendezvous.await_others(address, world, log), results
+        return rendezvous.await_others(address, world), results
     finally:
         for thread in threads:
             thread.join()
@@ -117,10 +117,10 @@ def test_processes_meet_in_any_order_and_strangers_are_passed_over(monkeypatch):
         assert links[rank].recv() == f"I am {rank}"
 
 
-def test_the_first_process_names_those_that_did_not_come_and_the_others_hear_of_it(monkeypatch):
+def test_the_first_process_names_those_that_did_not_come_and_the_others_hear_of_it(monkeypatch, log_lines):
     monkeypatch.setattr(rendezvous, "_MEET_SEC", 1)
     monkeypatch.setattr(rendezvous, "_WORD_SEC", 0.6)
-    heard, said = [], []
+    heard = []
 
     def second(address):
         with pytest.raises(PeerError) as error:
@@ -128,9 +128,9 @@ def test_the_first_process_names_those_that_did_not_come_and_the_others_hear_of_
         heard.append(str(error.value))
 
     with pytest.raises(PeerError) as error:
-        meet(4, second, log=said.append)
+        meet(4, second)
     assert str(error.value).startswith("of 4 processes, rank 2, 3 did not come within 1 s; ")
-    assert said == ["waiting for rank 2, 3 of 4 processes; what their launchers print may say why"]
+    assert log_lines == ["waiting for rank 2, 3 of 4 processes; what their launchers print may say why"]
     assert heard == ["rank 0 of 4 ended before all processes had come; its log says more"]
 
 
@@ -156,7 +156,7 @@ def test_an_environment_without_addresses_is_an_error(monkeypatch):
     monkeypatch.setenv("PADDLE_TRAINER_ID", "1")
     monkeypatch.setenv("PADDLE_TRAINER_ENDPOINTS", "here")
     with pytest.raises(ConfigError, match="PADDLE_TRAINER_ENDPOINTS is 'here', no HOST:PORT"):
-        process_group.connect("cpu", print)
+        process_group.connect("cpu")
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="interfaces are looked up on Linux only")

@@ -1,44 +1,13 @@
-"""The loops, on a network small enough to follow."""
-
-from dataclasses import replace
+"""The training loop, on a network small enough to follow."""
 
 import numpy as np
 import paddle
 import pytest
-from paddle import nn
 
-from datareader.dataset import Batch
-from datareader.transforms import empty_aligned
+from tests.tools.small_networks import Line, make_batch
+from tests.tools.training.descent import descend
 from tools.errors import TrainingError
-from tools.training.step import evaluate, predict, to_tensor, train_epoch
-
-
-class Line(nn.Layer):
-    """Logits (N, 1) = w x, with squared error; ``drop`` makes it random in training."""
-
-    classifier = "w"
-
-    def __init__(self, reduction="mean", drop=0.0):
-        super().__init__()
-        self.w = self.create_parameter([1, 1], default_initializer=nn.initializer.Constant(1.0))
-        self.loss_reduction = reduction
-        self.drop = drop
-
-    def forward(self, x):
-        return nn.functional.dropout(x, self.drop, training=self.training) @ self.w
-
-    def losses(self, logits, labels):
-        return ((logits - labels) ** 2).sum(axis=1)
-
-    def probs(self, logits):
-        return nn.functional.sigmoid(logits)
-
-
-def make_batch(values, labels=None):
-    x = np.array(values, np.float32).reshape(-1, 1)
-    y = np.zeros_like(x) if labels is None else np.array(labels, np.float32).reshape(-1, 1)
-    names = [f"video{i}" for i in range(len(x))]
-    return Batch(ids=names, sources=[f"file.pkl record {i}" for i in range(len(x))], inputs=(x,), labels=y)
+from tools.training.step import train_epoch
 
 
 def run(network, batches, rate=0.1, seed=0, epoch=0, start=0, steps_taken=0):
@@ -103,47 +72,8 @@ def test_waiting_for_data_is_told_from_working():
     assert step.data_sec >= 0.05
 
 
-def test_predictions_come_in_test_mode_with_a_loss_where_there_are_labels():
-    network = Line(drop=0.5)
-    batch = make_batch([1, 3], labels=[1, 1])
-    (prediction,) = predict(network, [batch])
-    assert prediction.loss == pytest.approx(2.0)
-    np.testing.assert_allclose(prediction.probs[:, 0], 1 / (1 + np.exp([-1.0, -3.0])), rtol=1e-6)
-    unlabelled = Batch(batch.ids, batch.sources, batch.inputs, None)
-    assert next(predict(network, [unlabelled])).loss is None
-
-
-def test_the_views_of_a_record_become_one_prediction():
-    class Views(Line):
-        def average_views(self, logits, views):
-            return logits.reshape([-1, views, 1]).mean(axis=1)
-
-    batch = replace(
-        make_batch([1, 3, 5, 7]), ids=["a", "b"], sources=["", ""], labels=np.zeros((2, 1), np.float32), views=2
-    )
-    (prediction,) = predict(Views(), [batch])
-    np.testing.assert_allclose(prediction.probs, 1 / (1 + np.exp([[-2.0], [-6.0]])), rtol=1e-6)
-    assert prediction.loss == pytest.approx((2**2 + 6**2) / 2)
-
-
-def test_evaluation_counts_every_batch():
-    class Counter:
-        seen = 0
-
-        def update(self, probs, labels, loss):
-            self.seen += len(probs)
-
-    counter = Counter()
-    assert len(list(evaluate(Line(), [make_batch([1, 2]), make_batch([3])], counter))) == 2
-    assert counter.seen == 3
-
-
-def test_aligned_memory_is_shared_with_paddle_and_other_memory_is_copied():
-    aligned = empty_aligned((4,), np.float32)
-    aligned[:] = 1
-    shifted = empty_aligned((5,), np.float32)[1:]
-    shifted[:] = 1
-    for array, shared in ((aligned, True), (shifted, False)):
-        tensor = to_tensor(array)
-        array[0] = 7
-        assert (float(tensor[0]) == 7) == shared
+@pytest.mark.parametrize(("clip", "length"), [(0.0, 5.0), (2.0, 2.0), (5.5, 5.0)])
+def test_clipping_shortens_the_gradient_to_the_norm_and_leaves_shorter_ones(clip, length):
+    network = Line()
+    descend(network, [make_batch([1, 2])], grad_clip=clip)  # d/dw of the mean of w^2 and 4 w^2 at w = 1 is 5
+    assert network.w.item() == pytest.approx(1 - 0.1 * length, rel=1e-5)

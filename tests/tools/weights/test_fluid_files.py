@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-import os
 import random
 import struct
 import time
@@ -13,9 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as st_numpy
 
-from tests.golden_inputs import GOLDEN
+from tests.tools.expected_errors import error_of
+from tests.tools.weights.fluid_samples import FOLDER, SAMPLES, copy_folder, mutate
 from tools.errors import CheckpointError
-from tools.weights.files import FLUID_FILE, FLUID_FOLDER, PICKLE, load_weights, recognise
+from tools.weights.files import FLUID_FILE, FLUID_FOLDER, PICKLE, load_weights
 from tools.weights.fluid_files import (
     begins_as_variable,
     read_file,
@@ -25,8 +25,7 @@ from tools.weights.fluid_files import (
     write_folder,
 )
 
-SAMPLES = GOLDEN / "fluid_samples"
-FOLDER = SAMPLES / "persistables_dir"
+pytestmark = pytest.mark.usefixtures("no_sync")
 
 
 @pytest.fixture(scope="module")
@@ -36,23 +35,11 @@ def values():
     return {name: np.array(item["values"], item["dtype"]).reshape(item["shape"]) for name, item in items}
 
 
-@pytest.fixture(autouse=True)
-def no_sync(monkeypatch):
-    """These tests do not cut the power."""
-    monkeypatch.setattr(os, "fsync", lambda handle: None)
-
-
 def assert_same(arrays, expected):
     assert sorted(arrays) == sorted(expected)
     for name, value in expected.items():
         assert arrays[name].dtype == value.dtype, name
         np.testing.assert_array_equal(arrays[name], value, err_msg=name, strict=True)
-
-
-def error_of(function, *arguments):
-    with pytest.raises(CheckpointError) as error:
-        function(*arguments)
-    return str(error.value)
 
 
 def test_the_folder_that_fluid_wrote_is_read_exactly(values):
@@ -126,15 +113,6 @@ def test_levels_of_detail_are_passed_over():
     np.testing.assert_array_equal(value, read_variable(good, 0, "x")[0])
 
 
-def copy_folder(tmp_path, *names):
-    """Some of Fluid's files in a folder that a test may change."""
-    folder = tmp_path / "weights"
-    folder.mkdir()
-    for name in names:
-        (folder / name).write_bytes((FOLDER / name).read_bytes())
-    return folder
-
-
 def test_foreign_files_are_named_and_left_alone(tmp_path):
     folder = copy_folder(tmp_path, "fc_0.w_0", "fc_0.b_0")
     for name, content in {
@@ -149,23 +127,6 @@ def test_foreign_files_are_named_and_left_alone(tmp_path):
     arrays, ignored = read_folder(folder)
     assert sorted(arrays) == ["fc_0.b_0", "fc_0.w_0"]
     assert ignored == [".hidden", "README.md", "_SUCCESS", "__model__", "inner/", "note"]
-
-
-def test_a_folder_without_variables_names_the_one_inside_that_has_them(tmp_path):
-    copy_folder(tmp_path, "fc_0.w_0")
-    assert error_of(recognise, str(tmp_path)).endswith("name the folder in it: weights")
-
-
-def test_an_archive_or_a_web_page_is_called_what_it_is(tmp_path):
-    for content, text in (
-        (b"\x1f\x8b\x08\x00", "a .gz archive; extract it"),
-        (b"PK\x03\x04", "a .zip archive; extract it"),
-        (b"<!DOCTYPE html>", "a web page"),
-        (b"", "is no file of weights, but empty"),
-        (b"hello", "a file that begins b'hello'"),
-    ):
-        (tmp_path / "weights").write_bytes(content)
-        assert text in error_of(recognise, str(tmp_path / "weights"))
 
 
 @pytest.mark.parametrize("kept", [1, 3, 10, 15, 16, 19, 20, 22, 25, 26, 100, 217])
@@ -241,30 +202,6 @@ def test_the_variable_of_a_single_file_that_is_damaged_is_named(tmp_path):
     assert error_of(read_file, tmp_path / "file") == (
         f"{tmp_path}/file, variable 1 at byte 32: version of the stream is 1, expected 0"
     )
-
-
-def test_values_that_are_not_finite_are_named(tmp_path):
-    write_folder(tmp_path / "weights", {"fc_0.b_0": np.array([1, np.nan], np.float32)})
-    assert error_of(load_weights, str(tmp_path / "weights"), "TSN").endswith(
-        "fc_0.b_0 holds values that are not finite"
-    )
-
-
-def mutate(good: bytes, chance: random.Random) -> bytes:
-    """A few bytes changed, put in or taken out, mostly near the beginning."""
-    content = bytearray(good)
-    for _ in range(chance.randint(1, 4)):
-        place = chance.randrange(min(len(content), chance.choice([30, len(content)])) or 1)
-        match chance.randrange(5):
-            case 0 | 1:
-                content[place : place + 1] = bytes([chance.randrange(256)])
-            case 2:
-                content[place:place] = chance.randbytes(chance.randint(1, 9))
-            case 3:
-                del content[place : place + chance.randint(1, 9)]
-            case 4:
-                content = content[: chance.choice([place, len(content)])]
-    return bytes(content)
 
 
 def test_damaged_folders_end_in_an_error_or_the_same_shapes(tmp_path):

@@ -1,0 +1,189 @@
+"""What is on disk of a clip: a pickle of JPEG frames or a video file, told apart by their content.
+
+A pickle holds ``(video_id, label, [JPEG bytes, ...])``. A video's id is its file's stem and its label
+stands behind its path in the list.
+"""
+
+import io
+import pickletools
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+import cv2
+import numpy as np
+from PIL import Image
+
+from datareader.clips.decoding import open_video
+from datareader.clips.settings import ClipSettings
+from datareader.clips.video import FrameSource, distinct_numbers
+from datareader.lists import ListEntry
+from tools.errors import DataError, DataIssue
+from tools.files.pickles import load_data_pickle
+from tools.runtime.text import decode_text, printable
+
+PICKLE_STARTS = (b"\x80", b"(", b"]")
+_PICKLE_SUFFIXES = {".pkl", ".pickle"}
+_NO_IMAGE = (OSError, ValueError, Image.DecompressionBombError)  # what PIL raises for bytes that it cannot read
+_BOOKKEEPING = re.compile("PROTO|FRAME|MARK|MEMOIZE|.*PUT")  # a pickle's operations that put nothing on the stack
+
+
+@dataclass(frozen=True)
+class JpegFrames:
+    """The frames of a pickle. data: a JPEG each. where: what messages call the pickle."""
+
+    data: Sequence[bytes]
+    settings: ClipSettings
+    where: str
+
+    @property
+    def num_frames(self) -> int:
+        return len(self.data)
+
+    def frames(self, numbers: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
+        """As of every source, in the order of ``numbers.ravel()``."""
+        for number in distinct_numbers(numbers, self.num_frames):
+            yield number, _decode_image(self.data[number], self.settings, f"{self.where} frame {number}")
+
+
+@dataclass(frozen=True)
+class Clip:
+    """One video before its frames are decoded. label: class id, -1 for none known, or None.
+
+    jpegs: the frames of a pickle; None for a video.
+    """
+
+    video_id: str
+    label: int | None
+    path: str
+    jpegs: JpegFrames | None = None
+
+    def open(self) -> FrameSource:
+        """Its frames, counted. Raises DataError as ``open_video``."""
+        return open_video(self.path) if self.jpegs is None else self.jpegs
+
+
+def is_pickle(entry: ListEntry) -> bool:
+    """Whether a file begins as a pickle does; every video container begins otherwise.
+
+    Raises DataError, also for an empty file.
+    """
+    try:
+        with open(entry.path, "rb") as file:
+            first = file.read(1)
+    except OSError as error:
+        raise DataError(f"{entry.named} cannot be read: {error}", DataIssue.UNREADABLE) from None
+    if not first:
+        raise DataError(f"{entry.named} is empty; fetch or copy it again", DataIssue.EMPTY)
+    return first in PICKLE_STARTS
+
+
+def open_clip(entry: ListEntry, settings: ClipSettings) -> Clip:
+    """The clip of a list entry. Raises DataError naming list, line and file."""
+    if is_pickle(entry):
+        return _open_pickle(entry, settings)
+    if entry.label is None and settings.labels_needed:
+        raise _no_label(entry)
+    return Clip(Path(entry.path).stem, check_label(entry.label, settings, entry.named), entry.path)
+
+
+def _open_pickle(entry: ListEntry, settings: ClipSettings) -> Clip:
+    where = entry.named
+    content = load_data_pickle(entry.path, where)
+    if not isinstance(content, list | tuple) or len(content) != 3:
+        raise DataError(
+            f"{where} holds a {type(content).__name__}; expected (video_id, label, [JPEG bytes, ...])",
+            DataIssue.STRUCTURE,
+        )
+    video_id, label, frames = content
+    if not isinstance(frames, list | tuple) or not all(isinstance(frame, bytes) for frame in frames):
+        raise DataError(f"{where}: its frames are not a list of JPEG bytes", DataIssue.DTYPE)
+    if not frames:
+        raise DataError(f"{where} holds no frames", DataIssue.NO_FRAMES)
+    label = check_label(label if entry.label is None else entry.label, settings, where)
+    return Clip(decode_text(video_id), label, entry.path, JpegFrames(frames, settings, where))
+
+
+def check_line(entry: ListEntry, settings: ClipSettings) -> None:
+    """What can be known of a line without opening a pickle. Raises DataError, which no ``skip_broken`` covers."""
+    if entry.label is not None and not -1 <= entry.label < settings.num_classes and settings.labels_needed:
+        where = f"{entry.where}: " if entry.where else ""
+        raise DataError(
+            f"{where}label {entry.label} of {entry.path} is not in 0 to {settings.num_classes - 1} (num_classes)",
+            DataIssue.LABEL_RANGE,
+        )
+    unlabelled = entry.label is None and settings.labels_needed
+    if unlabelled and Path(entry.path).suffix not in _PICKLE_SUFFIXES and not is_pickle(entry):
+        raise _no_label(entry)
+
+
+def _no_label(entry: ListEntry) -> DataError:
+    return DataError(f"{entry.named} has no label; a video's line is its path and its class id", DataIssue.NO_LABEL)
+
+
+def read_pickle_head(file: BinaryIO) -> tuple[str | bytes, int | None] | None:
+    """The video id and the class id of a clip's pickle, from its first bytes; None if it begins with no id.
+
+    The class id is None where only unpickling tells it. Raises what ``DAMAGED`` holds.
+    """
+    # (video_id, label, ...): what is put on the stack first, aside from framing and memory
+    steps = ((code.name, value) for code, value, _ in pickletools.genops(file))
+    values = (value for name, value in steps if not _BOOKKEEPING.match(name))
+    video_id = next(values, None)
+    if not isinstance(video_id, str | bytes):
+        return None
+    label = next(values, None)
+    return video_id, label if isinstance(label, int) and not isinstance(label, bool) else None
+
+
+def check_label(label, settings: ClipSettings, where: str) -> int | None:
+    """The label of a line or in a pickle, or None where one is neither right nor needed. Raises DataError."""
+    if isinstance(label, int | np.integer) and not isinstance(label, bool) and -1 <= label < settings.num_classes:
+        return int(label)
+    if not settings.labels_needed:
+        return None
+    issue = DataIssue.LABEL_RANGE if isinstance(label, int | np.integer) else DataIssue.LABEL_TYPE
+    raise DataError(
+        f"{where}: label {printable(label)[:80]} is not in 0 to {settings.num_classes - 1} (num_classes)", issue
+    )
+
+
+def _decode_image(data: bytes, settings: ClipSettings, where: str) -> np.ndarray:
+    """(H, W, 3) uint8 RGB. OpenCV gives the same bytes as PIL here, in about half the time."""
+    if _is_cut_off(data):  # OpenCV would fill up the rest with grey
+        raise DataError(f"{where} is a JPEG that was cut off", DataIssue.FRAME)
+    flags = _reduction(data, settings.short_size) if settings.fast_decode else cv2.IMREAD_COLOR_RGB
+    as_stored = cv2.IMREAD_IGNORE_ORIENTATION  # 2019: PIL, which does not turn a frame as its EXIF data say
+    try:
+        frame = cv2.imdecode(np.frombuffer(data, np.uint8), flags | as_stored) if data else None
+    except cv2.error:
+        frame = None
+    if frame is None:
+        raise DataError(f"{where} is no image that can be decoded ({len(data)} bytes)", DataIssue.FRAME)
+    return frame if flags == cv2.IMREAD_COLOR_RGB else cv2.cvtColor(frame, cv2.COLOR_BGR2RGB, dst=frame)
+
+
+def _is_cut_off(data: bytes) -> bool:
+    """Whether a JPEG lacks its end, behind which other bytes may follow. Where it is not near the end, PIL decides."""
+    end_mark = b"\xff\xd9"  # a picture's own, or that of a small one in its head
+    if data[:2] != b"\xff\xd8" or end_mark in data[-64:]:
+        return False
+    try:
+        with Image.open(io.BytesIO(data[: data.rfind(end_mark) + 2])) as image:
+            image.load()
+    except _NO_IMAGE:
+        return True
+    return False
+
+
+def _reduction(data: bytes, short_size: int) -> int:
+    """OpenCV's flag for the smallest JPEG scale that still is larger than short_size."""
+    try:
+        with Image.open(io.BytesIO(data)) as image:  # reads the header only
+            short = min(image.size)
+    except _NO_IMAGE:
+        return cv2.IMREAD_COLOR_RGB  # its decoder says what is wrong
+    flags = {8: cv2.IMREAD_REDUCED_COLOR_8, 4: cv2.IMREAD_REDUCED_COLOR_4, 2: cv2.IMREAD_REDUCED_COLOR_2}
+    return next((flag for scale, flag in flags.items() if short // scale > short_size), cv2.IMREAD_COLOR_RGB)

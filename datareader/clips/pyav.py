@@ -1,0 +1,232 @@
+"""Videos with PyAV: planned from the packets or, where that cannot be, decoded from the start."""
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from itertools import islice
+
+import av
+import cv2
+import numpy as np
+
+from datareader.clips.packets import PacketInfo, demux, list_packets, plan_runs
+from datareader.clips.video import (
+    FrameCountError,
+    VideoFacts,
+    check_file,
+    distinct_numbers,
+    no_frames,
+    not_a_video,
+    plausible,
+)
+from tools.errors import DataError, DataIssue
+
+# Decoders that may be told to pass over frames nothing refers to; AV1's then loses wanted frames too.
+SKIPPING_CODECS = {"h264", "hevc"}
+
+
+class DamageError(Exception):
+    """A picture on the way to a wanted frame is damaged or missing, so that packets do not tell frames."""
+
+
+class Video:
+    """The frames of a video: planned from the packets until damage is seen, from the start ever after."""
+
+    def __init__(self, path: str):
+        self.path = path
+        self._way = plan_video(path) or SequentialVideo(path)
+
+    @property
+    def num_frames(self) -> int:
+        return self._way.num_frames
+
+    def frames(self, numbers: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
+        planned_frames = self.num_frames
+        try:
+            yield from self._way.frames(numbers)
+            return
+        except DamageError:
+            pass
+        self._way = SequentialVideo(self.path)
+        if self.num_frames != planned_frames:
+            raise FrameCountError
+        yield from self._way.frames(numbers)
+
+
+# Planned from the packets
+
+
+def plan_video(path: str) -> "PlannedVideo | None":
+    """A video to decode in part, or None where its packets do not say in which. Raises DataError."""
+    with _open_container(path) as (container, stream):
+        packets = list_packets(container, stream)
+    return None if packets is None else PlannedVideo(path, packets)
+
+
+class PlannedVideo:
+    """The frames of a video, decoding only the groups of pictures that hold wanted ones.
+
+    Damage in groups that are not decoded goes unseen: their frames count.
+    """
+
+    def __init__(self, path: str, packets: list[PacketInfo]):
+        self.path = path
+        self._packets = packets
+        self._shown = sorted(packet.pts for packet in packets if packet.is_shown)
+
+    @property
+    def num_frames(self) -> int:
+        return len(self._shown)
+
+    def frames(self, numbers: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
+        """As of every source. Raises DamageError for a picture that is damaged or missing."""
+        wanted = {self._shown[number]: number for number in distinct_numbers(numbers, self.num_frames)}
+        with _open_container(self.path) as (container, stream):  # the packets come once more, so that none need be kept
+            try:
+                yield from _decode_runs(container, stream, self._packets, wanted)
+            except av.error.FFmpegError:
+                raise DamageError from None
+
+
+def _decode_runs(
+    container, stream, packets: list[PacketInfo], wanted: dict[int, int]
+) -> Iterator[tuple[int, np.ndarray]]:
+    """(number, (H, W, 3) uint8 RGB) of the frames shown at ``wanted``, a number by pts. Raises DamageError."""
+    missing = set(wanted)
+    reformatter = av.video.reformatter.VideoReformatter()
+    demuxed, position = demux(container, stream), 0
+    for run in plan_runs(packets, missing):
+        stretch = islice(demuxed, run.start - position, run.stop - position)
+        position = run.stop
+        for frame in _decode_run(stream.codec_context, stretch, wanted):
+            if frame.pts is None or (frame.is_corrupt and frame.pts >= packets[run.start].pts):
+                raise DamageError  # what is shown before the first key picture is corrupt by nature, and not wanted
+            if frame.pts in wanted:
+                yield wanted[frame.pts], _to_rgb(frame, reformatter)
+                missing.discard(frame.pts)
+    if missing:
+        raise DamageError
+
+
+def _decode_run(decoder, packets: Iterable, wanted: Iterable[int]) -> Iterator:
+    """The frames of packets that begin with a key packet; some unwanted ones are left out."""
+    may_skip = decoder.codec.canonical_name in SKIPPING_CODECS
+    for packet in packets:
+        if may_skip:
+            decoder.skip_frame = "DEFAULT" if packet.pts in wanted else "NONREF"
+        yield from decoder.decode(packet)
+    yield from decoder.decode(None)
+    decoder.flush_buffers()
+
+
+# From the start
+
+
+class SequentialVideo:
+    """The frames of a video, decoded from the start: once to count them, and once more up to the last wanted one.
+
+    Raises DataError, also where there is no frame.
+    """
+
+    def __init__(self, path: str):
+        self.path = path
+        with _open_container(path) as (container, stream):
+            self.num_frames = sum(1 for _ in _decode_all(container, stream))
+            if not self.num_frames:
+                raise no_frames(path, f"its {stream.codec_context.name} video stream")
+
+    def frames(self, numbers: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
+        wanted = set(distinct_numbers(numbers, self.num_frames))
+        with _open_container(self.path) as (container, stream):
+            reformatter = av.video.reformatter.VideoReformatter()
+            for i, frame in enumerate(islice(_decode_all(container, stream), max(wanted, default=-1) + 1)):
+                if i in wanted:
+                    try:
+                        image = _to_rgb(frame, reformatter)
+                    except av.error.FFmpegError as error:
+                        raise DataError(
+                            f"{self.path}: frame {i} cannot be made RGB ({error.strerror})", DataIssue.FRAME
+                        ) from None
+                    wanted.discard(i)
+                    yield i, image
+        if wanted:  # the file has changed since its frames were counted
+            raise no_frames(self.path, f"its video stream at {min(wanted)}")
+
+
+def _decode_all(container, stream) -> Iterator:
+    """All frames that can be decoded, in a decoder's order, passing over damaged packets.
+
+    A container that is damaged ends at the damage, as it does for OpenCV.
+    """
+    decoder = stream.codec_context
+    with suppress(av.error.FFmpegError):
+        for packet in demux(container, stream):
+            yield from _decode_packet(decoder, packet)
+    yield from _decode_packet(decoder, None)
+
+
+def _decode_packet(decoder, packet) -> list:
+    try:
+        return decoder.decode(packet)
+    except av.error.FFmpegError:
+        return []
+
+
+# Files and frames
+
+
+def read_facts(path: str) -> VideoFacts:
+    """What a video says of itself. Raises DataError naming the file."""
+    with _open_container(path) as (container, stream):
+        codec = stream.codec_context
+        ticks = stream.duration * stream.time_base if stream.duration else (container.duration or 0) / av.time_base
+        return VideoFacts(
+            container=container.format.long_name,
+            codec=f"{codec.name}, {codec.pix_fmt}" if codec.pix_fmt else codec.name,
+            size=(codec.width, codec.height),
+            frames_per_sec=plausible(float(stream.average_rate or stream.guessed_rate or 0)),
+            duration_sec=plausible(float(ticks)),
+        )
+
+
+@contextmanager
+def _open_container(path: str) -> Iterator[tuple]:
+    """The container and the first video stream of a file, for one thread. Raises DataError."""
+    check_file(path)
+    av.logging.set_level(None)
+    cv2.setNumThreads(0)  # for cvtColor: the loader's workers are the threads
+    try:
+        # "file:" for names with a colon; the whitelist, so that a playlist cannot reach the network.
+        container = av.open(f"file:{path}", options={"protocol_whitelist": "file"}, **_lenient_metadata())
+    except av.error.FFmpegError as error:
+        raise not_a_video(path, error.strerror) from None
+    with container:
+        if not container.streams.video:
+            kinds = ", ".join(sorted({stream.type for stream in container.streams})) or "nothing"
+            raise DataError(
+                f"{path} has no video stream ({kinds} only); expected a video such as an mp4", DataIssue.NOT_A_VIDEO
+            )
+        stream = container.streams.video[0]
+        if stream.codec_context is None:
+            raise no_frames(path, "its video stream")
+        stream.thread_type = "NONE"
+        stream.codec_context.thread_count = 1  # AV1's decoder looks at this alone
+        yield container, stream
+
+
+def _lenient_metadata() -> dict[str, str]:
+    """What lets titles and the like be no valid text; PyAV 19 does not take it any more."""
+    return {"metadata_errors": "replace"} if int(av.__version__.split(".")[0]) < 19 else {}
+
+
+def _to_rgb(frame, reformatter) -> np.ndarray:
+    """(H, W, 3) uint8 RGB of a decoded frame, turned upright, bit for bit as OpenCV gives it.
+
+    Of PyAV's other choices, BILINEAR differs by up to 30 levels of 255 where a side is odd, and rgb24 by up to 5
+    where the video has 10 bits.
+    """
+    # One thread: the default starts one for every core and frame.
+    image = reformatter.reformat(frame, format="bgr24", interpolation="BICUBIC", threads=1).to_ndarray()
+    image = cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+    if frame.rotation % 90:  # OpenCV turns by right angles alone
+        return image
+    return np.ascontiguousarray(np.rot90(image, frame.rotation // 90))

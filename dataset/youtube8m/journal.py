@@ -1,0 +1,83 @@
+"""What came of the shards that tf2pkl.py has converted, so that it goes on where it was stopped."""
+
+import json
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from tools.errors import DataError
+from tools.files.atomic import atomic_write
+
+JOURNAL = "shards.jsonl"
+
+
+@dataclass
+class Result:
+    """What came of a shard: a line of the journal.
+
+    source: size in bytes and time of change of the shard. pickle_size: 0 where nothing usable was in it,
+    and then there is no pickle. labels: class id, as text, -> number of videos. broken: (byte, text).
+    num_frames, problems and usable_labels: what the list's index says of the pickle.
+    """
+
+    name: str
+    source: list[int]
+    pickle_size: int = 0
+    videos: int = 0
+    frames: int = 0
+    labels: dict[str, int] = field(default_factory=dict)
+    broken: list[list] = field(default_factory=list)
+    num_frames: list[int] = field(default_factory=list)
+    problems: list[list] = field(default_factory=list)
+    usable_labels: dict[str, int] = field(default_factory=dict)
+
+
+def fingerprint_of(path: Path) -> list[int]:
+    """Size and time of change. Raises DataError."""
+    try:
+        status = path.stat()
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error}") from None
+    return [status.st_size, status.st_mtime_ns]
+
+
+class Journal:
+    """What came of the finished shards, a line each.
+
+    A line is written when the shard's pickle is complete and in its place. One that a killed run did not
+    finish counts for nothing, and its shard is converted again.
+    """
+
+    def __init__(self, folder: Path):
+        self.path = folder / JOURNAL
+        self.results: dict[str, Result] = {}
+        lines = self.path.read_text(errors="replace").split("\n") if self.path.exists() else []
+        for line in lines:
+            with suppress(ValueError, TypeError):
+                result = Result(**json.loads(line))
+                self.results[result.name] = result
+
+    def is_finished(self, name: str, shard: Path) -> bool:
+        result = self.results.get(name)
+        if result is None or result.source != fingerprint_of(shard):
+            return False
+        path = self.path.with_name(name)
+        if not result.pickle_size:
+            return not path.exists()
+        return path.is_file() and fingerprint_of(path) == [result.pickle_size, result.source[1]]
+
+    def add(self, result: Result) -> None:
+        self.results[result.name] = result
+        with open(self.path, "a") as file:
+            file.write(f"{json.dumps(asdict(result))}\n")
+
+    def keep(self, names: list[str]) -> list[Result]:
+        """Write the lines of these shards anew, in this order, and no others; give their results."""
+        self.results = {name: self.results[name] for name in names}
+        results = list(self.results.values())
+        with atomic_write(self.path) as file:
+            file.write("".join(f"{json.dumps(asdict(result))}\n" for result in results).encode())
+        return results
+
+    def count_videos(self) -> int:
+        return sum(result.videos for result in self.results.values())

@@ -1,0 +1,44 @@
+"""The order of records: file by file, shuffled by seed and epoch, sorted by length."""
+
+from itertools import pairwise
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from datareader.features.order import group_by_length
+from tests.datareader.features.reading import batches_of, ids_of, open_list
+
+
+def test_an_epoch_holds_every_record_once_and_files_stay_together(tiny):
+    dataset = open_list(tiny / "data/train.list", training=True)
+    in_order = ids_of(batches_of(open_list(tiny / "data/train.list")))
+    for epoch in (0, 1):
+        shuffled = ids_of(batches_of(dataset, epoch=epoch))
+        assert sorted(shuffled) == sorted(in_order)
+        files = [name.split("_")[0] for name in shuffled]
+        assert len([1 for a, b in pairwise(files) if a != b]) == 2
+
+
+def test_the_order_changes_with_seed_and_epoch_and_with_nothing_else(tiny):
+    dataset = open_list(tiny / "data/train.list", training=True)
+    orders = {ids: (seed, epoch) for seed in (0, 1) for epoch in (0, 1) if (ids := tuple(dataset.order(seed, epoch)))}
+    assert len(orders) == 4
+    again = open_list(tiny / "data/train.list", training=True)
+    np.testing.assert_array_equal(again.order(1, 1), dataset.order(1, 1))
+
+
+@given(count=st.integers(0, 300), batch_size=st.integers(1, 20), seed=st.integers(0, 9))
+def test_sorting_by_length_changes_no_epoch_only_its_batches(count, batch_size, seed):
+    rng = np.random.default_rng(seed)
+    num_frames, order = rng.integers(1, 301, count), rng.permutation(count)
+    grouped = group_by_length(order, num_frames, batch_size, np.random.default_rng(1), window=4)
+    whole = count // batch_size * batch_size
+    assert sorted(grouped[:whole]) == sorted(order[:whole])
+    np.testing.assert_array_equal(grouped[whole:], order[whole:])
+
+    def spread(records):
+        batches = num_frames[records[:whole]].reshape(-1, batch_size)
+        return (batches.max(axis=1) - batches.min(axis=1)).sum() if whole else 0
+
+    assert spread(grouped) <= spread(order)

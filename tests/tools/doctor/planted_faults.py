@@ -1,0 +1,127 @@
+"""A file for each fault that data can have: name -> the kind that the doctor has to give it."""
+
+import os
+import pickle
+import wave
+
+import numpy as np
+
+from tests.conftest import make_record
+from tests.datareader.clips.synthetic import encode_jpeg, make_frames, write_pickle
+from tests.sequence_examples import frame, serialize_means, write_shard
+
+
+def plant_features(folder):
+    """A file for each fault of YouTube-8M's files, which is made in ``folder``."""
+    rng = np.random.default_rng(7)
+    healthy = make_record(rng, "other", frames=4)
+
+    def pickled(name, content, protocol=4):
+        (folder / f"{name}.pkl").write_bytes(pickle.dumps(content, protocol=protocol))
+
+    def changed(name, **change):
+        record = {key: value for key, value in {**healthy, "video": name, **change}.items() if value is not None}
+        pickled(name, [record])
+
+    whole = pickle.dumps([healthy], protocol=4)
+    (folder / "empty.pkl").write_bytes(b"")
+    (folder / "cut.pkl").write_bytes(whole[:3000])
+    (folder / "two.pkl").write_bytes(whole + whole)
+    pickled("unsafe", os.getcwd)
+    pickled("numbers", [1, 2])
+    pickled("clip", ("id", 1, [b"jpeg"]))
+    changed("silent", audio=None)
+    changed("nameless", video="")
+    changed("narrow", feature=np.zeros((4, 1000), np.uint8))
+    changed("flat", feature=np.zeros(4096, np.uint8))
+    changed("floats", feature=np.zeros((4, 1024), np.float32))
+    changed("frameless", feature=np.zeros((0, 1024), np.uint8))
+    changed("toolong", nframes=99)
+    changed("unlabelled", label=None)
+    changed("worded", label=["cat"])
+    changed("outside", label=[12])
+    changed("negative", label=[-1])
+    write_shard(folder / "flipped.tfrecord", [healthy | {"video": "flipped"}])
+    data = bytearray((folder / "flipped.tfrecord").read_bytes())
+    data[2000] ^= 1
+    (folder / "flipped.tfrecord").write_bytes(data)
+    (folder / "means.tfrecord").write_bytes(frame(serialize_means(healthy)))
+    return {
+        "gone.pkl": "missing",
+        "n" * 300: "unreadable",
+        "empty.pkl": "empty",
+        "cut.pkl": "damaged",
+        "two.pkl": "damaged",
+        "flipped.tfrecord": "damaged",
+        "unsafe.pkl": "unsafe pickle",
+        "means.tfrecord": "wrong format",
+        "numbers.pkl": "wrong structure",
+        "clip.pkl": "wrong structure",
+        "silent.pkl": "wrong keys",
+        "nameless.pkl": "no video name",
+        "narrow.pkl": "wrong shape",
+        "flat.pkl": "wrong shape",
+        "floats.pkl": "wrong dtype",
+        "frameless.pkl": "no frames",
+        "toolong.pkl": "wrong nframes",
+        "unlabelled.pkl": "no label",
+        "worded.pkl": "wrong label",
+        "outside.pkl": "label out of range",
+        "negative.pkl": "label out of range",
+    }
+
+
+NEEDS_DECODING = {"grey.pkl", "half.pkl"}  # of the clips below
+
+
+def plant_clips(folder):
+    """A file for each fault of clips, which is made in ``folder``. Names are those of lines."""
+    jpegs = [encode_jpeg(image) for image in make_frames(4, seed=3)]
+
+    def pickled(name, content):
+        (folder / f"{name}.pkl").write_bytes(pickle.dumps(content, protocol=4))
+
+    (folder / "empty.pkl").write_bytes(b"")
+    (folder / "empty.mp4").write_bytes(b"")
+    write_pickle(folder / "cut.pkl", make_frames(4, seed=4))
+    (folder / "cut.pkl").write_bytes((folder / "cut.pkl").read_bytes()[:-20])
+    pickled("unsafe", os.getcwd)
+    pickled("records", [make_record(np.random.default_rng(0), "a", frames=1)])
+    pickled("text", ("text", 1, ["no bytes"]))
+    pickled("frameless", ("frameless", 1, []))
+    pickled("outside", ("outside", 5, jpegs))
+    pickled("worded", ("worded", "cat", jpegs))
+    pickled("grey", ("grey", 1, [b"\xff\xd8 no image \xff\xd9", *jpegs]))
+    pickled("half", ("half", 1, [jpegs[0], jpegs[0][: len(jpegs[0]) // 2], jpegs[1]]))
+    whole = (folder / "train 1.mp4").read_bytes()
+    (folder / "cut.mp4").write_bytes(whole[: len(whole) // 2])
+    (folder / "page.mp4").write_bytes(b"<html>404</html>" * 50)
+    (folder / "far.mp4").write_bytes(whole + b"\0\0\0\x08free")  # so that it is no duplicate
+    (folder / "plain.mp4").write_bytes(whole + b"\0\0\0\x08skip")
+    with wave.open(str(folder / "sound.mp4"), "wb") as sound:
+        sound.setparams((1, 2, 8000, 0, "NONE", ""))
+        sound.writeframes(bytes(8000))
+    return {
+        "gone.mp4 1": "missing",
+        "n" * 300: "unreadable",
+        "empty.pkl": "empty",
+        "empty.mp4 1": "empty",
+        "cut.pkl": "damaged",
+        "unsafe.pkl": "unsafe pickle",
+        "records.pkl": "wrong structure",
+        "text.pkl": "wrong dtype",
+        "frameless.pkl": "no frames",
+        "outside.pkl": "label out of range",
+        "far.mp4 5": "label out of range",
+        "worded.pkl": "wrong label",
+        "plain.mp4": "no label",
+        "cut.mp4 1": "not a video",
+        "page.mp4 1": "not a video",
+        "sound.mp4 1": "not a video",
+        "grey.pkl": "bad frame",
+        "half.pkl": "bad frame",
+    }
+
+
+PLANTED_FEATURES = 21
+PLANTED_CLIPS = 18

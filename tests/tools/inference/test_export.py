@@ -1,0 +1,151 @@
+"""Exported programs: whole or not kept, and only those used last."""
+
+import contextlib
+import os
+import resource
+import stat
+import tempfile
+import time
+
+import numpy as np
+import paddle
+import pytest
+
+from tools.errors import CheckpointError
+from tools.inference.export import KEPT, exported_program, remove_unused
+from tools.inference.predictor import Predictor
+
+
+class Small(paddle.nn.Layer):
+    """A network whose weights take 360 kB."""
+
+    losses = probs = average_views = None
+
+    def __init__(self):
+        super().__init__()
+        self.first = paddle.nn.Linear(300, 297)
+        self.last = paddle.nn.Linear(297, 3)
+
+    def forward(self, x):
+        return self.last(self.first(x))
+
+
+@pytest.fixture
+def programs(tmp_path, monkeypatch):
+    """The folder of programs, with its place for temporary ones beside it."""
+    folder, temporary = tmp_path / "programs", tmp_path / "temporary"
+    temporary.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
+    monkeypatch.setenv("PADDLE_VIDEO_PROGRAMS", str(folder))
+    return folder
+
+
+def require_same_answers(network, predictor):
+    x = paddle.ones([2, 300])
+    np.testing.assert_allclose(predictor(x).numpy(), network(x).numpy(), rtol=1e-4, atol=1e-5)
+
+
+@contextlib.contextmanager
+def disk_that_takes(bytes_a_file):
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (bytes_a_file, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@pytest.mark.parametrize("bytes_a_file", [100, 2_000, 100_000, 360_000])
+def test_a_program_that_the_disk_does_not_take_is_one_error_and_is_not_kept(programs, bytes_a_file):
+    network = Small()
+    with disk_that_takes(bytes_a_file), pytest.raises(CheckpointError) as error:
+        Predictor(network, (300,), "fp32")
+    message = str(error.value)
+    assert message.startswith(f"{programs}: the program for the inference engine could not be written (")
+    assert "--engine dygraph needs none, and PADDLE_VIDEO_PROGRAMS names another folder" in message
+    assert "\n" not in message
+    assert list(programs.iterdir()) == []
+    require_same_answers(network, Predictor(network, (300,), "fp32"))  # once there is room
+
+
+@pytest.mark.parametrize("error", [OSError, RuntimeError, SystemError])
+def test_an_export_that_paddle_refuses_is_the_same_error(programs, error, monkeypatch):
+    def refuse(*arguments, **options):
+        raise error("(Unavailable) Cannot open model.json\n  [Hint: Expected fout]")
+
+    monkeypatch.setattr(paddle.jit, "save", refuse)
+    with pytest.raises(
+        CheckpointError, match=r"could not be written \(\(Unavailable\) Cannot open model.json\); --engine"
+    ):
+        Predictor(Small(), (300,), "fp32")
+
+
+def test_without_a_folder_to_keep_it_a_program_is_gone_once_it_is_loaded(programs, log_lines):
+    programs.write_text("a file")
+    network = Small()
+    predictor = Predictor(network, (300,), "fp32")
+    assert list((programs.parent / "temporary").iterdir()) == []
+    require_same_answers(network, predictor)
+    assert f"{programs} cannot be written" in log_lines[0]
+    assert "the exported program is not kept; PADDLE_VIDEO_PROGRAMS names another folder" in log_lines[0]
+
+
+def test_without_a_home_that_can_be_written_a_program_is_exported_all_the_same(programs, tmp_path, monkeypatch):
+    class Shifted(Small):  # one whose forward has not been exported yet
+        def forward(self, x):
+            return self.last(self.first(x)) + 1
+
+    (tmp_path / "home").write_text("a file")
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.delenv("PADDLE_VIDEO_PROGRAMS")
+    network = Shifted()
+    require_same_answers(network, Predictor(network, (300,), "fp32"))
+    assert list((tmp_path / "temporary").iterdir()) == []
+    assert os.environ["HOME"] == str(tmp_path / "home")
+
+
+def test_without_a_place_for_a_temporary_program_either_it_is_the_same_error(programs, monkeypatch):
+    programs.write_text("a file")
+    monkeypatch.setattr(tempfile, "tempdir", str(programs))
+    with pytest.raises(CheckpointError, match="the program for the inference engine could not be written"):
+        Predictor(Small(), (300,), "fp32")
+
+
+def test_a_kept_program_is_as_open_to_others_as_the_umask_says(programs):
+    before = os.umask(0o027)
+    try:
+        with exported_program(Small(), (300,)) as program:
+            assert stat.S_IMODE(program.stat().st_mode) == 0o750
+    finally:
+        os.umask(before)
+
+
+@pytest.mark.parametrize("harm", ["cut", "empty", "unreadable"])
+@pytest.mark.parametrize("name", ["model.json", "model.pdiparams"])
+def test_a_kept_program_that_is_cut_or_cannot_be_read_is_made_anew_and_not_kept(programs, name, harm, log_lines):
+    network = Small()
+    with exported_program(network, (300,)) as kept:
+        content = (kept / name).read_bytes()
+    (kept / name).unlink()
+    if harm == "unreadable":
+        (kept / name).mkdir()  # as root may read any file
+    else:
+        (kept / name).write_bytes(content[: 0 if harm == "empty" else -5])
+    log_lines.clear()
+    require_same_answers(network, Predictor(network, (300,), "fp32"))
+    assert f"another is not kept while it is there: {kept / name}" in log_lines[0]
+    assert list(programs.iterdir()) == [kept]
+    assert (kept / name).is_dir() == (harm == "unreadable")
+
+
+def test_only_the_programs_used_last_are_kept_and_what_was_killed_long_ago_goes(tmp_path):
+    now = time.time()
+    names = [f"TSN-{i:024x}" for i in range(KEPT + 2)]
+    for age, name in enumerate([*names, ".export-new", "mine"]):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "model.json").touch()
+        os.utime(tmp_path / name, (now, now - 60 * age))
+    (tmp_path / ".export-old").mkdir()
+    os.utime(tmp_path / ".export-old", (now, now - 25 * 3600))
+    remove_unused(tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {*names[:KEPT], ".export-new", "mine"}

@@ -1,0 +1,58 @@
+"""The summary of a training run."""
+
+import json
+import re
+
+from tests.tools.program_runs import run_module
+from tools.summary import format_epochs, load_epochs
+
+
+def test_a_summary_without_a_run_is_one_line(tmp_path):
+    result = run_module("summary", str(tmp_path), "--model-name=NEXTVLAD")
+    assert result.returncode == 1
+    assert result.stderr.startswith(f"error: {tmp_path}/NEXTVLAD_train.jsonl cannot be read")
+
+
+def valid(epoch, gap, **facts):
+    return {"event": "valid_epoch", "time": 0, "epoch": epoch, **facts, "videos": 2, "gap": gap}
+
+
+def summarize(folder, *events):
+    """The rows of the summary's table on a run with these events."""
+    path = folder / "NEXTVLAD_train.jsonl"
+    path.write_text("".join(f"{json.dumps(event)}\n" for event in events))
+    return [re.split(r"  +", line.strip()) for line in format_epochs(load_epochs(path)).splitlines()]
+
+
+def test_a_summary_passes_over_lines_that_are_cut_or_not_utf_8(tmp_path):
+    lines = [json.dumps(valid(epoch, 0.5 + epoch / 10)).encode() for epoch in (0, 1)]
+    bad = lines[0].replace(b"gap", b"g\xffp")
+    (tmp_path / "NEXTVLAD_train.jsonl").write_bytes(b"\n".join([lines[0], bad, lines[1], b'{"event": "val']))
+    result = run_module("summary", str(tmp_path), "--model-name=NEXTVLAD")
+    assert result.returncode == 0
+    table, places = result.stdout.split("\n\n")
+    assert table.split() == ["after", "epoch", "gap", "0", "0.5000", "1", "0.6000"]
+    assert places.split() == ["numbers", f"{tmp_path}/NEXTVLAD_train.jsonl"]
+
+
+def test_scores_of_averaged_weights_have_rows_of_their_own(tmp_path):
+    events = [valid(-1, 0.1), valid(0, 0.5), valid(0, 0.6, averaged=True), valid(1, 0.7), valid(1, 0.8, averaged=True)]
+    assert summarize(tmp_path, *events) == [
+        ["after epoch", "gap"],
+        ["(none)", "0.1000"],
+        ["0", "0.5000"],
+        ["averaged 0", "0.6000"],
+        ["1", "0.7000"],
+        ["averaged 1", "0.8000"],
+    ]
+
+
+def test_a_summary_of_a_run_that_went_back_forgets_the_epochs_after_that_place(tmp_path):
+    step = {"event": "train_step", "time": 0, "epoch": 3, "iter": 0, "loss": 1.0}
+    first = [event for epoch in range(10) for event in (valid(epoch, epoch / 10), valid(epoch, 0.9, averaged=True))]
+    kept = [["0", "0.0000"], ["averaged 0", "0.9000"], ["1", "0.1000"], ["averaged 1", "0.9000"]]
+    kept += [["2", "0.2000"], ["averaged 2", "0.9000"]]
+    assert summarize(tmp_path, *first, step)[1:] == kept
+    assert summarize(tmp_path, *first, step, valid(3, 0.5))[1:] == [*kept, ["3", "0.5000"]]
+    assert summarize(tmp_path, *first, valid(3, 0.5))[1:] == [*kept, ["3", "0.5000"]]
+    assert summarize(tmp_path, *first, {"event": "begin"}, valid(0, 0.5))[1:] == [["0", "0.5000"]]

@@ -1,0 +1,168 @@
+"""Networks as programs of Paddle's inference engine, kept for the next time.
+
+A network is exported once for its weights and its input's shape, and the program is kept in ``~/.paddle/programs`` (or
+``PADDLE_VIDEO_PROGRAMS``) while it is among the last that were used. Imports Paddle: tune the CPU first.
+"""
+
+import contextlib
+import copy
+import hashlib
+import json
+import logging
+import os
+import re
+import shutil
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import paddle
+
+from tools.errors import CheckpointError
+from tools.files.atomic import sync_folder
+from tools.weights.fluid_files import read_file
+
+PLACE = "PADDLE_VIDEO_PROGRAMS"
+KEPT = 8  # programs, of some 100 MB each; every set of weights has its own
+UNFINISHED = ".export-"
+PROGRAM, WEIGHTS = "model.json", "model.pdiparams"
+
+log = logging.getLogger(__name__)
+
+
+@contextlib.contextmanager
+def exported_program(network, shape: tuple[int, ...]) -> Iterator[Path]:
+    """A folder with the network's whole program, made now if it is not there; one that cannot be kept goes afterwards.
+
+    Raises CheckpointError for one that cannot be written.
+    """
+    root = Path(os.environ.get(PLACE) or Path.home() / ".paddle" / "programs")
+    target = root / f"{type(network).__name__}-{fingerprint(network, shape)}"
+    if is_kept(target, network):
+        yield target
+        return
+    with _temporary_folder(root) as temporary:
+        program = Path(temporary) / target.name
+        began = time.perf_counter()
+        try:
+            write_program(network, shape, program)
+        except (OSError, RuntimeError, SystemError, CheckpointError) as error:  # Paddle raises any of the first three
+            raise _refusal(Path(temporary).parent, error) from error
+        took = f"exported for the inference engine in {time.perf_counter() - began:.1f} s"
+        with contextlib.suppress(OSError):  # it cannot be kept, or another process has put it there meanwhile
+            os.replace(program, target)
+            program = target
+            sync_folder(root)
+            remove_unused(root)
+        log.info(f"{took}: {target}" if program == target else took)
+        yield program
+
+
+def is_kept(target: Path, network) -> bool:
+    """Whether a program is there and can be used; the log hears of one that cannot."""
+    if not os.path.isdir(target):  # noqa: PTH112 (in a folder that cannot be searched, Path.is_dir raises)
+        return False
+    try:
+        require_whole(target, network)
+    except CheckpointError as error:
+        log.info(f"the program exported earlier is of no use, and another is not kept while it is there: {error}")
+        return False
+    with contextlib.suppress(OSError):  # a folder of others
+        os.utime(target)
+    return True
+
+
+def _temporary_folder(root: Path) -> tempfile.TemporaryDirectory:
+    """In root, so that a program can be renamed into it; somewhere else where that cannot be written."""
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        return tempfile.TemporaryDirectory(prefix=UNFINISHED, dir=root, ignore_cleanup_errors=True)
+    except OSError as error:
+        log.info(f"{root} cannot be written ({error}): the exported program is not kept; {PLACE} names another folder")
+    try:
+        return tempfile.TemporaryDirectory(prefix="programs-", ignore_cleanup_errors=True)
+    except OSError as error:
+        raise _refusal(root, error) from None
+
+
+def write_program(network, shape: tuple[int, ...], folder: Path) -> None:
+    """Export a network into a new folder, whole and on the disk, which Paddle itself does not look after."""
+    folder.mkdir()  # with the mode that the umask leaves, as others may share the folder of programs
+    network.eval()
+    spec = paddle.static.InputSpec([None, *shape], "float32", "x")
+    with _home_in(folder.parent):
+        # Of a copy, as its forward is replaced by the static one.
+        paddle.jit.save(copy.copy(network), str(folder / "model"), input_spec=[spec])
+    require_whole(folder, network)
+    for name in (PROGRAM, WEIGHTS):
+        with open(folder / name, "rb+") as file:
+            os.fsync(file.fileno())
+    sync_folder(folder)
+
+
+@contextlib.contextmanager
+def _home_in(folder: Path) -> Iterator[None]:
+    """Paddle writes the code that it makes of a forward below the home directory, where not everybody can write."""
+    before = os.environ.get("HOME")
+    os.environ["HOME"] = str(folder)
+    try:
+        yield
+    finally:
+        del os.environ["HOME"]
+        if before is not None:
+            os.environ["HOME"] = before
+
+
+def require_whole(program: Path, network) -> None:
+    """Raise CheckpointError unless both files can be read and all of the network's weights are there."""
+    try:
+        json.loads((program / PROGRAM).read_bytes())
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"{program / PROGRAM} cannot be read ({error})") from None
+    saved = Counter(value.shape for value in read_file(program / WEIGHTS))
+    weights = Counter(tuple(value.shape) for value in network.state_dict().values())
+    if missing := (weights - saved).total():
+        raise CheckpointError(f"{program / WEIGHTS} is cut: {missing} of {weights.total()} weights are missing")
+
+
+def _refusal(folder: Path, error: Exception) -> CheckpointError:
+    reason = str(error).strip().partition("\n")[0]
+    return CheckpointError(
+        f"{folder}: the program for the inference engine could not be written ({reason}); --engine dygraph needs none, "
+        f"and {PLACE} names another folder, on a disk with room"
+    )
+
+
+def remove_unused(root: Path) -> None:
+    """Remove all programs but those used last, and what killed processes left a day ago or earlier."""
+    programs = [path for path in root.iterdir() if re.fullmatch(r"\w+-[0-9a-f]{24}", path.name)]
+    unused = sorted(programs, key=_last_use, reverse=True)[KEPT:]
+    yesterday = time.time() - 24 * 3600
+    for path in [*unused, *(path for path in root.glob(f"{UNFINISHED}*") if _last_use(path) < yesterday)]:
+        with contextlib.suppress(OSError):  # another process may be removing it
+            hidden = Path(tempfile.mkdtemp(prefix=UNFINISHED, dir=root))
+            os.replace(path, hidden)  # whole or gone, for those who look for it
+            shutil.rmtree(hidden)
+
+
+def _last_use(program: Path) -> float:
+    try:
+        return program.stat().st_mtime
+    except OSError:
+        return 0.0
+
+
+def fingerprint(network, shape: tuple[int, ...]) -> str:
+    """Changes with the weights, the code of the layers, the input's shape and the version of Paddle."""
+    digest = hashlib.blake2b(f"{paddle.__version__} {shape}".encode(), digest_size=12)
+    modules = {type(layer).__module__ for layer in network.sublayers(include_self=True)}
+    for module in sorted(modules):
+        digest.update(Path(sys.modules[module].__file__).read_bytes())
+    for name, value in sorted(network.state_dict().items()):
+        digest.update(f"{name} {value.shape}".encode())
+        digest.update(np.ascontiguousarray(value.numpy()))
+    return digest.hexdigest()

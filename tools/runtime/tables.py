@@ -1,0 +1,17 @@
+"""Text in columns."""
+
+from collections.abc import Iterable, Sequence
+
+
+def format_columns(rows: Iterable[Sequence[str]], align: str = "<", gap: str = "  ") -> str:
+    """Rows of equally many cells as lines, each column as wide as its widest cell.
+
+    align: "<" or ">" for each column in turn; the last holds for those that follow. Nothing is padded at a line's end.
+    """
+    rows = [list(row) for row in rows]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    sides = align + align[-1] * len(widths)
+    lines = (
+        gap.join(f"{cell:{side}{width}}" for cell, side, width in zip(row, sides, widths, strict=False)) for row in rows
+    )
+    return "\n".join(line.rstrip() for line in lines)

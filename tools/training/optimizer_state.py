@@ -1,0 +1,52 @@
+"""An optimizer's state under names that another process understands."""
+
+import re
+
+import numpy as np
+
+from tools.errors import CheckpointError
+
+
+def optimizer_arrays(optimizer, network) -> dict:
+    """An optimizer's state, accumulators under ``(accumulator, parameter)`` joined by a slash.
+
+    Paddle names them after counters that depend on what else was built in the process.
+    """
+    names = {parameter.name: name for name, parameter in network.named_parameters()}
+    arrays = {}
+    for key, value in optimizer.state_dict().items():
+        owner = max((own for own in names if key.startswith(own + "_")), key=len, default=None)
+        if owner is None:
+            arrays[key] = value
+        else:
+            accumulator = re.sub(r"_\d+$", "", key[len(owner) + 1 :])
+            # A state that was filled in and not used yet is still the array that it was filled from.
+            arrays[f"{accumulator}/{names[owner]}"] = value.numpy() if hasattr(value, "numpy") else value
+    return arrays
+
+
+def load_into_optimizer(optimizer, network, arrays: dict, source: str) -> None:
+    """The reverse of ``optimizer_arrays``, for an optimizer that has not taken a step.
+
+    Raises CheckpointError naming an entry that does not belong to this network.
+    """
+    trained = [(name, parameter) for name, parameter in network.named_parameters() if not parameter.stop_gradient]
+    parameters = dict(trained)
+    state, owners = {}, {}
+    for key, value in arrays.items():
+        accumulator, slash, name = str(key).partition("/")
+        if not slash:
+            if key != "steps" or not isinstance(value, int) or value < 0:
+                raise CheckpointError(f"{source}: {key!r} = {value!r} is no state of an optimizer")
+            state[key] = value
+        elif name not in parameters or not isinstance(value, np.ndarray) or value.dtype != np.float32:
+            raise CheckpointError(f"{source}: {key!r} does not belong to the optimizer of this network")
+        elif list(value.shape) not in ([1], list(parameters[name].shape)):
+            raise CheckpointError(f"{source}: {key!r} of the optimizer has shape {list(value.shape)}")
+        else:
+            state[f"{parameters[name].name}_{accumulator}_0"] = value
+            owners.setdefault(accumulator, set()).add(name)
+    for accumulator, names in owners.items():
+        if missing := parameters.keys() - names:
+            raise CheckpointError(f"{source}: the optimizer's {accumulator} of {', '.join(sorted(missing))} is missing")
+    optimizer.set_state_dict(state)

@@ -1,0 +1,41 @@
+"""What the flags of train.py say of a training; its config says the rest."""
+
+from dataclasses import dataclass, fields
+
+# Of places, of the machine, and of where weights come from: the processes of a run may have their own.
+_OWN = {"save_dir", "keep", "pretrain", "resume", "weights_dir", "offline"}
+
+
+@dataclass(frozen=True)
+class TrainingOptions:
+    """One training.
+
+    resume: a checkpoint, or "auto" for the latest in save_dir. save_every, log_interval: in steps, 0 for never.
+    keep: finished epochs to keep besides the best, 0 for all. valid_interval: in epochs, 0 for never.
+    accumulate: micro-batches that a process computes its part of a batch in. grad_clip: the largest norm of all
+    gradients together, 0 for what the config says. ema: decay of the averaged weights.
+    weights_dir, offline: as ``find_released`` takes them.
+    """
+
+    save_dir: str = "checkpoints"
+    pretrain: str | None = None
+    resume: str | None = None
+    save_every: int = 0
+    keep: int = 0
+    valid_interval: int = 1
+    valid_first: bool = False
+    log_interval: int = 10
+    skip_broken: int = 0
+    accumulate: int = 1
+    amp: str = "off"
+    sync_bn: bool = False
+    grad_clip: float = 0.0
+    ema: float | None = None
+    weights_dir: str | None = None
+    offline: bool = False
+
+    def shared(self) -> dict[str, object]:
+        """Flag -> value, of those that all processes of a run must have the same."""
+        names = (field.name for field in fields(self) if field.name not in _OWN)
+        flags = {f"--{name.replace('_', '-')}": getattr(self, name) for name in names}
+        return {**flags, "--resume auto": self.resume == "auto"}

@@ -1,0 +1,150 @@
+"""Where a training starts: from a checkpoint, its own or one of 2019, or from the beginning. Imports Paddle."""
+
+import logging
+import zlib
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import paddle
+
+from tools.distributed.group import ProcessGroup
+from tools.errors import CheckpointError
+from tools.runtime.log import record_event
+from tools.training.amp import MixedPrecision
+from tools.training.checkpoint import Checkpoint, CheckpointStore, Progress, load_checkpoint
+from tools.training.ema import ExponentialMovingAverage
+from tools.training.fluid_checkpoint import as_checkpoint
+from tools.training.optimizer_state import load_into_optimizer
+from tools.training.options import TrainingOptions
+from tools.weights.checkpoint_files import network_arrays
+from tools.weights.files import FLUID_FILE, FLUID_FOLDER, load_weights, recognise
+from tools.weights.loading import load_into_network, own_file
+
+log = logging.getLogger(__name__)
+
+_SETTINGS = ("batch_size", "seed", "records", "data")  # of Progress, that a position inside an epoch depends on
+
+
+@dataclass
+class TrainingState:
+    """What changes while a run trains, and what a checkpoint keeps of it. ema: None without averaged weights."""
+
+    network: paddle.nn.Layer
+    optimizer: paddle.optimizer.Optimizer
+    progress: Progress
+    amp: MixedPrecision
+    ema: ExponentialMovingAverage | None
+
+    def checksum(self) -> int:
+        """Of the weights."""
+        checksum = 0
+        for array in network_arrays(self.network).values():
+            checksum = zlib.crc32(array.tobytes(), checksum)
+        return checksum
+
+
+def build_state(spec, config, options: TrainingOptions, dataset, world: int) -> TrainingState:
+    """A training before its first step, with random weights."""
+    train = config.TRAIN
+    paddle.seed(train.seed)
+    network = spec.build_network(config)
+    if options.sync_bn:
+        network = paddle.nn.SyncBatchNorm.convert_sync_batchnorm(network)
+    return TrainingState(
+        network,
+        spec.build_optimizer(config, network),
+        Progress(train.batch_size, train.seed, len(dataset), dataset.checksum(), world=world),
+        MixedPrecision(options.amp),
+        ExponentialMovingAverage(network, options.ema) if options.ema else None,
+    )
+
+
+def find_checkpoint(
+    resume: str, model_name: str, state: TrainingState, steps_per_epoch: int, group: ProcessGroup,
+    store: CheckpointStore | None,
+) -> Checkpoint | None:  # fmt: skip
+    """What --resume names; with "auto" the latest that is whole, None where there is none.
+
+    store: of the first process. Raises CheckpointError for one that cannot be used.
+    """
+
+    def load(path: Path) -> Checkpoint:
+        if recognise(str(path), model_name) not in (FLUID_FOLDER, FLUID_FILE):
+            return load_checkpoint(path, model_name)
+        file = load_weights(str(path), model_name)
+        return as_checkpoint(file, state.network, state.optimizer, state.progress, steps_per_epoch, model_name)
+
+    if resume != "auto":
+        return load(Path(resume))
+    checkpoint = _find_latest(store, load) if group.is_first else None
+    path = group.broadcast(lambda: checkpoint and checkpoint.path)
+    return load(path) if path and not checkpoint else checkpoint
+
+
+def _find_latest(store: CheckpointStore, load) -> Checkpoint | None:
+    for path in store.found():
+        try:
+            return load(path)
+        except CheckpointError as error:
+            log.info(f"skipped: {error}")
+    log.info(f"--resume auto: no whole checkpoint in {store.save_dir}, starting from the beginning")
+    return None
+
+
+def restore(state: TrainingState, checkpoint: Checkpoint) -> None:
+    """Continue from a checkpoint, and log what is as it was and what is not. Raises CheckpointError."""
+    saved, now = checkpoint.progress, state.progress
+    changed = [name for name in _SETTINGS if getattr(saved, name) != getattr(now, name)]
+    changes = ", ".join(f"{name} {getattr(saved, name)} -> {getattr(now, name)}" for name in changed)
+    if changed and saved.step:
+        raise CheckpointError(
+            f"{checkpoint.path} stands inside an epoch, where a run can resume only as it was, but "
+            f"{changes}; resume from a finished epoch, or with the former settings and data"
+        )
+    load_into_network(state.network, own_file(str(checkpoint.path), checkpoint.weights))
+    if checkpoint.optimizer is not None:
+        load_into_optimizer(state.optimizer, state.network, checkpoint.optimizer, str(checkpoint.path))
+    if state.ema and checkpoint.averaged:
+        state.ema.restore(checkpoint.averaged, str(checkpoint.path))
+    state.amp.restore(saved.loss_scaling)
+    state.progress = replace(saved, **{name: getattr(now, name) for name in (*_SETTINGS, "world")})
+    best = f", best {saved.best_score:.4f} at epoch {saved.best_epoch}" if saved.best_score is not None else ""
+    log.info(
+        f"resumed {checkpoint.path}: weights{', optimizer' * (checkpoint.optimizer is not None)} "
+        f"and {saved.steps_taken} steps of the schedule; "
+        f"next is epoch {saved.epoch}, iter {saved.step}{best}{'; changed: ' * bool(changed)}{changes}"
+    )
+    for note in _list_notes(state, checkpoint, now.world):
+        log.info(f"resumed {checkpoint.path}: {note}")
+
+
+def _list_notes(state: TrainingState, checkpoint: Checkpoint, world: int) -> list[str]:
+    notes, saved = [*checkpoint.notes], checkpoint.progress
+    if saved.world != world and saved.step:
+        notes.append(
+            f"the number of processes was {saved.world} and is {world} now: of this epoch's records some "
+            "may come twice and as many not at all"
+        )
+    if state.ema and not checkpoint.averaged:
+        notes.append("it holds no averaged weights: they begin with these")
+    if checkpoint.averaged and not state.ema:
+        notes.append("its averaged weights are not kept on without --ema")
+    return notes
+
+
+def make_room(state: TrainingState, store: CheckpointStore, checkpoint: Checkpoint | None, here: bool) -> Progress:
+    """Move aside what an earlier run left in save_dir behind the place where this one begins.
+
+    here: whether the checkpoint to resume lies in save_dir. Returns the run's progress, without a best score where the
+    best checkpoint is not here.
+    """
+    progress = state.progress
+    if moved := store.set_aside(after=(progress.epoch, progress.step) if here else (0, 0)):
+        log.info(f"checkpoints of an earlier run are now in {moved}")
+    if not checkpoint:
+        record_event("begin")
+    elif progress.best_score is not None and not store.best_path.exists():
+        log.info(f"there is no {store.best_path.name} here: the best is looked for anew")
+        progress.best_score = progress.best_epoch = None
+        progress.validated = False
+    return progress

@@ -1,0 +1,121 @@
+"""What a checkpoint folder holds, and how it is read and checked.
+
+- ``model.pdparams``: a pickled dict of NumPy arrays by parameter name, which ``paddle.load`` reads;
+- ``optimizer.pdopt``: the same for the optimizer, by accumulator and parameter name;
+- ``averaged.pdparams``: as the first, with the averages that ``--ema`` keeps of the weights, if it does;
+- ``state.json``: position, scores and settings, and the size and CRC-32 of the other files.
+"""
+
+import json
+import zlib
+from pathlib import Path
+
+import numpy as np
+
+from tools.errors import CheckpointError
+from tools.files.pickles import DAMAGED, load_pickle, require_bounded
+
+WEIGHTS, OPTIMIZER, AVERAGED, STATE = "model.pdparams", "optimizer.pdopt", "averaged.pdparams", "state.json"
+_NAME_TABLE = "StructuredToParameterName@@"  # what paddle.save adds to a state dict
+
+
+def load_checkpoint_weights(path: Path, model_name: str | None) -> dict[str, np.ndarray]:
+    """The weights of a checkpoint folder by name; state.json may be missing. Raises CheckpointError.
+
+    model_name: whose they have to be, if the folder says it; None for any.
+    """
+    state = read_state(path)
+    if state is not None and model_name:
+        require_model(path, state, model_name)
+    if not (path / WEIGHTS).is_file():
+        raise CheckpointError(f"{path} holds no weights ({WEIGHTS}); {describe_contents(path)}")
+    if state is not None:
+        require_whole(path / WEIGHTS, state)
+    return load_arrays(path / WEIGHTS)
+
+
+def network_arrays(network) -> dict[str, np.ndarray]:
+    """A network's parameters and buffers by name."""
+    return {name: value.numpy() for name, value in network.state_dict().items()}
+
+
+def read_state(path: Path) -> dict | None:
+    """The state.json of a folder; None where there is none. Raises CheckpointError."""
+    if not path.exists():
+        raise CheckpointError(f"{path} does not exist")
+    try:
+        state = json.loads((path / STATE).read_text())
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except (OSError, ValueError, RecursionError) as error:
+        raise CheckpointError(f"{path / STATE} cannot be read: {error}") from None
+    if not isinstance(state, dict):
+        raise CheckpointError(f"{path / STATE} holds a {type(state).__name__}, expected a training state")
+    return state
+
+
+def require_whole(content: Path, state: dict) -> None:
+    """Raise CheckpointError unless a file has the size and checksum that its state.json says."""
+    facts = state.get("files")
+    facts = facts.get(content.name) if isinstance(facts, dict) else None
+    if not isinstance(facts, dict):
+        raise CheckpointError(f"{content.parent / STATE} does not say what {content.name} should be")
+    try:
+        whole = content.is_file() and content.stat().st_size == facts.get("size")
+        whole = whole and crc32_of(content) == facts.get("crc32")
+    except OSError as error:
+        raise CheckpointError(f"{content} cannot be read: {error}") from None
+    if not whole:
+        raise CheckpointError(f"{content} is damaged: its size or checksum is not what {STATE} says")
+
+
+def require_model(path: Path, state: dict, model_name: str) -> None:
+    """Raise CheckpointError unless a folder's state.json names the model."""
+    if state.get("model") != model_name:
+        raise CheckpointError(f"{path} holds {state.get('model')}, but --model-name is {model_name}")
+
+
+def crc32_of(path: Path) -> int:
+    """The CRC-32 of a file."""
+    value = 0
+    with open(path, "rb") as file:
+        while chunk := file.read(1 << 22):
+            value = zlib.crc32(chunk, value)
+    return value
+
+
+def describe_contents(path: Path) -> str:
+    """What a folder holds, as the end of a message; checkpoints in it are named as what to give instead."""
+    if not path.is_dir():
+        return "it is not a folder"
+    names = sorted(item.name for item in path.iterdir() if not item.name.startswith("."))
+    if inner := [name for name in names if (path / name / WEIGHTS).is_file()]:
+        return f"name one of the checkpoints in it: {', '.join(inner)}"
+    return f"it holds {', '.join(names[:8]) or 'nothing'}"
+
+
+def load_dict(path: Path) -> dict:
+    """A pickled dict with str keys where they were bytes, without Paddle's own entry. Raises CheckpointError."""
+    try:
+        with open(path, "rb") as file:
+            require_bounded(file)
+            content = load_pickle(file)
+    except (OSError, *DAMAGED) as error:
+        raise CheckpointError(f"{path} cannot be read ({type(error).__name__}: {error})") from None
+    if not isinstance(content, dict):
+        raise CheckpointError(f"{path} holds a {type(content).__name__}, expected weights by name")
+    plain = {key: value.view(np.ndarray) if isinstance(value, np.ndarray) else value for key, value in content.items()}
+    plain = {key.decode() if isinstance(key, bytes) else key: value for key, value in plain.items()}
+    plain.pop(_NAME_TABLE, None)
+    return plain
+
+
+def load_arrays(path: Path) -> dict[str, np.ndarray]:
+    """The arrays of a pickled dict by name, all of them finite. Raises CheckpointError."""
+    content = load_dict(path)
+    for key, value in content.items():
+        if not isinstance(key, str) or not isinstance(value, np.ndarray):
+            raise CheckpointError(f"{path}: {key!r} is not an array under a name, so this is no file of weights")
+        if not np.isfinite(value).all():
+            raise CheckpointError(f"{path}: {key} holds values that are not finite")
+    return content
