@@ -10,9 +10,9 @@ class FluidAdam(paddle.optimizer.Adam):
     """Adam as Fluid computed it: epsilon stands beside the raw root of the second moment.
 
     Kingma & Ba, "Adam", ICLR 2015 (arXiv:1412.6980), section 2, the efficient form:
-    ``p -= rate * sqrt(1 - beta2^t) / (1 - beta1^t) * m / (sqrt(v) + epsilon)``. Paddle multiplies that
-    epsilon by sqrt(1 - beta2^t), which makes it 30 times smaller in the first steps; with it the
-    second training loss already differs from 2019's by 8e-5.
+    ``p -= rate * sqrt(1 - beta2^t) / (1 - beta1^t) * m / (sqrt(v) + epsilon)``. Paddle (since 2.0;
+    PaddlePaddle/Paddle#27778) multiplies that epsilon by sqrt(1 - beta2^t), which makes it 30 times smaller in the
+    first steps; with it the second training loss already differs from 2019's by 8e-5.
     """
 
     def __init__(self, learning_rate, parameters, epsilon: float = 1e-8, **options):

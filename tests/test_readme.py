@@ -52,7 +52,16 @@ def test_every_longer_command_runs(project_copy):
     run_pages(MODEL_PAGES, project_copy)
 
 
+@pytest.mark.parametrize("room", ["datareader", "tools/distributed", "tools/training", "tools/weights"])
+def test_page_at_a_door_names_every_file_of_the_room(room):
+    page = (PROJECT / room / "README.md").read_text()
+    named = set(re.findall(r"`([a-z_]+\.py)`", page))
+    there = {path.name for path in (PROJECT / room).rglob("*.py")}
+    own = {path.name for path in (PROJECT / room).glob("*.py")} - {"__init__.py"}
+    assert own <= named <= there
+
+
 def test_links_between_pages_lead_somewhere():
-    for page in [*PROJECT.glob("*.md"), *PROJECT.glob("*/README.md"), *PROJECT.glob("models/*/README.md")]:
+    for page in [*PROJECT.glob("*.md"), *PROJECT.glob("*/README.md"), *PROJECT.glob("*/*/README.md")]:
         for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text()):
             assert (page.parent / target).exists(), f"{page}: {target}"

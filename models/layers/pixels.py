@@ -16,7 +16,8 @@ class NormalizePixels(nn.Layer):
 
     def __init__(self, mean: list[float], std: list[float], seglen: int):
         super().__init__()
-        # As tensors: Paddle divides by a Python number by multiplying with its inverse, which rounds otherwise.
+        # As tensors: Paddle (3.3.1; PaddlePaddle/Paddle#75237) divides by a Python number by multiplying with its
+        # inverse, which rounds otherwise.
         for name, values in (("most", [255.0]), ("mean", mean * seglen), ("std", std * seglen)):
             column = paddle.to_tensor(values, dtype="float32").reshape([-1, 1, 1])
             self.register_buffer(name, column, persistable=False)

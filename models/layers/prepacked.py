@@ -13,9 +13,9 @@ _ROW_MAJOR, _AS_IS, _TRANSPOSED, _RIGHT, _PACKED = 101, 111, 112, 162, 151
 class PrepackedMatrix:
     """The right-hand side of products: ``PrepackedMatrix(matrix)(rows)`` is ``rows @ matrix``.
 
-    MKL copies the matrix into blocks anew for every product, which for few rows costs as much as the product
-    itself; here that is done once. Elsewhere (on a GPU, in float64, in a Paddle without MKL) the product is Paddle's.
-    It is not differentiable.
+    MKL (as in Paddle 3.3.1) copies the matrix into blocks anew for every product, which for few rows costs as much as
+    the product itself; here that is done once. Elsewhere (on a GPU, in float64, in a Paddle without MKL) the product is
+    Paddle's. It is not differentiable.
 
     matrix: (A, B), or (B, A) with ``transposed``; it is read once and later changes are not seen.
     num_rows: how many rows products will have at most, a hint.

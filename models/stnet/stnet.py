@@ -43,7 +43,7 @@ class TemporalBlock(nn.Layer):
         y = x.reshape([-1, segments, channels, height, width]).transpose([0, 2, 1, 3, 4])  # (N, C, S, H, W)
         y = F.conv3d(y, self.weight, padding=(1, 0, 0))
         y = y.transpose([0, 2, 1, 3, 4]).reshape([-1, channels, height * width])
-        # The bias is added here: in the convolution, Paddle's CPU spends 8 to 15 % of its time on it.
+        # The bias is added here: in the convolution, Paddle 3.3.1 on a CPU spends 8 to 15 % of its time on it.
         y = F.relu(y + self.bias.unsqueeze(1)).reshape([-1, channels, height, width])
         return x + self.norm(y)
 
@@ -58,8 +58,8 @@ class DepthwiseOverSegments(nn.Layer):
 
     def forward(self, x):
         segments = x.shape[1]
-        # Not F.pad, which leaves the axes in another order in the inference engine, nor zeros_like, which is not
-        # exported without a warning.
+        # Not F.pad, which leaves the axes in another order in the inference engine of Paddle 3.3.1, nor zeros_like,
+        # which it does not export without a warning.
         edge = x[:, :1] * 0
         padded = paddle.concat([edge, x, edge], axis=1)  # (N, S + 2, C)
         taps = self.weight.reshape([-1, 3])

@@ -50,7 +50,7 @@ class TSN(nn.Layer):
         segments = x.shape[1]
         frames = self.normalize(x).flatten(0, 1)  # (N * S, 3 * seglen, H, W)
         features = nn.functional.adaptive_avg_pool2d(self.trunk(frames), 1)  # (N * S, 2048, 1, 1)
-        # Not mean: exported, it makes Paddle's inference engine print a line of its own.
+        # Not mean: exported, it makes the inference engine of Paddle 3.3.1 print a line of its own.
         return self.fc(features.reshape([-1, segments, 2048]).sum(axis=1) / segments)  # (N, num_classes)
 
     def losses(self, logits, labels):

@@ -2,9 +2,9 @@
 
 import numpy as np
 import paddle
-from tools.weights.checkpoint_files import network_arrays
 
 from tests.tools.small_networks import Network, grouped_rmsprop
+from tools.weights.checkpoint_files import network_arrays
 
 
 def test_weight_decay_reaches_its_own_group_only():

@@ -1,9 +1,8 @@
 """The processes of one run: what they tell one another, and how gradients become those of the whole batch.
 
 Gradients go through ``paddle.distributed`` (NCCL between GPUs, gloo between CPUs). Everything else, numbers, metrics
-and errors, goes to and from the first process over connections of their own: gloo gives up on a process that is half a
-minute late, as one that writes a checkpoint or reads slow disks is, while a connection waits for as long as the other
-process lives and says at once when it does not. Imports Paddle: tune the CPU first.
+and errors, goes to and from the first process over connections of their own, for the reasons in README.md. Imports
+Paddle: tune the CPU first.
 """
 
 import contextlib
@@ -183,7 +182,7 @@ def connect(device: str) -> ProcessGroup:
         return ProcessGroup()
     rank = int(os.environ["PADDLE_TRAINER_ID"])
     address = rendezvous.address_of_first()
-    for name in ("MASTER_ADDR", "MASTER_PORT"):  # as of another library, which Paddle would follow before its own
+    for name in ("MASTER_ADDR", "MASTER_PORT"):  # of another library; Paddle 3.3.1 follows them before its own
         os.environ.pop(name, None)
     if device == "cpu":
         os.environ["PADDLE_DISTRI_BACKEND"] = "gloo"
@@ -196,7 +195,7 @@ def connect(device: str) -> ProcessGroup:
             links = rendezvous.await_others(address, world)
         else:
             links = {0: rendezvous.find_first(address, rank, world)}
-        with contextlib.redirect_stderr(io.StringIO()):  # a table of the flags that Paddle has set itself
+        with contextlib.redirect_stderr(io.StringIO()):  # Paddle 3.3.1's table of the flags that it has set itself
             distributed.init_parallel_env()
         told = [secrets.token_bytes(32)]
         distributed.broadcast_object_list(told, src=0)

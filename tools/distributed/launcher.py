@@ -193,8 +193,8 @@ def _wait(processes: list[subprocess.Popen], heard: list[int]) -> int | None:
     """Wait for all of them; once one has failed, end those that do not end by themselves. Gives the rank at fault.
 
     A process that ends because another did says so by its exit code, and is not the one at fault.
-    heard: the signals so far. A second one ends those that are left: where Paddle waits for the others of a run, a
-    process hears nothing.
+    heard: the signals so far. A second one ends those that are left: where Paddle (3.3.1) waits for the others of a
+    run, a process hears nothing.
     """
     failed, deadline = [], math.inf
     while True:

@@ -1,6 +1,6 @@
 """How the processes of a run find one another, before Paddle connects them. Does not import Paddle.
 
-Paddle's own waiting takes 15 minutes and hears no signal meanwhile, so all are there before it begins.
+Paddle's own waiting (3.3.1) takes 15 minutes and hears no signal meanwhile, so all are there before it begins.
 """
 
 import contextlib

@@ -50,7 +50,7 @@ def exported_program(network, shape: tuple[int, ...]) -> Iterator[Path]:
         began = time.perf_counter()
         try:
             write_program(network, shape, program)
-        except (OSError, RuntimeError, SystemError, CheckpointError) as error:  # Paddle raises any of the first three
+        except (OSError, RuntimeError, SystemError, CheckpointError) as error:  # of the first, Paddle 3.3.1 raises any
             raise _refusal(Path(temporary).parent, error) from error
         took = f"exported for the inference engine in {time.perf_counter() - began:.1f} s"
         with contextlib.suppress(OSError):  # it cannot be kept, or another process has put it there meanwhile
@@ -90,7 +90,7 @@ def _temporary_folder(root: Path) -> tempfile.TemporaryDirectory:
 
 
 def write_program(network, shape: tuple[int, ...], folder: Path) -> None:
-    """Export a network into a new folder, whole and on the disk, which Paddle itself does not look after."""
+    """Export a network into a new folder, whole and on the disk, which Paddle (3.3.1) does not look after."""
     folder.mkdir()  # with the mode that the umask leaves, as others may share the folder of programs
     network.eval()
     spec = paddle.static.InputSpec([None, *shape], "float32", "x")
@@ -106,7 +106,7 @@ def write_program(network, shape: tuple[int, ...], folder: Path) -> None:
 
 @contextlib.contextmanager
 def _home_in(folder: Path) -> Iterator[None]:
-    """Paddle writes the code that it makes of a forward below the home directory, where not everybody can write."""
+    """Paddle (3.3.1) writes the code that it makes of a forward below the home directory, where not all can write."""
     before = os.environ.get("HOME")
     os.environ["HOME"] = str(folder)
     try:

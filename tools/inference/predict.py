@@ -42,7 +42,7 @@ def evaluate(network, batches: Iterable, metrics) -> Iterator[Prediction]:
 def to_tensor(array: np.ndarray):
     """An array on Paddle's device. On the CPU, memory on a 64-byte boundary is shared, not copied.
 
-    Other memory is copied to such a boundary: where it began would show in the last bits of results.
+    Other memory is copied to such a boundary: where it began would show in the last bits of results (Paddle 3.3.1).
     """
     if paddle.get_device() == "cpu" and array.flags.c_contiguous and array.ctypes.data % 64 == 0:
         return paddle.from_dlpack(array)

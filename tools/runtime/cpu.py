@@ -1,8 +1,9 @@
 """CPU settings that Paddle reads once, while it is being imported.
 
 Nothing here imports Paddle: call ``tune_cpu`` first. Two settings matter. The MKL inside Paddle's
-wheels takes a slow path on processors that are not Intel's unless ``MKL_DEBUG_CPU_TYPE`` names a
-faster one (3 to 5 times on AVX-512 machines), and Paddle uses a single core unless told otherwise.
+wheels (3.3.1; PaddlePaddle/Paddle#75760) takes a slow path on processors that are not Intel's unless
+``MKL_DEBUG_CPU_TYPE`` names a faster one (3 to 5 times on AVX-512 machines), and Paddle uses a single
+core unless told otherwise.
 """
 
 import contextlib
@@ -58,8 +59,8 @@ def _set_threads(threads: int | None, processes: int) -> str:
 def _user_threads() -> dict[str, str]:
     """The variables of threads that the user has set.
 
-    Paddle sets OMP_NUM_THREADS=1 where it is not set while it is imported, so what its launcher starts inherits
-    that. A user who set the same is not told apart there; --threads decides.
+    Paddle (3.3.1; PaddlePaddle/Paddle#7208) sets OMP_NUM_THREADS=1 where it is not set while it is imported, so
+    what its launcher starts inherits that. A user who set the same is not told apart there; --threads decides.
     """
     taken = {name: os.environ[name] for name in _THREAD_VARIABLES if name in os.environ}
     return {} if OF_PADDLE in os.environ and taken == {"OMP_NUM_THREADS": "1"} else taken
@@ -113,8 +114,8 @@ def _cgroup_quota(root: Path) -> float | None:
 def load_paddle():
     """Import Paddle without the start-up remarks that do not concern a user of this project.
 
-    Those are: threads are only for builds with MKL (the published wheels are), ccache is missing, and
-    batch normalisation tracks its statistics in training.
+    Those of Paddle 3.3.1 are: threads are only for builds with MKL (the published wheels are), ccache is missing
+    (PaddlePaddle/Paddle#75836), and batch normalisation tracks its statistics in training (#56046).
     """
     os.environ.setdefault("GLOG_minloglevel", "1")  # its C++ part tells of every connection otherwise
     heard = io.StringIO()

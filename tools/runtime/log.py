@@ -19,8 +19,8 @@ from tqdm import tqdm
 
 from tools.errors import CheckpointError
 
-# Loggers of this project by the first part of their names. The root logger is Paddle's (3.3 gives it a handler), so
-# nothing is passed on to it once the log is started.
+# Loggers of this project by the first part of their names. The root logger is Paddle's (3.3.1 gives it a handler;
+# PaddlePaddle/Paddle#73985), so nothing is passed on to it once the log is started.
 PACKAGES = ("tools", "datareader", "dataset", "models", "metrics", "train", "test", "infer", "__main__")
 _EVENTS = logging.getLogger(__name__)
 

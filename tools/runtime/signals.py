@@ -36,7 +36,7 @@ class StopRequest:
             signal.signal(number, handler)
 
     def _heard(self, number: int, frame) -> None:
-        if self._heard_one and number == signal.SIGINT:  # Paddle's launcher sends SIGTERM three times
+        if self._heard_one and number == signal.SIGINT:  # Paddle 3.3.1's launcher sends SIGTERM thrice
             raise KeyboardInterrupt
         self._heard_one = True
         self.signal = self.signal or signal.Signals(number)

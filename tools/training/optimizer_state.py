@@ -10,7 +10,8 @@ from tools.errors import CheckpointError
 def optimizer_arrays(optimizer, network) -> dict:
     """An optimizer's state, accumulators under ``(accumulator, parameter)`` joined by a slash.
 
-    Paddle names them after counters that depend on what else was built in the process.
+    Paddle (3.3.1; PaddlePaddle/Paddle#30506) names them after counters that depend on what else was built in the
+    process.
     """
     names = {parameter.name: name for name, parameter in network.named_parameters()}
     arrays = {}

@@ -4,12 +4,12 @@ import pickle
 
 import numpy as np
 import pytest
-from tools.training.optimizer_state import load_into_optimizer, optimizer_arrays
-from tools.weights.checkpoint_files import network_arrays
 
 from models.optimizers import FluidAdam, split_parameters
 from tests.tools.expected_errors import error_of
 from tests.tools.small_networks import Network, grouped_rmsprop, train
+from tools.training.optimizer_state import load_into_optimizer, optimizer_arrays
+from tools.weights.checkpoint_files import network_arrays
 from tools.weights.loading import load_into_network, own_file
 
 

@@ -4,10 +4,10 @@ import re
 
 import numpy as np
 import pytest
-from tools.weights.checkpoint_files import network_arrays
 
 from tests.tools.expected_errors import error_of
 from tests.tools.weights.golden_networks import golden_arrays, in_memory, restored, write_weights
+from tools.weights.checkpoint_files import network_arrays
 from tools.weights.files import load_weights
 from tools.weights.loading import load_into_network
 

@@ -5,11 +5,11 @@ import pickle
 import numpy as np
 import paddle
 import pytest
-from tools.weights.checkpoint_files import network_arrays
 
 from tests.tools.expected_errors import error_of
 from tests.tools.small_networks import Network
 from tests.tools.weights.golden_networks import in_memory, training_state, write_weights
+from tools.weights.checkpoint_files import network_arrays
 from tools.weights.files import load_weights
 from tools.weights.fluid_files import write_file, write_folder
 from tools.weights.loading import load_into_network, own_file

@@ -3,7 +3,6 @@
 import numpy as np
 import paddle
 import pytest
-from tools.weights.checkpoint_files import network_arrays
 
 import models  # noqa: F401  (registers the specs)
 from tests.conftest import PROJECT
@@ -11,6 +10,7 @@ from tests.golden_inputs import make_parameter
 from tests.tools.weights.golden_networks import NAMES, RELEASED, default_network, golden_arrays, write_weights
 from tools.config.load import Override, load_config
 from tools.registry import MODELS
+from tools.weights.checkpoint_files import network_arrays
 from tools.weights.files import load_weights
 from tools.weights.fluid_files import write_folder
 from tools.weights.loading import load_into_network, own_arrays

@@ -3,11 +3,11 @@
 import numpy as np
 import paddle
 import pytest
-from tools.weights.checkpoint_files import network_arrays
 
 from tests.tools.weights.golden_networks import golden_arrays, write_weights
 from tests.tools.weights.run_command import run_tool
 from tools.errors import CheckpointError
+from tools.weights.checkpoint_files import network_arrays
 from tools.weights.files import load_weights
 from tools.weights.loading import load_into_network
 
