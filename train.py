@@ -36,7 +36,12 @@ def parse_args() -> tuple[RunOptions, TrainingOptions, list[str]]:
     """The run, the training, and flags of 2019 that were given and have no effect."""
     parser = make_run_parser(__doc__)
     add_run_flags(parser, sections=("TRAIN", "VALID"))
-    count, add = whole_number(), parser.add_argument
+    count, names = whole_number(), []
+
+    def add(*flags, **options):
+        """A flag that is a field of TrainingOptions."""
+        names.append(parser.add_argument(*flags, **options).dest)
+
     add_override(parser, "--learning-rate", ("TRAIN",), "learning_rate", float, "learning rate at the start")
     add_override(parser, ("--epoch-num", "--epoch"), ("TRAIN",), "epoch", count, "epochs, all told")
     add_override(parser, "--seed", ("TRAIN",), "seed", count, "seed of weights, order, frames and dropout")
@@ -50,8 +55,8 @@ def parse_args() -> tuple[RunOptions, TrainingOptions, list[str]]:
     add("--valid-interval", type=count, default=1, metavar="EPOCHS", help="epochs between validations; 0: none")
     add("--valid-first", action="store_true", help="validate before the first step too, for the score of chance")
     add("--log-interval", type=count, default=10, metavar="STEPS", help="steps between log lines; 0: none")
-    add("--accumulate", type=whole_number(1), default=1, metavar="N", help="micro-batches that a process computes its "
-        "part of a batch in")  # fmt: skip
+    add("--accumulate", type=whole_number(1), default=1, metavar="N", help="split each process's batch into N micro-"
+        "batches; one update for all of them")  # fmt: skip
     add("--amp", choices=("off", "bf16", "fp16"), default="off", help="compute with 16-bit numbers where it does no "
         "harm (GPU)")  # fmt: skip
     add("--sync-bn", action="store_true", help="batch normalisation over the videos of all processes (GPU)")
@@ -59,17 +64,22 @@ def parse_args() -> tuple[RunOptions, TrainingOptions, list[str]]:
         "default: any")  # fmt: skip
     add("--ema", type=real_number(0, 1), metavar="DECAY", help="also keep, score and save averaged weights; 0.999 is "
         "usual")  # fmt: skip
-    add("--no-use-pyreader", action="store_true", help="of 2019: accepted, no effect")
-    add("--no-memory-optimize", action="store_true", help="of 2019: accepted, no effect")
+    parser.add_argument("--no-use-pyreader", action="store_true", help="of 2019: accepted, no effect")
+    parser.add_argument("--no-memory-optimize", action="store_true", help="of 2019: accepted, no effect")
     args = parser.parse_args()
     if args.pretrain and args.resume:
         parser.error("--pretrain begins a run and --resume continues one; give one of them")
     if args.valid_first and not args.valid_interval:
         parser.error("--valid-first needs validation; --valid-interval 0 turns it off")
     given = {"--no-use-pyreader": args.no_use_pyreader, "--no-memory-optimize": args.no_memory_optimize}
-    names = TrainingOptions.__dataclass_fields__
-    training = TrainingOptions(**{name: value for name, value in vars(args).items() if name in names})
-    return read_run_options(args), training, [flag for flag, is_given in given.items() if is_given]
+    run = read_run_options(args)
+    training = TrainingOptions(
+        **{name: getattr(args, name) for name in names},
+        skip_broken=run.skip_broken,
+        weights_dir=run.weights_dir,
+        offline=run.offline,
+    )
+    return run, training, [flag for flag, is_given in given.items() if is_given]
 
 
 def main() -> int:
@@ -79,24 +89,24 @@ def main() -> int:
     config, processes = run.config, run.processes
     check_batch_size(config.TRAIN.batch_size, processes.world, training.accumulate)
 
-    def look():
+    def open_inputs():
         return open_datasets(run, training)
 
-    code = launch_processes(run, look, training.save_dir)
+    code = launch_processes(run, open_inputs, training.save_dir)
     if code is not None:
         return code
     store = CheckpointStore(training.save_dir, run.name, training.keep) if processes.rank == 0 else None
     run.start_log(training.save_dir, f"{run.name}_train")
     for flag in obsolete:
         log.info(f"{flag} has no effect any more")
-    datasets = look() if processes.world == 1 else None  # what is wrong does not wait for Paddle
+    datasets = open_inputs() if processes.world == 1 else None  # what is wrong does not wait for Paddle
     device = run.start_paddle(gpu_wanted=config.TRAIN.use_gpu)
     training = fit_to(device, training)
     from tools.distributed.group import connect  # these import Paddle
     from tools.training.trainer import Trainer
 
     with connect(device) as group:
-        datasets = datasets or look()  # of several processes all hear what is wrong with the files of one
+        datasets = datasets or open_inputs()  # of several processes all hear what is wrong with the files of one
         loaders = build_loaders(run, training, *datasets, as_float=device == "cpu")
         trainer = Trainer(run.name, run.spec, config, training, group, store, *loaders)
         trainer.begin()

@@ -15,11 +15,6 @@ class ListEntry:
     where: str = ""
     label: int | None = None
 
-    @property
-    def named(self) -> str:
-        """The file as messages name it."""
-        return f"{self.where}: {self.path}" if self.where else self.path
-
 
 def load_list(list_path: str, labelled: bool = False) -> list[ListEntry]:
     """The files of a list, in its order.
@@ -61,11 +56,12 @@ def find_file(line: str, list_path: str, number: int, labelled: bool) -> ListEnt
             try:
                 found = candidate.is_file()
             except (OSError, ValueError) as error:  # a name that no file can have, a folder that is closed to us
-                raise DataError(f"{where}: {name[:80]!r} cannot be looked up: {error}", DataIssue.UNREADABLE) from None
+                raise DataError(f"{name[:80]!r} cannot be looked up: {error}", DataIssue.UNREADABLE, where) from None
             if found:
                 return ListEntry(str(candidate), where, label)
     name = readings[-1][0]
     raise DataError(
-        f"{where}: no file {name}; looked for {Path(name).absolute()} and {(folder / name).absolute()}",
+        f"no file {name}; looked for {Path(name).absolute()} and {(folder / name).absolute()}",
         DataIssue.MISSING,
+        where,
     )

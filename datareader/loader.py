@@ -58,7 +58,7 @@ class EvaluationLoader(Loader):
         return len(self._batches())
 
     def epoch(self) -> Iterator[Batch]:
-        """This process's batches. One without any record, as when all of them were left out, is passed over."""
+        """This process's batches. One without any record, as when all of them were skipped, is not given."""
         order = self.dataset.order(self.seed, 0)
         batches = [order[i * self.batch_size : (i + 1) * self.batch_size] for i in self._batches()]
         return (batch for batch in self._read(batches, 0) if len(batch))
@@ -68,10 +68,10 @@ class EvaluationLoader(Loader):
 
 
 class TrainingLoader(Loader):
-    """Steps of equal size; the records that do not fill one are left out.
+    """Steps of equal size; the records that do not fill one are not read.
 
-    batch_size: videos in a step, of all processes. Each reads its share of them, in ``accumulate`` batches one
-        after another.
+    batch_size: videos in a step, of all processes. Each reads its shard of them, in ``accumulate``
+        micro-batches one after another.
     """
 
     def __init__(self, dataset: Dataset, batch_size: int, *, accumulate: int = 1, **options):
@@ -98,7 +98,7 @@ class TrainingLoader(Loader):
     def epoch(self, epoch: int, start: int = 0) -> Iterator[list[Batch]]:
         """The batches of each step of an epoch, from number ``start`` on; nothing before it is read.
 
-        A batch may be empty, when all of its records were left out.
+        A batch may be empty, when all of its records were skipped.
         """
         reading = self._read(self.plan(epoch, start), epoch)
         for batch in reading:

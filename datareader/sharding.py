@@ -11,7 +11,7 @@ from tools.errors import ConfigError
 class Shard:
     """One process of a run: ``rank`` of ``world``.
 
-    Shares are stretches of an epoch's order, which goes file by file, so all but ``world - 1`` files are opened by
+    A shard is a stretch of an epoch's order, which goes file by file, so all but ``world - 1`` files are opened by
     one process only.
     """
 
@@ -22,7 +22,7 @@ class Shard:
         """The records of an epoch of training that this process reads: equally many for each.
 
         order: the numbers of all records. batch_size: of all processes, a multiple of ``world``. What does not fill
-        a step is left out, the same records for every ``world``.
+        a step is skipped, the same records for every ``world``.
         """
         count = len(order) // batch_size * (batch_size // self.world)
         return order[self.rank * count : (self.rank + 1) * count]
@@ -38,6 +38,6 @@ def check_batch_size(batch_size: int, processes: int, accumulate: int) -> None:
     if batch_size % parts:
         below = batch_size // parts * parts
         sizes = " or ".join(str(size) for size in (below, below + parts) if size)
-        shares = f"{processes} processes" if processes > 1 else "1 process"
-        shares += f" with --accumulate {accumulate}" * (accumulate > 1)
-        raise ConfigError(f"TRAIN.batch_size = {batch_size} does not split over {shares}; --batch-size {sizes} does")
+        splits = f"{processes} processes" if processes > 1 else "1 process"
+        splits += f" with --accumulate {accumulate}" * (accumulate > 1)
+        raise ConfigError(f"TRAIN.batch_size = {batch_size} does not split over {splits}; --batch-size {sizes} does")

@@ -8,7 +8,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-from models.spec import OBSOLETE_KEYS, ModelSpec, compare_length
+from models.spec import (
+    OBSOLETE_KEYS,
+    DataSection,
+    InferSection,
+    ModelSection,
+    ModelSpec,
+    TrainSection,
+    compare_length,
+)
 from tools.config.load import Config
 from tools.config.schema import Schema, key
 from tools.errors import ConfigError
@@ -18,11 +26,10 @@ NUM_CROPS = (1, 3, 10)
 
 
 @dataclass(frozen=True, kw_only=True)
-class ClipModelSection:
+class ClipModelSection(ModelSection):
     """MODEL. seglen: frames of each of the seg_num segments. image_mean, image_std: of red, green and blue."""
 
     format: str = key("pkl")  # of 2019, without effect: file types are detected from content
-    num_classes: int = key(minimum=1)
     seg_num: int = key(minimum=1)
     seglen: int = key(minimum=1)
     image_mean: list[float] = key()
@@ -37,7 +44,7 @@ class ResNetModelSection(ClipModelSection):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ClipSection:
+class ClipSection(DataSection):
     """VALID, and the beginning of the others. short_size, target_size: pixels.
 
     seg_num: None for that of MODEL. num_clips, num_crops: views of a video, whose probabilities are averaged.
@@ -46,29 +53,20 @@ class ClipSection:
     seg_num: ClassVar[int | None] = None
     num_clips: ClassVar[int] = 1
     num_crops: ClassVar[int] = 1
-    class_names: ClassVar[str | None] = None
     short_size: int = key(minimum=1)
     target_size: int = key(minimum=1)
-    num_reader_threads: int = key(2, minimum=0)
-    batch_size: int = key(minimum=1)
-    filelist: str = key()
     keep_aspect: bool = key(False)
     fast_decode: bool = key(False)
 
 
 @dataclass(frozen=True, kw_only=True)
-class ClipTrainSection(ClipSection):
+class ClipTrainSection(TrainSection, ClipSection):
     """TRAIN. total_videos: how many an epoch of the schedule counts; "auto": the list's."""
 
-    pretrain_base: ClassVar[str | None] = None
-    epoch: int = key(minimum=1)
-    learning_rate: float = key(minimum=0)
     learning_rate_decay: float = key(minimum=0)
     l2_weight_decay: float = key(minimum=0)
     momentum: float = key(minimum=0, below=1)
     total_videos: int | Literal["auto"] = key(minimum=1)
-    use_gpu: bool = key(True)
-    seed: int = key(0, minimum=0, below=2**63)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,11 +89,10 @@ class ClipTestSection(ClipSection):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ClipInferSection(ClipSection):
-    """INFER. class_names: a file of the names by class id."""
+class ClipInferSection(InferSection, ClipSection):
+    """INFER."""
 
     seg_num: int | None = key(None, minimum=1)
-    class_names: str | None = key(None)
 
 
 def clip_schema(model: type = ClipModelSection, train: type = ClipTrainSection) -> Schema:

@@ -6,14 +6,14 @@ A model adds keys of its own in sub-classes of ``FeatureModelSection`` and ``Fea
 from dataclasses import dataclass
 from typing import ClassVar
 
-from models.spec import OBSOLETE_KEYS, ModelSpec
+from models.spec import OBSOLETE_KEYS, DataSection, InferSection, ModelSection, ModelSpec, TrainSection
 from tools.config.load import Config
 from tools.config.schema import Schema, key
 from tools.errors import ConfigError
 
 
 @dataclass(frozen=True, kw_only=True)
-class FeatureModelSection:
+class FeatureModelSection(ModelSection):
     """MODEL. topk: how many predictions of a video count for GAP and MAP.
 
     A model's own section has ``feature_names`` and ``feature_dims`` too, the streams of a record and their widths.
@@ -21,37 +21,14 @@ class FeatureModelSection:
     """
 
     seg_num: ClassVar[int | None] = None
-    num_classes: int = key(minimum=1)
     topk: int = key(20, minimum=1)
 
 
 @dataclass(frozen=True, kw_only=True)
-class FeatureSection:
-    """VALID and TEST, and the beginning of the others."""
+class FeatureTrainSection(TrainSection):
+    """TRAIN. sort_by_length: batches of videos of similar length, of models that take all frames."""
 
-    class_names: ClassVar[str | None] = None
-    batch_size: int = key(minimum=1)
-    filelist: str = key()
-    num_reader_threads: int = key(2, minimum=0)
-
-
-@dataclass(frozen=True, kw_only=True)
-class FeatureTrainSection(FeatureSection):
-    """TRAIN. pretrain_base: of models with a backbone, which these are not."""
-
-    pretrain_base: ClassVar[str | None] = None
     sort_by_length: ClassVar[bool] = False
-    epoch: int = key(minimum=1)
-    learning_rate: float = key(minimum=0)
-    use_gpu: bool = key(True)
-    seed: int = key(0, minimum=0, below=2**63)
-
-
-@dataclass(frozen=True, kw_only=True)
-class FeatureInferSection(FeatureSection):
-    """INFER. class_names: a file of the names by class id."""
-
-    class_names: str | None = key(None)
 
 
 class FeatureSpec(ModelSpec):
@@ -63,8 +40,8 @@ class FeatureSpec(ModelSpec):
 
 def feature_schema(model: type, train: type = FeatureTrainSection, **options) -> Schema:
     """The schema of a model on features. model, train: its sections. options: more fields of Schema."""
-    sections = {"MODEL": model, "TRAIN": train, "VALID": FeatureSection, "TEST": FeatureSection}
-    return Schema(sections | {"INFER": FeatureInferSection}, obsolete=OBSOLETE_KEYS, **options)
+    sections = {"MODEL": model, "TRAIN": train, "VALID": DataSection, "TEST": DataSection, "INFER": InferSection}
+    return Schema(sections, obsolete=OBSOLETE_KEYS, **options)
 
 
 def check_streams(config: Config, keys: tuple[str, ...]) -> None:

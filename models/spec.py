@@ -7,13 +7,52 @@ known, and an import in ``models/__init__.py`` runs that line.
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, ClassVar, Literal, Protocol
 
 from tools.config.load import Override
-from tools.config.schema import Schema
+from tools.config.schema import Schema, key
 
 OBSOLETE_KEYS = frozenset({"dataset", "bone_network", "bone_nework", "pretrain_base", "num_gpus", "buf_size"})
+
+
+# What every config holds: rooms that know no model read these keys and no others.
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelSection:
+    """MODEL."""
+
+    num_classes: int = key(minimum=1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataSection:
+    """VALID and TEST, and the beginning of the others."""
+
+    class_names: ClassVar[str | None] = None
+    batch_size: int = key(minimum=1)
+    filelist: str = key()
+    num_reader_threads: int = key(2, minimum=0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainSection(DataSection):
+    """TRAIN. pretrain_base: weights of a ResNet to begin with, whose MODEL has num_layers too; None: random ones."""
+
+    pretrain_base: ClassVar[str | None] = None
+    epoch: int = key(minimum=1)
+    learning_rate: float = key(minimum=0)
+    use_gpu: bool = key(True)
+    seed: int = key(0, minimum=0, below=2**63)
+
+
+@dataclass(frozen=True, kw_only=True)
+class InferSection(DataSection):
+    """INFER. class_names: a file of the names by class id."""
+
+    class_names: str | None = key(None)
 
 
 class Network(Protocol):
@@ -21,10 +60,8 @@ class Network(Protocol):
 
     classifier: name of the layer whose parameters change shape with num_classes.
     loss_reduction: how training makes one number of a batch's losses.
-
-    A network with weights of 2019 also has ``released_names``, and where they are needed ``released_layouts`` and
-    ``released_buffers``: see ``tools.weights.fluid_names``. One that can start from a backbone's weights also has
-    ``pretrained_part`` and ``first_convolution``: see ``tools.weights.loading``.
+    average_views is needed of models whose data set gives several views of a video. One with weights of 2019, or that
+    can start from those of a backbone, has more: see ``PublishedNetwork``.
     """
 
     classifier: str
@@ -40,10 +77,24 @@ class Network(Protocol):
         """logits (N, num_classes) -> (N, num_classes) float32 in [0, 1]."""
 
     def average_views(self, logits, views: int) -> Any:
-        """logits (N * views, num_classes), the views of a video one after another -> (N, num_classes).
+        """logits (N * views, num_classes), the views of a video one after another -> (N, num_classes)."""
 
-        Needed of models whose data set gives several views of a video.
-        """
+
+class PublishedNetwork(Network, Protocol):
+    """What a network may have beyond ``Network``; one that leaves out a member has none of it.
+
+    released_names: own name -> name in the weights of 2019, of every parameter and running statistic.
+    released_layouts: own name -> how it lies there, one of ``tools.weights.fluid_names.LAYOUTS``, where that is
+    not as here. released_buffers: own name -> name, of the buffers that some of those weights hold too.
+    pretrained_part: name of the layer that can start from weights of a bare ResNet; None for none.
+    first_convolution: the parameter in it that is made from that of a ResNet for single images.
+    """
+
+    released_names: dict[str, str]
+    released_layouts: dict[str, str]
+    released_buffers: dict[str, str]
+    pretrained_part: str | None
+    first_convolution: str
 
 
 class ModelSpec(ABC):

@@ -46,11 +46,16 @@ class DataIssue(str, Enum):
 
 
 class DataError(ZooError):
-    """A list, file or record that cannot be used."""
+    """A list, file or record that cannot be used. where: the list and line that name it, once they are known."""
 
-    def __init__(self, text: str, issue: DataIssue = DataIssue.OTHER):
-        super().__init__(text)
+    def __init__(self, text: str, issue: DataIssue = DataIssue.OTHER, where: str = ""):
+        super().__init__(f"{where}: {text}" if where else text)
+        self.text = text
         self.issue = issue
+
+    def at(self, where: str) -> "DataError":
+        """The same error of a file that stands there."""
+        return DataError(self.text, self.issue, where)
 
 
 class CheckpointError(ZooError):

@@ -11,7 +11,7 @@ class Registry:
     """
 
     def __init__(self, kind: str):
-        self.kind = kind  # "model", "reader" or "metrics"; used only in messages
+        self.kind = kind  # what messages call an entry
         self._entries = {}  # upper-case name -> (name as published, builder)
 
     def register(self, *names: str):
@@ -30,7 +30,7 @@ class Registry:
         return self._entry(name)[1]
 
     def canonical_name(self, name: str) -> str:
-        """The published canonical_name, which file names use: ``attentioncluster`` -> ``AttentionCluster``."""
+        """The published name, which file names use: ``attentioncluster`` -> ``AttentionCluster``."""
         return self._entry(name)[0]
 
     def names(self) -> list[str]:

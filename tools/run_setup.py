@@ -96,15 +96,15 @@ def open_evaluation(run: Run, section: str, weights_path: str | None, engine: En
     """
     options = run.options
 
-    def look() -> tuple[WeightFile, Any]:
+    def open_inputs() -> tuple[WeightFile, Any]:
         weights = find_weights(weights_path, run.name, weights_dir=options.weights_dir, offline=options.offline)
         return weights, run.open_dataset(section, training=False)
 
-    inputs = look() if run.processes.world == 1 else None
+    inputs = open_inputs() if run.processes.world == 1 else None
     device = run.start_paddle(gpu_wanted=True)
     from tools.distributed.group import connect  # imports Paddle
 
     with connect(device) as group:
-        weights, dataset = inputs or look()
+        weights, dataset = inputs or open_inputs()
         network = load_network(run.name, run.spec, run.config, section, weights, device, engine)
         yield Evaluation(group, network, weights, dataset, device)

@@ -22,7 +22,7 @@ from tools.registry import READERS
 class ClipDataset:
     """Clips in the order of their entries, of a list or of files alone.
 
-    Clips are opened when a batch needs them. One that cannot be read is left out of its batch and
+    Clips are opened when a batch needs them. One that cannot be read is skipped and
     listed in ``broken``, up to ``skip_broken`` of them; the next raises its DataError. No other clip
     takes its place.
 
@@ -44,14 +44,17 @@ class ClipDataset:
         self._broken: dict[int, str] = {}
         self._lock = Lock()
         for entry in entries:
-            check_line(entry, settings)
+            try:
+                check_line(entry, settings)
+            except DataError as error:
+                raise error.at(entry.where) from None
 
     def __len__(self) -> int:
         return len(self.entries)
 
     @property
     def broken(self) -> list[str]:
-        """What is wrong with each clip that was left out so far, in the order of the entries."""
+        """What is wrong with each clip that was skipped so far, in the order of the entries."""
         with self._lock:
             return [self._broken[number] for number in sorted(self._broken)]
 
@@ -101,8 +104,7 @@ class ClipDataset:
                 rng = np.random.default_rng([seed, epoch, number]) if self.training else None
                 decode_views(frames[len(clips)], clip, settings, rng)
             except DataError as error:
-                text = str(error)
-                self._leave_out(number, text if text.startswith(entry.where) else f"{entry.where}: {text}")
+                self._skip(number, str(error.at(entry.where)))
                 continue
             clips.append(clip)
             sources.append(f"{entry.path} ({entry.where})" if entry.where else entry.path)
@@ -115,7 +117,7 @@ class ClipDataset:
             views=views,
         )
 
-    def _leave_out(self, number: int, text: str) -> None:
+    def _skip(self, number: int, text: str) -> None:
         with self._lock:
             if len(self._broken) >= self.skip_broken:
                 more = f"; {len(self._broken)} were skipped before it" if self._broken else ""

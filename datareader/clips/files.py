@@ -22,7 +22,7 @@ from datareader.clips.video import FrameSource, distinct_numbers
 from datareader.lists import ListEntry
 from tools.errors import DataError, DataIssue
 from tools.files.pickles import load_data_pickle
-from tools.runtime.text import decode_text, printable
+from tools.runtime.text import decode_text, printable, shorten
 
 PICKLE_STARTS = (b"\x80", b"(", b"]")
 _PICKLE_SUFFIXES = {".pkl", ".pickle"}
@@ -74,23 +74,23 @@ def is_pickle(entry: ListEntry) -> bool:
         with open(entry.path, "rb") as file:
             first = file.read(1)
     except OSError as error:
-        raise DataError(f"{entry.named} cannot be read: {error}", DataIssue.UNREADABLE) from None
+        raise DataError(f"{entry.path} cannot be read: {error}", DataIssue.UNREADABLE) from None
     if not first:
-        raise DataError(f"{entry.named} is empty; fetch or copy it again", DataIssue.EMPTY)
+        raise DataError(f"{entry.path} is empty; fetch or copy it again", DataIssue.EMPTY)
     return first in PICKLE_STARTS
 
 
 def open_clip(entry: ListEntry, settings: ClipSettings) -> Clip:
-    """The clip of a list entry. Raises DataError naming list, line and file."""
+    """The clip of a list entry. Raises DataError naming the file."""
     if is_pickle(entry):
         return _open_pickle(entry, settings)
     if entry.label is None and settings.labels_needed:
         raise _no_label(entry)
-    return Clip(Path(entry.path).stem, check_label(entry.label, settings, entry.named), entry.path)
+    return Clip(Path(entry.path).stem, check_label(entry.label, settings, entry.path), entry.path)
 
 
 def _open_pickle(entry: ListEntry, settings: ClipSettings) -> Clip:
-    where = entry.named
+    where = entry.path
     content = load_data_pickle(entry.path, where)
     if not isinstance(content, list | tuple) or len(content) != 3:
         raise DataError(
@@ -109,9 +109,8 @@ def _open_pickle(entry: ListEntry, settings: ClipSettings) -> Clip:
 def check_line(entry: ListEntry, settings: ClipSettings) -> None:
     """What can be known of a line without opening a pickle. Raises DataError, which no ``skip_broken`` covers."""
     if entry.label is not None and not -1 <= entry.label < settings.num_classes and settings.labels_needed:
-        where = f"{entry.where}: " if entry.where else ""
         raise DataError(
-            f"{where}label {entry.label} of {entry.path} is not in 0 to {settings.num_classes - 1} (num_classes)",
+            f"label {entry.label} of {entry.path} is not in 0 to {settings.num_classes - 1} (num_classes)",
             DataIssue.LABEL_RANGE,
         )
     unlabelled = entry.label is None and settings.labels_needed
@@ -120,7 +119,7 @@ def check_line(entry: ListEntry, settings: ClipSettings) -> None:
 
 
 def _no_label(entry: ListEntry) -> DataError:
-    return DataError(f"{entry.named} has no label; a video's line is its path and its class id", DataIssue.NO_LABEL)
+    return DataError(f"{entry.path} has no label; a video's line is its path and its class id", DataIssue.NO_LABEL)
 
 
 def read_pickle_head(file: BinaryIO) -> tuple[str | bytes, int | None] | None:
@@ -146,7 +145,7 @@ def check_label(label, settings: ClipSettings, where: str) -> int | None:
         return None
     issue = DataIssue.LABEL_RANGE if isinstance(label, int | np.integer) else DataIssue.LABEL_TYPE
     raise DataError(
-        f"{where}: label {printable(label)[:80]} is not in 0 to {settings.num_classes - 1} (num_classes)", issue
+        f"{where}: label {shorten(printable(label), 80)} is not in 0 to {settings.num_classes - 1} (num_classes)", issue
     )
 
 

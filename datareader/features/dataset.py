@@ -27,7 +27,7 @@ class FeatureDataset:
 
     arrange: makes the network's inputs, as SegmentFrames and RaggedFrames do.
     sort_by_length: training batches hold videos of similar length; see ``group_by_length``.
-    skip_broken: how many broken records or files may be left out; each is listed in ``broken``.
+    skip_broken: how many broken records or files may be skipped; each is listed in ``broken``.
     Raises DataError for the first broken record past that number.
     """
 

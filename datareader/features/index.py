@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from tqdm import tqdm
 
 from datareader.features.records import Expected, Record, load_file, parse_record
 from datareader.lists import ListEntry
@@ -25,6 +24,7 @@ from tools.errors import DataError, DataIssue
 from tools.files.atomic import atomic_write
 from tools.files.locks import HeldLock
 from tools.runtime.cpu import usable_cores
+from tools.runtime.log import progress_bar
 from tools.runtime.workers import map_in_order
 
 FORMAT = "3"  # 1 named files as the list did, 2 knew neither faults nor classes
@@ -111,12 +111,13 @@ def build_index(
     known, new = look_up()
     notices = []
     if new:
-        with _alone(cache_path):
+        with _lock_beside(cache_path):
             known, new = look_up()  # once more: another process may have scanned them meanwhile
             scanned = map_in_order(scan, new, usable_cores())
-            bar = tqdm(scanned, total=len(new), desc=f"indexing {list_path}", unit="file", disable=None)
-            for path, index in zip(new, bar, strict=True):
-                known[names[path]] = (fingerprints[path], index)
+            with progress_bar(len(new), 0, f"indexing {list_path}", unit="file") as bar:
+                for path, index in zip(new, scanned, strict=True):
+                    known[names[path]] = (fingerprints[path], index)
+                    bar.update()
             try:
                 if new:
                     _save_cache(cache_path, expected, {name: known[name] for name in names.values()})
@@ -125,7 +126,7 @@ def build_index(
     return [known[names[entry.path]][1] for entry in entries], notices
 
 
-def _alone(cache_path: Path) -> contextlib.AbstractContextManager:
+def _lock_beside(cache_path: Path) -> contextlib.AbstractContextManager:
     """One process at a time fills a cache, as far as there can be a lock beside it; the others of a run wait for it."""
     try:
         return HeldLock(cache_path.with_name(f".{cache_path.name}.lock"), wait=True)

@@ -1,4 +1,4 @@
-"""ResNet, the trunk that TSN and StNet share: He et al., "Deep Residual Learning for Image Recognition",
+"""ResNet, the backbone that TSN and StNet share: He et al., "Deep Residual Learning for Image Recognition",
 CVPR 2016 (arXiv:1512.03385), section 4.1, bottlenecks of the first version, with the stride in the 3x3 convolution.
 """
 
@@ -52,7 +52,7 @@ class Bottleneck(nn.Layer):
 
 
 class ResNet(nn.Layer):
-    """The trunk without its classifier. ``stem``, then ``stages[0]`` to ``stages[3]``, can be called one by one.
+    """The backbone without its classifier. ``stem``, then ``stages[0]`` to ``stages[3]``, can be called one by one.
 
     num_layers: 50, 101 or 152.
 

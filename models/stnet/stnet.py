@@ -27,7 +27,7 @@ def _linear(in_features: int, out_features: int) -> nn.Linear:
 class TemporalBlock(nn.Layer):
     """A convolution over three neighbouring segments, relu and batch normalisation, added to its input.
 
-    arXiv:1811.01549, section 3.2, the temporal modelling block between two stages of the trunk.
+    arXiv:1811.01549, section 3.2, the temporal modelling block between two stages of the backbone.
 
     Shape: x (N * S, C, H, W) -> the same; the segments of a video are neighbours on the first axis.
     """

@@ -87,18 +87,25 @@ def parse_args() -> BenchmarkOptions:
     )
 
 
+def benchmark_clips(name: str, path: str, options: BenchmarkOptions) -> None:
+    sizes = {"batch_size": options.batch_size, "repeat": options.repeat, "threads": options.threads}
+    figures = measure_clips(name, path, **sizes, only_reading=options.only_reading)
+    show_figures(f"{name}, {path}, median of {options.repeat}", figures, options.json_path, {"model": name})
+
+
+def benchmark_features(name: str, path: str, options: BenchmarkOptions) -> None:
+    size = options.batch_size
+    figures = measure_features(name, path, batch_size=size, repeat=options.repeat, threads=options.threads)
+    title = f"{name}, {path}, batches of {size}, median of {options.repeat}"
+    show_figures(title, figures, options.json_path, {"model": name, "batch_size": size})
+
+
+BENCHMARKS = {"clips": benchmark_clips, "features": benchmark_features}  # by the kind of data
+
+
 def benchmark_model(options: BenchmarkOptions) -> None:
     name, spec = options.model_name, MODELS.get(options.model_name)
-    path = options.config_path or str(PROJECT / spec.default_config)
-    sizes = {"batch_size": options.batch_size, "repeat": options.repeat, "threads": options.threads}
-    if spec.data == "clips":
-        title, about = f"{name}, {path}", {"model": name}
-        figures = measure_clips(name, path, **sizes, only_reading=options.only_reading)
-    else:
-        title = f"{name}, {path}, batches of {options.batch_size}"
-        about = {"model": name, "batch_size": options.batch_size}
-        figures = measure_features(name, path, **sizes)
-    show_figures(f"{title}, median of {options.repeat}", figures, options.json_path, about)
+    BENCHMARKS[spec.data](name, options.config_path or str(PROJECT / spec.default_config), options)
 
 
 def benchmark_world(options: BenchmarkOptions) -> None:

@@ -19,6 +19,7 @@ from pathlib import Path
 
 from tools.errors import ConfigError, PeerError
 from tools.runtime.cpu import OF_PADDLE
+from tools.runtime.entry import ERROR
 from tools.runtime.signals import heeded_signals
 
 WATCHED = "PADDLE_VIDEO_LAUNCHER"  # the process number of the launcher, in the environment of those it started
@@ -118,7 +119,7 @@ def launch(planned: Processes, log_folder: Path | None) -> int:
         code, log = codes[failed], logs[failed]
         if code < 0:
             reason = "; perhaps the memory ran out" if -code == signal.SIGKILL else ""
-            print(f"error: rank {failed} of {count} was ended by {signal.Signals(-code).name}{reason}", file=sys.stderr)
+            print(f"{ERROR}rank {failed} of {count} was ended by {signal.Signals(-code).name}{reason}", file=sys.stderr)
         elif failed and codes[0] <= 0:  # or else the first process has told what it heard or found
             said = log.read_bytes()[before[failed] :].decode(errors="replace")
             print(f"{_last_words(said)}rank {failed} of {count} ended with exit code {code}", file=sys.stderr)
@@ -218,7 +219,7 @@ def _wait(processes: list[subprocess.Popen], heard: list[int]) -> int | None:
 def _last_words(text: str) -> str:
     """The error in what a process printed, or its last lines."""
     lines = text.splitlines()
-    errors = [line for line in lines if line.startswith("error: ")]
+    errors = [line for line in lines if line.startswith(ERROR)]
     return "".join(f"{line}\n" for line in errors[-1:] or lines[-_TAIL_LINES:])
 
 
@@ -231,7 +232,7 @@ def follow_launcher() -> None:
     def follow() -> None:
         while os.getppid() == int(launcher):
             time.sleep(1)
-        print("error: the launcher of this process has ended", file=sys.stderr, flush=True)
+        print(f"{ERROR}the launcher of this process has ended", file=sys.stderr, flush=True)
         os._exit(PeerError.exit_code)
 
     threading.Thread(target=follow, name="launcher", daemon=True).start()

@@ -16,7 +16,7 @@ from tools.errors import ConfigError, PeerError
 
 log = logging.getLogger(__name__)
 
-_MEET_SEC = 300  # for all processes to come: one may load Paddle from a slow disk
+_RENDEZVOUS_SEC = 300  # for all processes to come: one may load Paddle from a slow disk
 _WORD_SEC = 15  # until it is said who is waited for, again and again
 _HELLO_SEC = 10  # for one that has come to say who it is
 _HELLO = b"paddle video zoo 1\n"
@@ -40,7 +40,7 @@ def address_of_first() -> tuple[str, int]:
 
 def await_others(address: tuple[str, int], world: int) -> dict[int, Connection]:
     """The first process's connections, once all others have come; each sends its rank and is told to go on."""
-    deadline = time.monotonic() + _MEET_SEC
+    deadline = time.monotonic() + _RENDEZVOUS_SEC
     came = {}
     with socket.create_server(address, backlog=world) as server, contextlib.ExitStack() as unless_complete:
         while len(came) < world - 1:
@@ -54,7 +54,7 @@ def await_others(address: tuple[str, int], world: int) -> dict[int, Connection]:
                     log.info(f"waiting for rank {missing} of {world} processes; what their launchers print may say why")
                     continue
                 raise PeerError(
-                    f"of {world} processes, rank {missing} did not come within {_MEET_SEC} s; what they or their "
+                    f"of {world} processes, rank {missing} did not come within {_RENDEZVOUS_SEC} s; what they or their "
                     "launchers print says why"
                 ) from None
             if 0 < (rank := _read_rank(handle)) < world:
@@ -84,7 +84,7 @@ def _read(handle: socket.socket, count: int) -> bytes:
 
 def find_first(address: tuple[str, int], rank: int, world: int) -> Connection:
     """This process's connection to the first, once all have come."""
-    deadline = time.monotonic() + _MEET_SEC
+    deadline = time.monotonic() + _RENDEZVOUS_SEC
     while True:
         try:
             handle = socket.create_connection(address, timeout=_HELLO_SEC)
@@ -94,12 +94,12 @@ def find_first(address: tuple[str, int], rank: int, world: int) -> Connection:
                 host, port = address
                 hint = ", which is this machine: where rank 0 is on another, its launcher needs --host"
                 raise PeerError(
-                    f"rank {rank} of {world} found no rank 0 at {host}:{port} within {_MEET_SEC} s ({error})"
+                    f"rank {rank} of {world} found no rank 0 at {host}:{port} within {_RENDEZVOUS_SEC} s ({error})"
                     f"{hint * host.startswith('127.')}"
                 ) from None
             time.sleep(0.2)
     with handle:
-        handle.settimeout(_MEET_SEC + _HELLO_SEC)  # by then the first has given up too, and says who is missing
+        handle.settimeout(_RENDEZVOUS_SEC + _HELLO_SEC)  # by then the first has given up too, and says who is missing
         handle.sendall(_HELLO + rank.to_bytes(4, "big"))
         if _read(handle, len(_HELLO)) != _HELLO:
             raise PeerError(f"rank 0 of {world} ended before all processes had come; its log says more")
@@ -123,7 +123,7 @@ def recognise(links: dict[int, Connection], rank: int, key: bytes) -> None:
         link.send_bytes(hmac.digest(key, b"%d to %d" % (rank, other), "sha256"))
     for other, link in links.items():
         expected = hmac.digest(key, b"%d to %d" % (other, rank), "sha256")
-        if not link.poll(_MEET_SEC) or not hmac.compare_digest(link.recv_bytes(64), expected):
+        if not link.poll(_RENDEZVOUS_SEC) or not hmac.compare_digest(link.recv_bytes(64), expected):
             raise PeerError(f"what is connected in place of rank {other} is no process of this run")
 
 

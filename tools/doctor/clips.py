@@ -59,12 +59,12 @@ class ClipInspector:
         try:
             check_line(report.entry, self.settings)
         except DataError as error:
-            report.add_issue(error.issue, str(error), skippable=False)
+            report.add_issue(error.issue, error.text, skippable=False)
             return
         try:
             check(report)
         except DataError as error:
-            report.add_issue(error.issue, str(error))
+            report.add_issue(error.issue, error.text)
             return
         report.num_usable = 1
 
@@ -85,7 +85,7 @@ class ClipInspector:
         if not known:
             self._read_wholly(report)
         elif head[:1] not in PICKLE_STARTS:
-            self._note_label(report, check_label(report.entry.label, self.settings, report.entry.named))
+            self._note_label(report, check_label(report.entry.label, self.settings, report.entry.path))
 
     def _look_at_pickle(self, report: FileReport, file: BinaryIO, head: bytes) -> bool:
         try:
@@ -97,7 +97,7 @@ class ClipInspector:
             return False
         video_id, label = start
         label = label if report.entry.label is None else report.entry.label
-        self._note_label(report, check_label(label, self.settings, report.entry.named))
+        self._note_label(report, check_label(label, self.settings, report.entry.path))
         self._note_id(report, decode_text(video_id))
         return True
 

@@ -76,8 +76,8 @@ class FileReport:
         return self.entry.path if self.entry else ""
 
     def add_issue(self, issue: DataIssue, text: str, record: int | None = None, *, skippable: bool = True) -> None:
-        text = text if text.startswith(self.where) else f"{self.where}: {text}"
-        self.findings.append(Finding(issue.value, self.where, self.path, text, record, skippable))
+        """text: what is wrong, without list and line, as ``DataError.text`` has it."""
+        self.findings.append(Finding(issue.value, self.where, self.path, f"{self.where}: {text}", record, skippable))
 
 
 class Inspector(Protocol):
@@ -115,7 +115,7 @@ def inspect_list(list_path: str, inspector: Inspector, deep: bool) -> tuple[list
             status = Path(report.entry.path).stat()
             report.size, report.key = status.st_size, hash_key(f"{status.st_dev} {status.st_ino}".encode())
         except DataError as error:
-            report.add_issue(error.issue, str(error), skippable=False)
+            report.add_issue(error.issue, error.text, skippable=False)
         except OSError as error:  # it was there a moment ago
             report.entry = None
             report.add_issue(DataIssue.UNREADABLE, f"{line} cannot be looked up: {error}", skippable=False)
@@ -163,7 +163,7 @@ def measure_reading(
             records += inspector.read(report)
             seconds += time.perf_counter() - began
         except DataError as error:
-            report.add_issue(error.issue, str(error))
+            report.add_issue(error.issue, error.text)
             report.num_usable = 0
         if seconds > limit_sec:
             break

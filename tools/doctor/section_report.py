@@ -43,7 +43,7 @@ class SectionReport:
         return [*alone, *(finding for report in self.reports for finding in report.findings), *self.duplicates]
 
     def dataset_size(self) -> int:
-        """Records of the data set that training opens; clips are left out of it only when they are read."""
+        """Records of the data set that training opens; clips are skipped only when they are read."""
         if self.inspector.one_record_a_file:
             return len(self.reports)
         return sum(report.num_usable for report in self.reports)

@@ -50,7 +50,8 @@ def exported_program(network, shape: tuple[int, ...]) -> Iterator[Path]:
         began = time.perf_counter()
         try:
             write_program(network, shape, program)
-        except (OSError, RuntimeError, SystemError, CheckpointError) as error:  # of the first, Paddle 3.3.1 raises any
+        # Paddle 3.3.1 raises any of the first three.
+        except (OSError, RuntimeError, SystemError, CheckpointError) as error:
             raise _refusal(Path(temporary).parent, error) from error
         took = f"exported for the inference engine in {time.perf_counter() - began:.1f} s"
         with contextlib.suppress(OSError):  # it cannot be kept, or another process has put it there meanwhile

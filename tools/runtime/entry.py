@@ -8,6 +8,8 @@ from collections.abc import Callable
 
 from tools.errors import ZooError
 
+ERROR = "error: "  # begins the line that says why a program ended
+
 
 def run_program(main: Callable[[], int | None]) -> None:
     """Run a program: a ZooError becomes one line and its exit code, Ctrl-C exit code 130."""
@@ -19,7 +21,7 @@ def run_program(main: Callable[[], int | None]) -> None:
         if sys.stdout is not None:
             sys.stdout.flush()
     except ZooError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"{ERROR}{error}", file=sys.stderr)
         code = error.exit_code
     except KeyboardInterrupt:
         print("stopped", file=sys.stderr)

@@ -8,6 +8,9 @@ says which. Of a clip the picture is a contact sheet of the frames that the conf
 and cropped by the reader itself; of features, a plot over time.
 """
 
+from collections.abc import Callable
+from dataclasses import dataclass
+
 import models  # noqa: F401  (registers the specs)
 from datareader.class_names import load_class_names
 from tools.config.flags import (
@@ -27,7 +30,20 @@ from tools.show.kinds import KINDS, recognise
 from tools.show.options import ShowOptions
 from tools.show.records import show_record
 
-DEFAULT_MODELS = {"clips": "TSN", "features": "AttentionCluster"}
+
+@dataclass(frozen=True)
+class Kind:
+    """How one kind of data is shown. model: whose settings hold where nothing is said. held: what such a file holds."""
+
+    model: str
+    held: str
+    show: Callable
+
+
+SHOWN = {
+    "clips": Kind("TSN", "a clip", show_clip),
+    "features": Kind("AttentionCluster", "YouTube-8M features", show_record),
+}
 SECTIONS = ("TRAIN", "VALID", "TEST", "INFER")
 
 
@@ -71,23 +87,16 @@ def main() -> None:
     options = parse_args()
     kind = recognise(options.path)
     name, config = load_settings(options, kind)
-    names = load_names(options, config)
-    if kind == "features":
-        show_record(options, name, config, names)
-        return
-    if options.record is not None or options.video_id is not None:
-        raise ConfigError(f"{options.path} holds one clip; --record and --id choose among records of features")
-    show_clip(options, name, config, names)
+    SHOWN[kind].show(options, name, config, load_names(options, config))
 
 
 def load_settings(options: ShowOptions, kind: str) -> tuple[str, Config]:
     """The model's name and its config. Raises ConfigError, also for a model that does not read such files."""
     named = options.model_name or (options.config.path and read_model_name(options.config.path))
-    name = MODELS.canonical_name(named or DEFAULT_MODELS[kind])
+    name = MODELS.canonical_name(named or SHOWN[kind].model)
     if MODELS.get(name).data != kind:
         takes = [other for other in MODELS.names() if MODELS.get(other).data == kind]
-        held = "a clip" if kind == "clips" else "YouTube-8M features"
-        raise ConfigError(f"{options.path} holds {held}, which {name} does not read; {', '.join(takes)} do")
+        raise ConfigError(f"{options.path} holds {SHOWN[kind].held}, which {name} does not read; {', '.join(takes)} do")
     return name, read_config(options.config, MODELS.get(name)(), name, ["MODEL", options.section])
 
 

@@ -17,6 +17,7 @@ from datareader.lists import ListEntry
 from datareader.transforms import Crop
 from tools.config.load import Config
 from tools.drawing.contact_sheet import Block, Tile, draw_sheet
+from tools.errors import ConfigError
 from tools.files.pickles import load_pickle
 from tools.runtime.text import printable
 from tools.show.options import ShowOptions
@@ -26,8 +27,11 @@ from tools.show.output import choose_output, describe_class, print_fields, write
 def show_clip(options: ShowOptions, name: str, config: Config, names: list[str] | None) -> None:
     """Print what a file holds and what the model called ``name`` sees of it, and draw that.
 
-    names: of classes, by id. Raises DataError for a clip that cannot be read, ConfigError for a picture in the way.
+    names: of classes, by id. Raises DataError for a clip that cannot be read, ConfigError for a picture in the way
+    and for flags that choose a record.
     """
+    if options.record is not None or options.video_id is not None:
+        raise ConfigError(f"{options.path} holds one clip; --record and --id choose among records of features")
     output = choose_output(options, Path(options.path).stem)
     settings = replace(build_clip_settings(config, options.section), labels_needed=False)
     clip = open_clip(ListEntry(options.path), settings)

@@ -12,7 +12,7 @@ _TYPES = {"off": None, "bf16": "bfloat16", "fp16": "float16"}
 class MixedPrecision:
     """What ``--amp`` asks for.
 
-    Micikevicius et al., "Mixed MixedPrecision Training", ICLR 2018 (arXiv:1710.03740): weights and their changes stay
+    Micikevicius et al., "Mixed Precision Training", ICLR 2018 (arXiv:1710.03740): weights and their changes stay
     float32 (section 3.1), and with float16 the loss is scaled so that small gradients survive (section 3.2).
     """
 
@@ -47,7 +47,7 @@ class MixedPrecision:
         return {key: np.asarray(state[key]).item() for key in _SCALING if key in state}
 
     def restore(self, state: dict[str, float]) -> None:
-        """Go on from ``state``; from the beginning where it is empty, or nothing is scaled."""
+        """Resume from ``state``; from the beginning where it is empty, or nothing is scaled."""
         now = self._scaler.state_dict()
         if now and state.keys() == set(_SCALING):
             self._scaler.load_state_dict(now | state | {"scale": np.array([state["scale"]], np.float32)})

@@ -61,7 +61,7 @@ class Progress:
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """What a folder holds. weights: name -> array. optimizer: see ``optimizer_state.py``; None to start it afresh.
+    """What a folder holds. weights: name -> array. optimizer: see ``optimizer_state.py``; None to initialise it anew.
 
     notes: what a log should say of it. averaged: as weights; None where none were kept.
     """

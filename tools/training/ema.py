@@ -39,11 +39,11 @@ class ExponentialMovingAverage:
     def in_place(self) -> Iterator[None]:
         """The network has the averages for its weights."""
         weights = {name: value.detach().clone() for name, value in self._parameters.items()}
-        self._fill(self._averages)
+        self._set_weights(self._averages)
         try:
             yield
         finally:
-            self._fill(weights)
+            self._set_weights(weights)
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Parameters, averaged, and buffers by name: a whole set of weights."""
@@ -51,13 +51,13 @@ class ExponentialMovingAverage:
         return arrays | {name: value.numpy() for name, value in self._averages.items()}
 
     def restore(self, arrays: dict[str, np.ndarray], source: str) -> None:
-        """Go on from what ``arrays`` gave. Raises CheckpointError for that of another network."""
+        """Resume from what ``arrays`` gave. Raises CheckpointError for that of another network."""
         for name, average in self._averages.items():
             if name not in arrays or list(arrays[name].shape) != average.shape:
                 raise CheckpointError(f"{source} holds averaged weights of another network: {name} is not as here")
             average.set_value(arrays[name])
 
-    def _fill(self, values: dict) -> None:
+    def _set_weights(self, values: dict) -> None:
         with paddle.no_grad():
             for name, parameter in self._parameters.items():
                 parameter.set_value(values[name])

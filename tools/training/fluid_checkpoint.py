@@ -1,4 +1,4 @@
-"""Going on with a training of 2019: its folder of variables as a Checkpoint."""
+"""Resuming a training of 2019: its folder of variables as a Checkpoint."""
 
 import math
 import re
@@ -23,7 +23,7 @@ from tools.weights.loading import own_arrays
 def as_checkpoint(
     file: WeightFile, network, optimizer, progress: Progress, steps_per_epoch: int, model_name: str
 ) -> Checkpoint:
-    """What a folder or file of 2019 holds of a training; its notes say what starts afresh.
+    """What a folder or file of 2019 holds of a training; its notes say what is newly initialised.
 
     Weights have to be there, the optimizer's state is taken if it is complete, the steps taken are those that
     Fluid counted, and the epoch is that of a folder's name, ``{model}_epoch{N}``.
@@ -46,7 +46,7 @@ def as_checkpoint(
             f"the steps taken are not known, having no {STEP_COUNTER}: the learning rate continues as after "
             f"{counted} steps, {epoch} epochs of {steps_per_epoch}"
         )
-    if state and hasattr(optimizer, "_steps"):  # FluidAdam counts its own
+    if state and "steps" in optimizer.state_dict():  # one that counts its own, as FluidAdam
         state["steps"] = counted
     notes.append("the best score is looked for anew")
     return Checkpoint(

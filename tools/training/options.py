@@ -12,7 +12,7 @@ class TrainingOptions:
 
     resume: a checkpoint, or "auto" for the latest in save_dir. save_every, log_interval: in steps, 0 for never.
     keep: finished epochs to keep besides the best, 0 for all. valid_interval: in epochs, 0 for never.
-    accumulate: micro-batches that a process computes its part of a batch in. grad_clip: the largest norm of all
+    accumulate: micro-batches that each process's batch is split into. grad_clip: the largest norm of all
     gradients together, 0 for what the config says. ema: decay of the averaged weights.
     weights_dir, offline: as ``find_released`` takes them.
     """

@@ -132,7 +132,9 @@ def _list_notes(state: TrainingState, checkpoint: Checkpoint, world: int) -> lis
     return notes
 
 
-def make_room(state: TrainingState, store: CheckpointStore, checkpoint: Checkpoint | None, here: bool) -> Progress:
+def set_later_aside(
+    state: TrainingState, store: CheckpointStore, checkpoint: Checkpoint | None, here: bool
+) -> Progress:
     """Move aside what an earlier run left in save_dir behind the place where this one begins.
 
     here: whether the checkpoint to resume lies in save_dir. Returns the run's progress, without a best score where the

@@ -34,7 +34,7 @@ class Step:
 
 def train_epoch(
     network, optimizer, steps: Iterable[list], *, schedule: Callable[[int], float], seed: int, epoch: int, start: int,
-    steps_taken: int, group: ProcessGroup | None = None, precision: MixedPrecision | None = None,
+    steps_taken: int, group: ProcessGroup | None = None, amp: MixedPrecision | None = None,
     grad_clip: float = 0.0,
 ) -> Iterator[Step]:  # fmt: skip
     """Train on the batches of each step and yield what happened, after the weights have changed.
@@ -42,12 +42,12 @@ def train_epoch(
     steps: the batches of each, whose gradients are added up before the weights change.
     schedule: steps taken since training began -> learning rate; ``steps_taken`` is where it starts.
     seed, epoch, start: dropout depends on these, on the step and on the process alone, so that a run that
-        was stopped goes on exactly where it was; ``start`` is the number of the first of the steps.
-    group: the processes that train together; their gradients are added up too. precision: full by default.
+        was stopped resumes exactly where it was; ``start`` is the number of the first of the steps.
+    group: the processes that train together; their gradients are added up too. amp: float32 by default.
     grad_clip: the largest norm of all gradients together; 0 for any.
     Raises TrainingError for a loss that is not finite, before it can reach the weights.
     """
-    group, precision = group or ProcessGroup(), precision or MixedPrecision()
+    group, amp = group or ProcessGroup(), amp or MixedPrecision()
     parameters = [parameter for parameter in network.parameters() if not parameter.stop_gradient]
     for number, (batches, data_sec) in enumerate(_timed(steps), start=start):
         began = time.perf_counter()
@@ -61,25 +61,25 @@ def train_epoch(
         optimizer.set_lr(rate)
         share = 1 / num_videos if network.loss_reduction == "mean" else 1.0
         where = f"epoch {epoch}, iter {number}"
-        predictions = [_add_gradients(network, batch, share, precision, where) for batch in batches if len(batch)]
+        predictions = [_add_gradients(network, batch, share, amp, where) for batch in batches if len(batch)]
         loss = math.fsum(group.all_gather(math.fsum(part.loss * len(part.batch) for part in predictions)))
         group.all_reduce_gradients(parameters)
         group.average_statistics(network)
-        precision.step(optimizer, parameters, grad_clip)
+        amp.step(optimizer, parameters, grad_clip)
         optimizer.clear_grad()
         step_sec = time.perf_counter() - began
         yield Step(number, predictions, num_videos, loss / num_videos, rate, data_sec, step_sec)
 
 
-def _add_gradients(network, batch, share: float, precision: MixedPrecision, where: str) -> Prediction:
+def _add_gradients(network, batch, share: float, amp: MixedPrecision, where: str) -> Prediction:
     """Add the gradient of ``share`` times the sum of a batch's losses to the parameters' gradients."""
-    with precision.context():
+    with amp.context():
         logits = network(*map(to_tensor, batch.inputs))
     logits = logits if logits.dtype == paddle.float32 else logits.astype("float32")
     losses = network.losses(logits, paddle.to_tensor(batch.labels))
     per_video = losses.numpy()
     _require_finite(per_video, batch, where)
-    precision.scale(losses.sum() * share).backward()
+    amp.scale(losses.sum() * share).backward()
     probs = network.probs(logits.detach()).numpy()
     return Prediction(batch, probs, float(per_video.mean()))
 

@@ -18,7 +18,7 @@ from tools.runtime.signals import StopRequest
 from tools.training.checkpoint import CheckpointStore
 from tools.training.optimizer_state import optimizer_arrays
 from tools.training.options import TrainingOptions
-from tools.training.resume import build_state, find_checkpoint, make_room, restore
+from tools.training.resume import build_state, find_checkpoint, restore, set_later_aside
 from tools.training.step import Step, train_epoch
 from tools.weights.checkpoint_files import network_arrays
 from tools.weights.files import load_weights
@@ -44,7 +44,7 @@ class Trainer:
         self.schedule = spec.build_schedule(config, len(train_loader))
         self.grad_clip = options.grad_clip or spec.gradient_clip(config)
         self.new_metric = lambda: METRICS.get(spec.metrics)(config)
-        self.resumed_epoch = None  # the checkpoint that --resume found, where it ends an epoch
+        self.resumed_path = None  # the checkpoint that --resume found, where it ends an epoch
         for notice in spec.notices(config, len(train_loader.dataset)):
             log.info(notice)
 
@@ -70,9 +70,9 @@ class Trainer:
             state.ema.restart()
         group.require_same(weights=state.checksum(), progress=(state.progress.epoch, state.progress.step))
         here = checkpoint and checkpoint.path.resolve().parent == Path(options.save_dir).resolve()
-        state.progress = group.broadcast(lambda: make_room(state, self.store, checkpoint, here))
+        state.progress = group.broadcast(lambda: set_later_aside(state, self.store, checkpoint, here))
         if checkpoint and state.progress.epoch and not state.progress.step:
-            self.resumed_epoch = checkpoint.path if here else self.save()
+            self.resumed_path = checkpoint.path if here else self.save()
 
     def load_pretrained(self) -> None:
         """Take the weights that --pretrain or the config names, if one does."""
@@ -92,8 +92,8 @@ class Trainer:
         with StopRequest() as stop:
             if self.state.progress.epoch >= epochs and self.state.progress.validated:
                 log.info(f"nothing left to do: {self.state.progress.epoch} of {epochs} epochs are done")
-            if not self.state.progress.validated and self.resumed_epoch and self.options.valid_interval:
-                self.validate(self.resumed_epoch, stop)
+            if not self.state.progress.validated and self.resumed_path and self.options.valid_interval:
+                self.validate(self.resumed_path, stop)
             if self.options.valid_first and not self.state.progress.steps_taken:
                 self.score("before training", stop)
             while self.state.progress.epoch < epochs and not agree_to_stop(self.group, stop):
@@ -118,7 +118,7 @@ class Trainer:
             start=progress.step,
             steps_taken=progress.steps_taken,
             group=self.group,
-            precision=state.amp,
+            amp=state.amp,
             grad_clip=self.grad_clip,
         )
         with progress_bar(total, progress.step, f"epoch {progress.epoch}", shown=self.group.is_first) as bar:
@@ -203,20 +203,21 @@ class Trainer:
             return None
         self.group.merge(metric)
         gather_broken(self.group, self.valid_loader.dataset, self.options.skip_broken)
-        values, videos = self.group.broadcast(lambda: self.compute(metric))
+        values, videos = self.group.broadcast(lambda: self.compute_scores(metric))
         log.info(f"[VALID] {title}, {metric.describe(values)}, {videos} videos")
         record_event("valid_epoch", epoch=self.state.progress.epoch - 1, **facts, videos=videos, **values)
         return values
 
-    def compute(self, metric) -> tuple[dict[str, float], int]:
+    def compute_scores(self, metric) -> tuple[dict[str, float], int]:
+        """Those of the validation data, of so many videos. Raises DataError where none can be read."""
         require_records(metric.num_videos, self.valid_loader.dataset)
         return metric.compute(), metric.num_videos
 
     def save(self) -> Path:
         """Write a checkpoint; the other processes wait for it."""
-        return self.group.broadcast(self.write)
+        return self.group.broadcast(self.write_checkpoint)
 
-    def write(self) -> Path:
+    def write_checkpoint(self) -> Path:
         state, began = self.state, time.perf_counter()
         state.progress.loss_scaling = state.amp.state()
         arrays = network_arrays(state.network), optimizer_arrays(state.optimizer, state.network)

@@ -1,8 +1,7 @@
 """Between the names and layouts of 2019 and a network's own.
 
-A network says what its parameters and statistics are called in the weights of 2019 (``released_names``, own
-name -> name), which of them lie there otherwise (``released_layouts``, own name -> one of ``LAYOUTS``), and
-which of its buffers some of those weights hold too (``released_buffers``).
+A network says what its parameters and statistics are called in the weights of 2019: see ``PublishedNetwork`` in
+models/spec.py, whose layouts are those of ``LAYOUTS``.
 """
 
 import re
@@ -27,6 +26,7 @@ _STATE = re.compile(
 )
 _SHARED_STATE = re.compile(rf"learning_rate(_\d+)?|{STEP_COUNTER}")
 _CLASSIFIER = ("fc_0.b_0", "fc_0.w_0")  # of a bare ResNet
+_UNPUBLISHED = {"released_names": {}, "released_layouts": {}, "released_buffers": {}, "pretrained_part": None}
 
 
 @dataclass(frozen=True)
@@ -60,6 +60,11 @@ class Variable:
     layout: Layout
 
 
+def published(network, member: str):
+    """A member of ``PublishedNetwork``, or what a network without weights of 2019 has in its place."""
+    return getattr(network, member, _UNPUBLISHED[member])
+
+
 def split_state(name: str) -> tuple[str, str] | None:
     """(variable, accumulator) of a name that Fluid gave to an optimizer's state, ("", name) of what is not
     of one variable, None of any other name."""
@@ -73,7 +78,7 @@ def variables_of(network, released: bool) -> dict[str, Variable]:
     shapes = {name: list(tensor.shape) for name, tensor in network.state_dict().items()}
     if not released:
         return {own: Variable(own, shape, SAME) for own, shape in shapes.items()}
-    names, layouts = network.released_names, getattr(network, "released_layouts", {})
+    names, layouts = network.released_names, published(network, "released_layouts")
     found = {}
     for own, shape in shapes.items():
         layout = LAYOUTS[layouts[own]] if own in layouts else SAME
@@ -86,7 +91,7 @@ def buffers_of(network, released: bool) -> dict[str, Variable]:
     buffers = dict(network.named_buffers())
     return {
         own: Variable(name if released else own, list(buffers[own].shape), SAME)
-        for own, name in getattr(network, "released_buffers", {}).items()
+        for own, name in published(network, "released_buffers").items()
     }
 
 
@@ -106,7 +111,7 @@ def name_arrays(file: WeightFile, network) -> tuple[dict[str, np.ndarray], bool]
             )
         return dict(zip(choices[len(file.arrays)], file.arrays.values(), strict=True)), True
     own = network.state_dict().keys()
-    released = set(getattr(network, "released_names", {}).values())
+    released = set(published(network, "released_names").values())
     # Some names are the same in both.
     return file.arrays, sum(name in released for name in file.arrays) > sum(name in own for name in file.arrays)
 
@@ -124,9 +129,9 @@ def _single_file_names(network) -> list[list[str]]:
     for accumulators in ACCUMULATORS.values():
         state = [f"{name}_{accumulator}_0" for name in trained for accumulator in accumulators]
         choices += [[*names, *state, *rates] for rates in _RATES]
-    if part := getattr(network, "pretrained_part", None):
-        trunk = [name for own, name in network.released_names.items() if own.startswith(f"{part}.")]
-        choices.append([*trunk, *_CLASSIFIER])
+    if part := published(network, "pretrained_part"):
+        backbone = [name for own, name in network.released_names.items() if own.startswith(f"{part}.")]
+        choices.append([*backbone, *_CLASSIFIER])
     return [sorted(choice) for choice in choices]
 
 

@@ -1,8 +1,7 @@
-"""Weights into networks: what fits, what does not, and what fine-tuning may leave out or make.
+"""Weights into networks: what fits, what does not, and what fine-tuning may ignore, initialise or make.
 
-A network says which layer is its ``classifier``. One that can start from weights of its trunk alone also has
-``pretrained_part``, the trunk, and ``first_convolution``, the parameter that is made from that of a trunk
-for single images.
+A network says which layer is its ``classifier``. ``PublishedNetwork`` (models/spec.py) says what one has that can start
+from weights of its backbone alone.
 """
 
 from collections import Counter
@@ -12,7 +11,7 @@ import numpy as np
 
 from tools.errors import CheckpointError
 from tools.weights.files import CHECKPOINT, WeightFile
-from tools.weights.fluid_names import Variable, buffers_of, name_arrays, split_state, variables_of
+from tools.weights.fluid_names import Variable, buffers_of, name_arrays, published, split_state, variables_of
 
 
 @dataclass
@@ -57,7 +56,7 @@ def load_into_network(network, file: WeightFile, *, fine_tune: bool = False) -> 
     """Copy weights into a network and report how they fit.
 
     fine_tune: skip a classifier for another number of classes; where the network has a pretrained part,
-    take weights that hold only that and make its first convolution fit; leave aside what else they hold.
+    take weights that hold only that and make its first convolution fit; ignore what else they hold.
     Raises CheckpointError, naming everything that does not fit, unless all else does. The network is
     changed only if all is well.
     """
@@ -121,19 +120,19 @@ class _Fit:
     def relax(self) -> None:
         """Let fine-tuning go ahead without what it can do without; say so for each."""
         network = self.network
-        part = getattr(network, "pretrained_part", None)
+        part = published(network, "pretrained_part")
         if part:
             self._inflate(network.first_convolution)
         lacking = set(self.missing + self.mismatched)
         classifier = [own for own in self.wanted if own.startswith(f"{network.classifier}.")]
-        afresh = bool(lacking.intersection(classifier))
-        if afresh:
+        new_classifier = bool(lacking.intersection(classifier))
+        if new_classifier:
             self._reinitialise(classifier, "classifier")
         if part:
             blocks = [own for own in self.wanted if not own.startswith((f"{part}.", f"{network.classifier}."))]
             if blocks and lacking.issuperset(blocks):
-                self._reinitialise(blocks, f"not in a bare {part}")
-            if afresh and self.released:
+                self._reinitialise(blocks, "not in a bare backbone")
+            if new_classifier and self.released:
                 # 2019: only what is trained was loaded to begin with.
                 self.changes.append("running means and variances are loaded too, which 2019 initialised anew")
         if self.unexpected:

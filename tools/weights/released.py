@@ -75,7 +75,7 @@ def find_released(
         if offline and not (entry.by_hand.is_file() or entry.fetched.is_file()):
             raise _offline_error(entry)
         entry.cache.mkdir(parents=True, exist_ok=True)
-        with _alone(entry):
+        with _await_lock(entry):
             try:
                 found = entry.present() or _obtain(entry, offline, retry)  # perhaps another was first
                 shutil.rmtree(entry.work, ignore_errors=True)
@@ -293,7 +293,7 @@ def _with_files(folder: Path) -> Path | None:
         folder = shown[0]
 
 
-def _alone(entry: CacheEntry) -> HeldLock:
+def _await_lock(entry: CacheEntry) -> HeldLock:
     """The lock on one set of weights; who has to wait for it hears of that first."""
     try:
         return HeldLock(entry.lock)

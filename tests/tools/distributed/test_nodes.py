@@ -118,7 +118,7 @@ def test_processes_meet_in_any_order_and_strangers_are_passed_over(monkeypatch):
 
 
 def test_the_first_process_names_those_that_did_not_come_and_the_others_hear_of_it(monkeypatch, log_lines):
-    monkeypatch.setattr(rendezvous, "_MEET_SEC", 1)
+    monkeypatch.setattr(rendezvous, "_RENDEZVOUS_SEC", 1)
     monkeypatch.setattr(rendezvous, "_WORD_SEC", 0.6)
     heard = []
 
@@ -135,7 +135,7 @@ def test_the_first_process_names_those_that_did_not_come_and_the_others_hear_of_
 
 
 def test_a_process_that_finds_nobody_says_where_it_looked(monkeypatch):
-    monkeypatch.setattr(rendezvous, "_MEET_SEC", 0.3)
+    monkeypatch.setattr(rendezvous, "_RENDEZVOUS_SEC", 0.3)
     host, port = free_address()
     with pytest.raises(PeerError) as error:
         rendezvous.find_first((host, port), 1, 2)

@@ -86,7 +86,7 @@ def test_scaling_the_loss_changes_nothing_but_the_type_of_the_forward_pass(gpu_p
     batches = [make_batch([0.25, 0.5]), make_batch([0.5, 0.5])]  # or 16 bits do not hold the scaled gradients
     descend(plain, batches, grad_clip=0.2)
     precision = MixedPrecision(amp)
-    descend(network, batches, grad_clip=0.2, precision=precision)
+    descend(network, batches, grad_clip=0.2, amp=precision)
     assert network.w.item() == pytest.approx(1 - 2 * 0.1 * 0.2, rel=1e-4)
     assert network.w.item() == plain.w.item()  # a power of two, taken back before the norm is measured
     assert gpu_precision == [(type_, "O1")] * 2 * (type_ is not None)
@@ -97,7 +97,7 @@ def test_a_step_whose_gradients_overflow_is_left_out_and_the_scale_falls(gpu_pre
     network, precision = Line(), MixedPrecision("fp16")
     scale = precision.state()["scale"]
     precision.restore({"scale": 2.0**126, "incr_count": 0, "decr_count": 0})
-    descend(network, [make_batch([1, 2])], precision=precision, grad_clip=1.0)
+    descend(network, [make_batch([1, 2])], amp=precision, grad_clip=1.0)
     assert network.w.item() == 1.0
     assert precision.state()["scale"] == 2.0**125
     assert scale == 2.0**15
@@ -112,11 +112,11 @@ def test_adam_does_not_count_a_step_that_was_left_out(gpu_precision):
         steps = [[make_batch([1, 2])]] * 2
         if overflows:
             precision.restore({"scale": 2.0**126, "incr_count": 0, "decr_count": 0})
-            list(train_epoch(network, optimizer, steps[:1], schedule=lambda _: 0.1, **BEGINNING, precision=precision))
+            list(train_epoch(network, optimizer, steps[:1], schedule=lambda _: 0.1, **BEGINNING, amp=precision))
             assert network.w.item() == 1.0
             assert optimizer.state_dict()["steps"] == 0
             precision.restore({"scale": 2.0**15, "incr_count": 0, "decr_count": 0})
-        list(train_epoch(network, optimizer, steps, schedule=lambda _: 0.1, **BEGINNING, precision=precision))
+        list(train_epoch(network, optimizer, steps, schedule=lambda _: 0.1, **BEGINNING, amp=precision))
         weights.append(network.w.item())
     assert weights[0] == weights[1]
 
@@ -124,12 +124,12 @@ def test_adam_does_not_count_a_step_that_was_left_out(gpu_precision):
 def test_scaling_goes_on_from_its_saved_state(gpu_precision):
     batches = [make_batch([1, 2])] * 3
     whole, first, second = MixedPrecision("fp16"), MixedPrecision("fp16"), MixedPrecision("fp16")
-    descend(Line(), batches, precision=whole)
-    descend(Line(), batches[:1], precision=first)
+    descend(Line(), batches, amp=whole)
+    descend(Line(), batches[:1], amp=first)
     state = json.loads(json.dumps(first.state()))  # as state.json keeps it
     assert state == {"scale": 2.0**15, "incr_count": 1, "decr_count": 0}
     second.restore(state)
-    descend(Line(), batches[1:], precision=second)
+    descend(Line(), batches[1:], amp=second)
     assert second.state() == whole.state() == {"scale": 2.0**16, "incr_count": 1, "decr_count": 0}
     for unscaled in (MixedPrecision("bf16"), MixedPrecision("off")):
         unscaled.restore(state)

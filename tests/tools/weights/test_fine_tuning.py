@@ -49,7 +49,7 @@ def test_a_bare_resnet_fills_the_trunk_and_leaves_the_rest_as_it_was(name, golde
     if name == "STNET":
         shape = list(network.trunk.conv1.conv.weight.shape)
         assert f"made: conv1_weights [64, 3, 7, 7] for {shape}, the mean over colours / {images}, " in text
-        assert "newly initialised, not in a bare trunk: conv3d_0.w_0, conv3d_0.b_0, batch_norm_24.w_0" in text
+        assert "newly initialised, not in a bare backbone: conv3d_0.w_0, conv3d_0.b_0, batch_norm_24.w_0" in text
 
 
 def test_a_classifier_of_another_name_is_left_aside_and_one_that_fits_in_part_is_not_taken(golden):
