@@ -1,4 +1,9 @@
-"""What the loader, the scripts and the doctor need of a data set: the written contract."""
+"""What the loader, the scripts and the doctor need of a data set: the written contract.
+
+A reader, registered by name, opens the data set of a config's section:
+``reader(config, section, *, training: bool, skip_broken: int) -> Dataset``. It raises DataError for a list that cannot
+be used, and for more than ``skip_broken`` records that are known to be broken.
+"""
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager

@@ -6,7 +6,13 @@ import models  # noqa: F401  (registers the specs)
 from models.spec import DataSection, InferSection, ModelSection, TrainSection
 from tools.registry import MODELS
 
-SECTIONS = {"MODEL": ModelSection, "TRAIN": TrainSection, "VALID": DataSection, "TEST": DataSection, "INFER": InferSection}
+SECTIONS = {
+    "MODEL": ModelSection,
+    "TRAIN": TrainSection,
+    "VALID": DataSection,
+    "TEST": DataSection,
+    "INFER": InferSection,
+}
 
 
 @pytest.mark.parametrize("name", MODELS.names())

@@ -23,7 +23,7 @@ def test_every_model_has_a_reader_metrics_scripts_a_page_and_a_config():
             assert (PROJECT / "scripts" / kind / f"{kind}_{name}.sh").is_file()
 
 
-def test_readers_and_metrics_know_only_names_of_models():
+def test_every_reader_and_all_metrics_are_used_by_a_model():
     specs = [MODELS.get(name) for name in MODELS.names()]
     assert set(READERS.names()) == {spec.reader for spec in specs}
     assert set(METRICS.names()) == {spec.metrics for spec in specs}

@@ -22,7 +22,7 @@ from tools.errors import CheckpointError
 # Loggers of this project by the first part of their names. The root logger is Paddle's (3.3.1 gives it a handler;
 # PaddlePaddle/Paddle#73985), so nothing is passed on to it once the log is started.
 PACKAGES = ("tools", "datareader", "dataset", "models", "metrics", "train", "test", "infer", "__main__")
-_EVENTS = logging.getLogger(__name__)
+_EVENTS = logging.getLogger(f"{__name__}.events")
 
 
 def start_log(folder: str | None = None, name: str = "", rank: int | None = None) -> None:
@@ -111,7 +111,7 @@ def beside(bar: tqdm) -> int:
 
 
 def _is_event(record: logging.LogRecord) -> bool:
-    return hasattr(record, "values")
+    return record.name == _EVENTS.name
 
 
 class _Collector(logging.Handler):

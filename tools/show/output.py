@@ -9,7 +9,7 @@ from tools.drawing.fonts import load_font, make_drawable
 from tools.errors import ConfigError, DataError
 from tools.files.atomic import atomic_write, require_writable
 from tools.runtime.tables import format_columns
-from tools.runtime.text import printable
+from tools.runtime.text import printable, shorten
 from tools.show.options import ShowOptions
 
 
@@ -28,7 +28,7 @@ def describe_class(label, names: list[str] | None) -> str:
     """A class id with its name, where it has one."""
     if isinstance(label, int | np.integer) and names and 0 <= label < len(names) and names[label]:
         return f"{label} {names[label]}"
-    return printable(label)[:80]
+    return shorten(printable(label), 80)
 
 
 def choose_output(options: ShowOptions, stem: str) -> Path | None:

@@ -12,7 +12,7 @@ from datareader.transforms import dequantize
 from tools.config.load import Config
 from tools.drawing.feature_plot import draw_features
 from tools.errors import ConfigError, DataError
-from tools.runtime.text import printable
+from tools.runtime.text import printable, shorten
 from tools.show.options import ShowOptions
 from tools.show.output import choose_output, count, describe_class, print_fields, write_image
 
@@ -107,7 +107,7 @@ def describe_record(raw: dict, names: list[str] | None) -> dict[str, str]:
         elif isinstance(value, np.ndarray):
             text = f"a {value.shape} {value.dtype} array"
         else:
-            text = printable(value)[:200]
+            text = shorten(printable(value), 200)
         fields[printable(key)] = text
     return fields
 
@@ -115,7 +115,7 @@ def describe_record(raw: dict, names: list[str] | None) -> dict[str, str]:
 def describe_labels(value, names: list[str] | None) -> str:
     items = value.tolist() if isinstance(value, np.ndarray) else value
     if not isinstance(items, list | tuple):
-        return "not known" if value is None else printable(value)[:80]
+        return "not known" if value is None else shorten(printable(value), 80)
     return ", ".join(describe_class(item, names) for item in items) or "none"
 
 
