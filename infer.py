@@ -30,7 +30,7 @@ from tools.distributed.skipped import gather_broken, require_records
 from tools.errors import DataError
 from tools.files.atomic import require_writable
 from tools.inference.predictions import rank_classes, write_predictions
-from tools.run_setup import launch_processes, open_evaluation, plan_run
+from tools.run_setup import Evaluation, Run, launch_processes, open_evaluation, plan_run
 from tools.runtime.entry import run_program
 from tools.runtime.log import beside, progress_bar
 
@@ -94,7 +94,7 @@ def main() -> int:
 
 
 def classify(
-    run, options: InferOptions, evaluation, names: list[str] | None
+    run: Run, options: InferOptions, evaluation: Evaluation, names: list[str] | None
 ) -> list[tuple[str, list[float], list[int]]]:
     """(video id, probabilities, class ids) of each video of this process, highest first."""
     from tools.inference.predict import predict  # imports Paddle

@@ -13,6 +13,7 @@ import metrics  # noqa: F401
 import models  # noqa: F401
 from datareader.loader import EvaluationLoader
 from datareader.sharding import Shard
+from metrics.metric import Metric
 from tools.config.flags import (
     EngineOptions,
     RunOptions,
@@ -28,7 +29,7 @@ from tools.distributed.skipped import gather_broken, require_records
 from tools.errors import DataError
 from tools.files.atomic import atomic_write, require_writable
 from tools.registry import METRICS
-from tools.run_setup import launch_processes, open_evaluation, plan_run
+from tools.run_setup import Evaluation, Run, launch_processes, open_evaluation, plan_run
 from tools.runtime.entry import run_program
 from tools.runtime.log import beside, progress_bar
 from tools.runtime.tables import format_columns
@@ -92,7 +93,7 @@ def main() -> int:
     return 0
 
 
-def score(run, options: TestOptions, evaluation, metric) -> None:
+def score(run: Run, options: TestOptions, evaluation: Evaluation, metric: Metric) -> None:
     """Let the metric count this process's batches, with a line on some of them."""
     from tools.inference.predict import evaluate  # imports Paddle
 

@@ -27,7 +27,7 @@ class FrameSource(Protocol):
 
 
 class FrameCountError(Exception):
-    """A damaged video has another number of frames than its packets say; choose among ``num_frames`` again."""
+    """A damaged video has another number of frames than its packets say; sample of ``num_frames`` again."""
 
 
 @dataclass(frozen=True)

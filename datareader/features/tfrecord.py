@@ -69,9 +69,9 @@ def read_tfrecord(path: str) -> Iterator[dict | Problem]:
     """
     try:
         with open(path, "rb") as file:
-            for offset, data, fault in _split_records(file):
+            for offset, data, problem in _split_records(file):
                 try:
-                    yield Problem(path, offset, fault) if fault else _parse_video(data)
+                    yield Problem(path, offset, problem) if problem else _parse_video(data)
                 except _VideoLevelError:
                     raise DataError(
                         f"{path} is a video-level file (at byte {offset} mean_rgb or mean_audio, and no frames); the "
@@ -107,8 +107,8 @@ def _split_records(file: BinaryIO) -> Iterator[tuple[int, bytes, str]]:
         if len(data) < length or len(checksum) < 4:  # the file became shorter just now
             yield offset, b"", f"cut short in a record of {length} bytes; {rest}"
             return
-        fault = "" if _masked_crc(data) == _number(checksum) else "the data of a record does not match its checksum"
-        yield offset, data, fault
+        problem = "" if _masked_crc(data) == _number(checksum) else "the data of a record does not match its checksum"
+        yield offset, data, problem
         offset = end
 
 

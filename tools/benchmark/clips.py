@@ -160,9 +160,9 @@ def measure_network(
     with ProcessPoolExecutor(1, get_context("spawn")) as pool:
         shipped_sec = pool.submit(measure_shipped, name, config_path, repeat).result()
     start_paddle(threads, use_gpu=False, gpu_wanted=False)
-    from tools.inference.export import PLACE
+    from tools.inference.export import FOLDER_VARIABLE
 
-    os.environ[PLACE] = str(folder)
+    os.environ[FOLDER_VARIABLE] = str(folder)
     spec, config, network = build_network(name, config_path)
     return {
         **measure_inference(network, spec.input_shape(config, "TEST"), shipped_sec, repeat),

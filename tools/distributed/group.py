@@ -186,9 +186,8 @@ def connect(device: str) -> ProcessGroup:
         os.environ.pop(name, None)
     if device == "cpu":
         os.environ["PADDLE_DISTRI_BACKEND"] = "gloo"
-        if interface := rendezvous.interface_to(
-            address[0]
-        ):  # gloo would take the one that this machine's name stands for
+        # Left alone, gloo takes the interface that this machine's name stands for.
+        if interface := rendezvous.interface_to(address[0]):
             os.environ.setdefault("GLOO_SOCKET_IFNAME", interface)
     try:
         if rank == 0:

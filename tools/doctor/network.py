@@ -44,7 +44,7 @@ def _describe_gpus() -> str:
 
 
 def check_weights(options: DoctorOptions, name: str, config: Config, network: Network) -> Iterator[Check]:
-    """Whether the weights that are named fit the network, by filling it with them."""
+    """Whether the weights that are named fit the network, by loading them into it."""
     if options.weights:
         yield _check_fit(network, name, "--weights", options.weights, fine_tune=False)
     if not options.is_training:
@@ -73,7 +73,7 @@ def _check_fit(network: Network, name: str, origin: str, path: str, *, fine_tune
 
 
 def _describe_absent_base(options: DoctorOptions, config: Config) -> str:
-    """What the first run will do for its pretrain_base; "" where that is here, unwanted, or cannot be had."""
+    """How the first run will get its pretrain_base; "" where it has it, does not want it, or cannot get it."""
     base = config.TRAIN.pretrain_base
     if options.pretrain or not base or Path(base).exists() or Path(base).name != RESNET50:
         return ""

@@ -11,7 +11,7 @@ from typing import BinaryIO
 @contextlib.contextmanager
 def atomic_write(path: Path) -> Iterator[BinaryIO]:
     """A file to write that takes the place of ``path`` once it is complete and on the disk."""
-    temporary = path.with_name(f".{path.name}.tmp-{os.getpid()}")
+    temporary = temporary_path(path)
     try:
         with open(temporary, "wb") as file:
             yield file
@@ -27,10 +27,10 @@ def atomic_write(path: Path) -> Iterator[BinaryIO]:
 def atomic_folder(path: Path, aside: Path | None = None) -> Iterator[Path]:
     """A folder to fill that takes the name ``path`` once it is complete; one that is not is removed.
 
-    Who writes a file into it brings that to the disk, as ``atomic_write`` does; the names are brought there here.
+    The files in it are synced by whoever writes them, as ``atomic_write`` does; the folder is synced here.
     aside: where to move what has the name, at the last moment. Without it the name has to be free.
     """
-    temporary = path.with_name(f".{path.name}.tmp-{os.getpid()}")
+    temporary = temporary_path(path)
     try:
         temporary.mkdir()
         yield temporary
@@ -41,6 +41,11 @@ def atomic_folder(path: Path, aside: Path | None = None) -> Iterator[Path]:
         sync_folder(path.parent)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def temporary_path(path: Path) -> Path:
+    """What this process calls a file or folder until it is complete; others know by it that it may be removed."""
+    return path.with_name(f".{path.name}.tmp-{os.getpid()}")
 
 
 def remove_unfinished(folder: Path, name: str | None = None) -> None:
@@ -79,7 +84,7 @@ def require_writable(path: Path) -> None:
     if path.is_dir():
         raise IsADirectoryError(f"{path} is a folder")
     remove_unfinished(path.parent, path.name)
-    probe = path.with_name(f".{path.name}.tmp-{os.getpid()}")
+    probe = temporary_path(path)
     probe.touch()
     probe.unlink(missing_ok=True)  # another machine may have taken it for one that was left
 

@@ -26,7 +26,7 @@ from tools.errors import CheckpointError
 from tools.files.atomic import sync_folder
 from tools.weights.fluid_files import read_file
 
-PLACE = "PADDLE_VIDEO_PROGRAMS"
+FOLDER_VARIABLE = "PADDLE_VIDEO_PROGRAMS"
 KEPT = 8  # programs, of some 100 MB each; every set of weights has its own
 UNFINISHED = ".export-"
 PROGRAM, WEIGHTS = "model.json", "model.pdiparams"
@@ -40,7 +40,7 @@ def exported_program(network, shape: tuple[int, ...]) -> Iterator[Path]:
 
     Raises CheckpointError for one that cannot be written.
     """
-    root = Path(os.environ.get(PLACE) or Path.home() / ".paddle" / "programs")
+    root = Path(os.environ.get(FOLDER_VARIABLE) or Path.home() / ".paddle" / "programs")
     target = root / f"{type(network).__name__}-{fingerprint(network, shape)}"
     if is_kept(target, network):
         yield target
@@ -83,7 +83,10 @@ def _temporary_folder(root: Path) -> tempfile.TemporaryDirectory:
         root.mkdir(parents=True, exist_ok=True)
         return tempfile.TemporaryDirectory(prefix=UNFINISHED, dir=root, ignore_cleanup_errors=True)
     except OSError as error:
-        log.info(f"{root} cannot be written ({error}): the exported program is not kept; {PLACE} names another folder")
+        log.info(
+            f"{root} cannot be written ({error}): the exported program is not kept; {FOLDER_VARIABLE} names another "
+            "folder"
+        )
     try:
         return tempfile.TemporaryDirectory(prefix="programs-", ignore_cleanup_errors=True)
     except OSError as error:
@@ -134,7 +137,7 @@ def _refusal(folder: Path, error: Exception) -> CheckpointError:
     reason = str(error).strip().partition("\n")[0]
     return CheckpointError(
         f"{folder}: the program for the inference engine could not be written ({reason}); --engine dygraph needs none, "
-        f"and {PLACE} names another folder, on a disk with room"
+        f"and {FOLDER_VARIABLE} names another folder, on a disk with room"
     )
 
 

@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from tools.errors import CheckpointError
-from tools.files.atomic import atomic_folder, atomic_write
+from tools.files.atomic import atomic_folder, atomic_write, temporary_path
 from tools.files.locks import HeldLock
 from tools.weights.checkpoint_files import (
     AVERAGED,
@@ -181,7 +181,7 @@ class CheckpointStore:
         kept = set(epochs[: self.keep - (latest[0][1] == 0)] if self.keep else epochs)
         for _, path in rest:
             if path not in kept:
-                doomed = self._temporary(path)
+                doomed = temporary_path(path)
                 path.rename(doomed)  # so that a half-deleted folder never carries a checkpoint's name
                 shutil.rmtree(doomed, ignore_errors=True)
 
@@ -205,9 +205,6 @@ class CheckpointStore:
 
     def _old_best(self) -> Path:
         return self.save_dir / f".{self.best_path.name}.old"
-
-    def _temporary(self, path: Path) -> Path:
-        return path.with_name(f".{path.name}.tmp-{os.getpid()}")
 
 
 def load_checkpoint(path: Path, model_name: str) -> Checkpoint:
