@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from scipy.stats import binomtest
 
 import metrics.kinetics
+import models  # noqa: F401  (registers the specs)
 from metrics.kinetics import KineticsMetrics, rank_of_label, wilson_interval
 from tests.golden_inputs import load_golden, make_score_batches
 from tools.errors import DataError
