@@ -165,6 +165,7 @@ def add_run_flags(parser: argparse.ArgumentParser, sections: tuple[str, ...], na
 
 
 def add_set_flag(parser: argparse.ArgumentParser, example: str) -> None:
+    parser.set_defaults(overrides={})  # what the flags of add_override say
     parser.add_argument(
         "--set",
         action="append",
@@ -195,9 +196,8 @@ def add_override(parser, flag, sections: tuple[str, ...], key: str, type_: Calla
 
     class Keep(argparse.Action):
         def __call__(self, parser, namespace, value, option_string=None):
-            chosen = {**(getattr(namespace, "overrides", None) or {})}
-            chosen.update({(section, key): Override(section, key, value, flag=option_string) for section in sections})
-            namespace.overrides = chosen
+            chosen = {(section, key): Override(section, key, value, flag=option_string) for section in sections}
+            namespace.overrides = namespace.overrides | chosen
 
     parser.add_argument(
         *flags,
@@ -215,8 +215,7 @@ def add_override(parser, flag, sections: tuple[str, ...], key: str, type_: Calla
 
 def read_config_source(args: argparse.Namespace) -> ConfigSource:
     """What --config, the flags of ``add_override`` and --set say. Raises ConfigError for a --set of another form."""
-    named = (getattr(args, "overrides", None) or {}).values()
-    return ConfigSource(args.config, (*named, *map(parse_set, args.set)))
+    return ConfigSource(args.config, (*args.overrides.values(), *map(parse_set, args.set)))
 
 
 def read_run_options(args: argparse.Namespace) -> RunOptions:

@@ -164,12 +164,12 @@ def _free_ports(count: int) -> list[int]:
             handle.close()
 
 
-def _start(rank: int, environment: dict[str, str], log: Path) -> subprocess.Popen:
+def _start(rank: int, environment: dict[str, str], log_path: Path) -> subprocess.Popen:
     command = [sys.executable, *sys.orig_argv[1:]]
     # In sessions of their own, so that Ctrl-C reaches them once: through here.
     if rank == 0:
         return subprocess.Popen(command, env=environment, start_new_session=True)
-    with open(log, "ab") as file:  # its lines go there too, by the log
+    with open(log_path, "ab") as file:  # its lines go there too, by the log
         return subprocess.Popen(
             command, env=environment, start_new_session=True, stdout=subprocess.DEVNULL, stderr=file
         )

@@ -22,7 +22,7 @@ def optimizer_arrays(optimizer, network) -> dict:
         else:
             accumulator = re.sub(r"_\d+$", "", key[len(owner) + 1 :])
             # A state that was filled in and not used yet is still the array that it was filled from.
-            arrays[f"{accumulator}/{names[owner]}"] = value.numpy() if hasattr(value, "numpy") else value
+            arrays[f"{accumulator}/{names[owner]}"] = value if isinstance(value, np.ndarray) else value.numpy()
     return arrays
 
 
