@@ -4,6 +4,7 @@
 """
 
 import ast
+import functools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,13 +43,34 @@ MAY_IMPORT = {
     **dict.fromkeys(PROGRAMS, (*GROUND_FLOOR, *MACHINERY, "models", "datareader", "metrics", "dataset", "tests")),
     **dict.fromkeys(SCRIPTS, (*GROUND_FLOOR, *MACHINERY, "models", "datareader", "metrics")),
 }
+TESTS = "tests"  # a room that may import everything and is held to sizes alone
 NO_PADDLE = ("metrics", "datareader", "dataset")  # anywhere in them
-PADDLE_AT_IMPORT = ("models.layers", "models.optimizers", *MACHINERY)  # and the networks; elsewhere inside functions
-# What may take argparse's Namespace: what makes or reads a parser.
-READERS_OF_PARSERS = {"parse_args", "read_config_source", "read_run_options", "read_engine_options", "__call__"}
+PADDLE_AT_IMPORT = {  # these modules, networks and models.layers; all others import Paddle and these inside functions
+    "models.optimizers",
+    "tools.distributed.group",
+    "tools.inference.export",
+    "tools.inference.predict",
+    "tools.inference.predictor",
+    "tools.training.amp",
+    "tools.training.ema",
+    "tools.training.resume",
+    "tools.training.step",
+    "tools.training.trainer",
+}
+RUN_BY_USERS = (*PROGRAMS, *SCRIPTS, "dataset")
+PARSING = {"parse_args", "parse_known_args", "parse_intermixed_args", "parse_known_intermixed_args"}
+READERS_OF_PARSERS = {"read_config_source", "read_run_options", "read_engine_options"}  # may take argparse's Namespace
+IMPORTING_BY_NAME = {"__import__", "import_module", "run_module", "run_path"}
+EXCEPTIONS = {  # (module, word) -> why it may use the word; see ``words_of``
+    ("tools.benchmark_clips", "run_module"): "the former name of a program runs it",
+    ("tools.distributed.rendezvous", "hasattr"): "some options of sockets are on Linux alone",
+    ("tools.runtime.cpu", "hasattr"): "sched_getaffinity is on Linux alone",
+    ("tools.runtime.log", "hasattr"): "the extra= of logging becomes attributes of a record",
+}
+FUNCTIONS = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Module:
     name: str
     path: Path
@@ -57,96 +79,119 @@ class Module:
 
     @property
     def room(self) -> str:
-        """The entry of MAY_IMPORT that holds for it."""
         return room_of(self.name)
 
+    @functools.cached_property
+    def parents(self) -> dict[ast.AST, ast.AST]:
+        """Every node of the tree but its root -> the node above."""
+        return {child: node for node in ast.walk(self.tree) for child in ast.iter_child_nodes(node)}
 
-def load_modules(root: Path, folders: tuple[str, ...] = PACKAGES) -> list[Module]:
-    """The project's files, but for tests unless they are asked for."""
-    paths = [path for folder in folders for path in sorted((root / folder).rglob("*.py"))]
-    paths += [root / f"{name}.py" for name in SCRIPTS]
-    modules = []
-    for path in paths:
-        text = path.read_text(encoding="utf-8")
-        name = ".".join(path.relative_to(root).with_suffix("").parts).removesuffix(".__init__")
-        modules.append(Module(name, path, ast.parse(text), len(text.splitlines())))
-    return modules
+    def functions_around(self, node: ast.AST) -> list[ast.AST]:
+        """From the innermost to the outermost."""
+        functions = []
+        while node := self.parents.get(node):
+            functions += [node] if isinstance(node, FUNCTIONS) else []
+        return functions
+
+    def name_around(self, node: ast.AST) -> str:
+        """Of the innermost function; a lambda and a module have none."""
+        innermost = [*self.functions_around(node), ast.Lambda()][0]
+        return "" if isinstance(innermost, ast.Lambda) else innermost.name
+
+    @functools.cached_property
+    def imports(self) -> list[tuple[str, bool]]:
+        """(``package.module`` or ``package.module.what``, whether it is imported when this module is)."""
+        found = []
+        for node in self.parents:
+            if isinstance(node, ast.Import | ast.ImportFrom):
+                origin = f"{'.' * node.level}{node.module or ''}." if isinstance(node, ast.ImportFrom) else ""
+                at_import = not self.functions_around(node)
+                found += [(f"{origin}{alias.name}", at_import) for alias in node.names]
+        return found
+
+
+def load_modules(root: Path) -> list[Module]:
+    """Every Python file below ``root`` that is in no hidden folder."""
+    tops = [path for path in sorted(root.iterdir()) if not path.name.startswith(".")]
+    paths = [path for top in tops for path in ([top] if top.suffix == ".py" else sorted(top.rglob("*.py")))]
+    return [
+        parse_module(root, path, path.read_text(encoding="utf-8"))
+        for path in paths
+        if not any(part.startswith(".") for part in path.relative_to(root).parts)
+    ]
+
+
+@functools.cache
+def parse_module(root: Path, path: Path, text: str) -> Module:
+    name = ".".join(path.relative_to(root).with_suffix("").parts).removesuffix(".__init__")
+    return Module(name, path, ast.parse(text), text.count("\n"))
 
 
 def room_of(name: str) -> str:
+    """The entry of MAY_IMPORT that holds for a module, TESTS, or the module's own name if there is none."""
     parts = name.split(".")
     places = (".".join(parts[:length]) for length in range(len(parts), 0, -1))
-    return next((place for place in places if place in MAY_IMPORT), name)
-
-
-def imports_of(module: Module, known: set[str]) -> Iterator[tuple[str, bool]]:
-    """(module, whether it is imported when this one is) of everything imported anywhere in a file.
-
-    known: names of the project's modules, so that ``from package import module`` names the module.
-    """
-    inside = {
-        id(node)
-        for function in ast.walk(module.tree)
-        if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
-        for node in ast.walk(function)
-    }
-    for node in ast.walk(module.tree):
-        at_import = id(node) not in inside
-        if isinstance(node, ast.Import):
-            yield from ((alias.name, at_import) for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            if node.level or any(alias.name == "*" for alias in node.names):
-                yield f"{'.' * node.level}{node.module or ''}.*", at_import
-                continue
-            for alias in node.names:
-                whole = f"{node.module}.{alias.name}"
-                yield whole if whole in known else node.module, at_import
+    return next((place for place in places if place in MAY_IMPORT or place == TESTS), name)
 
 
 def violations(root: Path) -> list[str]:
     """What in the project below ``root`` is against the rules, a sentence each."""
-    modules = load_modules(root, PACKAGES[:-1])
-    return [
-        *check_imports(modules),
-        *find_circles(modules),
-        *check_sizes(modules, load_modules(root)),
-        *check_namespaces(modules),
-    ]
+    modules = load_modules(root)
+    code = [module for module in modules if module.room != TESTS]
+    return [*(text for module in modules for text in check_module(module)), *find_circles(code), *check_folders(code)]
 
 
-def check_imports(modules: list[Module]) -> Iterator[str]:
-    known = {module.name for module in modules}
-    for module in modules:
-        room = module.room
-        if room not in MAY_IMPORT:
-            if module.name != "tools":
-                yield f"{module.name} stands in no room"
-            continue
-        for name, at_import in imports_of(module, known):
-            if name.endswith(".*"):
-                yield f"{module.name} imports {name}; imports are absolute and name what they take"
-            if name.split(".")[0] == "paddle":
-                if module.name.split(".")[0] in NO_PADDLE:
-                    yield f"{module.name} imports Paddle, which its room does without"
-                elif at_import and not may_load_paddle(module):
-                    yield f"{module.name} imports Paddle when it is imported; import it inside functions"
-            elif name.split(".")[0] in (*PACKAGES, *SCRIPTS):
-                there = room_of(name)
-                if there != room and there not in MAY_IMPORT[room] and name.split(".")[0] not in MAY_IMPORT[room]:
-                    yield f"{module.name} imports {name}; {room} may import {', '.join(MAY_IMPORT[room]) or 'nobody'}"
+@functools.cache
+def check_module(module: Module) -> list[str]:
+    """What can be told from a file alone."""
+    of_code = (check_room, check_imports, check_program, check_namespaces, check_words)
+    checks = (check_sizes, *(() if module.room == TESTS else of_code))
+    return [f"{module.name} {text}" for check in checks for text in check(module)]
 
 
-def may_load_paddle(module: Module) -> bool:
-    """Machinery, layers, optimizers, and networks: files of a model's folder that are called as the folder."""
-    parts = module.name.split(".")
-    is_network = parts[0] == "models" and len(parts) == 3 and parts[1] == parts[2]
-    return is_network or module.name.startswith(PADDLE_AT_IMPORT)
+def check_room(module: Module) -> Iterator[str]:
+    """Every file stands in a room; the ``__init__.py`` above rooms holds at most a docstring."""
+    if module.room not in MAY_IMPORT:
+        above_rooms = any(room.startswith(f"{module.name}.") for room in MAY_IMPORT)
+        if not above_rooms or module.path.name != "__init__.py":
+            yield "stands in no room"
+        elif len(module.tree.body) > (ast.get_docstring(module.tree) is not None):
+            yield "stands above rooms and holds more than a docstring"
+
+
+def check_imports(module: Module) -> Iterator[str]:
+    allowed = MAY_IMPORT.get(module.room, ())
+    for name, at_import in module.imports:
+        package = name.split(".")[0]
+        if not package or name.endswith(".*"):
+            yield f"imports {name}; imports are absolute and name what they take"
+        elif package in (*PACKAGES, *SCRIPTS) and room_of(name) not in (module.room, *allowed):
+            yield f"imports {name}; {module.room} may import {', '.join(allowed) or 'nobody'}"
+        if package == "paddle" and module.room in NO_PADDLE:
+            yield "imports Paddle, which its room does without"
+        elif at_import and imports_paddle(name) and not imports_paddle(module.name):
+            yield f"imports Paddle when it is imported, by {name}; import that inside functions"
+
+
+def imports_paddle(name: str) -> bool:
+    """Whether to import this module, or something of it, may import Paddle: networks are called as their folder."""
+    parts = name.split(".")
+    is_network = parts[0] == "models" and parts[1:2] == parts[2:3] != []
+    is_layer = parts[:2] == ["models", "layers"]
+    return parts[0] == "paddle" or is_network or is_layer or not PADDLE_AT_IMPORT.isdisjoint({name, parent_of(name)})
+
+
+def parent_of(name: str) -> str:
+    return name.rpartition(".")[0]
 
 
 def find_circles(modules: list[Module]) -> Iterator[str]:
     """Files that import one another, on whatever way."""
     known = {module.name for module in modules}
-    graph = {module.name: {name for name, _ in imports_of(module, known)} & known for module in modules}
+    graph = {
+        module.name: {name if name in known else parent_of(name) for name, _ in module.imports} & known
+        for module in modules
+    }
     done = set()
 
     def visit(name: str, above: list[str]) -> Iterator[str]:
@@ -161,38 +206,101 @@ def find_circles(modules: list[Module]) -> Iterator[str]:
         yield from visit(name, [])
 
 
-def check_sizes(modules: list[Module], with_tests: list[Module]) -> Iterator[str]:
-    """The share of a folder is of the lines without tests; the other limits hold in tests too."""
+def check_folders(modules: list[Module]) -> Iterator[str]:
+    """The share that a folder's own files have in all lines without tests."""
     total, folders = sum(module.num_lines for module in modules), {}
     for module in modules:
         folders[module.path.parent] = folders.get(module.path.parent, 0) + module.num_lines
     for folder, num_lines in folders.items():
         if num_lines > MAX_FOLDER_SHARE * total:
             yield f"the files of {folder.name} hold {num_lines} of {total} lines"
-    for module in with_tests:
-        if module.num_lines > MAX_FILE_LINES:
-            yield f"{module.name} has {module.num_lines} lines, more than {MAX_FILE_LINES}"
-        for node in ast.walk(module.tree):
-            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-                num_lines = node.end_lineno - node.lineno + 1
-                if num_lines > MAX_FUNCTION_LINES:
-                    yield f"{module.name}.{node.name} has {num_lines} lines, more than {MAX_FUNCTION_LINES}"
 
 
-def check_namespaces(modules: list[Module]) -> Iterator[str]:
-    """Functions that take what argparse parsed, by the annotation or the name of a parameter, or that are given it."""
-    for module in modules:
-        for node in ast.walk(module.tree):
-            if isinstance(node, ast.FunctionDef) and node.name not in READERS_OF_PARSERS:
-                parameters = [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs]
-                for parameter in parameters:
-                    annotation = ast.unparse(parameter.annotation) if parameter.annotation else ""
-                    if parameter.arg == "args" or "Namespace" in annotation:
-                        yield f"{module.name}.{node.name} takes argparse's Namespace; give it plain values"
-            if isinstance(node, ast.Call) and any(
-                isinstance(value, ast.Name) and value.id == "args"
-                for value in [*node.args, *(keyword.value for keyword in node.keywords)]
-            ):
-                called = ast.unparse(node.func)
-                if called not in READERS_OF_PARSERS | {"vars", "getattr"}:
-                    yield f"{module.name} gives argparse's Namespace to {called}; give it plain values"
+def check_sizes(module: Module) -> Iterator[str]:
+    if module.num_lines > MAX_FILE_LINES:
+        yield f"has {module.num_lines} lines, more than {MAX_FILE_LINES}"
+    for node in module.parents:
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            first = min(part.lineno for part in [node, *node.decorator_list])
+            if (num_lines := node.end_lineno - first + 1) > MAX_FUNCTION_LINES:
+                yield f"has {num_lines} lines in {node.name}, more than {MAX_FUNCTION_LINES}"
+
+
+def check_program(module: Module) -> Iterator[str]:
+    """What users run stands where they look for it: a main guard and ``__main__.py`` say that a file is run."""
+    guards = [node for node in module.parents if isinstance(node, ast.Compare)]
+    guarded = any(isinstance(part, ast.Name) and part.id == "__name__" for node in guards for part in ast.walk(node))
+    if (guarded or module.path.name == "__main__.py") and module.room not in RUN_BY_USERS:
+        yield "is written to be run, and is no program"
+
+
+def check_namespaces(module: Module) -> Iterator[str]:
+    """What argparse parsed stays in the function that parsed it and in READERS_OF_PARSERS."""
+    for node in module.parents:
+        if isinstance(node, ast.Attribute) and node.attr in PARSING:
+            call, around = module.parents[node], module.name_around(node)
+            if around not in ("parse_args", "main"):
+                yield f"parses arguments in {around or 'no function'}; do that in parse_args or main"
+            elif not all(is_read(module, use) for use in uses_of_parsed(module, call)):
+                yield f"lets argparse's Namespace out of {around}; give plain values on"
+        elif isinstance(node, ast.arg) and takes_namespace(node):
+            around = module.name_around(node)
+            if around not in READERS_OF_PARSERS and (around, node.arg) != ("__call__", "namespace"):
+                yield f"takes argparse's Namespace in {around or 'a lambda'}; take plain values"
+            elif around in READERS_OF_PARSERS:
+                uses = names_in(module.functions_around(node)[0], node.arg)
+                if not all(is_read(module, use) for use in uses):
+                    yield f"lets argparse's Namespace out of {around}; give plain values on"
+
+
+def takes_namespace(parameter: ast.arg) -> bool:
+    annotation = ast.unparse(parameter.annotation) if parameter.annotation else ""
+    return parameter.arg in ("args", "namespace") or "Namespace" in annotation
+
+
+def uses_of_parsed(module: Module, call: ast.AST) -> list[ast.AST]:
+    """Where the result of a call stands: every use of the name it is bound to, or the call itself."""
+    match module.parents[call]:
+        case ast.Assign(targets=[ast.Name(id=name)]):
+            return names_in(module.functions_around(call)[0], name)
+    return [call]
+
+
+def names_in(function: ast.AST, name: str) -> list[ast.AST]:
+    """The uses of a variable in a function, and its declarations as global."""
+    return [
+        node
+        for node in ast.walk(function)
+        if (isinstance(node, ast.Name) and node.id == name and isinstance(node.ctx, ast.Load))
+        or (isinstance(node, ast.Global) and name in node.names)
+    ]
+
+
+def is_read(module: Module, use: ast.AST) -> bool:
+    """Whether a Namespace stands as ``args.flag``, is given to a reader, or to ``vars`` in parse_args."""
+    match module.parents[use]:
+        case ast.Attribute(ctx=ast.Load()):
+            return True
+        case ast.Call(func=ast.Name(id=called), args=[first, *_]) if first is use:
+            return called in READERS_OF_PARSERS or (called == "vars" and module.name_around(use) == "parse_args")
+    return False
+
+
+def check_words(module: Module) -> Iterator[str]:
+    for word, instead in words_of(module):
+        if (module.name, word) not in EXCEPTIONS:
+            yield f"uses {word}; {instead}"
+
+
+def words_of(module: Module) -> Iterator[tuple[str, str]]:
+    """(word, what to write instead) of what code does without: names of modules and attributes that may not be."""
+    for node in module.parents:
+        match node:
+            case ast.Call(func=ast.Name(id="getattr"), args=[_, _, _]):
+                yield "getattr", "what an object has is written in its class, with the default"
+            case ast.Name(id="hasattr"):
+                yield "hasattr", "what an object has is written in its class"
+            case ast.arg(arg="log"):
+                yield "log", "log by logging.getLogger(__name__)"
+            case ast.Name(id=word) | ast.Attribute(attr=word) | ast.alias(name=word) if word in IMPORTING_BY_NAME:
+                yield word, "import by an import statement, which can be checked"
