@@ -7,6 +7,7 @@ behind each name, as in 2019; names hold spaces, so the id is what follows the l
 """
 
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # the project, when run as a script
@@ -18,28 +19,43 @@ from tools.files.atomic import atomic_write, require_writable
 from tools.runtime.entry import run_program
 
 
-def main() -> None:
+@dataclass(frozen=True)
+class LabelOptions:
+    """What the flags say; the names are theirs."""
+
+    csv: str
+    out: Path
+    ids: bool
+    force: bool
+
+
+def parse_args() -> LabelOptions:
     parser = make_parser(__doc__)
     parser.add_argument("csv", type=parse_text, metavar="CSV", help="columns label, youtube_id and more")
     parser.add_argument("out", type=parse_text, metavar="OUT", help="the file to write")
     parser.add_argument("--ids", action="store_true", help="write the id behind each name, as in 2019")
     parser.add_argument("--force", action="store_true", help="replace a file that is there and holds something else")
     args = parser.parse_args()
-    names = sort_classes(load_annotations(args.csv))
+    return LabelOptions(args.csv, Path(args.out), args.ids, args.force)
+
+
+def main() -> None:
+    options = parse_args()
+    names = sort_classes(load_annotations(options.csv))
     if not names:
-        raise DataError(f"{args.csv} names no classes; expected them in a column label")
+        raise DataError(f"{options.csv} names no classes; expected them in a column label")
     # 2019: any number but 400 was refused.
-    lines = [f"{name} {class_id}" if args.ids else name for class_id, name in enumerate(names)]
+    lines = [f"{name} {class_id}" if options.ids else name for class_id, name in enumerate(names)]
     content = "".join(f"{line}\n" for line in lines).encode()
     try:
-        require_writable(Path(args.out))
-        if not args.force and Path(args.out).exists() and Path(args.out).read_bytes() != content:
-            raise DataError(f"{args.out} is there already and holds something else; --force replaces it")
-        with atomic_write(Path(args.out)) as file:
+        require_writable(options.out)
+        if not options.force and options.out.exists() and options.out.read_bytes() != content:
+            raise DataError(f"{options.out} is there already and holds something else; --force replaces it")
+        with atomic_write(options.out) as file:
             file.write(content)
     except OSError as error:
-        raise DataError(f"{args.out} cannot be written: {error}") from None
-    print(f"wrote {len(names)} class names to {args.out}")
+        raise DataError(f"{options.out} cannot be written: {error}") from None
+    print(f"wrote {len(names)} class names to {options.out}")
 
 
 if __name__ == "__main__":

@@ -6,16 +6,16 @@ SOURCE holds the videos, at any depth: <class>/<youtube_id>_<start>_<end>.mp4 as
 <class>/<youtube_id>.mp4, or either without the class; any container will do. TARGET gets one
 <youtube_id>_<start>_<end>.pkl a video, (video_id, class id, [JPEG bytes, ...]). All frames are kept at their size
 unless --fps or --short-size says otherwise. Run again after an interruption, and the same files come out; a pickle is
-made anew when its class is no longer that of the CSV, or when its video is newer.
+replaced when its class is no longer that of the CSV, or when its video is newer.
 
 Videos that are not there and videos that cannot be decoded are counted, and listed in TARGET/missing.txt and
 TARGET/broken.txt with the reason.
 """
 
-import argparse
 import pickle
 import sys
 from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
@@ -57,6 +57,18 @@ class Encoding(NamedTuple):
     fps: float | None = None
     short_size: int | None = None
     quality: int = 95
+
+
+@dataclass(frozen=True)
+class ConvertOptions:
+    """What the flags say."""
+
+    csv: str
+    source: Path
+    target: Path
+    workers: int
+    class_names: str | None
+    encoding: Encoding
 
 
 class Job(NamedTuple):
@@ -104,7 +116,7 @@ def encode_video(path: str, encoding: Encoding) -> list[bytes]:
             for number, frame in video.frames(numbers):
                 jpegs[number] = encode_frame(frame, encoding, path)
         except FrameCountError:
-            continue  # a damaged file: choose again among the frames that it has
+            continue  # a damaged file: sample again among the frames that it has
         return [jpegs[number] for number in numbers.tolist()]
 
 
@@ -164,7 +176,7 @@ def plan_jobs(
     return unique, missing_once, len(annotations) - len(unique) - len(missing_once)
 
 
-def parse_args() -> argparse.Namespace:
+def parse_args() -> ConvertOptions:
     parser = make_parser(__doc__)
     add = parser.add_argument
     cores = usable_cores()
@@ -192,31 +204,43 @@ def parse_args() -> argparse.Namespace:
         help="classes by id, as generate_label.py writes them; default: those of the CSV. Give it when a CSV, such as "
         "that of validation, may lack a class",
     )
-    return parser.parse_args()
+    args = parser.parse_args()
+    return ConvertOptions(
+        csv=args.csv,
+        source=Path(args.source),
+        target=Path(args.target),
+        workers=args.workers,
+        class_names=args.class_names,
+        encoding=Encoding(args.fps, args.short_size, args.quality),
+    )
 
 
 def main() -> None:
-    args = parse_args()
-    encoding = Encoding(args.fps, args.short_size, args.quality)
-    annotations = load_annotations(args.csv)
-    class_names = load_class_list(args.class_names) if args.class_names else sort_classes(annotations)
-    source, target = Path(args.source), Path(args.target)
-    jobs, missing, repeated = plan_jobs(annotations, class_names, source, target, encoding)
+    options = parse_args()
+    target = options.target
+    annotations = load_annotations(options.csv)
+    class_names = load_class_list(options.class_names) if options.class_names else sort_classes(annotations)
+    jobs, missing, repeated = plan_jobs(annotations, class_names, options.source, target, options.encoding)
     if not jobs:
         raise DataError(
-            f"none of the {len(missing)} videos of {args.csv} is in {source}; expected names such as "
+            f"none of the {len(missing)} videos of {options.csv} is in {options.source}; expected names such as "
             f"{annotations[0].name}.mp4"
         )
-    flags = {f"--{key.replace('_', '-')}": value for key, value in encoding._asdict().items()}
+    flags = {f"--{key.replace('_', '-')}": value for key, value in options.encoding._asdict().items()}
     with open_output_folder(target, {"program": "video2pkl.py", **flags, "--class-names": class_names}):
         there = {path.name for path in target.glob("*.pkl")}
         remaining = [job for job in jobs if job.target.name not in there or not is_finished(job)]
-        broken = convert_all(remaining, args.workers, len(jobs))
+        broken = convert_all(remaining, options.workers, len(jobs))
         write_text(target / "missing.txt", missing)
         write_text(target / "broken.txt", [f"{job.name}\t{broken[job]}" for job in jobs if job in broken])
-    redone = sum(job.target.name in there for job in remaining if job not in broken)
     print_summary(
-        target, len(remaining) - len(broken), len(jobs) - len(remaining), redone, len(missing), len(broken), repeated
+        target,
+        converted=len(remaining) - len(broken),
+        skipped=len(jobs) - len(remaining),
+        redone=sum(job.target.name in there for job in remaining if job not in broken),
+        missing=len(missing),
+        broken=len(broken),
+        repeated=repeated,
     )
 
 
@@ -241,7 +265,7 @@ def explain_crash(job: Job) -> str:
 
 
 def print_summary(
-    target: Path, converted: int, skipped: int, redone: int, missing: int, broken: int, repeated: int
+    target: Path, *, converted: int, skipped: int, redone: int, missing: int, broken: int, repeated: int
 ) -> None:
     print(f"converted {converted} videos to {target}; {skipped} were there already")
     if redone:
@@ -251,7 +275,7 @@ def print_summary(
     if broken:
         print(f"{broken} videos are broken, listed in {target / 'broken.txt'}")
     if repeated:
-        print(f"{repeated} lines of the CSV repeat a video and were passed over")
+        print(f"{repeated} lines of the CSV repeat a video and were skipped")
 
 
 if __name__ == "__main__":

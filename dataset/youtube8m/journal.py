@@ -1,4 +1,4 @@
-"""What came of the shards that tf2pkl.py has converted, so that it goes on where it was stopped."""
+"""The results of the shards that tf2pkl.py has converted, so that it resumes where it was stopped."""
 
 import json
 from contextlib import suppress
@@ -13,7 +13,7 @@ JOURNAL = "shards.jsonl"
 
 @dataclass
 class Result:
-    """What came of a shard: a line of the journal.
+    """The result of a shard: a line of the journal.
 
     source: size in bytes and time of change of the shard. pickle_size: 0 where nothing usable was in it,
     and then there is no pickle. labels: class id, as text, -> number of videos. broken: (byte, text).
@@ -42,10 +42,10 @@ def fingerprint_of(path: Path) -> list[int]:
 
 
 class Journal:
-    """What came of the finished shards, a line each.
+    """The results of the finished shards, a line each.
 
-    A line is written when the shard's pickle is complete and in its place. One that a killed run did not
-    finish counts for nothing, and its shard is converted again.
+    A line is written when the shard's pickle is complete and in its place. A line that a killed run did not
+    finish is ignored, and its shard is converted again.
     """
 
     def __init__(self, folder: Path):
@@ -72,7 +72,7 @@ class Journal:
             file.write(f"{json.dumps(asdict(result))}\n")
 
     def keep(self, names: list[str]) -> list[Result]:
-        """Write the lines of these shards anew, in this order, and no others; give their results."""
+        """Rewrite the journal with these shards only, in this order; return their results."""
         self.results = {name: self.results[name] for name in names}
         results = list(self.results.values())
         with atomic_write(self.path) as file:

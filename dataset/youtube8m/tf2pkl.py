@@ -4,8 +4,8 @@ python dataset/youtube8m/tf2pkl.py SOURCE [SOURCE ...] TARGET
 
 SOURCE: a folder with shards, called x.tfrecord or x.tfrecord-00000-of-00010, or shards of any name. TARGET: a
 folder. It gets a pickle for each shard, shards.list, which names them, and the list's index, so that training
-starts without reading all of them once. Run it again after an interruption: it goes on with the shards that are
-not finished. What is damaged is left out and named. shards.jsonl says what came of each shard.
+starts without reading all of them once. Run it again after an interruption: it resumes with the shards that are
+not finished. Damaged records are skipped and listed. shards.jsonl has the result of each shard.
 """
 
 import argparse
@@ -44,15 +44,25 @@ from tools.runtime.workers import map_in_processes
 
 EXPECTED = Expected(("rgb", "audio"), (1024, 128), num_classes=3862)  # of the default configs; for the index
 LIST = "shards.list"
-SHOWN = 20  # broken records and shards named on the screen
+SHOWN = 20  # broken records and shards that are printed; the journal has all of them
 
 
 @dataclass(frozen=True)
-class Options:
+class Selection:
     """What is kept of the shards. limit: None for all videos. labels: None for all classes."""
 
     limit: int | None = None
     labels: tuple[int, ...] | None = None
+
+
+@dataclass(frozen=True)
+class ConvertOptions:
+    """What the flags say."""
+
+    sources: list[Path]
+    target: Path
+    workers: int
+    selection: Selection
 
 
 class Job(NamedTuple):
@@ -60,18 +70,18 @@ class Job(NamedTuple):
 
     shard: Path
     target: Path
-    options: Options
+    selection: Selection
 
 
 # One shard
 
 
 def convert_shard(job: Job) -> Result | DataError:
-    """Write the pickle of a shard; give the error if nothing can be had of it. Raises OSError for the pickle."""
+    """Write the pickle of a shard; return the error if it cannot be read. Raises OSError for the pickle."""
     try:
         result = Result(job.target.name, fingerprint_of(job.shard))
         changed = result.source[1]
-        records = tally(select(read_tfrecord(str(job.shard)), job.options), result)
+        records = tally(select(read_tfrecord(str(job.shard)), job.selection), result)
         if not (first := next(records, None)):
             job.target.unlink(missing_ok=True)  # of the shard as it was before
             return result
@@ -86,15 +96,15 @@ def convert_shard(job: Job) -> Result | DataError:
     return result
 
 
-def select(items: Iterator[dict | Problem], options: Options) -> Iterator[dict | Problem]:
-    """What the options leave: videos with one of the labels, and of their labels those; up to the limit."""
-    left = options.limit
+def select(items: Iterator[dict | Problem], selection: Selection) -> Iterator[dict | Problem]:
+    """Keep videos with one of the labels, and of their labels only those; up to the limit. Problems are kept too."""
+    left = selection.limit
     for item in items:
         if isinstance(item, Problem):
             yield item
             continue
-        if options.labels is not None:
-            kept = [label for label in item.get("label", ()) if label in options.labels]
+        if selection.labels is not None:
+            kept = [label for label in item.get("label", ()) if label in selection.labels]
             if not kept:
                 continue
             item["label"] = kept
@@ -106,7 +116,7 @@ def select(items: Iterator[dict | Problem], options: Options) -> Iterator[dict |
 
 
 def tally(items: Iterator[dict | Problem], result: Result) -> Iterator[dict]:
-    """Let the records through and keep the books on everything."""
+    """Pass the records on, and count them and the problems in ``result``."""
     for item in items:
         if isinstance(item, Problem):
             result.broken.append([item.offset, item.text])
@@ -192,22 +202,22 @@ def find_finished(shards: dict[str, Path], journal: Journal, limit: int | None) 
             "name all of them as SOURCE, or take another folder"
         )
     # Under a limit, how many videos a shard may still give depends on all shards before it.
-    choose = filter if limit is None else takewhile
-    return list(choose(lambda name: journal.is_finished(name, shards[name]), shards))
+    select_names = filter if limit is None else takewhile
+    return list(select_names(lambda name: journal.is_finished(name, shards[name]), shards))
 
 
-def convert_all(shards: dict[str, Path], journal: Journal, options: Options, workers: int, bar: tqdm) -> list[str]:
-    """Convert what the journal does not have. Gives what is wrong with shards of which nothing can be had."""
+def convert_all(shards: dict[str, Path], journal: Journal, selection: Selection, workers: int, bar: tqdm) -> list[str]:
+    """Convert what the journal does not have. Returns what is wrong with the shards that cannot be read."""
 
     def list_jobs() -> Iterator[Job]:
         for name, shard in shards.items():
             if name not in journal.results:
-                left = options.limit and options.limit - journal.count_videos()
+                left = selection.limit and selection.limit - journal.count_videos()
                 if left == 0:
                     return
-                yield Job(shard, journal.path.with_name(name), replace(options, limit=left))
+                yield Job(shard, journal.path.with_name(name), replace(selection, limit=left))
 
-    if min(workers, len(shards)) == 1 or options.limit:  # a job's limit depends on the results before it
+    if min(workers, len(shards)) == 1 or selection.limit:  # a job's limit depends on the results before it
         converted = ((job, convert_shard(job)) for job in list_jobs())
     else:
         converted = map_in_processes(convert_shard, list_jobs(), workers, explain_crash)
@@ -283,7 +293,7 @@ def parse_labels(text: str) -> tuple[int, ...]:
     return tuple(sorted({int(item) for item in items}))
 
 
-def parse_args() -> argparse.Namespace:
+def parse_args() -> ConvertOptions:
     parser = make_parser(__doc__)
     add = parser.add_argument
     add("source", nargs="+", type=parse_text, metavar="SOURCE", help="folder of shards, or shards")
@@ -297,29 +307,35 @@ def parse_args() -> argparse.Namespace:
         help="class ids, separated by commas, or a file with one a line: keep only the videos that have one of "
         "them, and of their labels only these; ids stay as they are",
     )
-    return parser.parse_args()
+    args = parser.parse_args()
+    return ConvertOptions(
+        sources=[Path(source) for source in args.source],
+        target=Path(args.target),
+        workers=args.workers or usable_cores(),
+        selection=Selection(args.limit, args.labels),
+    )
 
 
 def main() -> None:
-    args = parse_args()
-    shards = find_shards([Path(source) for source in args.source])
-    convert(shards, Path(args.target), Options(args.limit, args.labels), args.workers or usable_cores())
+    options = parse_args()
+    convert(find_shards(options.sources), options.target, options.selection, options.workers)
 
 
-def convert(shards: dict[str, Path], target: Path, options: Options, workers: int) -> None:
-    """Convert shards to a folder and say what came of it. Raises DataError if that is not what was asked for."""
-    settings = {"program": "tf2pkl.py", "--limit": options.limit, "--labels": options.labels and [*options.labels]}
+def convert(shards: dict[str, Path], target: Path, selection: Selection, workers: int) -> None:
+    """Convert shards to a folder and print a summary. Raises DataError where a shard fails or no video is found."""
+    labels = selection.labels and [*selection.labels]
+    settings = {"program": "tf2pkl.py", "--limit": selection.limit, "--labels": labels}
     begin_sec, begin_cpu_sec = time.perf_counter(), cpu_sec()
     with open_output_folder(target, settings):
         journal = Journal(target)
-        done = find_finished(shards, journal, options.limit)
+        done = find_finished(shards, journal, selection.limit)
         journal.keep(done)
         if done:
             print(f"{len(done):,} of {len(shards):,} shards were finished before", flush=True)
         before = journal.count_videos()
         sizes = {name: fingerprint_of(shard)[0] for name, shard in shards.items()}
         with progress_bar(sum(sizes.values()), sum(sizes[name] for name in done), "converting", unit="B") as bar:
-            failed = convert_all(shards, journal, options, workers, bar)
+            failed = convert_all(shards, journal, selection, workers, bar)
         results = journal.keep([name for name in shards if name in journal.results])
         if any(result.videos for result in results):
             write_list(target, [result for result in results if result.videos])
@@ -336,7 +352,7 @@ def convert(shards: dict[str, Path], target: Path, options: Options, workers: in
         raise DataError(f"{len(failed)} of {len(shards)} shards could not be converted, as said above")
     if not any(result.videos for result in results):
         raise DataError(
-            f"no video was found in {len(shards)} shards" + (" with these labels" if options.labels else "")
+            f"no video was found in {len(shards)} shards" + (" with these labels" if selection.labels else "")
         )
 
 

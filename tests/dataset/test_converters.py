@@ -116,7 +116,7 @@ def test_training_from_shards_and_from_both_kinds_of_pickles_gives_the_same_loss
         lists[kinds[1]].append(f"pickles/z{9 - i}.pkl")
         lists[kinds[2]].append(f"old{i}.pkl")
     shards = tf2pkl.find_shards([tmp_path / kinds[0] / "data"])
-    tf2pkl.convert(shards, tmp_path / kinds[1] / "data" / "pickles", tf2pkl.Options(), 1)
+    tf2pkl.convert(shards, tmp_path / kinds[1] / "data" / "pickles", tf2pkl.Selection(), 1)
     for kind, names in lists.items():
         for name in ("train", "val"):
             (tmp_path / kind / f"data/{name}.list").write_text("\n".join(names) + "\n")

@@ -37,7 +37,7 @@ def test_a_folder_takes_one_set_of_settings(tmp_path):
         pass
 
 
-def test_a_folder_that_cannot_be_written_is_named_and_so_is_how_to_go_on(tmp_path, capsys):
+def test_a_folder_that_cannot_be_written_is_named_and_so_is_how_to_resume(tmp_path, capsys):
     (tmp_path / "file").touch()
     with (
         pytest.raises(DataError, match=r"file cannot be a folder to write to: .*exists"),

@@ -137,7 +137,7 @@ def test_thinned_frames_are_spread_evenly(num_frames, rate, fps):
         np.testing.assert_array_equal(frames, np.arange(num_frames))
 
 
-def test_missing_and_broken_videos_are_counted_and_listed_and_repeated_lines_passed_over(
+def test_missing_and_broken_videos_are_counted_and_listed_and_repeated_lines_skipped(
     kinetics, in_this_process, monkeypatch, tmp_path, capsys
 ):
     good = next((kinetics / "videos" / "growing").iterdir())
@@ -155,7 +155,7 @@ def test_missing_and_broken_videos_are_counted_and_listed_and_repeated_lines_pas
         assert f"converted {1 - again} videos to {target}; {again} were there already" in output
         assert "2 videos are missing" in output
         assert "2 videos are broken" in output
-        assert "1 lines of the CSV repeat" in output
+        assert "1 lines of the CSV repeat a video and were skipped" in output
         assert [path.stem for path in target.glob("*.pkl")] == [good.stem]
         missing = [line.split("\t")[0] for line in (target / "missing.txt").read_text().splitlines()]
         assert missing == ["gone_000007_000017", "gone too_000007_000017"]

@@ -30,9 +30,9 @@ from tools.errors import DataError
 SCRIPT = PROJECT / "dataset" / "youtube8m" / "tf2pkl.py"
 
 
-def convert(source, target, workers=1, **options):
+def convert(source, target, workers=1, **selection):
     """What tf2pkl.py does, in this process if there is one worker."""
-    tf2pkl.convert(tf2pkl.find_shards([source]), target, tf2pkl.Options(**options), workers)
+    tf2pkl.convert(tf2pkl.find_shards([source]), target, tf2pkl.Selection(**selection), workers)
 
 
 def files(folder):
@@ -102,7 +102,7 @@ def test_the_index_of_a_conversion_is_what_a_scan_finds(source, tmp_path):
         np.testing.assert_array_equal(written[name], value)
 
 
-def test_damage_is_reported_with_shard_and_byte_and_the_rest_goes_on(source, tmp_path, capsys):
+def test_damage_is_reported_with_shard_and_byte_and_the_rest_is_converted(source, tmp_path, capsys):
     offsets = write_shard(source / "b.tfrecord", small_records(6, "b", 1))
     flip(source / "b.tfrecord", offsets[2] + 30)
     flip(source / "b.tfrecord", offsets[5] + 1)
@@ -128,8 +128,8 @@ def test_a_limit_takes_the_first_videos(source, tmp_path):
 
 
 @pytest.mark.parametrize("as_file", [False, True])
-def test_labels_choose_videos_and_what_is_kept_of_their_labels(source, tmp_path, as_file):
-    (tmp_path / "labels.txt").write_text("# chosen\n3\n\n7\n")
+def test_labels_select_videos_and_what_is_kept_of_their_labels(source, tmp_path, as_file):
+    (tmp_path / "labels.txt").write_text("# selected\n3\n\n7\n")
     labels = tf2pkl.parse_labels(str(tmp_path / "labels.txt") if as_file else "7,3")
     convert(source, tmp_path / "out", labels=labels)
     expected = {}
@@ -162,7 +162,7 @@ def test_a_rerun_converts_only_what_is_new_or_changed(source, tmp_path, monkeypa
     }
 
 
-def test_ctrl_c_leaves_what_is_finished_and_says_how_to_go_on(source, tmp_path, monkeypatch, capsys):
+def test_ctrl_c_leaves_what_is_finished_and_says_how_to_resume(source, tmp_path, monkeypatch, capsys):
     original = tf2pkl.convert_shard
 
     def interrupted(job):
@@ -180,7 +180,7 @@ def test_ctrl_c_leaves_what_is_finished_and_says_how_to_go_on(source, tmp_path, 
     assert "1 of 4 shards were finished before" in capsys.readouterr().out
 
 
-def test_a_line_that_a_killed_run_did_not_finish_counts_for_nothing(source, tmp_path, capsys):
+def test_a_line_that_a_killed_run_did_not_finish_is_ignored(source, tmp_path, capsys):
     convert(source, tmp_path / "out")
     before = files(tmp_path / "out")
     journal = tmp_path / "out/shards.jsonl"
