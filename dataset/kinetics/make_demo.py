@@ -10,9 +10,7 @@ set of frames without its order, tells them apart. Left and right never matter, 
 Files are mp4: H.264 through PyAV (pip install av), or MPEG-4 through OpenCV where PyAV is missing.
 """
 
-import argparse
 import io
-import json
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
@@ -22,9 +20,13 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # the project, when run as a script
 
+from dataset.demo import fill_folder, run_maker, total_mb
+from dataset.text_files import write_lines
+from tools.errors import ConfigError
 from tools.files.atomic import atomic_write
+from tools.runtime.entry import run_program
 
-VERSION = 2  # of the clips; another version is made anew
+VERSION = 2  # of the clips; another version is replaced
 SPLITS = {"train": 30, "val": 10}  # clips a class
 INFER_CLIPS = 2  # of the validation clips a class
 FRAMES_PER_SEC = 25
@@ -184,71 +186,50 @@ def encode_mpeg4(frames: np.ndarray) -> bytes:
 
 
 def find_encoder() -> tuple[Callable[[np.ndarray], bytes], str]:
-    """The better of the encoders there are, and its name. Raises ImportError without any."""
+    """The better of the encoders there are, and its name. Raises ConfigError without any."""
     try:
         import av
 
         av.codec.Codec("libx264", "w")
     except (ImportError, ValueError):  # some builds of PyAV leave libx264 out
-        import cv2  # noqa: F401
-
+        try:
+            import cv2  # noqa: F401
+        except ImportError:
+            raise ConfigError("neither PyAV nor OpenCV is here to write videos; pip install av") from None
         return encode_mpeg4, "MPEG-4 by OpenCV, as there is no PyAV with libx264"
     return encode_h264, "H.264 by PyAV"
 
 
 def make_demo(folder: Path, encode: Callable[[np.ndarray], bytes], counts: dict[str, int] = SPLITS) -> None:
-    """Write the clips, their lists and the class names. counts: clips a class, by split."""
-    lists = {split: [] for split in counts}
-    for number, (split, count) in enumerate(counts.items()):
-        (folder / split).mkdir(parents=True, exist_ok=True)
-        for label, name in enumerate(CLASSES):
-            for i in range(count):
-                clip = draw_clip(name, np.random.default_rng([2019, number, label, i]))
-                path = f"{split}/{name}_{i:02d}.mp4"
-                with atomic_write(folder / path) as file:
-                    file.write(encode(clip))
-                lists[split].append((path, label, i))
-        write_text(folder / f"{split}.list", [f"{path} {label}" for path, label, _ in lists[split]])
-    write_text(folder / "infer.list", [path for path, _, i in lists["val"] if i < INFER_CLIPS])
-    write_text(folder / "class_names.txt", list(CLASSES))
-    write_text(folder / "made.json", [json.dumps({"version": VERSION})])  # last: says that all of it is there
+    """Write the clips, their lists and the class names. counts: clips a class, by split. Raises DataError."""
+    with fill_folder(folder, VERSION):
+        lists = {split: [] for split in counts}
+        for number, (split, count) in enumerate(counts.items()):
+            (folder / split).mkdir(parents=True, exist_ok=True)
+            for label, name in enumerate(CLASSES):
+                for i in range(count):
+                    clip = draw_clip(name, np.random.default_rng([2019, number, label, i]))
+                    path = f"{split}/{name}_{i:02d}.mp4"
+                    with atomic_write(folder / path) as file:
+                        file.write(encode(clip))
+                    lists[split].append((path, label, i))
+            write_lines(folder / f"{split}.list", [f"{path} {label}" for path, label, _ in lists[split]])
+        write_lines(folder / "infer.list", [path for path, _, i in lists["val"] if i < INFER_CLIPS])
+        write_lines(folder / "class_names.txt", CLASSES)
 
 
-def write_text(path: Path, lines: list[str]) -> None:
-    with atomic_write(path) as file:
-        file.write("".join(f"{line}\n" for line in lines).encode())
-
-
-def is_made(folder: Path) -> bool:
-    try:
-        return json.loads((folder / "made.json").read_text())["version"] == VERSION
-    except (OSError, ValueError, KeyError, TypeError):
-        return False
-
-
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    default = Path(__file__).parent / "demo"
-    parser.add_argument("folder", nargs="?", type=Path, default=default, help="default: demo beside this script")
-    folder = parser.parse_args().folder
-    if is_made(folder):
-        print(f"{folder} is there already")
-        return 0
+def make(folder: Path) -> str:
+    """Make the demo with the best encoder there is, and return a summary."""
+    encode, encoder = find_encoder()
     clips = {split: count * len(CLASSES) for split, count in SPLITS.items()}
-    try:
-        encode, encoder = find_encoder()
-        print(f"writing {sum(clips.values())} clips, {encoder}; takes about 15 seconds", flush=True)
-        make_demo(folder, encode)
-    except ImportError:
-        print("error: neither PyAV nor OpenCV is here to write videos; pip install av", file=sys.stderr)
-        return 1
-    except OSError as error:
-        print(f"error: {folder} cannot be written: {error}", file=sys.stderr)
-        return 1
-    size = sum(path.stat().st_size for path in folder.rglob("*.mp4")) / 1e6
-    print(f"made {folder}: {clips['train']} training and {clips['val']} validation clips, {size:.0f} MB")
-    return 0
+    print(f"writing {sum(clips.values())} clips, {encoder}; takes about 15 seconds", flush=True)
+    make_demo(folder, encode)
+    return f"{clips['train']} training and {clips['val']} validation clips, {total_mb(folder, '**/*.mp4'):.0f} MB"
+
+
+def main() -> None:
+    run_maker(__doc__, Path(__file__), VERSION, make)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_program(main)

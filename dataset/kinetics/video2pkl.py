@@ -38,6 +38,7 @@ from dataset.kinetics.annotations import (
     sort_classes,
 )
 from dataset.output_folder import open_output_folder
+from dataset.text_files import write_lines
 from tools.config.flags import make_parser, parse_text, parse_threads, real_number, whole_number
 from tools.errors import DataError
 from tools.files.atomic import atomic_write
@@ -144,13 +145,12 @@ def thin_frames(num_frames: int, rate: float, fps: float) -> np.ndarray:
     return ((np.arange(count) + 0.5) * num_frames / count).astype(int)
 
 
-def write_text(path: Path, lines: list[str]) -> None:
-    """A text file, or none where there is nothing to say."""
-    if not lines:
+def write_report(path: Path, lines: list[str]) -> None:
+    """Write a text file, or remove the one of an earlier run where there are no lines."""
+    if lines:
+        write_lines(path, lines)
+    else:
         path.unlink(missing_ok=True)
-        return
-    with atomic_write(path) as file:
-        file.write("".join(f"{line}\n" for line in lines).encode("utf-8", "surrogateescape"))
 
 
 def plan_jobs(
@@ -231,8 +231,8 @@ def main() -> None:
         there = {path.name for path in target.glob("*.pkl")}
         remaining = [job for job in jobs if job.target.name not in there or not is_finished(job)]
         broken = convert_all(remaining, options.workers, len(jobs))
-        write_text(target / "missing.txt", missing)
-        write_text(target / "broken.txt", [f"{job.name}\t{broken[job]}" for job in jobs if job in broken])
+        write_report(target / "missing.txt", missing)
+        write_report(target / "broken.txt", [f"{job.name}\t{broken[job]}" for job in jobs if job in broken])
     print_summary(
         target,
         converted=len(remaining) - len(broken),

@@ -5,8 +5,8 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+from dataset.text_files import write_lines
 from tools.errors import DataError
-from tools.files.atomic import atomic_write
 
 JOURNAL = "shards.jsonl"
 
@@ -75,8 +75,7 @@ class Journal:
         """Rewrite the journal with these shards only, in this order; return their results."""
         self.results = {name: self.results[name] for name in names}
         results = list(self.results.values())
-        with atomic_write(self.path) as file:
-            file.write("".join(f"{json.dumps(asdict(result))}\n" for result in results).encode())
+        write_lines(self.path, [json.dumps(asdict(result)) for result in results])
         return results
 
     def count_videos(self) -> int:

@@ -9,8 +9,6 @@ not labels, without the mark. Averaged over the video the two can hardly be told
 that learns to attend to the mark can tell them well.
 """
 
-import argparse
-import json
 import pickle
 import sys
 from pathlib import Path
@@ -19,9 +17,12 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # the project, when run as a script
 
+from dataset.demo import fill_folder, run_maker, total_mb
+from dataset.text_files import write_lines
 from tools.files.atomic import atomic_write
+from tools.runtime.entry import run_program
 
-VERSION = 3  # of the numbers; another version is made anew
+VERSION = 3  # of the numbers; another version is replaced
 WIDTHS = {"feature": 1024, "audio": 128}
 CLASS_NAMES = [
     "Accordion",
@@ -86,53 +87,33 @@ def make_video(rng: np.random.Generator, video_id: str, directions: dict) -> dic
 
 
 def make_demo(folder: Path) -> None:
-    """Write the pickles, their lists, the class names, and eigenvalues for NeXtVLAD's whitening."""
-    folder.mkdir(parents=True, exist_ok=True)
-    directions = make_directions()
-    for number, (split, (num_files, num_videos)) in enumerate(SPLITS.items()):
-        rng = np.random.default_rng([2019, number])
-        names = [f"{split}{i:02d}.pkl" for i in range(num_files)]
-        for i, name in enumerate(names):
-            ids = [f"{split}{i:02d}_{j:03d}" for j in range(num_videos)]
-            records = [make_video(rng, video_id, directions) for video_id in ids]
-            with atomic_write(folder / name) as file:
-                pickle.dump(records, file, protocol=4)  # protocol 2 loads 40 times slower
-        write_text(folder / f"{split}.list", names)
-    write_text(folder / "class_names.txt", CLASS_NAMES)
-    with atomic_write(folder / "eigenvals.npy") as file:  # the shape of YouTube-8M's; falling, as eigenvalues do
-        np.save(file, np.geomspace(4, 0.25, 2048, dtype=np.float32)[:, None])
-    write_text(folder / "made.json", [json.dumps({"version": VERSION})])  # last: says that all of it is there
+    """Write the pickles, their lists, the class names, and eigenvalues for NeXtVLAD's whitening. Raises DataError."""
+    with fill_folder(folder, VERSION):
+        folder.mkdir(parents=True, exist_ok=True)
+        directions = make_directions()
+        for number, (split, (num_files, num_videos)) in enumerate(SPLITS.items()):
+            rng = np.random.default_rng([2019, number])
+            names = [f"{split}{i:02d}.pkl" for i in range(num_files)]
+            for i, name in enumerate(names):
+                ids = [f"{split}{i:02d}_{j:03d}" for j in range(num_videos)]
+                records = [make_video(rng, video_id, directions) for video_id in ids]
+                with atomic_write(folder / name) as file:
+                    pickle.dump(records, file, protocol=4)  # protocol 2 loads 40 times slower
+            write_lines(folder / f"{split}.list", names)
+        write_lines(folder / "class_names.txt", CLASS_NAMES)
+        with atomic_write(folder / "eigenvals.npy") as file:  # the shape of YouTube-8M's; falling, as eigenvalues do
+            np.save(file, np.geomspace(4, 0.25, 2048, dtype=np.float32)[:, None])
 
 
-def write_text(path: Path, lines: list[str]) -> None:
-    with atomic_write(path) as file:
-        file.write("".join(f"{line}\n" for line in lines).encode())
+def make(folder: Path) -> str:
+    """Make the demo and return a summary."""
+    make_demo(folder)
+    return f"1,000 training and 300 validation videos, {total_mb(folder):.0f} MB"
 
 
-def is_made(folder: Path) -> bool:
-    try:
-        return json.loads((folder / "made.json").read_text())["version"] == VERSION
-    except (OSError, ValueError, KeyError, TypeError):
-        return False
-
-
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    default = Path(__file__).parent / "demo"
-    parser.add_argument("folder", nargs="?", type=Path, default=default, help="default: demo beside this script")
-    folder = parser.parse_args().folder
-    if is_made(folder):
-        print(f"{folder} is there already")
-        return 0
-    try:
-        make_demo(folder)
-    except OSError as error:
-        print(f"error: {folder} cannot be written: {error}", file=sys.stderr)
-        return 1
-    size = sum(path.stat().st_size for path in folder.iterdir()) / 1e6
-    print(f"made {folder}: 1,000 training and 300 validation videos, {size:.0f} MB")
-    return 0
+def main() -> None:
+    run_maker(__doc__, Path(__file__), VERSION, make)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_program(main)

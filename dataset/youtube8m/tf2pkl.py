@@ -32,6 +32,7 @@ from datareader.features.records import Expected
 from datareader.features.tfrecord import Problem, read_tfrecord
 from datareader.lists import ListEntry
 from dataset.output_folder import open_output_folder
+from dataset.text_files import write_lines
 from dataset.youtube8m.journal import Journal, Result, fingerprint_of
 from dataset.youtube8m.shards import is_shard, pickle_name
 from tools.config.flags import make_parser, parse_text, parse_threads, whole_number
@@ -250,8 +251,7 @@ def write_list(folder: Path, results: list[Result]) -> None:
         for result in results
     }
     list_path = folder / LIST
-    with atomic_write(list_path) as file:
-        file.write("".join(f"{Path(path).name}\n" for path in found).encode())
+    write_lines(list_path, [result.name for result in results])
     cache = Path(cache_of(str(list_path), EXPECTED))
     cache.unlink(missing_ok=True)
     entries = [ListEntry(path, str(list_path)) for path in found]

@@ -1,6 +1,5 @@
 """The demo clips: the same every time, whole videos, and of classes that only the order of frames tells apart."""
 
-import json
 import subprocess
 import sys
 from itertools import pairwise
@@ -9,8 +8,11 @@ import av
 import numpy as np
 import pytest
 
+from dataset.demo import is_finished
 from dataset.kinetics import make_demo
 from tests.conftest import PROJECT
+from tests.dataset.programs import start
+from tools.errors import ConfigError
 
 SCRIPT = PROJECT / "dataset" / "kinetics" / "make_demo.py"
 COUNTS = {"train": 2, "val": 1}  # clips a class
@@ -146,17 +148,11 @@ def test_what_was_interrupted_does_not_count_as_made_and_is_made_again(demo, tmp
 
     with pytest.raises(KeyboardInterrupt):
         make_demo.make_demo(tmp_path, encode, COUNTS)
-    assert not make_demo.is_made(tmp_path)
+    assert not is_finished(tmp_path, make_demo.VERSION)
     assert len(files(tmp_path)) == 8  # whole clips, and nothing half written
     make_demo.make_demo(tmp_path, make_demo.encode_h264, COUNTS)
-    assert make_demo.is_made(tmp_path)
+    assert is_finished(tmp_path, make_demo.VERSION)
     assert files(tmp_path) == files(demo)
-
-
-@pytest.mark.parametrize("text", ["", "{}", "[]", json.dumps({"version": make_demo.VERSION - 1})])
-def test_another_version_or_a_broken_stamp_does_not_count_as_made(tmp_path, text):
-    (tmp_path / "made.json").write_text(text)
-    assert not make_demo.is_made(tmp_path)
 
 
 def test_without_pyav_clips_are_written_by_opencv(monkeypatch, tmp_path):
@@ -174,12 +170,11 @@ def test_without_pyav_clips_are_written_by_opencv(monkeypatch, tmp_path):
     assert np.abs(frames.astype(float) - clip).mean() < 25
 
 
-def test_without_any_encoder_the_error_is_one_line(monkeypatch, tmp_path, capsys):
+def test_without_any_encoder_the_error_says_what_to_install(monkeypatch, tmp_path):
     for module in ("av", "cv2"):
         monkeypatch.setitem(sys.modules, module, None)
-    monkeypatch.setattr(sys, "argv", ["make_demo.py", str(tmp_path)])
-    assert make_demo.main() == 1
-    assert capsys.readouterr().err == "error: neither PyAV nor OpenCV is here to write videos; pip install av\n"
+    with pytest.raises(ConfigError, match=r"^neither PyAV nor OpenCV is here to write videos; pip install av$"):
+        start(monkeypatch, make_demo, tmp_path)
 
 
 def test_a_folder_that_cannot_be_written_is_one_line(tmp_path):

@@ -12,6 +12,7 @@ from datareader.transforms import dequantize
 from dataset.youtube8m import make_demo
 from metrics.youtube8m import YouTube8MMetrics
 from tests.conftest import PROJECT
+from tests.dataset.programs import start
 
 SCRIPT = PROJECT / "dataset" / "youtube8m" / "make_demo.py"
 EXPECTED = Expected(("rgb", "audio"), (1024, 128), num_classes=20)
@@ -76,8 +77,7 @@ def test_what_was_left_half_made_is_made_again(demo, short, tmp_path, monkeypatc
     make_demo.make_demo(tmp_path)
     (tmp_path / "made.json").unlink()
     (tmp_path / "train01.pkl").write_bytes(b"half")
-    monkeypatch.setattr(sys, "argv", ["make_demo.py", str(tmp_path)])
-    assert make_demo.main() == 0
+    start(monkeypatch, make_demo, tmp_path)
     assert capsys.readouterr().out.startswith("made ")
     assert (tmp_path / "train01.pkl").read_bytes() == (demo / "train01.pkl").read_bytes()
 
