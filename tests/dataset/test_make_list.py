@@ -2,12 +2,9 @@
 
 import os
 import pickle
-from fractions import Fraction
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from datareader.lists import load_list
 from dataset import make_list
@@ -73,20 +70,6 @@ def test_the_seed_decides_the_lists_wherever_the_files_are(many, monkeypatch, tm
     assert runs["shuffled"]["train"] != runs["first"]["train"]
     assert {name: sorted(part) for name, part in runs["shuffled"].items()} == runs["first"]
     assert sum(map(len, runs["first"].values())) == 30  # a quarter is in no list
-
-
-@given(
-    sizes=st.lists(st.integers(0, 40), max_size=60),
-    weights=st.lists(st.integers(1, 20), min_size=1, max_size=5),
-)
-def test_every_class_and_the_whole_are_shared_out_as_evenly_as_files_allow(sizes, weights):
-    shares = [Fraction(weight, sum(weights)) for weight in weights]
-    rows = make_list.share_out(sizes, shares)
-    assert [sum(row) for row in rows] == sizes
-    for size, row in zip(sizes, rows, strict=True):
-        assert all(abs(count - size * share) < 1 for count, share in zip(row, shares, strict=True))
-    for column, share in enumerate(shares):
-        assert abs(sum(row[column] for row in rows) - sum(sizes) * share) <= len(shares)
 
 
 def test_lists_that_are_there_are_replaced_by_force_only(many, monkeypatch, tmp_path):
@@ -165,22 +148,6 @@ def test_a_csv_names_classes_and_splits(kinetics, pickles, monkeypatch, tmp_path
         assert "1 videos of the CSV are not there" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("protocol", [0, 2, 4, 5])
-@pytest.mark.parametrize("label", [0, 7, 399, 70000, -1, np.int64(3), True])
-def test_the_class_of_a_pickle_is_read_from_its_beginning(tmp_path, protocol, label):
-    (tmp_path / "x.pkl").write_bytes(pickle.dumps(("视频 id", label, [b"jpeg"] * 3), protocol=protocol))
-    assert make_list.read_label(tmp_path / "x.pkl") == label
-
-
-def test_a_file_that_is_no_pickle_or_has_no_class_is_told_apart(tmp_path):
-    for name, content in {"text": ("id", "no number", []), "record": {"video": "x"}}.items():
-        (tmp_path / name).write_bytes(pickle.dumps(content))
-    assert [make_list.read_label(tmp_path / name) for name in ("text", "record")] == [None, None]
-    (tmp_path / "broken").write_bytes(b"no pickle")
-    with pytest.raises(DataError, match=r"broken is not a whole pickle \("):
-        make_list.read_label(tmp_path / "broken")
-
-
 def test_pickles_of_clips_are_stratified_by_the_class_in_them(pickles, monkeypatch, tmp_path):
     start(monkeypatch, make_list, pickles[0], "--output", tmp_path, "--split", "train=0.5", "val=0.5")
     for part in read_lists(tmp_path, "train", "val").values():
@@ -223,22 +190,6 @@ def test_a_line_that_would_be_read_as_another_file_is_refused(monkeypatch, tmp_p
     with pytest.raises(DataError, match="would be read as"):
         start(monkeypatch, make_list, tmp_path, "--output", tmp_path, "--split", "train")
     assert not (tmp_path / "train.list").exists()
-
-
-@pytest.mark.parametrize(
-    ("split", "part"),
-    [
-        (["train=0.8", "val=0.3"], "more than 1"),
-        (["train=x"], "'x' is not a share"),
-        (["train=1/0"], "not a share"),
-        (["train=0"], "above 0"),
-        (["train=0.5", "train=0.5"], "not come twice"),
-        (["a/b=0.5"], "a name such as train"),
-    ],
-)
-def test_shares_that_make_no_sense_are_told(split, part):
-    with pytest.raises(DataError, match=part):
-        make_list.parse_shares(split)
 
 
 def test_videos_without_a_class_serve_the_list_to_infer_from_alone(monkeypatch, tmp_path):
