@@ -74,7 +74,7 @@ def parse_args() -> tuple[RunOptions, TrainingOptions, list[str]]:
     given = {"--no-use-pyreader": args.no_use_pyreader, "--no-memory-optimize": args.no_memory_optimize}
     run = read_run_options(args)
     training = TrainingOptions(
-        **{name: getattr(args, name) for name in names},
+        **{name: vars(args)[name] for name in names},
         skip_broken=run.skip_broken,
         weights_dir=run.weights_dir,
         offline=run.offline,
@@ -125,10 +125,10 @@ def fit_to(device: str, training: TrainingOptions) -> TrainingOptions:
     """What only a GPU can do: --amp has no effect without one. Raises ConfigError for --sync-bn."""
     if device == "gpu":
         return training
-    if training.sync_bn:
-        raise ConfigError("--sync-bn needs GPUs; without it each process normalises by the videos of its own")
     if training.amp != "off":
         log.info(f"--amp {training.amp} has no effect without a GPU")
+    if training.sync_bn:
+        raise ConfigError("--sync-bn needs GPUs; without it each process normalises by the videos of its own")
     return replace(training, amp="off")
 
 

@@ -18,14 +18,18 @@ def run_maker(description: str, script: Path, version: int, make: Callable[[Path
     script: the maker's file; without a folder, the data goes to demo beside it. make: fills a folder and returns a
     summary of its content.
     """
-    parser = make_parser(description)
-    default = script.parent / "demo"
-    parser.add_argument("folder", nargs="?", type=Path, default=default, help="default: demo beside this script")
-    folder = parser.parse_args().folder
+    folder = parse_args(description, script.parent / "demo")
     if is_finished(folder, version):
         print(f"{folder} is there already")
     else:
         print(f"made {folder}: {make(folder)}")
+
+
+def parse_args(description: str, default: Path) -> Path:
+    """The folder to fill."""
+    parser = make_parser(description)
+    parser.add_argument("folder", nargs="?", type=Path, default=default, help="default: demo beside this script")
+    return parser.parse_args().folder
 
 
 def is_finished(folder: Path, version: int) -> bool:

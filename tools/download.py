@@ -114,7 +114,7 @@ def read_eigenvalues(archive: bytes, url: str) -> np.ndarray:
 
 
 def parse_args() -> DownloadOptions:
-    parser = make_parser(__doc__)
+    parser = make_parser(__doc__, prog="python -m tools.download")
     add = parser.add_argument
     names = [item.name for item in RELEASED]
     add("what", type=parse_text, metavar="NAME", help=f"eigenvals, list, all, {', '.join(names)}")

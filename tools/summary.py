@@ -57,7 +57,7 @@ def format_epochs(epochs: list[dict]) -> str:
 
 
 def main() -> None:
-    parser = make_parser(__doc__)
+    parser = make_parser(__doc__, prog="python -m tools.summary")
     parser.add_argument("save_dir", type=Path, help="the --save-dir of train.py")
     parser.add_argument("--model-name", type=parse_text, required=True, metavar="NAME", help=", ".join(MODELS.names()))
     args = parser.parse_args()

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from tools.errors import CheckpointError
+from tools.errors import CheckpointError, ConfigError
 
 # Loggers of this project by the first part of their names. The root logger is Paddle's (3.3.1 gives it a handler;
 # PaddlePaddle/Paddle#73985), so nothing is passed on to it once the log is started.
@@ -132,19 +132,22 @@ class _Terminal(logging.Handler):
         self._has_files = has_files
 
     def emit(self, record: logging.LogRecord) -> None:
-        if _is_event(record):
+        if _is_event(record) or sys.stdout is None:  # which a shell has closed
             return
         try:
             tqdm.write(record.getMessage(), file=sys.stdout)
             sys.stdout.flush()
-        except BrokenPipeError:
-            if not self._has_files:
-                raise
-            # Whoever read them has gone, as tee goes on Ctrl-C, which must not keep a run from saving.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         except OSError as error:
-            if error.errno != errno.EIO:  # the terminal was closed: the files still have the lines
+            if error.errno == errno.EIO:  # the terminal was closed
+                return
+            if self._has_files:
+                # Whoever read them has gone, as tee goes on Ctrl-C, or the disk they go to is full: neither may keep
+                # a run from saving.
+                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            elif isinstance(error, BrokenPipeError):
                 raise
+            else:
+                raise ConfigError(f"standard output cannot be written: {error}") from None
 
 
 class _Lines(logging.Handler):
