@@ -16,9 +16,9 @@ SETTINGS = "settings.json"  # what the pickles in the folder were made with
 
 @contextmanager
 def open_output_folder(folder: Path, settings: dict) -> Iterator[None]:
-    """Make the folder if need be, and keep other runs out of it; what a killed one was writing is removed.
+    """Make the folder if needed, lock it against other runs, and remove what a killed run was writing.
 
-    settings: what decides the pickles beside their sources, as JSON can hold it; flags by their names.
+    settings: what the pickles depend on apart from their sources, as values for JSON; flags by their names.
     Raises DataError for a folder that holds pickles of other settings, and in place of every OSError.
     """
     try:

@@ -1,4 +1,4 @@
-"""The official CSV files of Kinetics, the classes they name, and where their videos are in a folder."""
+"""The official CSV files of Kinetics, their classes, and the videos of a folder that they name."""
 
 import os
 import re
@@ -17,7 +17,7 @@ PICKLE_SUFFIXES = {".pkl", ".pickle"}
 
 @dataclass(frozen=True)
 class Annotation:
-    """One line of a CSV. class_name and split: "" where it says none. times_sec: start and end, or None."""
+    """One line of a CSV. class_name and split: "" where there is none. times_sec: start and end, or None."""
 
     where: str
     class_name: str
@@ -39,7 +39,7 @@ def load_annotations(path: str) -> list[Annotation]:
 
     Raises DataError naming the file, and the line where there is one.
     """
-    import pandas as pd  # not above: worker processes do without
+    import pandas as pd  # not above: worker processes do not need it
 
     try:
         # Every value is text: ids such as NA, 1e5 or 0123 are no numbers.
@@ -119,8 +119,8 @@ class VideoFolder:
     """Where the videos of a CSV are, in one of the usual layouts.
 
     Below the folder at any depth: ``<youtube_id>_<start>_<end>.<ext>``, the times in seconds with leading zeros
-    or without, or ``<youtube_id>.<ext>``. Of several, the one in a folder that is named as the class goes first.
-    suffixes: of what is looked at, in any case of letters.
+    or without, or ``<youtube_id>.<ext>``. If there are several, one in a folder named after the class is preferred.
+    suffixes: of the files to look for, in lower case; the case of the files' own is ignored.
     """
 
     def __init__(self, folders: list[Path], suffixes: set[str]):

@@ -50,9 +50,9 @@ from tools.runtime.workers import map_in_processes
 
 
 class Encoding(NamedTuple):
-    """How frames are kept. fps: at most so many a second, or None for all. short_size: pixels, None for as they are.
+    """How frames are stored. fps: at most so many frames a second, None for all.
 
-    quality: of the JPEGs, 1 to 100.
+    short_size: pixels, None for the video's own. quality: of the JPEGs, 1 to 100.
     """
 
     fps: float | None = None
@@ -83,7 +83,7 @@ class Job(NamedTuple):
 
 
 def convert(job: Job) -> str | None:
-    """Write a video's pickle; return what is wrong with the video if it cannot be decoded.
+    """Write a video's pickle; return the error if the video cannot be decoded.
 
     Raises OSError where the pickle cannot be written.
     """
@@ -137,9 +137,9 @@ def encode_frame(frame: np.ndarray, encoding: Encoding, path: str) -> bytes:
 
 
 def thin_frames(num_frames: int, rate: float, fps: float) -> np.ndarray:
-    """Numbers of the frames to keep of a video of ``rate`` frames a second so that about ``fps`` are left.
+    """Numbers of the frames to keep of a video of ``rate`` frames a second, so that about ``fps`` a second are left.
 
-    They lie in the middle of equal spans; a slower video is kept whole.
+    They are the middles of equal spans; of a slower video all frames are kept.
     """
     count = min(max(round(num_frames * fps / rate), 1), num_frames)
     return ((np.arange(count) + 0.5) * num_frames / count).astype(int)
@@ -156,7 +156,7 @@ def write_report(path: Path, lines: list[str]) -> None:
 def plan_jobs(
     annotations: list[Annotation], class_names: list[str], source: Path, target: Path, encoding: Encoding
 ) -> tuple[list[Job], list[str], int]:
-    """The jobs in the order of the CSV, a line for each video that is not in ``source``, and how many are repeated."""
+    """The jobs in the order of the CSV, a line for each missing video, and how many lines repeat a video."""
     ids = {name: class_id for class_id, name in enumerate(class_names)}
     folder = VideoFolder([source], VIDEO_SUFFIXES)
     jobs, missing, seen = [], [], {}
@@ -182,7 +182,7 @@ def parse_args() -> ConvertOptions:
     cores = usable_cores()
     add("csv", type=parse_text, metavar="CSV", help="columns label, youtube_id, time_start, time_end")
     add("source", type=parse_text, metavar="SOURCE", help="folder of the videos")
-    add("target", type=parse_text, metavar="TARGET", help="folder of the pickles; made if need be")
+    add("target", type=parse_text, metavar="TARGET", help="folder of the pickles; made if needed")
     add("workers", nargs="?", type=parse_threads, default=cores, metavar="WORKERS", help=f"processes; default: {cores}")
     add(
         "--fps",
@@ -245,7 +245,7 @@ def main() -> None:
 
 
 def convert_all(jobs: list[Job], num_workers: int, total: int) -> dict[Job, str]:
-    """Convert, with a bar of rate and time left; return what is wrong with each broken video."""
+    """Convert with a progress bar; return the error of each broken video."""
     broken = {}
     with (
         progress_bar(total, total - len(jobs), "converting", unit="video") as bar,

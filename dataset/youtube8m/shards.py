@@ -1,4 +1,4 @@
-"""What the shards of YouTube-8M are called, and the pickles that are made of them."""
+"""Names of YouTube-8M's shards, and of the pickles that are made of them."""
 
 import re
 from pathlib import Path
@@ -7,11 +7,11 @@ _ENDING = re.compile(r"\.tfrecord(-\d+-of-\d+)?$", re.IGNORECASE)
 
 
 def is_shard(path: Path) -> bool:
-    """By its name, ``x.tfrecord`` or ``x.tfrecord-00000-of-00010``: what is still downloading has another."""
+    """By its name, ``x.tfrecord`` or ``x.tfrecord-00000-of-00010``; unfinished downloads are named otherwise."""
     return not path.name.startswith(".") and bool(_ENDING.search(path.name))
 
 
 def pickle_name(shard: Path) -> str:
-    """``x.pkl`` of ``x.tfrecord``; any other name, also one with a number behind it, stays whole before ``.pkl``."""
+    """``x.pkl`` for ``x.tfrecord``; ``.pkl`` is appended to any other name, such as one that ends with a number."""
     stem = shard.stem if shard.suffix.lower() == ".tfrecord" else shard.name
     return f"{stem}.pkl"

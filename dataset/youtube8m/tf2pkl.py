@@ -141,7 +141,7 @@ def count_labels(labels: set[int], counts: dict[str, int]) -> None:
 
 
 class _Chunks(list):
-    """A file for a pickler, which hands over long bytes as they are: they are not copied."""
+    """A file for a pickler, which writes long bytes without copying them."""
 
     write = list.append
 
@@ -196,7 +196,7 @@ def find_shards(sources: list[Path]) -> dict[str, Path]:
 
 
 def find_finished(shards: dict[str, Path], journal: Journal, limit: int | None) -> list[str]:
-    """Names of what need not be converted again. Raises DataError for a folder that holds pickles of others."""
+    """Names of the pickles that are finished. Raises DataError for a folder that holds pickles of other shards."""
     if others := sorted(journal.results.keys() - shards.keys()):
         raise DataError(
             f"{journal.path.parent} holds {len(others)} pickles of shards that are not among these ({others[0]}); "
@@ -241,7 +241,7 @@ def explain_crash(job: Job) -> DataError:
 
 
 def write_list(folder: Path, results: list[Result]) -> None:
-    """The list of the pickles and its index, from what is known of them."""
+    """Write the list of the pickles, and its index from their results."""
     found = {
         str(folder / result.name): FileIndex(
             np.array(result.num_frames, np.int32),
@@ -357,7 +357,7 @@ def convert(shards: dict[str, Path], target: Path, selection: Selection, workers
 
 
 def cpu_sec() -> float:
-    """Of all cores, for this process and those it has started."""
+    """Seconds on all cores, of this process and the processes it has started."""
     return sum(os.times()[:4])
 
 
