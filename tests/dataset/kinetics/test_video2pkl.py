@@ -6,7 +6,6 @@ import os
 
 import cv2
 import numpy as np
-import paddle
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -15,7 +14,6 @@ from datareader.clips import decoding
 from datareader.clips.decoding import read_frame_rate
 from dataset import make_list
 from dataset.kinetics import video2pkl
-from models.tsn.tsn import TSN
 from tests.conftest import run_script
 from tests.datareader.clips.synthetic import MEAN, STD, open_dataset, read_all
 from tests.datareader.clips.videos import read_frames
@@ -23,6 +21,14 @@ from tests.dataset.kinetics.annotated_videos import CLASSES, HEADER, IN_ORDER, c
 from tests.dataset.programs import contents, load, start
 from tests.test_clip_scripts import CONFIG
 from tools.errors import DataError
+
+
+@pytest.fixture
+def paddle():
+    """For the one test of this room that needs it."""
+    from tests.tuned_paddle import paddle
+
+    return paddle
 
 
 @pytest.fixture
@@ -47,7 +53,9 @@ def test_pickles_hold_the_frames_of_the_videos_up_to_jpeg(kinetics, pickles):
             assert np.abs(found.astype(int) - frame).mean() < 5  # noise, of which JPEG keeps colour at half the size
 
 
-def test_tsn_gives_pickles_and_videos_the_same_probabilities(kinetics, pickles, monkeypatch, tmp_path):
+def test_tsn_gives_pickles_and_videos_the_same_probabilities(kinetics, pickles, paddle, monkeypatch, tmp_path):
+    from models.tsn.tsn import TSN
+
     lists = {"videos": kinetics / "videos", "pickles": pickles[0]}
     probs = {}
     paddle.seed(0)

@@ -1,1 +1,0 @@
-import tests.tuned_paddle  # noqa: F401
