@@ -8,7 +8,7 @@ be used, and for more than ``skip_broken`` records that are known to be broken.
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
@@ -33,6 +33,7 @@ class Batch:
         return len(self.ids)
 
 
+@runtime_checkable
 class Dataset(Protocol):
     """The usable records of a list, numbered in list order. Methods may be called from several threads.
 

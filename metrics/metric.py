@@ -1,10 +1,11 @@
 """What the scripts and the trainer need of a model's scores: the written contract."""
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
 
+@runtime_checkable
 class Metric(Protocol):
     """Scores of any number of batches, counted one by one.
 

@@ -7,6 +7,7 @@ import pytest
 
 from datareader.clips.dataset import ClipDataset
 from datareader.clips.settings import ClipSettings
+from datareader.dataset import Dataset
 from datareader.lists import ListEntry
 from tests.datareader.clips.synthetic import (
     TINY,
@@ -18,6 +19,10 @@ from tests.datareader.clips.synthetic import (
     write_pickle,
 )
 from tools.errors import DataError
+
+
+def test_it_has_every_member_of_the_contract(clips):
+    assert isinstance(open_dataset(clips), Dataset)
 
 
 def test_pickles_and_videos_mix_and_are_told_apart_by_content(clips):

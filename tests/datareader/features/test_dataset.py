@@ -5,10 +5,15 @@ import time
 
 import numpy as np
 
+from datareader.dataset import Dataset
 from datareader.features.records import load_records
 from datareader.loader import EvaluationLoader
 from tests.conftest import write_pickles
 from tests.datareader.features.reading import batches_of, break_record, error_of, ids_of, open_list
+
+
+def test_it_has_every_member_of_the_contract(tiny):
+    assert isinstance(open_list(tiny / "data/val.list"), Dataset)
 
 
 def test_the_frames_of_a_record_depend_on_seed_epoch_and_record_not_on_its_batch(tiny):

@@ -1,10 +1,11 @@
-"""Metrics of several processes merge to those of one."""
+"""What all metrics have in common: the contract, and that those of several processes merge to those of one."""
 
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from metrics.kinetics import KineticsMetrics
+from metrics.metric import Metric
 from metrics.youtube8m import YouTube8MMetrics
 
 
@@ -23,6 +24,11 @@ def youtube8m_metric(batches):
         probs = np.round(rng.random((size, 6), np.float32), 1)  # with ties
         metric.update(probs, (rng.random((size, 6)) < 0.3).astype(np.float32), rng.random())
     return metric
+
+
+def test_they_have_every_member_of_the_contract():
+    for metric_of in (kinetics_metric, youtube8m_metric):
+        assert isinstance(metric_of([]), Metric)
 
 
 @settings(max_examples=40)
