@@ -58,10 +58,9 @@ PADDLE_AT_IMPORT = {  # these modules, networks and models.layers; all others im
     "tools.training.trainer",
 }
 RUN_BY_USERS = (*PROGRAMS, *SCRIPTS, "dataset")
-PARSING = {"parse_args", "parse_known_args", "parse_intermixed_args", "parse_known_intermixed_args"}
 READERS_OF_PARSERS = {"read_config_source", "read_run_options", "read_engine_options"}  # may take argparse's Namespace
 IMPORTING_BY_NAME = {"__import__", "import_module", "run_module", "run_path"}
-EXCEPTIONS = {  # (module, word) -> why it may use the word; see ``words_of``
+EXCEPTIONS = {  # (module, word of ``words_of``) -> why it may be used there
     ("tools.benchmark_clips", "run_module"): "the former name of a program runs it",
     ("tools.distributed.rendezvous", "hasattr"): "some options of sockets are on Linux alone",
     ("tools.runtime.cpu", "hasattr"): "sched_getaffinity is on Linux alone",
@@ -237,7 +236,7 @@ def check_program(module: Module) -> Iterator[str]:
 def check_namespaces(module: Module) -> Iterator[str]:
     """What argparse parsed stays in the function that parsed it and in READERS_OF_PARSERS."""
     for node in module.parents:
-        if isinstance(node, ast.Attribute) and node.attr in PARSING:
+        if isinstance(node, ast.Attribute) and node.attr.startswith("parse_") and node.attr.endswith("args"):
             call, around = module.parents[node], module.name_around(node)
             if around not in ("parse_args", "main"):
                 yield f"parses arguments in {around or 'no function'}; do that in parse_args or main"
@@ -293,7 +292,7 @@ def check_words(module: Module) -> Iterator[str]:
 
 
 def words_of(module: Module) -> Iterator[tuple[str, str]]:
-    """(word, what to write instead) of what code does without: names of modules and attributes that may not be."""
+    """(word, what to write instead) for each use of a word that code does without."""
     for node in module.parents:
         match node:
             case ast.Call(func=ast.Name(id="getattr"), args=[_, _, _]):
