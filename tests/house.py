@@ -110,8 +110,9 @@ class Module:
 
 
 def load_modules(root: Path) -> list[Module]:
-    """Every Python file below ``root`` that is in no hidden folder."""
+    """Every Python file below ``root`` that is in no hidden folder and in no virtual environment."""
     tops = [path for path in sorted(root.iterdir()) if not path.name.startswith(".")]
+    tops = [path for path in tops if not (path / "pyvenv.cfg").exists()]
     paths = [path for top in tops for path in ([top] if top.suffix == ".py" else sorted(top.rglob("*.py")))]
     return [
         parse_module(root, path, path.read_text(encoding="utf-8"))
