@@ -94,8 +94,8 @@ class Module:
 
     def name_around(self, node: ast.AST) -> str:
         """Of the innermost function; a lambda and a module have none."""
-        innermost = [*self.functions_around(node), ast.Lambda()][0]
-        return "" if isinstance(innermost, ast.Lambda) else innermost.name
+        innermost = next(iter(self.functions_around(node)), None)
+        return "" if innermost is None or isinstance(innermost, ast.Lambda) else innermost.name
 
     @functools.cached_property
     def imports(self) -> list[tuple[str, bool]]:
