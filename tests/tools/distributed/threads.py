@@ -17,7 +17,10 @@ def together(world, act):
             with one:
                 return act(one)
         except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001  (whatever it is, the test looks at it)
-            return error
+            # Without the frames it went through: they hold buffers of a connection that Python 3.13 cannot collect with
+            # the cycle they are in, which pytest takes for an error of whatever test runs then.
+            error.__context__ = None
+            return error.with_traceback(None)
 
     with ThreadPoolExecutor(world) as pool:
         return list(pool.map(run, group))
