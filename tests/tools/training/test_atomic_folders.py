@@ -53,6 +53,7 @@ def steps(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "fsync", hear_sync)
     monkeypatch.setattr(os, "rename", hear_rename)
     monkeypatch.setattr(os, "replace", hear_rename)
+    monkeypatch.setattr(Path, "rename", hear_rename)  # which in Python 3.10 is another function than os.rename
     return seen
 
 
