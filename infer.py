@@ -20,6 +20,7 @@ from tools.config.flags import (
     add_engine_flags,
     add_override,
     add_run_flags,
+    add_weights_flag,
     make_run_parser,
     parse_text,
     read_engine_options,
@@ -51,8 +52,7 @@ def parse_args() -> InferOptions:
     parser = make_run_parser(__doc__)
     add_run_flags(parser, sections=("INFER",))
     add = parser.add_argument
-    add("--weights", type=parse_text, metavar="PATH", help="a checkpoint folder, a folder or file of 2019, or a "
-        ".pdparams file; default: the released weights")  # fmt: skip
+    add_weights_flag(parser)
     add_override(parser, "--filelist", ("INFER",), "filelist", parse_text, "list of the files to look at")
     add_override(parser, "--class-names", ("INFER",), "class_names", parse_text, "names by class id, .txt or .csv")
     add("--infer-topk", type=whole_number(), default=20, metavar="K", help="classes to keep of each video; 0: all")

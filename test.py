@@ -19,6 +19,7 @@ from tools.config.flags import (
     RunOptions,
     add_engine_flags,
     add_run_flags,
+    add_weights_flag,
     make_run_parser,
     parse_text,
     read_engine_options,
@@ -50,8 +51,7 @@ def parse_args() -> TestOptions:
     parser = make_run_parser(__doc__)
     add_run_flags(parser, sections=("TEST",))
     add = parser.add_argument
-    add("--weights", type=parse_text, metavar="PATH", help="a checkpoint folder, a folder or file of 2019, or a "
-        ".pdparams file; default: the released weights")  # fmt: skip
+    add_weights_flag(parser)
     add("--log-interval", type=whole_number(), default=1, metavar="BATCHES", help="batches between log lines; 0: none")
     add("--output", type=parse_text, metavar="FILE", help="also write the scores as JSON")
     add_engine_flags(parser)

@@ -175,6 +175,16 @@ def add_set_flag(parser: argparse.ArgumentParser, example: str) -> None:
     )
 
 
+def add_weights_flag(parser: argparse.ArgumentParser) -> None:
+    """What test.py and infer.py run; ``tools.weights.resolve`` goes by it."""
+    parser.add_argument(
+        "--weights",
+        type=parse_text,
+        metavar="PATH",
+        help="a checkpoint folder, a folder or file of 2019, or a .pdparams file; default: the released weights",
+    )
+
+
 def add_engine_flags(parser: argparse.ArgumentParser) -> None:
     """How test.py and infer.py compute; ``tools.inference.load`` goes by it."""
     parser.add_argument(
