@@ -30,10 +30,10 @@ from tools.config.flags import (
 from tools.distributed.skipped import gather_broken, require_records
 from tools.errors import DataError
 from tools.files.atomic import require_writable
-from tools.inference.predictions import rank_classes, write_predictions
+from tools.inference.predictions import VideoClasses, describe_repeated, rank_classes, write_predictions
 from tools.run_setup import Evaluation, Run, launch_processes, open_evaluation, plan_run
 from tools.runtime.entry import run_program
-from tools.runtime.log import beside, progress_bar
+from tools.runtime.log import progress_bar
 
 log = logging.getLogger(__name__)
 
@@ -89,14 +89,14 @@ def main() -> int:
         results = list(chain.from_iterable(gathered))  # in list order, as the processes have stretches of the list
         require_records(len(results), dataset)
         paths = write_predictions(base, results, names)
+    if repeated := describe_repeated(results):
+        log.info(repeated)
     log.info(f"{len(results)} of {len(results) + len(broken)} videos; results in {', '.join(map(str, paths))}")
     return 0
 
 
-def classify(
-    run: Run, options: InferOptions, evaluation: Evaluation, names: list[str] | None
-) -> list[tuple[str, list[float], list[int]]]:
-    """(video id, probabilities, class ids) of each video of this process, highest first."""
+def classify(run: Run, options: InferOptions, evaluation: Evaluation, names: list[str] | None) -> list[VideoClasses]:
+    """The best classes of each video of this process."""
     from tools.inference.predict import predict  # imports Paddle
 
     section = run.config.INFER
@@ -110,13 +110,16 @@ def classify(
     results = []
     with progress_bar(len(loader), 0, "inferring", shown=evaluation.group.is_first) as bar:
         for number, prediction in enumerate(predict(evaluation.network, loader.epoch())):
-            for video_id, probs in zip(prediction.batch.ids, prediction.probs, strict=True):
-                results.append((video_id, *rank_classes(probs, options.top_k)))
+            batch = prediction.batch
+            for video_id, entry, probs in zip(batch.ids, batch.entries, prediction.probs, strict=True):
+                path = entry.written or entry.path
+                results.append(VideoClasses(video_id, path, entry.line, *rank_classes(probs, options.top_k)))
             bar.update()
             if options.log_interval and number % options.log_interval == 0:
-                video_id, probs, classes = results[-1]
-                best = names[classes[0]] if names else f"class {classes[0]}"
-                log.log(beside(bar), f"[INFER] iter {number:<4}, {video_id}: {best} {probs[0]:.4f}")
+                last = results[-1]
+                best = names[last.class_ids[0]] if names else f"class {last.class_ids[0]}"
+                # Beside a bar too: these are answers, not how far the work is.
+                log.info(f"[INFER] iter {number:<4}, {last.video_id}: {best} {last.probs[0]:.4f}")
     return results
 
 

@@ -12,12 +12,15 @@ from typing import Protocol, runtime_checkable
 
 import numpy as np
 
+from datareader.lists import ListEntry
+
 
 @dataclass(frozen=True)
 class Batch:
     """What the networks, metrics and results need of N records.
 
-    ids: the videos' names. sources: file and record of each, for messages.
+    ids: the videos' names. sources: file and record of each, for messages. entries: the line of the list that each
+    comes from.
     inputs: arrays for the network's ``forward``, N first where they are not ragged.
     labels: (N, num_classes) float32 multi-hot or (N,) int64; None when the data has none.
     views: how often each record is in the inputs, one after another, for a result averaged over them.
@@ -25,6 +28,7 @@ class Batch:
 
     ids: list[str]
     sources: list[str]
+    entries: list[ListEntry]
     inputs: tuple[np.ndarray, ...]
     labels: np.ndarray | None
     views: int = 1

@@ -9,11 +9,17 @@ from tools.errors import DataError, DataIssue
 
 @dataclass(frozen=True)
 class ListEntry:
-    """One line of a list. ``where`` names list and line, "" for a file alone. label: None where there is none."""
+    """One line of a list, or a file alone.
+
+    where: names list and line, "" for a file alone. label: None where there is none. written: the path as the line
+    has it. line: its number from 1, None for a file alone.
+    """
 
     path: str
     where: str = ""
     label: int | None = None
+    written: str = ""
+    line: int | None = None
 
 
 def load_list(list_path: str, labelled: bool = False) -> list[ListEntry]:
@@ -58,7 +64,7 @@ def find_file(line: str, list_path: str, number: int, labelled: bool) -> ListEnt
             except (OSError, ValueError) as error:  # a name that no file can have, a folder that is closed to us
                 raise DataError(f"{name[:80]!r} cannot be looked up: {error}", DataIssue.UNREADABLE, where) from None
             if found:
-                return ListEntry(str(candidate), where, label)
+                return ListEntry(str(candidate), where, label, name, number)
     name = readings[-1][0]
     raise DataError(
         f"no file {name}; looked for {Path(name).absolute()} and {(folder / name).absolute()}",

@@ -72,7 +72,7 @@ def make_batch(name: str, step: int, numbers: np.ndarray) -> Batch:
     numbers = [int(number) for number in numbers if number not in LEFT_OUT[step]]
     videos = [make_video(name, step, number) for number in numbers]
     if not videos:
-        return Batch([], [], (), None)
+        return Batch([], [], [], (), None)
     contents, labels = zip(*videos, strict=True)
     if name in CHANNELS:
         inputs = (np.stack(contents),)
@@ -82,7 +82,7 @@ def make_batch(name: str, step: int, numbers: np.ndarray) -> Batch:
         lengths = np.array([len(streams[0]) for streams in contents])
         inputs = (lengths, *map(np.concatenate, zip(*contents, strict=True)))
     names = [f"video{number}" for number in numbers]
-    return Batch(names, names, inputs, np.stack(labels))
+    return Batch(names, names, [], inputs, np.stack(labels))
 
 
 def split(name: str, step: int, shard: Shard, accumulate: int) -> list[Batch]:

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import pickle
 import shutil
 import signal
 
@@ -10,6 +11,7 @@ import pytest
 
 from tests.conftest import run_script, start_script
 from tests.datareader.clips.synthetic import make_frames, write_pickle, write_video
+from tests.terminal import run_on_terminal
 from tests.test_train import assert_same_bits, wait_for
 
 CONFIG = """
@@ -97,6 +99,22 @@ def probabilities(folder, *flags):
     for row in rows:
         found.setdefault(row["id"], np.zeros(6))[int(row["class_id"])] = float(row["probability"])
     return found, shown
+
+
+def test_videos_of_one_name_are_told_apart_by_path_and_line_and_answers_are_shown_on_a_terminal(clips_copy):
+    for place, video in (("cam1", 0), ("cam2", 1)):
+        (clips_copy / place).mkdir()
+        shutil.copy(clips_copy / f"a video {video}.mp4", clips_copy / place / "0001.mp4")
+    (clips_copy / "same.list").write_text("# cameras\ncam1/0001.mp4\ncam2/0001.mp4\n")
+    flags = (*FLAGS, WEIGHTS, "--filelist=same.list", "--engine=dygraph", "--infer-topk=1")
+    code, shown = run_on_terminal("infer", *flags, cwd=clips_copy, columns=60)
+    assert code == 0
+    assert "[INFER] iter 0   , 0001: class " in shown
+    assert "2 of 2 videos share their id with another (0001: 2 of them)" in shown
+    with open(clips_copy / "TSN_infer_result.csv", newline="") as file:
+        places = [(row["id"], row["path"], row["line"]) for row in csv.DictReader(file)]
+    assert places == [("0001", "cam1/0001.mp4", "2"), ("0001", "cam2/0001.mp4", "3")]
+    assert [video for video, *_ in pickle.loads((clips_copy / "TSN_infer_result").read_bytes())] == ["0001", "0001"]
 
 
 def test_plain_video_paths_are_inferred_alike_in_both_engines_and_nearly_so_in_bf16(clips_copy):

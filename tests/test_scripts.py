@@ -61,7 +61,9 @@ def test_infer_writes_the_pickle_of_2019_with_json_and_csv_beside_it(trained):
         "probability": results[0][1][0],
     }
     assert nested[0]["classes"][0] == first
-    assert rows[0] == {"id": "val0_0", **{key: str(value) for key, value in first.items()}}
+    assert {key: nested[10][key] for key in ("id", "path", "line")} == {"id": "val1_0", "path": "val1.pkl", "line": 2}
+    texts = {key: str(value) for key, value in first.items()}
+    assert rows[0] == {"id": "val0_0", **texts, "path": "val0.pkl", "line": "1"}
     assert len(rows) == 63
 
 

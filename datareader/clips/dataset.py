@@ -94,7 +94,7 @@ class ClipDataset:
         views = 1 if self.training else settings.num_clips * settings.num_crops
         shape = (views, settings.seg_num, 3 * settings.seglen, settings.target_size, settings.target_size)
         frames = np.empty((len(numbers), *shape), np.uint8)
-        clips, sources = [], []
+        clips, sources, entries = [], [], []
         for number in numbers.tolist():
             entry = self.entries[number]
             try:
@@ -108,10 +108,12 @@ class ClipDataset:
                 continue
             clips.append(clip)
             sources.append(f"{entry.path} ({entry.where})" if entry.where else entry.path)
+            entries.append(entry)
         labels = [clip.label for clip in clips]
         return Batch(
             ids=[clip.video_id for clip in clips],
             sources=sources,
+            entries=entries,
             inputs=(frames[: len(clips)].reshape(-1, *shape[1:]),),
             labels=None if None in labels else np.array(labels, np.int64),
             views=views,

@@ -105,8 +105,12 @@ class FeatureDataset:
 
     def files_of(self, records: np.ndarray) -> np.ndarray:
         """Numbers of the files that hold these records, in the order of their first use."""
-        files = np.searchsorted(self.first, records, side="right") - 1
+        files = self._file_numbers(records)
         return files[np.sort(np.unique(files, return_index=True)[1])]
+
+    def _file_numbers(self, records: np.ndarray) -> np.ndarray:
+        """The number of the file that holds each record."""
+        return np.searchsorted(self.first, records, side="right") - 1
 
     def _make_batch(self, numbers: np.ndarray, loaded: dict, seed: int, epoch: int) -> Batch:
         records = [self._record(number, loaded) for number in numbers]
@@ -114,12 +118,13 @@ class FeatureDataset:
         return Batch(
             ids=[record.video_id for record in records],
             sources=[record.where for record in records],
+            entries=[self.entries[file] for file in self._file_numbers(numbers)],
             inputs=self.arrange(records, generators),
             labels=self._multi_hot(records),
         )
 
     def _record(self, number: int, loaded: dict) -> Record:
-        file = int(np.searchsorted(self.first, number, side="right")) - 1
+        file = int(self._file_numbers(number))
         path, position = self.entries[file].path, int(number - self.first[file])
         if len(loaded[file]) != self.first[file + 1] - self.first[file]:
             Path(self.cache).unlink(missing_ok=True)

@@ -42,7 +42,7 @@ class Numbers:
     def open(self, batches, seed, epoch):
         def fetch(i):
             names = [str(number) for number in batches[i].tolist() if number not in self.broken]
-            return Batch(names, names, (np.zeros(len(names)),), None)
+            return Batch(names, names, [], (np.zeros(len(names)),), None)
 
         yield fetch
 

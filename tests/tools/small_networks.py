@@ -33,7 +33,8 @@ def make_batch(values, labels=None):
     x = np.array(values, np.float32).reshape(-1, 1)
     y = np.zeros_like(x) if labels is None else np.array(labels, np.float32).reshape(-1, 1)
     names = [f"video{i}" for i in range(len(x))]
-    return Batch(ids=names, sources=[f"file.pkl record {i}" for i in range(len(x))], inputs=(x,), labels=y)
+    sources = [f"file.pkl record {i}" for i in range(len(x))]
+    return Batch(ids=names, sources=sources, entries=[], inputs=(x,), labels=y)
 
 
 class Network(nn.Layer):

@@ -4,12 +4,29 @@ import csv
 import io
 import json
 import pickle
+from collections import Counter
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from tools.errors import DataError
 from tools.files.atomic import atomic_write
+from tools.runtime.text import printable
+
+
+@dataclass(frozen=True)
+class VideoClasses:
+    """The best classes of one video, highest first.
+
+    path, line: where the list names its file, as it is written there; line None where there is no list.
+    """
+
+    video_id: str
+    path: str
+    line: int | None
+    probs: list[float]
+    class_ids: list[int]
 
 
 def rank_classes(probs: np.ndarray, top_k: int) -> tuple[list[float], list[int]]:
@@ -18,29 +35,45 @@ def rank_classes(probs: np.ndarray, top_k: int) -> tuple[list[float], list[int]]
     return probs[order].tolist(), order.tolist()
 
 
-def write_predictions(base: Path, results: list[tuple[str, list[float], list[int]]], names: list[str] | None) -> list:
+def describe_repeated(results: list[VideoClasses]) -> str | None:
+    """A line on ids that several videos have, as those of one file name in several folders do; None without any."""
+    counts = Counter(video.video_id for video in results)
+    (video_id, most), *_ = counts.most_common(1)
+    if most == 1:
+        return None
+    repeated = sum(count for count in counts.values() if count > 1)
+    return (
+        f"{repeated} of {len(results)} videos share their id with another ({printable(video_id)}: {most} of them); "
+        "path and line in the .json and .csv tell them apart, the pickle has ids alone"
+    )
+
+
+def write_predictions(base: Path, results: list[VideoClasses], names: list[str] | None) -> list:
     """Write ``base`` (the pickle of 2019), ``base.json`` and ``base.csv``; return the three paths.
 
-    results: (video id, probabilities, class ids) of each video, highest first. What of an id is not valid Unicode
-    becomes a question mark in ``.json`` and ``.csv``.
+    What of an id or a path is not valid Unicode becomes a question mark in ``.json`` and ``.csv``.
     """
     videos = [
         {
-            "id": video_id,
+            "id": video.video_id,
+            "path": video.path,
+            "line": video.line,
             "classes": [
                 {"rank": rank, "class_id": class_id, "name": names[class_id] if names else "", "probability": prob}
-                for rank, (prob, class_id) in enumerate(zip(probs, class_ids, strict=True), start=1)
+                for rank, (prob, class_id) in enumerate(zip(video.probs, video.class_ids, strict=True), start=1)
             ],
         }
-        for video_id, probs, class_ids in results
+        for video in results
     ]
     table = io.StringIO()
-    writer = csv.DictWriter(table, ["id", "rank", "class_id", "name", "probability"])
+    writer = csv.DictWriter(table, ["id", "rank", "class_id", "name", "probability", "path", "line"])
     writer.writeheader()
     for video in videos:
-        writer.writerows({"id": video["id"], **row} for row in video["classes"])
+        place = {key: video[key] for key in ("id", "path", "line")}
+        writer.writerows({**place, **row} for row in video["classes"])
+    of_2019 = [(video.video_id, video.probs, video.class_ids) for video in results]
     contents = {
-        base: pickle.dumps(results, protocol=2),  # what Python 2 reads too
+        base: pickle.dumps(of_2019, protocol=2),  # what Python 2 reads too
         base.with_name(base.name + ".json"): json.dumps(videos, indent=1, ensure_ascii=False).encode(errors="replace"),
         base.with_name(base.name + ".csv"): table.getvalue().encode(errors="replace"),
     }

@@ -5,7 +5,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from datareader.dataset import Batch
 from datareader.transforms import empty_aligned
 from tests.tools.small_networks import Line, make_batch
 from tools.inference.predict import evaluate, predict, to_tensor
@@ -17,7 +16,7 @@ def test_predictions_come_in_test_mode_with_a_loss_where_there_are_labels():
     (prediction,) = predict(network, [batch])
     assert prediction.loss == pytest.approx(2.0)
     np.testing.assert_allclose(prediction.probs[:, 0], 1 / (1 + np.exp([-1.0, -3.0])), rtol=1e-6)
-    unlabelled = Batch(batch.ids, batch.sources, batch.inputs, None)
+    unlabelled = replace(batch, labels=None)
     assert next(predict(network, [unlabelled])).loss is None
 
 
