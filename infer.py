@@ -20,6 +20,7 @@ from tools.config.flags import (
     add_engine_flags,
     add_override,
     add_run_flags,
+    add_verbose_flag,
     add_weights_flag,
     make_run_parser,
     parse_text,
@@ -51,6 +52,7 @@ class InferOptions:
 def parse_args() -> InferOptions:
     parser = make_run_parser(__doc__)
     add_run_flags(parser, sections=("INFER",))
+    add_verbose_flag(parser)
     add = parser.add_argument
     add_weights_flag(parser)
     add_override(parser, "--filelist", ("INFER",), "filelist", parse_text, "list of the files to look at")

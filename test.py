@@ -19,6 +19,7 @@ from tools.config.flags import (
     RunOptions,
     add_engine_flags,
     add_run_flags,
+    add_verbose_flag,
     add_weights_flag,
     make_run_parser,
     parse_text,
@@ -50,6 +51,7 @@ class TestOptions:
 def parse_args() -> TestOptions:
     parser = make_run_parser(__doc__)
     add_run_flags(parser, sections=("TEST",))
+    add_verbose_flag(parser)
     add = parser.add_argument
     add_weights_flag(parser)
     add("--log-interval", type=whole_number(), default=1, metavar="BATCHES", help="batches between log lines; 0: none")
@@ -82,7 +84,7 @@ def main() -> int:
             return 0
         require_records(metric.num_videos, dataset)
         values = metric.compute()
-    log.info(format_columns([(name, f"{value:.6f}") for name, value in values.items()]))
+    log.info(format_columns(metric.rows(values)))
     protocol = f": {dataset.protocol}" * bool(dataset.protocol)
     log.info(f"evaluated {metric.num_videos} of {metric.num_videos + len(broken)} records{protocol}")
     if options.output:

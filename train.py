@@ -16,6 +16,7 @@ from tools.config.flags import (
     RunOptions,
     add_override,
     add_run_flags,
+    add_verbose_flag,
     make_run_parser,
     parse_text,
     read_run_options,
@@ -36,6 +37,7 @@ def parse_args() -> tuple[RunOptions, TrainingOptions, list[str]]:
     """The run, the training, and flags of 2019 that were given and have no effect."""
     parser = make_run_parser(__doc__)
     add_run_flags(parser, sections=("TRAIN", "VALID"))
+    add_verbose_flag(parser)
     count, names = whole_number(), []
 
     def add(*flags, **options):

@@ -13,6 +13,7 @@ import numpy as np
 from tools.errors import DataError
 from tools.registry import METRICS
 
+_TOP = 5  # the other accuracy's number of best classes
 _MOST_CONFUSIONS = 20  # pairs of classes that a report names
 _ROUNDING = 1e-6  # by which a softmax in float32 may exceed 1
 
@@ -84,7 +85,7 @@ class KineticsMetrics:
             raise DataError(f"label {wrong} is no class; {self.num_classes} classes take 0 to {self.num_classes - 1}")
         known = labels >= 0
         probs_known, labels_known = probs[known], labels[known]
-        self.top5_hits += int((rank_of_label(probs_known, labels_known) < 5).sum())
+        self.top5_hits += int((rank_of_label(probs_known, labels_known) < _TOP).sum())
         np.add.at(self.counts, (labels_known, probs_known.argmax(axis=1)), 1)
         self.loss_sums.append(loss * len(probs))
         self.num_videos += len(probs)
@@ -100,7 +101,7 @@ class KineticsMetrics:
         """loss, top1_acc and top5_acc, and with ``full`` top1_low and top1_high: their 95 % interval.
 
         All but the loss are in percent of the videos with a known class. Without any such video the
-        accuracies are 0 and the interval is 0 to 100. With fewer than five classes top5_acc is 100.
+        accuracies are 0 and the interval is 0 to 100. With five classes or fewer top5_acc is 100.
         """
         if not self.num_videos:
             raise RuntimeError("KineticsMetrics has seen no videos; is the file list empty?")
@@ -141,13 +142,21 @@ class KineticsMetrics:
         ]
         return {"per_class": per_class, "confusions": confusions}
 
-    @staticmethod
-    def describe(values: dict[str, float]) -> str:
-        """The values as the log lines of 2019 show them, the interval in parentheses where there is one."""
-        text = "Loss: {loss:.6f}, top1_acc: {top1_acc:.2f}".format(**values)
+    def describe(self, values: dict[str, float]) -> str:
+        """The values as the log lines of 2019 show them, with units, and the interval where there is one."""
+        text = "Loss: {loss:.6f}, top1_acc: {top1_acc:.2f} %".format(**values)
         if "top1_low" in values:
             text += " (95 %: {top1_low:.1f} to {top1_high:.1f})".format(**values)
-        return f"{text}, top5_acc: {values['top5_acc']:.2f}"
+        return f"{text}, top5_acc: {values['top5_acc']:.2f} %{self._of_all_classes()}"
+
+    def rows(self, values: dict[str, float]) -> list[tuple[str, str]]:
+        texts = {name: f"{value:.6f}{' %' * (name != 'loss')}" for name, value in values.items()}
+        texts["top5_acc"] += self._of_all_classes()
+        return list(texts.items())
+
+    def _of_all_classes(self) -> str:
+        """What to say behind a top-5 accuracy that is 100 whatever the network does."""
+        return f" (there are {self.num_classes} classes)" if self.num_classes <= _TOP else ""
 
 
 @METRICS.register("kinetics")

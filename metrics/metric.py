@@ -34,6 +34,8 @@ class Metric(Protocol):
     def report(self) -> dict[str, list[dict]]:
         """What the scores do not tell, ready for JSON."""
 
-    @staticmethod
-    def describe(values: dict[str, float]) -> str:
-        """What ``compute`` gives, as a line of the log."""
+    def describe(self, values: dict[str, float]) -> str:
+        """What ``compute`` gives, as a line of the log: shares of the videos in percent, with their unit."""
+
+    def rows(self, values: dict[str, float]) -> list[tuple[str, str]]:
+        """What ``compute`` gives, name and text of each value, with units as in ``describe``; test.py prints them."""

@@ -183,11 +183,14 @@ class YouTube8MMetrics:
         """What the scores do not tell, ready for JSON: nothing here, where a video has several labels."""
         return {}
 
-    @staticmethod
-    def describe(values: dict[str, float]) -> str:
-        """The values as the log lines of 2019 show them."""
-        text = "loss = {loss:.6f}, Hit@1 = {hit_at_one:.2f}, PERR = {perr:.2f}, GAP = {gap:.2f}".format(**values)
-        return text + (f", MAP = {values['map']:.2f}" if "map" in values else "")
+    def describe(self, values: dict[str, float]) -> str:
+        """The values under their names in the log lines of 2019, in percent as those of the other kind of data."""
+        names = {"Hit@1": "hit_at_one", "PERR": "perr", "GAP": "gap", "MAP": "map"}
+        shares = [f"{name} = {100 * values[key]:.2f} %" for name, key in names.items() if key in values]
+        return ", ".join([f"loss = {values['loss']:.6f}", *shares])
+
+    def rows(self, values: dict[str, float]) -> list[tuple[str, str]]:
+        return [(name, f"{value:.6f}" if name == "loss" else f"{100 * value:.6f} %") for name, value in values.items()]
 
 
 @METRICS.register("youtube8m")

@@ -104,7 +104,7 @@ def test_use_gpu_takes_every_spelling_of_no(trained, value):
     assert run_script("test", BEST, f"--use-gpu={value}", "--help", cwd=trained).returncode == 0
 
 
-def test_a_gpu_asked_for_where_there_is_none_is_an_error_and_otherwise_one_line(trained):
+def test_a_gpu_asked_for_where_there_is_none_is_an_error(trained):
     import paddle
 
     if paddle.device.is_compiled_with_cuda() and paddle.device.cuda.device_count():
@@ -112,8 +112,18 @@ def test_a_gpu_asked_for_where_there_is_none_is_an_error_and_otherwise_one_line(
     result = run_script("test", BEST, "--use-gpu=yes", cwd=trained, check=False)
     assert result.returncode == 1
     assert "error: --use-gpu: Paddle" in result.stderr
-    assert run_script("test", BEST, cwd=trained).stdout.count("running on the CPU") == 1
-    assert "no GPU" not in run_script("test", BEST, "--use-gpu=false", cwd=trained).stdout
+    assert run_script("test", BEST, "--verbose", cwd=trained).stdout.count("running on the CPU") == 1
+    assert "no GPU" not in run_script("test", BEST, "--verbose", "--use-gpu=false", cwd=trained).stdout
+
+
+def test_what_is_the_same_at_every_start_is_shown_only_when_asked_for(trained, tmp_path):
+    (tmp_path / "obsolete.txt").write_text((trained / "tiny.txt").read_text().replace("topk", "num_gpus = 8\ntopk"))
+    flags = (BEST, f"--config={tmp_path / 'obsolete.txt'}")
+    quiet, verbose = (run_script("test", *flags, *more, cwd=trained).stdout for more in ((), ("--verbose",)))
+    kept = [line for line in verbose.splitlines() if not line.startswith(("CPU: ", "no GPU")) and "2019" not in line]
+    assert kept == quiet.splitlines()
+    assert "without effect since 2019: MODEL.num_gpus" in verbose
+    assert "CPU: " in verbose
 
 
 @pytest.mark.parametrize(

@@ -42,9 +42,10 @@ class Run:
 
     def start_log(self, folder: str | None, name: str = "") -> None:
         """Start the log of this process, with what there is to say of the config. See ``tools.runtime.log``."""
-        start_log(folder, name, rank=self.processes.rank if self.processes.world > 1 else None)
+        rank = self.processes.rank if self.processes.world > 1 else None
+        start_log(folder, name, rank, verbose=self.options.verbose)
         for notice in self.config.notices:
-            log.info(notice)
+            log.debug(notice)
 
     def start_paddle(self, gpu_wanted: bool) -> str:
         """The device, "gpu" or "cpu"."""

@@ -206,11 +206,22 @@ def test_no_videos_at_all_is_an_error():
         KineticsMetrics(3).compute()
 
 
-def test_the_log_line_has_the_form_of_2019():
-    values = {"loss": 1.2345678, "top1_acc": 12.345, "top5_acc": 45.67}
-    assert KineticsMetrics.describe(values) == "Loss: 1.234568, top1_acc: 12.35, top5_acc: 45.67"
+def test_the_log_line_has_the_form_of_2019_with_units():
+    values, metrics = {"loss": 1.2345678, "top1_acc": 12.345, "top5_acc": 45.67}, KineticsMetrics(6)
+    assert metrics.describe(values) == "Loss: 1.234568, top1_acc: 12.35 %, top5_acc: 45.67 %"
+    assert metrics.rows(values)[1] == ("top1_acc", "12.345000 %")
     values |= {"top1_low": 10.12, "top1_high": 14.93}
-    assert KineticsMetrics.describe(values) == "Loss: 1.234568, top1_acc: 12.35 (95 %: 10.1 to 14.9), top5_acc: 45.67"
+    line = "Loss: 1.234568, top1_acc: 12.35 % (95 %: 10.1 to 14.9), top5_acc: 45.67 %"
+    assert metrics.describe(values) == line
+
+
+@pytest.mark.parametrize("num_classes", [1, 3, 5])
+def test_the_top_5_of_five_classes_or_fewer_is_called_what_it_is(num_classes):
+    metrics = counted([(np.full((2, num_classes), 1 / num_classes), np.array([0, -1]))], num_classes)
+    values = metrics.compute()
+    assert values["top5_acc"] == 100.0
+    assert metrics.describe(values).endswith(f"top5_acc: 100.00 % (there are {num_classes} classes)")
+    assert metrics.rows(values)[2] == ("top5_acc", f"100.000000 % (there are {num_classes} classes)")
 
 
 @pytest.mark.parametrize("name", ["TSN", "STNET"])

@@ -160,9 +160,11 @@ def test_no_videos_at_all_is_an_error():
         YouTube8MMetrics(3, 2).compute()
 
 
-def test_the_log_line_has_the_form_of_2019():
-    values = {"loss": 1.2345678, "hit_at_one": 0.123, "perr": 0.1, "gap": 0.08}
-    assert YouTube8MMetrics.describe(values) == "loss = 1.234568, Hit@1 = 0.12, PERR = 0.10, GAP = 0.08"
+def test_the_log_line_has_the_names_of_2019_and_percent():
+    values, metrics = {"loss": 1.2345678, "hit_at_one": 0.12345, "perr": 0.1, "gap": 0.08}, YouTube8MMetrics(3, 2)
+    assert metrics.describe(values) == "loss = 1.234568, Hit@1 = 12.35 %, PERR = 10.00 %, GAP = 8.00 %"
+    assert metrics.describe(values | {"map": 1.0}).endswith(", MAP = 100.00 %")
+    assert metrics.rows(values)[:2] == [("loss", "1.234568"), ("hit_at_one", "12.345000 %")]
 
 
 def test_the_examples_in_the_docstrings_hold():

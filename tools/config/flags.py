@@ -93,6 +93,7 @@ class RunOptions:
     skip_broken: int = 0
     weights_dir: str | None = None
     offline: bool = False
+    verbose: bool = False
 
 
 @dataclass(frozen=True)
@@ -161,6 +162,7 @@ def add_run_flags(parser: argparse.ArgumentParser, sections: tuple[str, ...], na
     )
     add("--weights-dir", type=parse_text, metavar="DIR", help="where released weights are kept; ~/.paddle/weights")
     add("--offline", action="store_true", help="do not fetch released weights: use those that are there")
+    parser.set_defaults(verbose=False)
     add_set_flag(parser, "TRAIN.seed=1")
 
 
@@ -172,6 +174,13 @@ def add_set_flag(parser: argparse.ArgumentParser, example: str) -> None:
         default=[],
         metavar="SECTION.KEY=VALUE",
         help=f"any key of the config, as often as needed: --set {example}",
+    )
+
+
+def add_verbose_flag(parser: argparse.ArgumentParser) -> None:
+    """For programs that log."""
+    parser.add_argument(
+        "--verbose", action="store_true", help="show on the terminal too what otherwise is in log files only"
     )
 
 
@@ -238,6 +247,7 @@ def read_run_options(args: argparse.Namespace) -> RunOptions:
         skip_broken=args.skip_broken,
         weights_dir=args.weights_dir,
         offline=args.offline,
+        verbose=args.verbose,
     )
 
 

@@ -117,7 +117,9 @@ def load_paddle():
     Those of Paddle 3.3.1 are: threads are only for builds with MKL (the published wheels are), ccache is missing
     (PaddlePaddle/Paddle#75836), and batch normalisation tracks its statistics in training (#56046).
     """
-    os.environ.setdefault("GLOG_minloglevel", "1")  # its C++ part tells of every connection otherwise
+    # Its C++ part tells of every connection otherwise (level 0), and at every export that its "static graph(PIR)" does
+    # "not support input out tensor" (level 1), which changes nothing.
+    os.environ.setdefault("GLOG_minloglevel", "2")
     heard = io.StringIO()
     with _deferred_interrupt(), contextlib.redirect_stderr(heard), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="No ccache found")

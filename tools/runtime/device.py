@@ -10,7 +10,7 @@ log = logging.getLogger(__name__)
 
 def start_paddle(threads: int | None, use_gpu: bool | None, gpu_wanted: bool, processes: int = 1) -> str:
     """Tune the CPU, import Paddle, choose the device: "gpu" or "cpu". processes: of this run on this machine."""
-    log.info(tune_cpu(threads, processes))
+    log.debug(tune_cpu(threads, processes))
     load_paddle()
     return choose_device(use_gpu, gpu_wanted)
 
@@ -32,7 +32,8 @@ def choose_device(asked: bool | None, wanted: bool) -> str:
                 f"--use-gpu: Paddle {paddle.__version__} has no GPU here ({reason}); leave the flag out to use "
                 "the CPU, or see requirements.txt for the GPU build"
             )
-        log.info(f"no GPU ({reason}): running on the CPU")
+        # Where Paddle is built for GPUs, to find none is a surprise.
+        log.log(logging.INFO if compiled else logging.DEBUG, f"no GPU ({reason}): running on the CPU")
     use_gpu = present and (wanted if asked is None else asked)
     device = "gpu" if use_gpu else "cpu"
     paddle.set_device(device)

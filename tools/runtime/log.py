@@ -1,7 +1,8 @@
 """What a run leaves to read: lines for people, one JSON object a line for programs, and bars on terminals.
 
 Modules log with ``logging.getLogger(__name__)``: INFO for lines that people should see, DEBUG for those that only the
-files keep, as while a bar is on the screen. ``start_log`` says where the lines go; before it they go nowhere.
+files keep, as what is the same at every start, or is on the screen as a bar. ``start_log`` says where the lines go;
+before it they go nowhere.
 """
 
 import contextlib
@@ -25,11 +26,12 @@ PACKAGES = ("tools", "datareader", "dataset", "models", "metrics", "train", "tes
 _EVENTS = logging.getLogger(f"{__name__}.events")
 
 
-def start_log(folder: str | None = None, name: str = "", rank: int | None = None) -> None:
+def start_log(folder: str | None = None, name: str = "", rank: int | None = None, *, verbose: bool = False) -> None:
     """From now on, write lines to standard output and, with a folder, to files in it. A resumed run appends to them.
 
     name: of the files, ``{name}.log`` and ``{name}.jsonl``; none without a name. rank: of one of several
     processes, each of which has its lines in ``logs/rank{rank}.log`` too; all but the first have them only there.
+    verbose: show on standard output too what else only the files keep.
     Raises CheckpointError where a file cannot be written.
     """
     is_first = not rank
@@ -42,7 +44,7 @@ def start_log(folder: str | None = None, name: str = "", rank: int | None = None
     except OSError as error:
         raise CheckpointError(f"the log in {folder} cannot be written: {error}") from None
     if is_first:
-        handlers.insert(0, _Terminal(has_files=bool(handlers)))
+        handlers.insert(0, _Terminal(has_files=bool(handlers), level=logging.DEBUG if verbose else logging.INFO))
     stop_log()
     for package in map(logging.getLogger, PACKAGES):
         package.setLevel(logging.DEBUG)
@@ -127,8 +129,8 @@ class _Collector(logging.Handler):
 class _Terminal(logging.Handler):
     """Lines to standard output, without tearing a bar. has_files: the lines are kept elsewhere too."""
 
-    def __init__(self, has_files: bool):
-        super().__init__(logging.INFO)
+    def __init__(self, has_files: bool, level: int):
+        super().__init__(level)
         self._has_files = has_files
 
     def emit(self, record: logging.LogRecord) -> None:
