@@ -88,7 +88,12 @@ def fetch_eigenvalues(url: str, output: Path, retry: RetryPolicy) -> None:
         require_writable(output)
         with tempfile.TemporaryDirectory() as folder:
             archive = Path(folder) / "yt8m_pca.tgz"
-            fetch(url, archive, retry=retry, largest=LARGEST)
+            try:
+                fetch(url, archive, retry=retry, largest=LARGEST)
+            except DownloadError as error:
+                raise DownloadError(
+                    f"{error}; or fetch it by another way and put the {MEMBER} that it holds at {output}"
+                ) from None
             values = read_eigenvalues(archive.read_bytes(), url)
         with atomic_write(output) as file:
             np.save(file, values)

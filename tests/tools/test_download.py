@@ -99,8 +99,11 @@ def test_anything_else_is_one_line_and_leaves_no_file(download, server, tmp_path
 
 
 def test_no_network_is_one_line(download, tmp_path):
-    text = failure(download, *eigenvalues("http://127.0.0.1:9/x", tmp_path / "eigenvals.npy"))
+    output = tmp_path / "new" / "eigenvals.npy"
+    text = failure(download, *eigenvalues("http://127.0.0.1:9/x", output))
     assert text.startswith("http://127.0.0.1:9/x cannot be fetched: ")
+    assert text.endswith(f"put the eigenvals.npy that it holds at {output}")
+    assert not list(tmp_path.iterdir())
 
 
 def test_the_list_shows_each_name_what_is_here_and_the_address(download, server, tmp_path):

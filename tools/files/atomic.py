@@ -10,7 +10,8 @@ from typing import BinaryIO
 
 @contextlib.contextmanager
 def atomic_write(path: Path) -> Iterator[BinaryIO]:
-    """A file to write that takes the place of ``path`` once it is complete and on the disk."""
+    """A file to write that takes the place of ``path`` once it is complete and on the disk; makes its folder."""
+    path.parent.mkdir(parents=True, exist_ok=True)
     temporary = temporary_path(path)
     try:
         with open(temporary, "wb") as file:
@@ -76,15 +77,16 @@ def _is_another(process: int) -> bool:
 
 
 def require_writable(path: Path) -> None:
-    """Raise OSError unless a file can be written at ``path``; makes its folder. Ask before long work.
+    """Raise OSError unless a file can be written at ``path``, whose folder may still be to make. Ask before long work.
 
-    What a killed process was writing there is removed.
+    What a killed process was writing there is removed. Nothing is made: work that fails leaves no empty folder.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
     if path.is_dir():
         raise IsADirectoryError(f"{path} is a folder")
-    remove_unfinished(path.parent, path.name)
-    probe = temporary_path(path)
+    folder = next(parent for parent in path.parents if os.path.lexists(parent))
+    if folder == path.parent:
+        remove_unfinished(folder, path.name)
+    probe = temporary_path(folder / path.name)
     probe.touch()
     probe.unlink(missing_ok=True)  # another machine may have taken it for one that was left
 

@@ -78,7 +78,6 @@ def write_predictions(base: Path, results: list[VideoClasses], names: list[str] 
         base.with_name(base.name + ".csv"): table.getvalue().encode(errors="replace"),
     }
     try:
-        base.parent.mkdir(parents=True, exist_ok=True)
         for path, content in contents.items():
             with atomic_write(path) as file:
                 file.write(content)
