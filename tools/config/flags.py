@@ -4,12 +4,15 @@ import argparse
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
+from typing import NoReturn
 
 from tools.config.load import Config, Override, load_config, parse_set
 from tools.registry import MODELS
 
 PROJECT = Path(__file__).resolve().parents[2]
+_MOST_DIGITS = 20
 _SWITCH = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
 
 
@@ -36,11 +39,16 @@ def whole_number(least: int = 0, most: int | None = None) -> Callable[[str], int
     wanted = f"whole number of {least} or more" if most is None else f"whole number from {least} to {most}"
 
     def parse(text: str) -> int:
-        if text.isascii() and text.isdigit() and len(text) < 20:
-            number = int(text)
-            if least <= number <= (number if most is None else most):
-                return number
-        raise argparse.ArgumentTypeError(f"{text[:40]!r} is not a {wanted}")
+        if not (text.isascii() and text.isdigit()):
+            raise argparse.ArgumentTypeError(f"{text[:40]!r} is not a {wanted}")
+        if len(text) >= _MOST_DIGITS:
+            raise argparse.ArgumentTypeError(
+                f"{text[:40]} is too large; a {wanted} has fewer than {_MOST_DIGITS} digits"
+            )
+        number = int(text)
+        if not least <= number <= (number if most is None else most):
+            raise argparse.ArgumentTypeError(f"{text} is not a {wanted}")
+        return number
 
     return parse
 
@@ -104,19 +112,32 @@ class EngineOptions:
     precision: str = "fp32"
 
 
+class _Parser(argparse.ArgumentParser):
+    """Tells of a wrong flag in one line, with the flag that was probably meant."""
+
+    def error(self, message: str) -> NoReturn:
+        hint = ""
+        if message.startswith("unrecognized arguments"):
+            known = [flag for action in self._actions for flag in action.option_strings]
+            given = (word.partition("=")[0] for word in message.split() if word.startswith("-"))
+            near = [match for flag in given for match in get_close_matches(flag.replace("_", "-"), known, n=1)]
+            hint = f"; did you mean {', '.join(near)}? --help shows all flags" if near else "; --help shows all flags"
+        self.exit(2, f"{self.prog}: error: {message}{hint}\n")
+
+
 def make_parser(description: str, prog: str | None = None) -> argparse.ArgumentParser:
     """A parser that shows its description as it is written.
 
     prog: what users type, for a program that is a package (Python before 3.14 shows __main__.py).
     """
-    return argparse.ArgumentParser(
+    return _Parser(
         prog=prog, description=description, allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter
     )
 
 
 def make_run_parser(description: str, prog: str | None = None) -> argparse.ArgumentParser:
     """A parser that shows the defaults of flags."""
-    return argparse.ArgumentParser(
+    return _Parser(
         prog=prog, description=description, allow_abbrev=False, formatter_class=argparse.ArgumentDefaultsHelpFormatter
     )
 

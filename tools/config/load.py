@@ -20,6 +20,12 @@ from tools.errors import ConfigError
 _NO_LITERAL = (ValueError, SyntaxError, TypeError, MemoryError, RecursionError)  # what ast.literal_eval raises
 
 
+class _Unquoted(str):
+    """A value of an INI file that is no Python literal: a string without quotes, or something else misspelt."""
+
+    __slots__ = ()
+
+
 @dataclass(frozen=True)
 class Override:
     """A value given on the command line. ``raw`` values come from ``--set`` and are parsed here."""
@@ -142,8 +148,22 @@ def parse_set(text: str) -> Override:
 def _check_value(key: str, value, keys: dict[str, Key], where: str) -> None:
     if key not in keys:
         raise ConfigError(f"{where}: unknown key {key!r}; {_hint(key, keys)}")
-    if problem := keys[key].problem(value):
+    rule = keys[key]
+    if isinstance(value, _Unquoted):
+        raise ConfigError(f"{where}: {_explain_unquoted(key, value, rule)}")
+    if problem := rule.problem(value):
         raise ConfigError(f"{where}: {key} = {value!r} {problem}")
+
+
+def _explain_unquoted(key: str, value: _Unquoted, rule: Key) -> str:
+    """What is wrong with a value of an INI file that is no Python literal."""
+    if not value:
+        return f"{key} has no value; it should be {rule.expected}"
+    if value.lower() in ("none", "null"):
+        return f"{key} = {value} should be {'None' if rule.problem(None) is None else rule.expected}"
+    if rule.type is str or value in rule.words:
+        return f"{key} = {value} is not a Python literal; strings need quotes, as in {key} = {str(value)!r}"
+    return f"{key} = {value} should be {' or '.join([rule.expected, *map(repr, rule.words)])}"
 
 
 def _apply(overrides: Iterable[Override], sections: dict, schema: Schema, needs: set[str]) -> None:
@@ -158,6 +178,8 @@ def _apply(overrides: Iterable[Override], sections: dict, schema: Schema, needs:
             continue
         if not item.raw and item.section not in sections and item.section not in needs:
             continue
+        if item.raw and (item.section, item.key) == ("MODEL", "name"):
+            raise ConfigError(f"{item.flag}: --model-name says which model it is")
         value = item.value
         if item.raw:
             # A bare word is left as it is: right for a string, and the check speaks up for the rest.
@@ -191,19 +213,14 @@ def _read_ini(path: str, text: str) -> dict[str, dict]:
         parser.read_string(text, source=path)
     except configparser.Error as error:
         raise ConfigError(f"config {path}: {' '.join(str(error).split())}") from None
-    return {
-        name: {key: _literal(value, f"{path} [{name}]", key) for key, value in parser.items(name)}
-        for name in parser.sections()
-    }
+    return {name: {key: _literal(value) for key, value in parser.items(name)} for name in parser.sections()}
 
 
-def _literal(text: str, where: str, key: str):
+def _literal(text: str):
     try:
         return ast.literal_eval(text)
     except _NO_LITERAL:
-        raise ConfigError(
-            f"{where}: {key} = {text} is not a Python literal; strings need quotes, as in {key} = {text!r}"
-        ) from None
+        return _Unquoted(text)
 
 
 def _read_yaml(path: str, text: str) -> dict[str, dict]:

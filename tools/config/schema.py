@@ -17,6 +17,12 @@ from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 REQUIRED = object()
+_NAMES = {
+    int: ("a whole number", "whole numbers"),
+    float: ("a number", "numbers"),
+    str: ("a string", "strings"),
+    bool: ("True or False", "True or False"),
+}
 
 
 @dataclass(frozen=True)
@@ -37,6 +43,17 @@ class Key:
     words: tuple[str, ...] = ()
     optional: bool = False
 
+    @property
+    def kind(self) -> Any:
+        """The type of the value, or of each item of a list."""
+        return get_args(self.type)[0] if get_origin(self.type) is list else self.type
+
+    @property
+    def expected(self) -> str:
+        """The type as people say it."""
+        one, many = _NAMES[self.kind]
+        return f"a list of {many}" if get_origin(self.type) is list else one
+
     def problem(self, value) -> str | None:
         """What is wrong with a value, as the end of a sentence; None if nothing is."""
         if value is None and (self.optional or self.default is None):
@@ -48,15 +65,12 @@ class Key:
         return None
 
     def _problem(self, value) -> str | None:
-        if get_origin(self.type) is None:
-            items, kind, name = [value], self.type, self.type.__name__
-        else:
-            (kind,) = get_args(self.type)
-            items, name = value, f"a list of {kind.__name__}"
-            if not isinstance(value, list | tuple) or not value:
-                return f"should be {name}"
-        if not all(_is_a(item, kind) for item in items):
-            return f"should be {name}"
+        is_list = get_origin(self.type) is list
+        items = value if is_list else [value]
+        if is_list and (not isinstance(value, list | tuple) or not value):
+            return f"should be {self.expected}"
+        if not all(_is_a(item, self.kind) for item in items):
+            return f"should be {self.expected}"
         if self.minimum is not None and any(item < self.minimum for item in items):
             return f"should be at least {self.minimum}"
         if self.below is not None and any(item >= self.below for item in items):

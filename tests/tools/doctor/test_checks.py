@@ -19,7 +19,7 @@ from tools.weights.checkpoint_files import network_arrays
     ("old", "new", "message"),
     [
         ("batch_size = 8", "batch_sise = 8", "tiny.txt [TRAIN]: unknown key 'batch_sise'; did you mean 'batch_size'?"),
-        ("batch_size = 8", "batch_size = eight", "batch_size = eight is not a Python literal"),
+        ("batch_size = 8", "batch_size = eight", "batch_size = eight should be a whole number"),
         ("[TRAIN]", "[TRIAN]", "section [TRAIN] is missing"),
         ("[MODEL]", "no section", "contains no section headers"),
         ('name = "AttentionCluster"', 'name = "Attention"', "no model named 'Attention'"),
