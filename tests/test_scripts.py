@@ -139,7 +139,6 @@ def test_what_is_the_same_at_every_start_is_shown_only_when_asked_for(trained, t
         (["--batch-size=0"], "error: --batch-size: batch_size = 0 should be at least 1"),
         (["--batch_size=1"], "unrecognized arguments: --batch_size=1; did you mean --batch-size? --help shows all"),
         (["--batch-size=99999999999999999999"], "argument --batch-size: 99999999999999999999 is too large"),
-        (["--threads=0"], "test.py: error: argument --threads: 0 is not a whole number from 1 to 1024"),
         (["--model-name=AttentionClusters"], "error: no model named 'AttentionClusters'; known: AttentionCluster"),
         (["--weights=data"], "error: data holds no weights (model.pdparams, or variables); it holds "),
         (["--weights=gone"], "error: gone does not exist; give a checkpoint folder such as AttentionCluster_epoch0"),
