@@ -18,10 +18,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import BinaryIO
 
-import google_crc32c
 import numpy as np
 
 from tools.errors import DataError, DataIssue
+from tools.files.checksums import masked_crc32c
+from tools.files.recognise import is_tfrecord
 from tools.runtime.text import decode_text
 
 MAX_FRAMES = 300  # of a video that count, as in 2019
@@ -50,11 +51,6 @@ class _MalformedError(ValueError):
 
 class _VideoLevelError(_MalformedError):
     """It has no frames, but their mean."""
-
-
-def is_tfrecord(head: bytes) -> bool:
-    """Whether a file that begins so is a TFRecord: its first length has the right checksum."""
-    return len(head) >= HEADER and _masked_crc(head[:8]) == _number(head[8:HEADER])
 
 
 def read_tfrecord(path: str) -> Iterator[dict | Problem]:
@@ -107,15 +103,9 @@ def _split_records(file: BinaryIO) -> Iterator[tuple[int, bytes, str]]:
         if len(data) < length or len(checksum) < 4:  # the file became shorter just now
             yield offset, b"", f"cut short in a record of {length} bytes; {rest}"
             return
-        problem = "" if _masked_crc(data) == _number(checksum) else "the data of a record does not match its checksum"
+        problem = "" if masked_crc32c(data) == _number(checksum) else "the data of a record does not match its checksum"
         yield offset, data, problem
         offset = end
-
-
-def _masked_crc(data: bytes) -> int:
-    """TFRecord's checksum: a CRC-32C, rotated and shifted so that it may itself be part of checked data."""
-    crc = google_crc32c.value(data)
-    return ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF
 
 
 def _number(data: bytes) -> int:

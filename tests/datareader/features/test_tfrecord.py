@@ -13,6 +13,7 @@ from datareader.features.index import check_record
 from datareader.features.tfrecord import Problem, read_tfrecord
 from tests.datareader.features.small_records import SMALL, assert_same, flip, small_record, small_records
 from tests.sequence_examples import frame, masked_crc, message_class, serialize, write_shard
+from tools.files.checksums import masked_crc32c
 
 # What an independent writer wrote
 
@@ -43,7 +44,7 @@ def test_the_checksum_is_the_published_one():
     """RFC 3720, B.4, and TensorFlow's masking of it."""
     for data, crc in ((bytes(32), 0x8A9136AA), (b"\xff" * 32, 0x62A8AB43)):
         mask = ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF
-        assert tfrecord._masked_crc(data) == masked_crc(data) == mask
+        assert masked_crc32c(data) == masked_crc(data) == mask
 
 
 def test_at_most_300_frames_count():
