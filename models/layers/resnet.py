@@ -87,14 +87,14 @@ class ResNet(nn.Layer):
 def released_backbone_names(num_layers: int, own: str) -> dict[str, str]:
     """Own name -> name in the weights of 2019, of a ResNet that is the attribute ``own`` of its network.
 
-    The weights of 2019 are those of 50 layers, whose blocks have letters (res4a ... res4f). In a stage of more
-    than six blocks they are numbered after the first (res4a, res4b1 ... res4b22), as in the authors' Caffe models;
-    no released file says so.
+    Blocks have letters (res3a ... res3h). With more than 50 layers those of res4 alone are numbered after the first
+    (res4a, res4b1 ... res4b35).
     """
     names = _conv_norm(f"{own}.conv1", "conv1", "bn_conv1")
     for i, size in enumerate(STAGE_SIZES[num_layers]):
+        numbered = i == 2 and num_layers > 50
         for j in range(size):
-            block = f"{i + 2}{string.ascii_lowercase[j]}" if size <= 6 else f"{i + 2}{f'b{j}' if j else 'a'}"
+            block = f"{i + 2}{f'b{j}' if numbered and j else string.ascii_lowercase[j]}"
             for branch in ("branch2a", "branch2b", "branch2c", *(["branch1"] if j == 0 else [])):
                 here = f"{own}.stages.{i}.{j}.{branch}"
                 names |= _conv_norm(here, f"res{block}_{branch}", f"bn{block}_{branch}")
