@@ -9,15 +9,9 @@ import numpy as np
 
 from tools.training.checkpoint import Checkpoint, Progress
 from tools.weights.files import WeightFile
-from tools.weights.fluid_names import (
-    ACCUMULATORS,
-    STEP_COUNTER,
-    name_arrays,
-    split_state,
-    trained_names,
-    variables_of,
-)
+from tools.weights.fluid_names import name_arrays, trained_names, variables_of
 from tools.weights.loading import own_arrays
+from tools.weights.state_names import ACCUMULATORS, STEP_COUNTER, split_state
 
 
 def as_checkpoint(

@@ -11,14 +11,13 @@ published one.
 
 import os
 import pickle
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 import models  # noqa: F401  (registers the specs)
-from tools.config.flags import ConfigSource, make_parser, parse_text, read_config
+from tools.config.flags import ConfigSource, make_parser, parse_text
 from tools.errors import CheckpointError
 from tools.files.atomic import atomic_write, require_writable
 from tools.registry import MODELS
@@ -27,8 +26,10 @@ from tools.runtime.entry import run_program
 from tools.runtime.tables import format_columns
 from tools.weights.files import FLUID_FILE, WeightFile, load_weights
 from tools.weights.fluid_files import DTYPES, write_folder
-from tools.weights.fluid_names import buffers_of, name_arrays, split_state, variables_of
+from tools.weights.fluid_names import buffers_of, name_arrays, variables_of
 from tools.weights.loading import own_arrays
+from tools.weights.networks import build_network
+from tools.weights.state_names import split_state
 
 
 @dataclass(frozen=True)
@@ -135,18 +136,6 @@ def write_pickle(path: Path, arrays: dict[str, np.ndarray]) -> None:
     """A pickled dict, which ``paddle.load`` reads. Raises OSError."""
     with atomic_write(path) as file:
         pickle.dump({name: np.ascontiguousarray(value) for name, value in arrays.items()}, file, protocol=4)
-
-
-def build_network(model_name: str, source: ConfigSource):
-    """The network of a config, of which names and shapes are known and no values."""
-    import paddle
-
-    spec = MODELS.get(model_name)()
-    with tempfile.TemporaryDirectory() as folder:
-        placeholders = spec.make_placeholders(Path(folder))  # names and shapes do not depend on what they hold
-        config = read_config(ConfigSource(source.path, (*placeholders,)), spec, model_name, ["MODEL"])
-        with paddle.LazyGuard():
-            return spec.build_network(config)
 
 
 if __name__ == "__main__":

@@ -13,9 +13,12 @@ from pathlib import Path
 import numpy as np
 
 from tools.errors import CheckpointError
-from tools.files.pickles import DAMAGED, load_pickle, require_bounded
+from tools.files.pickles import DAMAGED, UnsafePickle, load_pickle, require_bounded
+from tools.weights.advice import WEIGHTS, describe_contents, near
+from tools.weights.state_names import is_optimizer_state
 
-WEIGHTS, OPTIMIZER, AVERAGED, STATE = "model.pdparams", "optimizer.pdopt", "averaged.pdparams", "state.json"
+OPTIMIZER, AVERAGED, STATE = "optimizer.pdopt", "averaged.pdparams", "state.json"  # beside WEIGHTS
+_EXPECTED = "a .pdparams is a dict of NumPy arrays by name, as paddle.save writes one of network.state_dict()"
 _NAME_TABLE = "StructuredToParameterName@@"  # what paddle.save adds to a state dict
 
 
@@ -84,26 +87,18 @@ def crc32_of(path: Path) -> int:
     return value
 
 
-def describe_contents(path: Path) -> str:
-    """What a folder holds, as the end of a message; checkpoints in it are named as what to give instead."""
-    if not path.is_dir():
-        return "it is not a folder"
-    names = sorted(item.name for item in path.iterdir() if not item.name.startswith("."))
-    if inner := [name for name in names if (path / name / WEIGHTS).is_file()]:
-        return f"name one of the checkpoints in it: {', '.join(inner)}"
-    return f"it holds {', '.join(names[:8]) or 'nothing'}"
-
-
 def load_dict(path: Path) -> dict:
     """A pickled dict with str keys where they were bytes, without Paddle's own entry. Raises CheckpointError."""
     try:
         with open(path, "rb") as file:
             require_bounded(file)
             content = load_pickle(file)
+    except UnsafePickle as error:
+        raise CheckpointError(f"{path} cannot be read (UnsafePickle: {error}); {_EXPECTED}") from None
     except (OSError, *DAMAGED) as error:
         raise CheckpointError(f"{path} cannot be read ({type(error).__name__}: {error})") from None
     if not isinstance(content, dict):
-        raise CheckpointError(f"{path} holds a {type(content).__name__}, expected weights by name")
+        raise CheckpointError(f"{path} holds a {type(content).__name__}, expected weights by name; {_EXPECTED}")
     plain = {key: value.view(np.ndarray) if isinstance(value, np.ndarray) else value for key, value in content.items()}
     plain = {key.decode() if isinstance(key, bytes) else key: value for key, value in plain.items()}
     plain.pop(_NAME_TABLE, None)
@@ -115,7 +110,11 @@ def load_arrays(path: Path) -> dict[str, np.ndarray]:
     content = load_dict(path)
     for key, value in content.items():
         if not isinstance(key, str) or not isinstance(value, np.ndarray):
-            raise CheckpointError(f"{path}: {key!r} is not an array under a name, so this is no file of weights")
+            if is_optimizer_state(content):
+                raise CheckpointError(f"{path} holds an optimizer's state, not weights; {near(path) or _EXPECTED}")
+            raise CheckpointError(
+                f"{path}: {key!r} is not an array under a name, so this is no file of weights; {_EXPECTED}"
+            )
         if not np.isfinite(value).all():
             raise CheckpointError(f"{path}: {key} holds values that are not finite")
     return content

@@ -14,20 +14,15 @@ from pathlib import Path
 import numpy as np
 
 from tools.errors import CheckpointError
-from tools.weights.checkpoint_files import STATE, WEIGHTS, describe_contents, load_arrays, load_checkpoint_weights
+from tools.files.recognise import FileKind, recognise_file
+from tools.weights.advice import WEIGHTS, describe_contents, is_exported, refuse, refuse_exported, refuse_missing
+from tools.weights.checkpoint_files import STATE, load_arrays, load_checkpoint_weights
 from tools.weights.fluid_files import begins_as_variable, read_file, read_folder
 
 CHECKPOINT = "checkpoint folder"
 FLUID_FOLDER = "folder of Fluid variables"
 FLUID_FILE = "single file of Fluid variables"
 PICKLE = "pickled dict of arrays"
-
-_PICKLE_PROTOCOLS = range(2, 6)
-_OTHERS = {  # how what people take for weights begins
-    b"\x1f\x8b": "a .gz archive; extract it and give the folder in it",
-    b"PK\x03\x04": "a .zip archive; extract it and give the folder in it",
-    b"<": "a web page, as a failed download leaves",
-}
 
 
 @dataclass(frozen=True)
@@ -52,23 +47,23 @@ def recognise(path: str, model_name: str | None = None) -> str:
         if place.is_dir():
             if (place / WEIGHTS).is_file() or (place / STATE).is_file():
                 return CHECKPOINT
-            if _holds_variables(place):
+            if variables := _files_of_variables(place):
+                if all(map(is_exported, variables)):
+                    raise refuse_exported(variables[0])
                 return FLUID_FOLDER
             raise CheckpointError(f"{place} holds no weights ({WEIGHTS}, or variables); {_describe(place)}")
         if not place.is_file():
-            raise CheckpointError(
-                f"{place} does not exist; give a checkpoint folder such as {model_name or 'TSN'}_epoch0"
-            )
-        with open(place, "rb") as file:
-            head = file.read(16)
+            raise refuse_missing(place, model_name)
+        kind = recognise_file(place)
+        if kind is FileKind.PICKLE:
+            return PICKLE
+        if kind in (FileKind.FLUID, None) and begins_as_variable(_head(place)):
+            if is_exported(place):
+                raise refuse_exported(place)
+            return FLUID_FILE
+        raise refuse(place, kind)
     except OSError as error:
         raise CheckpointError(f"{place} cannot be read: {error}") from None
-    if head[:1] == b"\x80" and head[1:2] and head[1] in _PICKLE_PROTOCOLS:
-        return PICKLE
-    if begins_as_variable(head):
-        return FLUID_FILE
-    what = next((text for begin, text in _OTHERS.items() if head.startswith(begin)), f"a file that begins {head!r}")
-    raise CheckpointError(f"{place} is no file of weights, but {what if head else 'empty'}")
 
 
 def load_weights(path: str, model_name: str | None) -> WeightFile:
@@ -92,10 +87,11 @@ def load_weights(path: str, model_name: str | None) -> WeightFile:
     return WeightFile(path, kind, arrays, tuple(ignored))
 
 
-def _holds_variables(folder: Path) -> bool:
+def _files_of_variables(folder: Path) -> list[Path]:
+    """Up to two of them, which is enough to know."""
     with os.scandir(folder) as entries:
         files = [Path(entry.path) for entry in entries if entry.is_file() and not entry.name.startswith(".")]
-    return any(begins_as_variable(_head(path)) for path in files)
+    return list(itertools.islice((path for path in files if begins_as_variable(_head(path))), 2))
 
 
 def _head(path: Path) -> bytes:
@@ -106,5 +102,5 @@ def _head(path: Path) -> bytes:
 def _describe(folder: Path) -> str:
     """As ``describe_contents``; a folder inside that holds variables is what to give instead."""
     inner = (path for path in sorted(folder.iterdir()) if path.is_dir() and not path.name.startswith("."))
-    inner = [path.name for path in itertools.islice(inner, 100) if _holds_variables(path)]
+    inner = [path.name for path in itertools.islice(inner, 100) if _files_of_variables(path)]
     return f"name the folder in it: {', '.join(inner)}" if inner else describe_contents(folder)

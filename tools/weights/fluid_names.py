@@ -4,7 +4,6 @@ A network says what its parameters and statistics are called in the weights of 2
 models/spec.py, whose layouts are those of ``LAYOUTS``.
 """
 
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -12,19 +11,10 @@ import numpy as np
 
 from tools.errors import CheckpointError
 from tools.weights.files import FLUID_FILE, WeightFile
+from tools.weights.networks import published_networks
+from tools.weights.state_names import ACCUMULATORS, STEP_COUNTER
 
-# Optimizer (Paddle's class) -> what Fluid kept of it for every trained variable, as "{variable}_{this}_0".
-ACCUMULATORS = {
-    "Adam": ("moment1", "moment2", "beta1_pow_acc", "beta2_pow_acc"),
-    "Momentum": ("velocity",),
-    "RMSProp": ("momentum", "mean_square", "mean_grad"),
-}
-STEP_COUNTER = "@LR_DECAY_COUNTER@"  # steps taken, less one
 _RATES = (("learning_rate_0",), ("learning_rate", STEP_COUNTER))  # of a constant rate; of one that changes
-_STATE = re.compile(
-    rf"(?P<owner>.+)_(?P<accumulator>{'|'.join(name for names in ACCUMULATORS.values() for name in names)})_\d+"
-)
-_SHARED_STATE = re.compile(rf"learning_rate(_\d+)?|{STEP_COUNTER}")
 _CLASSIFIER = ("fc_0.b_0", "fc_0.w_0")  # of a bare ResNet
 _UNPUBLISHED = {"released_names": {}, "released_layouts": {}, "released_buffers": {}, "pretrained_part": None}
 
@@ -65,14 +55,6 @@ def published(network, member: str):
     return getattr(network, member, _UNPUBLISHED[member])
 
 
-def split_state(name: str) -> tuple[str, str] | None:
-    """(variable, accumulator) of a name that Fluid gave to an optimizer's state, ("", name) of what is not
-    of one variable, None of any other name."""
-    if match := _STATE.fullmatch(name):
-        return match["owner"], match["accumulator"]
-    return ("", name) if _SHARED_STATE.fullmatch(name) else None
-
-
 def variables_of(network, released: bool) -> dict[str, Variable]:
     """Own name -> Variable, in the names of 2019 or in its own, for parameters and statistics."""
     shapes = {name: list(tensor.shape) for name, tensor in network.state_dict().items()}
@@ -103,11 +85,18 @@ def name_arrays(file: WeightFile, network) -> tuple[dict[str, np.ndarray], bool]
     Raises CheckpointError naming the numbers that would work.
     """
     if file.kind == FLUID_FILE:
+        if not published(network, "released_names"):
+            raise CheckpointError(
+                f"{file.path} is a {FLUID_FILE}, which does not say their names; nor does this network, for which none "
+                "were released"
+            )
         choices = {len(choice): choice for choice in reversed(_single_file_names(network))}
         if len(file.arrays) not in choices:
             expected = " or ".join(f"{count} ({text})" for count, text in _describe_choices(network))
+            others = _models_of(len(file.arrays), network)
             raise CheckpointError(
                 f"{file.path} holds {len(file.arrays)} variables; of this network a single file holds {expected}"
+                + f"; it may be {' or '.join(others)}'s" * bool(others)
             )
         return dict(zip(choices[len(file.arrays)], file.arrays.values(), strict=True)), True
     own = network.state_dict().keys()
@@ -133,6 +122,16 @@ def _single_file_names(network) -> list[list[str]]:
         backbone = [name for own, name in network.released_names.items() if own.startswith(f"{part}.")]
         choices.append([*backbone, *_CLASSIFIER])
     return [sorted(choice) for choice in choices]
+
+
+def _models_of(count: int, network) -> list[str]:
+    """The models, other than the network's, of which a single file may hold so many variables."""
+    return [
+        name
+        for name, other in published_networks()
+        if type(other) is not type(network) and published(other, "released_names")
+        if count in map(len, _single_file_names(other))
+    ]
 
 
 def _describe_choices(network) -> list[tuple[int, str]]:

@@ -11,7 +11,9 @@ import numpy as np
 
 from tools.errors import CheckpointError
 from tools.weights.files import CHECKPOINT, WeightFile
-from tools.weights.fluid_names import Variable, buffers_of, name_arrays, published, split_state, variables_of
+from tools.weights.fluid_names import Variable, buffers_of, name_arrays, published, variables_of
+from tools.weights.origins import describe_origin
+from tools.weights.state_names import split_state
 
 
 @dataclass
@@ -63,7 +65,9 @@ def load_into_network(network, file: WeightFile, *, fine_tune: bool = False) -> 
     fit = _Fit(network, file)
     if fine_tune:
         fit.relax()
-    fit.require()
+    fit.require(may_ignore=fine_tune)
+    if fine_tune:
+        fit.ignore_unexpected()
     tensors = network.state_dict()
     for own, value in fit.values.items():
         tensors[own].set_value(_plain(value))
@@ -77,7 +81,7 @@ def own_arrays(network, file: WeightFile) -> tuple[dict[str, np.ndarray], Match]
     Includes buffers that the file holds. Raises CheckpointError as ``load_into_network`` does.
     """
     fit = _Fit(network, file)
-    fit.require()
+    fit.require(may_ignore=False)
     return fit.values | fit.buffers, fit.report()
 
 
@@ -116,6 +120,7 @@ class _Fit:
             self.ignored_state = f"ignored: {len(self.optimizer)} variables of an optimizer ({kinds})"
         if file.ignored:
             self.changes.append(f"ignored, not variables: {', '.join(file.ignored)}")
+        self.at_first = self.report()
 
     def relax(self) -> None:
         """Let fine-tuning go ahead without what it can do without; say so for each."""
@@ -135,19 +140,26 @@ class _Fit:
             if new_classifier and self.released:
                 # 2019: only what is trained was loaded to begin with.
                 self.changes.append("running means and variances are loaded too, which 2019 initialised anew")
+
+    def ignore_unexpected(self) -> None:
         if self.unexpected:
             self.changes.append(f"ignored, not in this network: {', '.join(self.unexpected)}")
             self.unexpected = []
 
-    def require(self) -> None:
+    def require(self, may_ignore: bool) -> None:
+        """Raise CheckpointError unless all fits. may_ignore: what is in the weights only."""
         source, match = self.file.path, self.report()
         for own, value in self.values.items():
             if value.dtype.kind != "f":
                 raise CheckpointError(f"{source}: {self.wanted[own].name} holds {value.dtype}, expected float32")
-        if not self.values:
-            raise CheckpointError(f"{source}: no weight fits this network: {match.describe(most=8)}")
-        if match.missing or match.unexpected or match.mismatched:
-            raise CheckpointError("; ".join([f"{source} does not fit this network: {match}", *match.notes]))
+        if self.values and not (match.missing or match.mismatched or (match.unexpected and not may_ignore)):
+            return
+        origin = describe_origin(self.arrays, self.network, source)
+        came = match if self.values else self.at_first  # which nothing is left of
+        text = f"{source} does not fit this network" if came.matched else f"{source}: no weight fits this network"
+        text += f": {came.describe(most=None if self.values and not origin else 8)}"
+        notes = [origin] if origin else match.notes if self.values else []
+        raise CheckpointError("; ".join([text, *notes]))
 
     def report(self) -> Match:
         return Match(

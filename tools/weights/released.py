@@ -23,6 +23,7 @@ from tools.files.archives import extract
 from tools.files.atomic import atomic_write, sync_folder
 from tools.files.fetch import DEFAULT_RETRY, RetryPolicy, fetch
 from tools.files.locks import HeldLock
+from tools.files.recognise import HEAD_SIZE, FileKind, describe_content
 
 BASE_URL = "https://paddlemodels.bj.bcebos.com/video_classification/"
 URL_VARIABLE, FOLDER_VARIABLE = "PADDLE_WEIGHTS_URL", "PADDLE_WEIGHTS_DIR"
@@ -238,14 +239,13 @@ def _from_single(entry: CacheEntry, retry: RetryPolicy) -> Path:
 def _require_start(path: Path, start: bytes, kind: str, source: str) -> None:
     """Raise UnusableError unless a file begins as its kind does."""
     with open(path, "rb") as file:
-        content = file.read(512)
+        content = file.read(HEAD_SIZE)
     if content.startswith(start):
         return
-    if not content:
-        raise UnusableError(f"{source} is empty, expected {kind}")
-    if content.removeprefix(b"\xef\xbb\xbf").lstrip().startswith(b"<"):
-        raise UnusableError(f"{source} is a web page (HTML), expected {kind}; does a proxy or a login page answer?")
-    raise UnusableError(f"{source} begins with {content[:8]!r}, expected {kind}")
+    came = describe_content(content)
+    what = f"is {came}" if came else f"begins with {content[:8]!r}"
+    hint = "; does a proxy or a login page answer?" if came in (FileKind.HTML, FileKind.XML) else ""
+    raise UnusableError(f"{source} {what}, expected {kind}{hint}")
 
 
 class _ChangedError(DownloadError):

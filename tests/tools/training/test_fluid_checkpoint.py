@@ -10,10 +10,10 @@ from tools.config.flags import ConfigSource
 from tools.training.checkpoint import Progress
 from tools.training.fluid_checkpoint import as_checkpoint
 from tools.training.optimizer_state import load_into_optimizer, optimizer_arrays
-from tools.weights.__main__ import build_network
 from tools.weights.files import FLUID_FOLDER, WeightFile, load_weights
 from tools.weights.fluid_files import write_folder
 from tools.weights.fluid_names import trained_names, variables_of
+from tools.weights.networks import build_network
 
 pytestmark = pytest.mark.usefixtures("no_sync")
 

@@ -10,11 +10,11 @@ import pytest
 from tests.golden_inputs import GOLDEN, make_parameter
 from tests.models.test_golden import Golden
 from tools.config.flags import ConfigSource
-from tools.weights.__main__ import build_network
 from tools.weights.checkpoint_files import network_arrays
 from tools.weights.files import PICKLE, WeightFile
 from tools.weights.fluid_files import write_file, write_folder
 from tools.weights.fluid_names import trained_names
+from tools.weights.networks import build_network
 
 RELEASED = json.loads((GOLDEN / "release_variables.json").read_text())
 NAMES = list(RELEASED)

@@ -24,11 +24,11 @@ def test_a_folder_without_variables_names_the_one_inside_that_has_them(tmp_path)
 
 def test_an_archive_or_a_web_page_is_called_what_it_is(tmp_path):
     for content, text in (
-        (b"\x1f\x8b\x08\x00", "a .gz archive; extract it"),
-        (b"PK\x03\x04", "a .zip archive; extract it"),
+        (b"\x1f\x8b\x08\x00", "a gzip file; unpack it"),
+        (b"PK\x03\x04", "a .zip archive; unpack it"),
         (b"<!DOCTYPE html>", "a web page"),
-        (b"", "is no file of weights, but empty"),
-        (b"hello", "a file that begins b'hello'"),
+        (b"", "is no file of weights, but an empty file; as a failed download or copy leaves"),
+        (b"hello", "a text that begins b'hello'; weights are a checkpoint folder"),
     ):
         (tmp_path / "weights").write_bytes(content)
         assert text in error_of(recognise, str(tmp_path / "weights"))
@@ -44,7 +44,7 @@ def test_values_that_are_not_finite_are_named(tmp_path):
 def test_files_that_are_no_weights_are_named(tmp_path):
     path = tmp_path / "x.pdparams"
     for content, message in (
-        (b"junk", "x.pdparams is no file of weights, but a file that begins b'junk'"),
+        (b"junk", "x.pdparams is no file of weights, but a text that begins b'junk'"),
         (b"\x80\x04junk", "x.pdparams cannot be read (Un"),
         (pickle.dumps([1]), "x.pdparams holds a list, expected weights by name"),
         (pickle.dumps({"a": "text"}), "x.pdparams: 'a' is not an array under a name, so this is no file of weights"),

@@ -9,8 +9,9 @@ from tests.conftest import PROJECT
 from tests.tools.weights.golden_networks import NAMES, RELEASED, default_network, in_memory
 from tools.config.load import Override, load_config
 from tools.registry import MODELS
-from tools.weights.fluid_names import split_state, trained_names, variables_of
+from tools.weights.fluid_names import trained_names, variables_of
 from tools.weights.loading import own_arrays
+from tools.weights.state_names import split_state
 
 
 @pytest.mark.parametrize("name", NAMES)

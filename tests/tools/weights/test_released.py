@@ -93,7 +93,7 @@ def test_where_the_archive_is_gone_the_single_file_serves(server, root, status, 
 
 
 def test_a_single_file_of_another_kind_or_without_its_end_is_an_error(server, root):
-    for content, message in ((b"<html>", "is a web page"), (PICKLE[:-1], "without its end"), (b"", "is empty")):
+    for content, message in ((b"<html>", "is a web page"), (PICKLE[:-1], "without its end"), (b"", "is an empty file")):
         server.pages[SINGLE] = Page(content)
         assert message in failure(root)
 

@@ -121,10 +121,18 @@ def test_a_server_that_stops_sending_is_not_waited_for(server, root):
     assert "stopped sending: timed out" in text
 
 
-@pytest.mark.parametrize("content", [b"<!DOCTYPE html><p>log in", b"\xef\xbb\xbf\n <html>", b"<?xml version='1.0'?>"])
-def test_a_web_page_is_named_as_such(server, root, content):
+@pytest.mark.parametrize(
+    ("content", "kind"),
+    [
+        (b"<!DOCTYPE html><p>log in", "a web page (HTML)"),
+        (b"\xef\xbb\xbf\n <html>", "a web page (HTML)"),
+        (b"<?xml version='1.0'?><Error>", "an XML text"),
+    ],
+)
+def test_a_web_page_is_named_as_such(server, root, content, kind):
     server.pages[ARCHIVE] = Page(content)
-    assert f"{ARCHIVE} is a web page (HTML), expected a .tar.gz archive" in failure(root)
+    message = failure(root)
+    assert f"{ARCHIVE} is {kind}, expected a .tar.gz archive; does a proxy or a login page answer?" in message
 
 
 def test_no_network_ends_within_seconds_with_address_and_place(root, monkeypatch):
