@@ -292,7 +292,7 @@ def _describe_text(head: bytes) -> FileKind | None:
     text = head.removeprefix(codecs.BOM_UTF8).lstrip()
     if re.match(rb"<\?xml|<(\w+:)?(svg|Error)\b", text) and b"<html" not in text[:512].lower():
         return FileKind.XML
-    if re.match(rb"<(!|\?xml|[a-zA-Z])", text):
+    if re.match(rb"<(!|\?xml|[a-zA-Z])", text) and b"\0" not in head:  # in any encoding of one byte
         return FileKind.HTML
     if not _is_text(head, "utf-8"):
         return FileKind.TEXT_GBK if _is_text(head, "gbk") else None

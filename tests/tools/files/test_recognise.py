@@ -162,7 +162,9 @@ def test_every_kind_is_recognised(tmp_path):
     assert CONTENTS.keys() == set(FileKind)
 
 
-@pytest.mark.parametrize("content", [b"\x00\x01\x02\x03 junk", b"\xff\xff\xff\xff", bytes(8) + b"\x01" * 40, b"\x81"])
+@pytest.mark.parametrize(
+    "content", [b"\x00\x01\x02\x03 junk", b"\xff\xff\xff\xff", bytes(8) + b"\x01" * 40, b"<a\0", b"\x81"]
+)
 def test_other_bytes_are_of_no_kind(content):
     assert describe_content(content) is None
 
