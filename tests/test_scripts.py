@@ -126,43 +126,43 @@ def test_what_is_the_same_at_every_start_is_shown_only_when_asked_for(trained, t
     assert "CPU: " in verbose
 
 
-@pytest.mark.parametrize(
-    ("flags", "message"),
-    [
-        (["--config=gone.txt"], "error: config gone.txt does not exist; the published ones are in configs/"),
-        (
-            ["--set", "TEST.batch_sise=1"],
-            "error: --set TEST.batch_sise: unknown key 'batch_sise'; did you mean 'batch_size'?",
-        ),
-        (["--use-gpu=maybe"], "test.py: error: argument --use-gpu: 'maybe' is not one of true, false, 1, 0, yes, no"),
-        (["--batch-size=some"], "test.py: error: argument --batch-size: 'some' is not a whole number of 0 or more"),
-        (["--batch-size=0"], "error: --batch-size: batch_size = 0 should be at least 1"),
-        (["--batch_size=1"], "unrecognized arguments: --batch_size=1; did you mean --batch-size? --help shows all"),
-        (["--batch-size=99999999999999999999"], "argument --batch-size: 99999999999999999999 is too large"),
-        (["--model-name=AttentionClusters"], "error: no model named 'AttentionClusters'; known: AttentionCluster"),
-        (["--weights=data"], "error: data holds no weights (model.pdparams, or variables); it holds "),
-        (["--weights=gone"], "error: gone does not exist; give a checkpoint folder such as AttentionCluster_epoch0"),
-        (
-            ["--weights=checkpoints"],
-            "name one of the checkpoints in it: AttentionCluster_best, AttentionCluster_epoch0",
-        ),
-        (["--weights=other"], "error: other holds TSN, but --model-name is AttentionCluster"),
-        (["--set", "TEST.filelist=empty.list"], "error: file list empty.list names no files"),
-        (["--set", "TEST.filelist=gone.list"], "error: file list gone.list does not exist"),
-        (["--set", "TEST.filelist=dangling.list"], "error: dangling.list line 1: no file gone.pkl"),
-        (["--set", "TEST.filelist=truncated.list"], "error: truncated.pkl is not a whole pickle"),
-        (
-            ["--set", "TEST.filelist=code.list"],
-            "error: code.pkl is not a data file and was not loaded: it names posix.system",
-        ),
-        (["--set", "TEST.filelist=narrow.list"], "feature is 1000 wide, but the config says 1024"),
-        (["--set", "TEST.filelist=label.list"], "label 5000 is not in 0 to 11 (num_classes)"),
-        (["--set", "MODEL.feature_names=['rgb', 'flow']"], "feature_names has 'flow'; records hold rgb, audio"),
-        (["--set", "MODEL.seg_num=lots"], "error: --set MODEL.seg_num: seg_num = 'lots' should be a whole number"),
-        (["--set", "MODEL.num_classes=13"], "does not fit this network: 12 matched"),
-        (["--output=tiny.txt/scores.json"], "error: --output tiny.txt/scores.json cannot be written"),
-    ],
-)
+BAD_INPUTS = [  # flags, and a part of the line
+    (["--config=gone.txt"], "error: config gone.txt does not exist; the published ones are in configs/"),
+    (
+        ["--set", "TEST.batch_sise=1"],
+        "error: --set TEST.batch_sise: unknown key 'batch_sise'; did you mean 'batch_size'?",
+    ),
+    (["--use-gpu=maybe"], "test.py: error: argument --use-gpu: 'maybe' is not one of true, false, 1, 0, yes, no"),
+    (["--batch-size=some"], "test.py: error: argument --batch-size: 'some' is not a whole number of 0 or more"),
+    (["--batch-size=0"], "error: --batch-size: batch_size = 0 should be at least 1"),
+    (["--batch_size=1"], "unrecognized arguments: --batch_size=1; did you mean --batch-size? --help shows all"),
+    (["--batch-size=99999999999999999999"], "argument --batch-size: 99999999999999999999 is too large"),
+    (["--model-name=AttentionClusters"], "error: no model named 'AttentionClusters'; known: AttentionCluster"),
+    (["--weights=data"], "error: data holds no weights (model.pdparams, or variables); it holds "),
+    (["--weights=gone"], "error: gone does not exist; give a checkpoint folder such as AttentionCluster_epoch0"),
+    (
+        ["--weights=checkpoints"],
+        "name one of the checkpoints in it: AttentionCluster_best, AttentionCluster_epoch0",
+    ),
+    (["--weights=other"], "error: other holds TSN, but --model-name is AttentionCluster"),
+    (["--set", "TEST.filelist=empty.list"], "error: file list empty.list names no files"),
+    (["--set", "TEST.filelist=gone.list"], "error: file list gone.list does not exist"),
+    (["--set", "TEST.filelist=dangling.list"], "error: dangling.list line 1: no file gone.pkl"),
+    (["--set", "TEST.filelist=truncated.list"], "error: truncated.pkl is not a whole pickle"),
+    (
+        ["--set", "TEST.filelist=code.list"],
+        "error: code.pkl is not a data file and was not loaded: it names posix.system",
+    ),
+    (["--set", "TEST.filelist=narrow.list"], "feature is 1000 wide, but the config says 1024"),
+    (["--set", "TEST.filelist=label.list"], "label 5000 is not in 0 to 11 (num_classes)"),
+    (["--set", "MODEL.feature_names=['rgb', 'flow']"], "feature_names has 'flow'; records hold rgb, audio"),
+    (["--set", "MODEL.seg_num=lots"], "error: --set MODEL.seg_num: seg_num = 'lots' should be a whole number"),
+    (["--set", "MODEL.num_classes=13"], "does not fit this network: 12 matched"),
+    (["--output=tiny.txt/scores.json"], "error: --output tiny.txt/scores.json cannot be written"),
+]
+
+
+@pytest.mark.parametrize(("flags", "message"), BAD_INPUTS)
 def test_a_bad_input_ends_with_one_clear_line_and_no_traceback(trained, flags, message):
     record = pickle.loads((trained / "data/val0.pkl").read_bytes())[0]
     files = {
