@@ -12,6 +12,7 @@ from typing import Protocol, runtime_checkable
 
 import numpy as np
 
+from datareader.labels import RecordLabels
 from datareader.lists import ListEntry
 
 
@@ -63,6 +64,15 @@ class Dataset(Protocol):
 
     def arrange_batches(self, order: np.ndarray, batch_size: int, seed: int, epoch: int) -> np.ndarray:
         """The order in which a process reads its shard of an epoch, which may put similar records together."""
+
+    def class_counts(self) -> np.ndarray | None:
+        """(num_classes,) int64: how many of the records have each class. None where labels are not needed."""
+
+    def record_labels(self) -> RecordLabels:
+        """The class ids of each record, by its number; none of a record, or of a number, that is not used.
+
+        Made when asked for, which may take memory and time.
+        """
 
     def files_of(self, records: np.ndarray) -> np.ndarray:
         """Numbers of the files that hold these records, in the order of their first use."""

@@ -4,15 +4,18 @@ import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import cached_property
 from threading import Lock
 
 import cv2
 import numpy as np
 
 from datareader.clips.files import check_line, open_clip
+from datareader.clips.labels import read_labels
 from datareader.clips.settings import ClipSettings, build_clip_settings
 from datareader.clips.views import decode_views
 from datareader.dataset import Batch
+from datareader.labels import RecordLabels, label_rows
 from datareader.lists import ListEntry, load_list
 from datareader.transforms import normalize
 from tools.errors import DataError
@@ -72,6 +75,22 @@ class ClipDataset:
     def arrange_batches(order: np.ndarray, batch_size: int, seed: int, epoch: int) -> np.ndarray:
         """The order that clips are read in: as it is."""
         return order
+
+    def class_counts(self) -> np.ndarray | None:
+        """(num_classes,) int64: how many clips each class has; None where labels are not needed."""
+        return self.record_labels().count(self.settings.num_classes) if self.settings.labels_needed else None
+
+    def record_labels(self) -> RecordLabels:
+        """The class id of each clip, none of one that is broken or has no label."""
+        known = self._labels >= 0
+        return label_rows(known, self._labels[known].astype(np.int32))
+
+    @cached_property
+    def _labels(self) -> np.ndarray:
+        """(N,) int64, -1 for none."""
+        if not self.settings.labels_needed:
+            return np.full(len(self), -1)
+        return read_labels(self.entries, self.settings)
 
     @staticmethod
     def files_of(clips: np.ndarray) -> np.ndarray:

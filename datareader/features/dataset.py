@@ -16,6 +16,7 @@ from datareader.features.index import FileIndex, build_index, cache_of, scan_fil
 from datareader.features.inputs import RaggedFrames, SegmentFrames
 from datareader.features.order import group_by_length, shuffle_files
 from datareader.features.records import Expected, Record, expect_records, load_records, parse_record
+from datareader.labels import RecordLabels, join_labels
 from datareader.lists import load_list
 from datareader.transforms import DEQUANTIZED, DEQUANTIZED_UNBIASED
 from tools.errors import DataError
@@ -51,7 +52,7 @@ class FeatureDataset:
         self.entries = load_list(list_path)
         self.on_broken = lambda text: None  # all broken records are known from here on
         self.cache = cache_of(list_path, expected)
-        index, self.notices = build_index(list_path, self.entries, repr(expected), self._scan, self.cache)
+        index, self.notices = self._build_index()
         self.broken = [problem.text for file in index for problem in file.problems]
         self._refuse_broken(skip_broken)
         counts = [len(file.num_frames) for file in index]
@@ -60,6 +61,10 @@ class FeatureDataset:
         self.usable = np.flatnonzero(self.num_frames)
         if not len(self.usable):
             raise DataError(f"none of the {len(self.entries)} files of {list_path} holds a usable record")
+        self._class_counts = np.zeros(expected.num_classes, np.int64)
+        for file in index:
+            self._class_counts[file.class_counts[:, 0]] += file.class_counts[:, 1]
+        self._labels = join_labels([file.labels for file in index]) if index[0].labels else None
 
     def __len__(self) -> int:
         return len(self.usable)
@@ -103,6 +108,20 @@ class FeatureDataset:
         """The batch with its features dequantised, for networks on the CPU."""
         return replace(batch, inputs=self.arrange.to_float(batch.inputs))
 
+    def class_counts(self) -> np.ndarray | None:
+        """(num_classes,) int64: how many usable records have each class; None where labels are not needed."""
+        return self._class_counts if self.expected.labels_needed else None
+
+    def record_labels(self) -> RecordLabels:
+        """The class ids of each record, read from the index; none of a broken record."""
+        if self._labels is not None:  # there is no index on the disk
+            return self._labels
+        index, _ = self._build_index(with_labels=True)
+        for entry, file, count in zip(self.entries, index, np.diff(self.first), strict=True):
+            if len(file.num_frames) != count:
+                raise self._changed(entry.path)
+        return join_labels([file.labels for file in index])
+
     def files_of(self, records: np.ndarray) -> np.ndarray:
         """Numbers of the files that hold these records, in the order of their first use."""
         files = self._file_numbers(records)
@@ -127,9 +146,12 @@ class FeatureDataset:
         file = int(self._file_numbers(number))
         path, position = self.entries[file].path, int(number - self.first[file])
         if len(loaded[file]) != self.first[file + 1] - self.first[file]:
-            Path(self.cache).unlink(missing_ok=True)
-            raise DataError(f"{path} is not what it was when {self.cache} was made (now removed); start again")
+            raise self._changed(path)
         return parse_record(loaded[file][position], self.expected, f"{path} record {position}")
+
+    def _changed(self, path: str) -> DataError:
+        Path(self.cache).unlink(missing_ok=True)
+        return DataError(f"{path} is not what it was when {self.cache} was made (now removed); start again")
 
     def _multi_hot(self, records: list[Record]) -> np.ndarray | None:
         if any(record.labels is None for record in records):
@@ -138,6 +160,10 @@ class FeatureDataset:
         for row, record in zip(labels, records, strict=True):
             row[record.labels] = 1
         return labels
+
+    def _build_index(self, *, with_labels: bool = False) -> tuple[list[FileIndex], list[str]]:
+        expected = repr(self.expected)
+        return build_index(self.name, self.entries, expected, self._scan, self.cache, with_labels=with_labels)
 
     def _scan(self, path: str) -> FileIndex:
         return scan_file(path, self.expected)

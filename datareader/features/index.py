@@ -3,22 +3,23 @@
 The cache stands beside the list and names files as seen from there, so it holds for every way to write
 their paths and moves with them. A file whose size or time of change differs from what the cache remembers
 is scanned again, and so is everything when what is expected of the records (widths, number of classes)
-changes.
+changes. The labels of single records stand in it too, and are read when they are asked for: those of all
+of YouTube-8M take as much memory as all else.
 """
 
 import contextlib
 import os
 import zipfile
 import zlib
-from collections import Counter
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
 from datareader.features.records import Expected, Record, load_file, parse_record
+from datareader.labels import RecordLabels, join_labels, label_rows, pack_labels
 from datareader.lists import ListEntry
 from tools.errors import DataError, DataIssue
 from tools.files.atomic import atomic_write
@@ -27,7 +28,7 @@ from tools.runtime.cpu import usable_cores
 from tools.runtime.log import progress_bar
 from tools.runtime.workers import map_in_order
 
-FORMAT = "3"  # 1 named files as the list did, 2 knew neither faults nor classes
+FORMAT = "4"  # 1 named files as the list did, 2 knew neither faults nor classes, 3 no labels of records
 
 
 class RecordProblem(NamedTuple):
@@ -38,22 +39,32 @@ class RecordProblem(NamedTuple):
     text: str
 
 
-def count_pairs(counts: Mapping[int, int]) -> np.ndarray:
-    """(classes, 2) int32: class ids in order, and how many records have them."""
-    return np.array(sorted(counts.items()), np.int32).reshape(-1, 2)
-
-
 @dataclass(frozen=True)
 class FileIndex:
     """The records of one file.
 
     num_frames: (records,) int32; 0 for a broken record, which is never read again.
-    class_counts: of the usable records; see ``count_pairs``.
+    labels: of the records, none of a broken one; None where they were not asked for.
+    class_counts: (classes, 2) int32, class ids in order and how many usable records have them.
     """
 
     num_frames: np.ndarray
-    problems: tuple[RecordProblem, ...] = ()
-    class_counts: np.ndarray = field(default_factory=lambda: count_pairs({}))
+    labels: RecordLabels | None
+    problems: tuple[RecordProblem, ...]
+    class_counts: np.ndarray
+
+
+def index_records(
+    num_frames: Sequence[int], labels: Iterable[Iterable[int]], problems: Iterable[RecordProblem] = ()
+) -> FileIndex:
+    """The index of a file whose records have so many frames and these class ids."""
+    packed = pack_labels(labels)
+    return FileIndex(np.array(num_frames, np.int32), packed, tuple(problems), _count_pairs(packed.class_ids))
+
+
+def _count_pairs(class_ids: np.ndarray) -> np.ndarray:
+    """As ``class_counts``."""
+    return np.stack(np.unique(class_ids, return_counts=True), axis=1).astype(np.int32)
 
 
 def cache_of(list_path: str, expected: Expected) -> str:
@@ -66,19 +77,20 @@ def scan_file(path: str, expected: Expected, on_record: Callable[[Record], None]
     try:
         raws, damaged = load_file(path)
     except DataError as error:
-        return FileIndex(np.zeros(0, np.int32), (RecordProblem(-1, error.issue, str(error)),))
+        return index_records([], [], [RecordProblem(-1, error.issue, str(error))])
     problems = [RecordProblem(-1, DataIssue.DAMAGED, text) for text in damaged]
-    num_frames, classes = [], Counter()
+    num_frames, labels = [], []
     for i, raw in enumerate(raws):
         found = check_record(raw, expected, path, i)
         if isinstance(found, RecordProblem):
             problems.append(found)
             num_frames.append(0)
+            labels.append([])
             continue
         on_record(found)
         num_frames.append(len(found.streams[0]))
-        classes.update(found.classes())
-    return FileIndex(np.array(num_frames, np.int32), tuple(problems), count_pairs(classes))
+        labels.append(sorted(found.classes()))
+    return index_records(num_frames, labels, problems)
 
 
 def check_record(raw: dict, expected: Expected, path: str, number: int) -> Record | RecordProblem:
@@ -90,29 +102,36 @@ def check_record(raw: dict, expected: Expected, path: str, number: int) -> Recor
 
 
 def build_index(
-    list_path: str, entries: list[ListEntry], expected: str, scan: Callable[[str], FileIndex], cache: str
+    list_path: str,
+    entries: list[ListEntry],
+    expected: str,
+    scan: Callable[[str], FileIndex],
+    cache: str,
+    *,
+    with_labels: bool = False,
 ) -> tuple[list[FileIndex], list[str]]:
     """One FileIndex an entry, in list order, and lines worth logging.
 
     expected: what ``scan`` checks records against, as text; part of the cache's identity.
     scan: path -> FileIndex; called from threads, for new and changed files only. cache: its path.
+    with_labels: whether each FileIndex has its ``labels``; where there can be no cache, all have them in any case.
     """
     cache_path = Path(cache)
     names = {entry.path: os.path.relpath(entry.path, cache_path.parent) for entry in entries}  # in the cache
     fingerprints = {path: _fingerprint(path) for path in names}
 
-    def look_up() -> tuple[dict, list[str]]:
+    def look_up(with_labels: bool) -> tuple[dict, list[str]]:
         """What the cache knows, and the paths that it does not know as they are."""
-        known = _load_cache(cache_path, expected)
+        known = _load_cache(cache_path, expected, with_labels)
         return known, [
             path for path, fingerprint in fingerprints.items() if known.get(names[path], (None,))[0] != fingerprint
         ]
 
-    known, new = look_up()
+    known, new = look_up(with_labels)
     notices = []
     if new:
         with _lock_beside(cache_path):
-            known, new = look_up()  # once more: another process may have scanned them meanwhile
+            known, new = look_up(with_labels=True)  # once more: another process may have scanned them meanwhile
             scanned = map_in_order(scan, new, usable_cores())
             with progress_bar(len(new), 0, f"indexing {list_path}", unit="file") as bar:
                 for path, index in zip(new, scanned, strict=True):
@@ -123,6 +142,9 @@ def build_index(
                     _save_cache(cache_path, expected, {name: known[name] for name in names.values()})
             except OSError as error:
                 notices.append(f"{cache_path} cannot be written ({error}); the next run will scan the files again")
+                with_labels = True
+    if not with_labels:
+        known = {name: (fingerprint, replace(index, labels=None)) for name, (fingerprint, index) in known.items()}
     return [known[names[entry.path]][1] for entry in entries], notices
 
 
@@ -139,14 +161,17 @@ def _fingerprint(path: str) -> tuple[int, int]:
     return status.st_size, status.st_mtime_ns
 
 
-def _load_cache(cache_path: Path, expected: str) -> dict:
+def _load_cache(cache_path: Path, expected: str, with_labels: bool) -> dict:
     """path -> (fingerprint, FileIndex); empty when there is no cache, or one of another kind or damaged."""
     try:
         with open(cache_path, "rb") as file, np.load(file, allow_pickle=False) as cache:
-            return _parse_cache({name: cache[name] for name in cache.files}, expected)
+            names = [name for name in cache.files if with_labels or name not in _LABELS]
+            return _parse_cache({name: cache[name] for name in names}, expected)
     except _UNUSABLE:
         return {}  # a cache is only ever a saving of time: scan again
 
+
+_LABELS = ("label_counts", "label_ids")  # how many class ids each record has, and the ids
 
 # What a cache that is missing, damaged or made by hand can raise.
 _UNUSABLE = (
@@ -182,16 +207,34 @@ def _parse_cache(table: dict[str, np.ndarray], expected: str) -> dict:
     if class_rows.sum() != len(class_counts) or class_counts.shape[1:] != (2,) or class_counts.dtype != np.int32:
         return {}
     classes = np.split(class_counts, np.cumsum(class_rows)[:-1])
+    labels = _split_labels(table, counts, classes) if _LABELS[0] in table else [None] * len(frames)
     fingerprints = [(int(size), int(changed)) for size, changed in table["stamps"]]
-    rows = zip(table["paths"], fingerprints, frames, problems, classes, strict=True)
+    rows = zip(table["paths"], fingerprints, frames, labels, problems, classes, strict=True)
     return {
-        str(path): (fingerprint, FileIndex(lengths, tuple(found), pairs))
-        for path, fingerprint, lengths, found, pairs in rows
+        str(path): (fingerprint, FileIndex(lengths, ids, tuple(found), pairs))
+        for path, fingerprint, lengths, ids, found, pairs in rows
     }
+
+
+def _split_labels(table: dict[str, np.ndarray], counts: np.ndarray, classes: list[np.ndarray]) -> list[RecordLabels]:
+    """The labels of each file. counts: its records. classes: its ``class_counts``. Raises ValueError for others."""
+    label_counts, label_ids = (table[name] for name in _LABELS)
+    edges = np.concatenate([[0], np.cumsum(counts)])
+    starts = label_rows(label_counts, label_ids).starts
+    if len(starts) != edges[-1] + 1 or starts[-1] != len(label_ids) or label_ids.dtype != np.int32:
+        raise ValueError("the labels are not those of the records")
+    labels = []
+    for first, end, pairs in zip(edges[:-1], edges[1:], classes, strict=True):
+        ids = label_ids[starts[first] : starts[end]]
+        if not np.array_equal(_count_pairs(ids), pairs):
+            raise ValueError("the labels are not those that were counted")
+        labels.append(label_rows(label_counts[first:end], ids))
+    return labels
 
 
 def _save_cache(cache_path: Path, expected: str, known: dict) -> None:
     indexes = [index for _, index in known.values()]
+    labels = join_labels([index.labels for index in indexes])
     problems = [(i, *problem) for i, index in enumerate(indexes) for problem in index.problems]
     with atomic_write(cache_path) as file:
         np.savez(
@@ -202,6 +245,8 @@ def _save_cache(cache_path: Path, expected: str, known: dict) -> None:
             stamps=np.array([fingerprint for fingerprint, _ in known.values()], dtype=np.int64),
             counts=np.array([len(index.num_frames) for index in indexes], dtype=np.int64),
             num_frames=np.concatenate([index.num_frames for index in indexes]).astype(np.int32),
+            label_counts=np.diff(labels.starts).astype(np.int32),
+            label_ids=labels.class_ids,
             problem_file=np.array([file for file, *_ in problems], dtype=np.int64),
             problem_record=np.array([record for _, record, _, _ in problems], dtype=np.int64),
             problem_fault=np.array([issue.value for _, _, issue, _ in problems], dtype=str),

@@ -2,7 +2,7 @@
 
 import json
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 
 from dataset.text_files import write_lines
@@ -17,7 +17,7 @@ class Result:
 
     source: size in bytes and time of change of the shard. pickle_size: 0 where nothing usable was in it,
     and then there is no pickle. labels: class id, as text, -> number of videos. broken: (byte, text).
-    num_frames, problems and usable_labels: what the list's index says of the pickle.
+    num_frames, problems and record_labels: what the list's index says of the pickle.
     """
 
     name: str
@@ -29,7 +29,15 @@ class Result:
     broken: list[list] = field(default_factory=list)
     num_frames: list[int] = field(default_factory=list)
     problems: list[list] = field(default_factory=list)
-    usable_labels: dict[str, int] = field(default_factory=dict)
+    record_labels: list[list[int]] = field(default_factory=list)
+
+    @property
+    def is_indexed(self) -> bool:
+        """Whether an index can be made of it, unlike of lines of earlier versions, which have no record_labels."""
+        return len(self.record_labels) == len(self.num_frames)
+
+
+_FIELDS = {known.name for known in fields(Result)}  # lines of other versions may have more
 
 
 def fingerprint_of(path: Path) -> list[int]:
@@ -53,8 +61,9 @@ class Journal:
         self.results: dict[str, Result] = {}
         lines = self.path.read_text(errors="replace").split("\n") if self.path.exists() else []
         for line in lines:
-            with suppress(ValueError, TypeError):
-                result = Result(**json.loads(line))
+            with suppress(ValueError, TypeError, AttributeError):
+                found = json.loads(line)
+                result = Result(**{name: found[name] for name in _FIELDS & found.keys()})
                 self.results[result.name] = result
 
     def is_finished(self, name: str, shard: Path) -> bool:

@@ -22,12 +22,11 @@ from itertools import chain, takewhile
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
-import numpy as np
 from tqdm import tqdm
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # the project, when run as a script
 
-from datareader.features.index import FileIndex, RecordProblem, build_index, cache_of, check_record, count_pairs
+from datareader.features.index import RecordProblem, build_index, cache_of, check_record, index_records
 from datareader.features.records import Expected
 from datareader.features.tfrecord import Problem, read_tfrecord
 from datareader.lists import ListEntry
@@ -126,18 +125,15 @@ def tally(items: Iterator[dict | Problem], result: Result) -> Iterator[dict]:
         if isinstance(found, RecordProblem):
             result.problems.append([found.record, found.issue.value, found.text])
             result.num_frames.append(0)
+            result.record_labels.append([])
         else:
             result.num_frames.append(len(found.streams[0]))
-            count_labels(found.classes(), result.usable_labels)
+            result.record_labels.append(sorted(found.classes()))
         result.videos += 1
         result.frames += item["nframes"]
-        count_labels(set(item.get("label", ())), result.labels)
+        for label in sorted(set(item.get("label", ()))):
+            result.labels[str(label)] = result.labels.get(str(label), 0) + 1
         yield item
-
-
-def count_labels(labels: set[int], counts: dict[str, int]) -> None:
-    for label in sorted(labels):
-        counts[str(label)] = counts.get(str(label), 0) + 1
 
 
 class _Chunks(list):
@@ -243,19 +239,21 @@ def explain_crash(job: Job) -> DataError:
 def write_list(folder: Path, results: list[Result]) -> None:
     """Write the list of the pickles, and its index from their results."""
     found = {
-        str(folder / result.name): FileIndex(
-            np.array(result.num_frames, np.int32),
-            tuple(RecordProblem(record, DataIssue(fault), text) for record, fault, text in result.problems),
-            count_pairs({int(label): count for label, count in result.usable_labels.items()}),
+        str(folder / result.name): index_records(
+            result.num_frames,
+            result.record_labels,
+            [RecordProblem(record, DataIssue(fault), text) for record, fault, text in result.problems],
         )
         for result in results
+        if result.is_indexed
     }
     list_path = folder / LIST
     write_lines(list_path, [result.name for result in results])
     cache = Path(cache_of(str(list_path), EXPECTED))
     cache.unlink(missing_ok=True)
     entries = [ListEntry(path, str(list_path)) for path in found]
-    build_index(str(list_path), entries, repr(EXPECTED), found.__getitem__, str(cache))
+    if entries:
+        build_index(str(list_path), entries, repr(EXPECTED), found.__getitem__, str(cache))
 
 
 def summary_of(results: list[Result]) -> str:

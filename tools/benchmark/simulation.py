@@ -15,7 +15,7 @@ from datareader.clips.dataset import ClipDataset
 from datareader.clips.settings import ClipSettings
 from datareader.dataset import Dataset
 from datareader.features.dataset import FeatureDataset
-from datareader.features.index import FileIndex, build_index, cache_of
+from datareader.features.index import FileIndex, build_index, cache_of, index_records
 from datareader.features.inputs import RaggedFrames
 from datareader.features.records import Expected
 from datareader.lists import load_list
@@ -54,15 +54,19 @@ def make_feature_list(folder: Path, num_files: int, num_records: int) -> str:
     for name in names:
         (folder / name).touch()
     sizes = rng.multinomial(num_records, np.full(num_files, 1 / num_files))
-    synthetic = {
-        str(folder / name): FileIndex(rng.integers(120, 301, size, dtype=np.int32))
-        for name, size in zip(names, sizes, strict=True)
-    }
+    synthetic = {str(folder / name): _index_file(rng, size) for name, size in zip(names, sizes, strict=True)}
     path = folder / "features.list"
     path.write_text("\n".join(synthetic) + "\n")
     cache = cache_of(str(path), _EXPECTED)
     build_index(str(path), load_list(str(path)), repr(_EXPECTED), synthetic.__getitem__, cache)
     return str(path)
+
+
+def _index_file(rng: np.random.Generator, num_records: int) -> FileIndex:
+    """Of records with three labels each, as YouTube-8M's have on average."""
+    groups = _EXPECTED.num_classes // 3
+    ids = rng.integers(0, groups, (num_records, 3)) + groups * np.arange(3)
+    return index_records(rng.integers(120, 301, num_records), ids)
 
 
 def open_features(list_path: str) -> FeatureDataset:

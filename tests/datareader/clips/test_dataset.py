@@ -165,3 +165,20 @@ def test_errors_of_a_clip_without_a_list_name_the_file_alone(clips):
         with pytest.raises(DataError) as error:
             read_all(open_alone(broken, label=1))
         assert str(error.value).startswith(f"{broken}{wrong}")
+
+
+def test_it_tells_the_class_of_each_clip_and_how_many_clips_each_class_has(clips):
+    """The list's label, else the pickle's; none of a broken pickle, nor of one that is labelled -1."""
+    folder, frames = clips.parent, make_frames(1)
+    write_pickle(folder / "numpy.pkl", frames, label=np.int64(4))  # which unpickling tells alone
+    write_pickle(folder / "none.pkl", frames, label=-1)
+    write_pickle(folder / "far.pkl", frames, label=5)
+    (folder / "broken.pkl").write_bytes(b"\x80")
+    lines = ["v 0.mp4 2", "p0.pkl", "p2.pkl", "p2.pkl 1", "numpy.pkl", "none.pkl", "far.pkl", "broken.pkl", "p1.pkl -1"]
+    (folder / "x.list").write_text("\n".join(lines))
+    dataset = open_dataset(folder / "x.list")
+    labels = dataset.record_labels()
+    rows = [ids.tolist() for ids in np.split(labels.class_ids, labels.starts[1:-1])]
+    assert rows == [[2], [0], [2], [1], [4], [], [], [], []]
+    assert dataset.class_counts().tolist() == [1, 1, 2, 0, 1]
+    assert open_dataset(folder / "x.list", labels_needed=False).class_counts() is None

@@ -2,6 +2,7 @@
 
 import pickle
 import time
+from dataclasses import replace
 
 import numpy as np
 
@@ -9,7 +10,7 @@ from datareader.dataset import Dataset
 from datareader.features.records import load_records
 from datareader.loader import EvaluationLoader
 from tests.conftest import write_pickles
-from tests.datareader.features.reading import batches_of, break_record, error_of, ids_of, open_list
+from tests.datareader.features.reading import EXPECTED, batches_of, break_record, error_of, ids_of, open_list
 
 
 def test_it_has_every_member_of_the_contract(tiny):
@@ -79,3 +80,19 @@ def test_a_file_that_changes_while_in_use_is_an_error(tiny):
     records = pickle.loads((tiny / "data/val0.pkl").read_bytes())
     (tiny / "data/val0.pkl").write_bytes(pickle.dumps(records[:3], protocol=4))
     assert "val0.pkl is not what it was when" in error_of(batches_of, dataset)
+
+
+def test_it_tells_the_classes_of_its_records_and_how_many_records_each_has(tiny):
+    """Those of usable records, in the numbering of ``order``."""
+    break_record(tiny / "data/val0.pkl", 3, nframes=0)
+    dataset = open_list(tiny / "data/val.list", skip_broken=1)
+    raws = [raw for name in ("val0.pkl", "val1.pkl") for raw in load_records(str(tiny / "data" / name))]
+    expected = [sorted(raw["label"]) if i != 3 else [] for i, raw in enumerate(raws)]
+    labels = dataset.record_labels()
+    assert [ids.tolist() for ids in np.split(labels.class_ids, labels.starts[1:-1])] == expected
+    counts = dataset.class_counts()
+    assert counts.tolist() == [sum(i in ids for ids in expected) for i in range(12)]
+    assert counts.dtype == np.int64
+    assert labels.count(12).tolist() == counts.tolist()
+    unlabelled = open_list(tiny / "data/val.list", skip_broken=1, expected=replace(EXPECTED, labels_needed=False))
+    assert unlabelled.class_counts() is None

@@ -1,5 +1,6 @@
 """Shards to pickles: converted, damaged, interrupted, and read to the batches that the shards give."""
 
+import json
 import pickle
 import re
 import resource
@@ -76,13 +77,27 @@ def test_training_from_a_converted_list_scans_nothing(tmp_path, monkeypatch):
     rng = np.random.default_rng(0)
     write_shard(tmp_path / "in/a.tfrecord", [make_record(rng, "one", frames=2), make_record(rng, "two", frames=3)])
     convert(tmp_path / "in", tmp_path / "out")
+    scan = FeatureDataset._scan
     monkeypatch.setattr(FeatureDataset, "_scan", None)
     monkeypatch.chdir(tmp_path)
     for path in ("out/shards.list", tmp_path / "out/shards.list"):  # however the path is written
         dataset = FeatureDataset(str(path), tf2pkl.EXPECTED, None, training=True, skip_broken=0)
         assert dataset.num_frames.tolist() == [2, 3]
     (tmp_path / "out").rename(tmp_path / "moved")
-    assert len(FeatureDataset("moved/shards.list", tf2pkl.EXPECTED, None, training=True, skip_broken=0)) == 2
+    dataset = FeatureDataset("moved/shards.list", tf2pkl.EXPECTED, None, training=True, skip_broken=0)
+    assert len(dataset) == len(dataset.record_labels()) == 2
+    labels = dataset.record_labels()
+
+    journal = tmp_path / "moved/shards.jsonl"  # as an earlier version wrote it
+    line = json.loads(journal.read_text())
+    del line["record_labels"]
+    journal.write_text(json.dumps(line | {"usable_labels": {"1": 2}}) + "\n")
+    changed = (tmp_path / "moved/a.pkl").stat().st_ino
+    convert(tmp_path / "in", tmp_path / "moved")
+    assert (tmp_path / "moved/a.pkl").stat().st_ino == changed
+    monkeypatch.setattr(FeatureDataset, "_scan", scan)
+    dataset = FeatureDataset("moved/shards.list", tf2pkl.EXPECTED, None, training=True, skip_broken=0)
+    assert dataset.record_labels().class_ids.tolist() == labels.class_ids.tolist()
 
 
 def test_the_index_of_a_conversion_is_what_a_scan_finds(source, tmp_path):

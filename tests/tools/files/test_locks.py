@@ -10,10 +10,9 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
-import numpy as np
 import pytest
 
-from datareader.features.index import FileIndex, build_index
+from datareader.features.index import build_index, index_records
 from datareader.lists import load_list
 from dataset.output_folder import open_output_folder
 from tests.conftest import PROJECT
@@ -223,7 +222,7 @@ def test_the_lock_of_an_index_lies_beside_it(tmp_path):
 
     def scan(_):
         assert is_held(lock)
-        return FileIndex(np.array([3], np.int32))
+        return index_records([3], [[0]])
 
     index_of(tmp_path, scan)
     assert not is_held(lock)
@@ -238,7 +237,7 @@ def test_an_index_is_made_without_a_lock_where_there_can_be_none(tmp_path, monke
         monkeypatch.setattr("fcntl.flock", without_locks)
     else:
         (tmp_path / ".a.list.index.npz.lock").mkdir()
-    (index,) = index_of(tmp_path, lambda path: FileIndex(np.array([3], np.int32)))
+    (index,) = index_of(tmp_path, lambda path: index_records([3], [[0]]))
     assert index.num_frames.tolist() == [3]
 
 
