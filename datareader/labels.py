@@ -1,9 +1,101 @@
-"""The class ids of many records."""
+"""Class ids: those of one record as files have them, checked, and those of many records."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+
+from tools.errors import DataError, DataIssue
+from tools.runtime.text import printable, short_repr, shorten
+
+# One record, as files have it
+
+
+def check_class_ids(value, num_classes: int) -> np.ndarray:
+    """The label of a record that may be of several classes, a list of class ids, as (labels,) int64.
+
+    Raises DataError, which says what the label is and what is expected, not where it stands.
+    """
+    expected = "expected a list of class ids, each once"
+    items = _as_items(value)
+    if is_hot_vector(items) and len(set(items)) < len(items):  # else they are ids
+        raise DataError(f"label {_describe_hot(items)}; {expected}: here {short_repr(_classes(items))}", _WRONG)
+    if value is None:
+        raise DataError(f"there is no label, {expected}", DataIssue.NO_LABEL)
+    if not isinstance(items, list | tuple) or not all(map(is_whole, items)):
+        raise DataError(f"label is {_describe(value)}, {expected}, such as {_example(items)}", _WRONG)
+    for item in items:
+        if not 0 <= item < num_classes:
+            raise DataError(f"label {short_repr(item)} {describe_range(item, num_classes)}", DataIssue.LABEL_RANGE)
+    if len(set(items)) < len(items):
+        twice = next(item for item in items if items.count(item) > 1)
+        raise DataError(f"label is {short_repr(items)}, with {twice} {items.count(twice)} times; {expected}", _WRONG)
+    return np.array(items, dtype=np.int64)
+
+
+def check_class_id(value, num_classes: int) -> int:
+    """The label of a record of one class, -1 where that is not known. Raises DataError as ``check_class_ids``."""
+    if is_whole(value) and -1 <= value < num_classes:
+        return int(value)
+    if is_whole(value):
+        text = shorten(printable(value), 80)
+        raise DataError(f"label {text} {describe_range(value, num_classes)}", DataIssue.LABEL_RANGE)
+    expected, items = f"expected a class id from 0 to {num_classes - 1} (num_classes)", _as_items(value)
+    if value is None:
+        raise DataError(f"there is no label, {expected}", DataIssue.NO_LABEL)
+    if not is_hot_vector(items):
+        raise DataError(f"label is {_describe(value)}, {expected}", _WRONG)
+    here = f": here {_classes(items)[0]}" if sum(items) == 1 else ""
+    raise DataError(f"label {_describe_hot(items)}; {expected}{here}", _WRONG)
+
+
+def describe_range(label: int, num_classes: int) -> str:
+    """What is wrong with a label that is too small or too large, to stand behind it."""
+    hint = "; ids count from 0: if yours count from 1, subtract 1" if label == num_classes else ""
+    return f"is not in 0 to {num_classes - 1} (num_classes){hint}"
+
+
+def is_hot_vector(items) -> bool:
+    """Whether these may be a number for each class, 0 or 1, as one-hot and multi-hot vectors are."""
+    return isinstance(items, list | tuple) and len(items) > 1 and all(_is_number(i) and i in (0, 1) for i in items)
+
+
+def is_whole(value) -> bool:
+    return isinstance(value, int | np.integer) and not isinstance(value, bool)
+
+
+_WRONG = DataIssue.LABEL_TYPE
+
+
+def _as_items(value):
+    return value.tolist() if isinstance(value, np.ndarray) else value
+
+
+def _is_number(value) -> bool:
+    return isinstance(value, int | float | np.number | np.bool_)
+
+
+def _classes(vector: Sequence) -> list[int]:
+    return [class_id for class_id, item in enumerate(vector) if item]
+
+
+def _describe_hot(vector: Sequence) -> str:
+    return f"looks like a one-hot or multi-hot vector ({len(vector)} numbers, each 0 or 1)"
+
+
+def _describe(value) -> str:
+    return f"a {value.shape} {value.dtype} array" if isinstance(value, np.ndarray) else short_repr(value)
+
+
+def _example(items) -> list[int]:
+    """Class ids as they are expected: these, where they are whole numbers in another form."""
+    items = items if isinstance(items, list | tuple) else [items]
+    if items and all(_is_number(item) and not isinstance(item, bool) and item % 1 == 0 for item in items):
+        return [int(item) for item in items[:3]]
+    return [3, 17]
+
+
+# Many records
 
 
 @dataclass(frozen=True)

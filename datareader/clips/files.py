@@ -19,10 +19,11 @@ from PIL import Image
 from datareader.clips.decoding import open_video
 from datareader.clips.settings import ClipSettings
 from datareader.clips.video import FrameSource, distinct_numbers
+from datareader.labels import check_class_id, describe_range
 from datareader.lists import ListEntry
 from tools.errors import DataError, DataIssue
 from tools.files.pickles import load_data_pickle
-from tools.runtime.text import decode_text, printable, shorten
+from tools.runtime.text import decode_text
 
 PICKLE_STARTS = (b"\x80", b"(", b"]")
 _PICKLE_SUFFIXES = {".pkl", ".pickle"}
@@ -110,7 +111,7 @@ def check_line(entry: ListEntry, settings: ClipSettings) -> None:
     """What can be known of a line without opening a pickle. Raises DataError, which no ``skip_broken`` covers."""
     if entry.label is not None and not -1 <= entry.label < settings.num_classes and settings.labels_needed:
         raise DataError(
-            f"label {entry.label} of {entry.path} is not in 0 to {settings.num_classes - 1} (num_classes)",
+            f"label {entry.label} of {entry.path} {describe_range(entry.label, settings.num_classes)}",
             DataIssue.LABEL_RANGE,
         )
     unlabelled = entry.label is None and settings.labels_needed
@@ -139,14 +140,12 @@ def read_pickle_head(file: BinaryIO) -> tuple[str | bytes, int | None] | None:
 
 def check_label(label, settings: ClipSettings, where: str) -> int | None:
     """The label of a line or in a pickle, or None where one is neither right nor needed. Raises DataError."""
-    if isinstance(label, int | np.integer) and not isinstance(label, bool) and -1 <= label < settings.num_classes:
-        return int(label)
-    if not settings.labels_needed:
-        return None
-    issue = DataIssue.LABEL_RANGE if isinstance(label, int | np.integer) else DataIssue.LABEL_TYPE
-    raise DataError(
-        f"{where}: label {shorten(printable(label), 80)} is not in 0 to {settings.num_classes - 1} (num_classes)", issue
-    )
+    try:
+        return check_class_id(label, settings.num_classes)
+    except DataError as error:
+        if not settings.labels_needed:
+            return None
+        raise DataError(f"{where}: {error.text}", error.issue) from None
 
 
 def _decode_image(data: bytes, settings: ClipSettings, where: str) -> np.ndarray:

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from datareader.features.tfrecord import HEADER, Problem, is_tfrecord, read_tfrecord
+from datareader.labels import check_class_ids, is_whole
 from tools.errors import ConfigError, DataError, DataIssue
 from tools.files.pickles import load_data_pickle
 from tools.runtime.text import decode_text, printable, short_repr
@@ -99,7 +100,7 @@ def parse_record(raw: dict, expected: Expected, where: str) -> Record:
     ]
     rows = min(len(stream) for stream in streams)
     num_frames = raw.get("nframes", rows)
-    if not _is_whole(num_frames) or not 1 <= num_frames <= rows:
+    if not is_whole(num_frames) or not 1 <= num_frames <= rows:
         raise DataError(
             f"{where}: nframes is {short_repr(num_frames)}, but there are {rows} rows; expected 1 to {rows}",
             DataIssue.FRAME_COUNT,
@@ -127,27 +128,12 @@ def _check_stream(value, key: str, width: int, where: str) -> np.ndarray:
 
 
 def _check_labels(value, expected: Expected, where: str) -> np.ndarray | None:
-    if value is None and not expected.labels_needed:
-        return None
-    items = value.tolist() if isinstance(value, np.ndarray) else value
-    if not isinstance(items, list | tuple) or not all(_is_whole(item) for item in items):
-        raise DataError(
-            f"{where}: label is {_kind(value)}, expected a list of class ids",
-            DataIssue.NO_LABEL if value is None else DataIssue.LABEL_TYPE,
-        )
-    for item in items:
-        if not 0 <= item < expected.num_classes:
-            if not expected.labels_needed:
-                return None  # the labels of another set of classes do not stop inference
-            raise DataError(
-                f"{where}: label {short_repr(item)} is not in 0 to {expected.num_classes - 1} (num_classes)",
-                DataIssue.LABEL_RANGE,
-            )
-    return np.array(items, dtype=np.int64)
-
-
-def _is_whole(value) -> bool:
-    return isinstance(value, int | np.integer) and not isinstance(value, bool)
+    try:
+        return check_class_ids(value, expected.num_classes)
+    except DataError as error:
+        if not expected.labels_needed:
+            return None  # the labels of another set of classes do not stop inference
+        raise DataError(f"{where}: {error.text}", error.issue) from None
 
 
 def _decode(value):

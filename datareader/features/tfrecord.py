@@ -122,7 +122,7 @@ def _parse_video(data: bytes) -> dict:
         raise _MalformedError("a record has neither rgb nor audio frames")
     record = {"video": _parse_id(context), **streams}
     if b"labels" in context:
-        record["label"] = _parse_integers(context[b"labels"])
+        record["label"] = _parse_labels(context[b"labels"])
     record["nframes"] = min(MAX_FRAMES, *map(len, streams.values()))
     return record
 
@@ -139,6 +139,15 @@ def _parse_id(context: dict) -> str:
 def _parse_bytes(feature: memoryview) -> list[memoryview]:
     """The values of a Feature's BytesList; none if it holds something else."""
     return [value for part in _messages(feature, 1) for value in _messages(part, 1)]
+
+
+def _parse_labels(feature: memoryview) -> list:
+    """The values of a Feature: class ids, or floats or texts, of which the reader of records says what they are."""
+    if texts := _parse_bytes(feature):
+        return [decode_text(bytes(text)) for text in texts]
+    if floats := [values for part in _messages(feature, 2) for values in _messages(part, 1)]:  # blocks of numbers
+        return [value for values in floats for value in np.frombuffer(values[: len(values) // 4 * 4], "<f4").tolist()]
+    return _parse_integers(feature)
 
 
 def _parse_integers(feature: memoryview) -> list[int]:

@@ -87,14 +87,31 @@ def test_a_jpeg_that_is_cut_off_is_refused_whatever_follows_and_whatever_is_in_i
         expect_error(path, f"{size}.pkl frame 0 is a JPEG that was cut off")
 
 
+RANGE = "expected a class id from 0 to 4 (num_classes)"
+LOOKS_HOT = "label looks like a one-hot or multi-hot vector"
+
+
 @pytest.mark.parametrize(
     ("label", "text"),
-    [(5, "5"), (True, "True"), ("two\nlines", r"'two\nlines'"), (10**5000, "a value of type int")],
-    ids=["range", "bool", "text", "huge"],
+    [
+        (-2, "label -2 is not in 0 to 4 (num_classes)"),
+        (5, "label 5 is not in 0 to 4 (num_classes); ids count from 0: if yours count from 1, subtract 1"),
+        (10**5000, "label a value of type int is not in 0 to 4 (num_classes)"),
+        (True, f"label is True, {RANGE}"),
+        (1.0, f"label is 1.0, {RANGE}"),
+        ([3], f"label is [3], {RANGE}"),
+        (None, f"there is no label, {RANGE}"),
+        ("two\nlines", rf"label is 'two\nlines', {RANGE}"),
+        ([0, 0, 0, 1, 0], f"{LOOKS_HOT} (5 numbers, each 0 or 1); {RANGE}: here 3"),
+        (np.array([False, True]), f"{LOOKS_HOT} (2 numbers, each 0 or 1); {RANGE}: here 1"),
+        (np.array([1.0, 1.0]), f"{LOOKS_HOT} (2 numbers, each 0 or 1); {RANGE}"),
+    ],
+    ids=range(11),
 )
 def test_a_label_that_is_no_class_is_named_on_one_line(label, text, tmp_path):
     path = tmp_path / "a.pkl"
     path.write_bytes(pickle.dumps(("a", label, [encode_jpeg(make_frames(1)[0])]), protocol=4))
     with pytest.raises(DataError) as error:
         open_clip(ListEntry(str(path)), ClipSettings(**TINY))
-    assert str(error.value) == f"{path}: label {text} is not in 0 to 4 (num_classes)"
+    assert str(error.value) == f"{path}: {text}"
+    assert open_clip(ListEntry(str(path)), ClipSettings(**TINY, labels_needed=False)).label is None

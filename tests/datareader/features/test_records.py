@@ -2,6 +2,7 @@
 
 import os
 import pickle
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -51,6 +52,9 @@ def test_nframes_caps_the_frames_and_may_be_missing():
     assert len(parse_record(record, EXPECTED, "x").streams[0]) == 9
 
 
+IDS = "expected a list of class ids, each once"
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -67,8 +71,21 @@ def test_nframes_caps_the_frames_and_may_be_missing():
         ({"nframes": "9"}, "nframes is '9', but there are 9 rows; expected 1 to 9"),
         ({"label": [5000]}, "label 5000 is not in 0 to 11 (num_classes)"),
         ({"label": [-1]}, "label -1 is not in 0 to 11 (num_classes)"),
-        ({"label": [0.5]}, "label is of type list, expected a list of class ids"),
-        ({"label": None}, "label is of type NoneType, expected a list of class ids"),
+        (
+            {"label": [12]},
+            "label 12 is not in 0 to 11 (num_classes); ids count from 0: if yours count from 1, subtract 1",
+        ),
+        ({"label": [0.5]}, f"label is [0.5], {IDS}, such as [3, 17]"),
+        ({"label": [1.0]}, f"label is [1.0], {IDS}, such as [1]"),
+        ({"label": ["cat"]}, f"label is ['cat'], {IDS}, such as [3, 17]"),
+        ({"label": [True]}, f"label is [True], {IDS}, such as [3, 17]"),
+        ({"label": 7}, f"label is 7, {IDS}, such as [7]"),
+        (
+            {"label": np.ones((1, 12), int)},
+            f"label is a (1, 12) int64 array, {IDS}, such as [3, 17]",
+        ),
+        ({"label": [3, 5, 3]}, f"label is [3, 5, 3], with 3 2 times; {IDS}"),
+        ({"label": None}, f"there is no label, {IDS}"),
         ({"video": 3}, "video is of type int, expected a name"),
     ],
 )
@@ -77,6 +94,44 @@ def test_what_is_wrong_with_a_record_is_said_with_its_place(change, message):
     text = error_of(parse_record, record, EXPECTED, "train0.pkl record 3")
     assert text.startswith("train0.pkl record 3")
     assert text.endswith(message)
+
+
+HOT = np.zeros(12, int)
+HOT[[3, 10]] = 1
+
+
+@pytest.mark.parametrize(
+    ("label", "said"),
+    [
+        (HOT, "here [3, 10]"),
+        (HOT.tolist(), "here [3, 10]"),
+        (HOT.astype(bool), "here [3, 10]"),
+        (HOT.astype(np.float32), "here [3, 10]"),
+        (
+            HOT[:11].astype(float).tolist(),
+            "here [3, 10]",
+        ),
+        ([0] * 12, "here []"),
+        ([1, 1], "here [0, 1]"),
+        (np.arange(3862) % 2, "here [1, 3, 5, 7, 9, 11, "),
+    ],
+)
+def test_a_multi_hot_vector_is_no_list_of_class_ids(label, said):
+    record = make_record(np.random.default_rng(0), "abc") | {"label": label}
+    text = error_of(parse_record, record, EXPECTED, "x")
+    assert (
+        f"label looks like a one-hot or multi-hot vector ({len(label)} numbers, each 0 or 1); expected a list" in text
+    )
+    assert said in text
+    assert len(text) < 240
+    unlabelled = replace(EXPECTED, labels_needed=False)
+    assert parse_record(record, unlabelled, "x").labels is None
+
+
+@pytest.mark.parametrize("label", [[0], [1], [0, 1], [1, 0], (1,), np.array([0, 1]), []])
+def test_zeros_and_ones_that_stand_once_are_class_ids(label):
+    record = make_record(np.random.default_rng(0), "abc") | {"label": label}
+    assert parse_record(record, EXPECTED, "x").labels.tolist() == list(label)
 
 
 def test_a_record_without_a_key_is_named_with_the_keys_it_has():

@@ -2,6 +2,7 @@
 
 import random
 import struct
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from datareader.features.index import check_record
 from datareader.features.tfrecord import Problem, read_tfrecord
 from tests.datareader.features.small_records import SMALL, assert_same, flip, small_record, small_records
 from tests.sequence_examples import frame, masked_crc, message_class, serialize, write_shard
+from tools.errors import DataIssue
 from tools.files.checksums import masked_crc32c
 
 # What an independent writer wrote
@@ -102,6 +104,31 @@ def test_frames_of_numbers_are_a_problem():
     example.feature_lists.feature_list["rgb"].feature.add().float_list.value.extend([0.5, 1.0])
     with pytest.raises(ValueError, match="frame 0 of rgb has 0 strings of bytes, expected one"):
         tfrecord._parse_video(example.SerializeToString())
+
+
+@pytest.mark.parametrize(
+    ("kind", "values", "message"),
+    [
+        ("float_list", [1.0], "label is [1.0], expected a list of class ids, each once, such as [1]"),
+        ("float_list", [0, 0, 1, 0], "label looks like a one-hot or multi-hot vector (4 numbers, each 0 or 1)"),
+        ("int64_list", [0, 0, 1, 0], "label looks like a one-hot or multi-hot vector (4 numbers, each 0 or 1)"),
+        ("int64_list", [7, 7], "label is [7, 7], with 7 2 times"),
+        ("bytes_list", [b"cat"], "label is ['cat'], expected a list of class ids"),
+    ],
+)
+def test_labels_of_another_convention_are_no_labels(tmp_path, kind, values, message):
+    """They are told, and do not stop inference."""
+    (record,) = small_records(1)
+    example = message_class("SequenceExample")()
+    example.ParseFromString(serialize({key: value for key, value in record.items() if key != "label"}))
+    getattr(example.context.feature["labels"], kind).value.extend(values)
+    (tmp_path / "x").write_bytes(frame(example.SerializeToString()))
+    (found,) = read_tfrecord(str(tmp_path / "x"))
+    assert found["label"] == [value.decode() if isinstance(value, bytes) else value for value in values]
+    problem = check_record(found, SMALL, "x", 0)
+    assert f"x record 0 (video v0): {message}" in problem.text
+    assert problem.issue is DataIssue.LABEL_TYPE
+    assert check_record(found, replace(SMALL, labels_needed=False), "x", 0).labels is None
 
 
 # Damage

@@ -39,6 +39,8 @@ def plant_features(folder):
     changed("toolong", nframes=99)
     changed("unlabelled", label=None)
     changed("worded", label=["cat"])
+    changed("multihot", label=np.eye(12)[3])
+    changed("repeated", label=[3, 5, 3])
     changed("outside", label=[12])
     changed("negative", label=[-1])
     write_shard(folder / "flipped.tfrecord", [healthy | {"video": "flipped"}])
@@ -66,6 +68,8 @@ def plant_features(folder):
         "toolong.pkl": "wrong nframes",
         "unlabelled.pkl": "no label",
         "worded.pkl": "wrong label",
+        "multihot.pkl": "wrong label",
+        "repeated.pkl": "wrong label",
         "outside.pkl": "label out of range",
         "negative.pkl": "label out of range",
     }
@@ -91,6 +95,7 @@ def plant_clips(folder):
     pickled("frameless", ("frameless", 1, []))
     pickled("outside", ("outside", 5, jpegs))
     pickled("worded", ("worded", "cat", jpegs))
+    pickled("onehot", ("onehot", [0, 1, 0, 0, 0], jpegs))
     pickled("grey", ("grey", 1, [b"\xff\xd8 no image \xff\xd9", *jpegs]))
     pickled("half", ("half", 1, [jpegs[0], jpegs[0][: len(jpegs[0]) // 2], jpegs[1]]))
     whole = (folder / "train 1.mp4").read_bytes()
@@ -114,6 +119,7 @@ def plant_clips(folder):
         "outside.pkl": "label out of range",
         "far.mp4 5": "label out of range",
         "worded.pkl": "wrong label",
+        "onehot.pkl": "wrong label",
         "plain.mp4": "no label",
         "cut.mp4 1": "not a video",
         "page.mp4 1": "not a video",
@@ -123,5 +129,5 @@ def plant_clips(folder):
     }
 
 
-PLANTED_FEATURES = 21
-PLANTED_CLIPS = 18
+PLANTED_FEATURES = 23
+PLANTED_CLIPS = 19
