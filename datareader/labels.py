@@ -133,3 +133,38 @@ def join_labels(parts: Sequence[RecordLabels]) -> RecordLabels:
     """The labels of the records of all parts, in their order. At least one part."""
     lengths = np.concatenate([np.diff(part.starts) for part in parts])
     return label_rows(lengths, np.concatenate([part.class_ids for part in parts]))
+
+
+_NAMED = 5  # classes without a record; a list of a part of YouTube-8M lacks thousands
+
+
+def describe_classes(counts: np.ndarray) -> str:
+    """How many records the classes have. counts: (num_classes,), as ``RecordLabels.count`` gives them."""
+    present = counts[counts > 0]
+    of_all = f" of {len(counts):,}" if len(present) < len(counts) else ""
+    low, high = (present.min(), present.max()) if len(present) else (0, 0)
+    records = f"{low:,} records" if low == high else f"{low:,} to {high:,} records"
+    return f"{len(present):,}{of_all} {'class' if len(counts) == 1 else 'classes'}, {records} each"
+
+
+def warn_of_classes(counts: np.ndarray) -> list[str]:
+    """What looks wrong with the classes of a data set, a line each. counts: as for ``describe_classes``."""
+    present = np.flatnonzero(counts)
+    if not len(present):
+        return ["no record has a label, so nothing can be learned or scored"]
+    if len(present) == 1 and len(counts) > 1:
+        return [f"all labels are of class {present[0]}; a classifier trained on one class says nothing"]
+    lines, empty = [], np.flatnonzero(counts == 0).tolist()
+    if present[0] == 1 and present[-1] == len(counts) - 1:
+        empty.remove(0)
+        lines.append(
+            f"class ids are 1 to {present[-1]} with num_classes = {len(counts)}: ids count from 0; if yours count from "
+            "1, subtract 1, and num_classes is one less"
+        )
+    if empty:
+        named = ", ".join(map(str, empty[:_NAMED])) + (f" and {len(empty) - _NAMED:,} more" * (len(empty) > _NAMED))
+        lines.append(
+            f"{len(empty):,} of {len(counts):,} classes {'has' if len(empty) == 1 else 'have'} no record ({named}); "
+            "the list is a part of the data, or num_classes is too large"
+        )
+    return lines

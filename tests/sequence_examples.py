@@ -58,12 +58,21 @@ def message_class(name):
 
 
 def serialize(record, id_key="id", packed=True):
-    """A record of a pickle as a SequenceExample."""
+    """A record of a pickle as a SequenceExample. segments: how many rated ones it has, as in the version of 2019."""
     example = message_class("SequenceExample" if packed else "UnpackedSequenceExample")()
     if "video" in record:
         example.context.feature[id_key].bytes_list.value.append(record["video"].encode())
     if "label" in record:
         example.context.feature["labels"].int64_list.value.extend(record["label"])
+    if segments := record.get("segments"):
+        starts = range(0, 5 * segments, 5)
+        for name, values in (
+            ("start_times", starts),
+            ("end_times", starts),
+            ("labels", [3] * segments),
+        ):
+            example.context.feature[f"segment_{name}"].int64_list.value.extend(values)
+        example.context.feature["segment_scores"].float_list.value.extend([1.0] * segments)
     for name, key in (("rgb", "feature"), ("audio", "audio")):
         if key in record:
             frames = example.feature_lists.feature_list[name]

@@ -15,7 +15,7 @@ from datareader.clips.labels import read_labels
 from datareader.clips.settings import ClipSettings, build_clip_settings
 from datareader.clips.views import decode_views
 from datareader.dataset import Batch
-from datareader.labels import RecordLabels, label_rows
+from datareader.labels import RecordLabels, describe_classes, label_rows, warn_of_classes
 from datareader.lists import ListEntry, load_list
 from datareader.transforms import normalize
 from tools.errors import DataError
@@ -31,8 +31,6 @@ class ClipDataset:
 
     name: what messages call the clips as a whole, such as their list.
     """
-
-    notices = ()
 
     def __init__(
         self, entries: list[ListEntry], settings: ClipSettings, *, name: str, training: bool, skip_broken: int
@@ -60,6 +58,12 @@ class ClipDataset:
         """What is wrong with each clip that was skipped so far, in the order of the entries."""
         with self._lock:
             return [self._broken[number] for number in sorted(self._broken)]
+
+    @property
+    def notices(self) -> list[str]:
+        """How many clips each class has, and what looks wrong with that."""
+        counts = self.class_counts()
+        return [] if counts is None else [describe_classes(counts), *warn_of_classes(counts)]
 
     def checksum(self) -> int:
         """A number that changes when the files, their order or their labels do."""

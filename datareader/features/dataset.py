@@ -16,7 +16,7 @@ from datareader.features.index import FileIndex, build_index, cache_of, scan_fil
 from datareader.features.inputs import RaggedFrames, SegmentFrames
 from datareader.features.order import group_by_length, shuffle_files
 from datareader.features.records import Expected, Record, expect_records, load_records, parse_record
-from datareader.labels import RecordLabels, join_labels
+from datareader.labels import RecordLabels, describe_classes, join_labels, warn_of_classes
 from datareader.lists import load_list
 from datareader.transforms import DEQUANTIZED, DEQUANTIZED_UNBIASED
 from tools.errors import DataError
@@ -54,7 +54,8 @@ class FeatureDataset:
         self.cache = cache_of(list_path, expected)
         index, self.notices = self._build_index()
         self.broken = [problem.text for file in index for problem in file.problems]
-        self._refuse_broken(skip_broken)
+        any_usable = any(file.num_frames.any() for file in index)
+        self._refuse_broken(skip_broken, f"; --skip-broken {len(self.broken)} would skip such" if any_usable else "")
         counts = [len(file.num_frames) for file in index]
         self.num_frames = np.concatenate([file.num_frames for file in index])  # (records,)
         self.first = np.concatenate([[0], np.cumsum(counts)])  # number of each file's first record
@@ -64,6 +65,8 @@ class FeatureDataset:
         self._class_counts = np.zeros(expected.num_classes, np.int64)
         for file in index:
             self._class_counts[file.class_counts[:, 0]] += file.class_counts[:, 1]
+        if expected.labels_needed:
+            self.notices += [describe_classes(self._class_counts), *warn_of_classes(self._class_counts)]
         self._labels = join_labels([file.labels for file in index]) if index[0].labels else None
 
     def __len__(self) -> int:
@@ -168,11 +171,11 @@ class FeatureDataset:
     def _scan(self, path: str) -> FileIndex:
         return scan_file(path, self.expected)
 
-    def _refuse_broken(self, skip_broken: int) -> None:
+    def _refuse_broken(self, skip_broken: int, hint: str) -> None:
         if len(self.broken) > skip_broken:
             more = len(self.broken) - 1
             others = f" (and {more} more in {self.name})" if more else ""
-            raise DataError(f"{self.broken[0]}{others}; --skip-broken {len(self.broken)} would skip such")
+            raise DataError(f"{self.broken[0]}{others}{hint}")
 
 
 class _OpenFiles:

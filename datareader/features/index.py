@@ -46,20 +46,25 @@ class FileIndex:
     num_frames: (records,) int32; 0 for a broken record, which is never read again.
     labels: of the records, none of a broken one; None where they were not asked for.
     class_counts: (classes, 2) int32, class ids in order and how many usable records have them.
+    num_segmented: records with labels of segments, which are not used.
     """
 
     num_frames: np.ndarray
     labels: RecordLabels | None
     problems: tuple[RecordProblem, ...]
     class_counts: np.ndarray
+    num_segmented: int
 
 
 def index_records(
-    num_frames: Sequence[int], labels: Iterable[Iterable[int]], problems: Iterable[RecordProblem] = ()
+    num_frames: Sequence[int],
+    labels: Iterable[Iterable[int]],
+    problems: Iterable[RecordProblem] = (),
+    num_segmented: int = 0,
 ) -> FileIndex:
     """The index of a file whose records have so many frames and these class ids."""
-    packed = pack_labels(labels)
-    return FileIndex(np.array(num_frames, np.int32), packed, tuple(problems), _count_pairs(packed.class_ids))
+    packed, lengths = pack_labels(labels), np.array(num_frames, np.int32)
+    return FileIndex(lengths, packed, tuple(problems), _count_pairs(packed.class_ids), num_segmented)
 
 
 def _count_pairs(class_ids: np.ndarray) -> np.ndarray:
@@ -90,7 +95,17 @@ def scan_file(path: str, expected: Expected, on_record: Callable[[Record], None]
         on_record(found)
         num_frames.append(len(found.streams[0]))
         labels.append(sorted(found.classes()))
-    return index_records(num_frames, labels, problems)
+    return index_records(num_frames, labels, problems, sum("segments" in raw for raw in raws))
+
+
+def describe_segments(num_segmented: int) -> list[str]:
+    """A line on records with labels of segments, if there are any."""
+    if not num_segmented:
+        return []
+    return [
+        f"{num_segmented:,} records have labels of segments (YouTube-8M of 2019), which are not used: a record has "
+        "the labels of its whole video"
+    ]
 
 
 def check_record(raw: dict, expected: Expected, path: str, number: int) -> Record | RecordProblem:
@@ -145,7 +160,8 @@ def build_index(
                 with_labels = True
     if not with_labels:
         known = {name: (fingerprint, replace(index, labels=None)) for name, (fingerprint, index) in known.items()}
-    return [known[names[entry.path]][1] for entry in entries], notices
+    index = [known[names[entry.path]][1] for entry in entries]
+    return index, notices + describe_segments(sum(file.num_segmented for file in index))
 
 
 def _lock_beside(cache_path: Path) -> contextlib.AbstractContextManager:
@@ -209,11 +225,9 @@ def _parse_cache(table: dict[str, np.ndarray], expected: str) -> dict:
     classes = np.split(class_counts, np.cumsum(class_rows)[:-1])
     labels = _split_labels(table, counts, classes) if _LABELS[0] in table else [None] * len(frames)
     fingerprints = [(int(size), int(changed)) for size, changed in table["stamps"]]
-    rows = zip(table["paths"], fingerprints, frames, labels, problems, classes, strict=True)
-    return {
-        str(path): (fingerprint, FileIndex(lengths, ids, tuple(found), pairs))
-        for path, fingerprint, lengths, ids, found, pairs in rows
-    }
+    columns = (frames, labels, map(tuple, problems), classes, table["num_segmented"].tolist())
+    files = (FileIndex(*columns) for columns in zip(*columns, strict=True))
+    return dict(zip(map(str, table["paths"]), zip(fingerprints, files, strict=True), strict=True))
 
 
 def _split_labels(table: dict[str, np.ndarray], counts: np.ndarray, classes: list[np.ndarray]) -> list[RecordLabels]:
@@ -251,6 +265,7 @@ def _save_cache(cache_path: Path, expected: str, known: dict) -> None:
             problem_record=np.array([record for _, record, _, _ in problems], dtype=np.int64),
             problem_fault=np.array([issue.value for _, _, issue, _ in problems], dtype=str),
             problem_text=np.array([text for *_, text in problems], dtype=str),
+            num_segmented=np.array([index.num_segmented for index in indexes], dtype=np.int64),
             class_rows=np.array([len(index.class_counts) for index in indexes], dtype=np.int64),
             class_counts=np.concatenate([index.class_counts for index in indexes]).astype(np.int32),
         )

@@ -11,12 +11,17 @@ from pathlib import Path
 
 import numpy as np
 
+from datareader.features.other_files import refuse_other_kind
 from datareader.features.tfrecord import HEADER, Problem, is_tfrecord, read_tfrecord
 from datareader.labels import check_class_ids, is_whole
 from tools.errors import ConfigError, DataError, DataIssue
 from tools.files.pickles import load_data_pickle
+from tools.files.recognise import FileKind
 from tools.runtime.text import decode_text, printable, short_repr
 
+# The inverse of datareader.transforms.DEQUANTIZED.
+QUANTISE = "quantise it as YouTube-8M is: np.clip(np.rint((x + 2) * 255 / 4), 0, 255).astype(np.uint8)"
+VIDEO_LEVEL = ("mean_rgb", "mean_audio")
 RECORD_KEYS = {"rgb": "feature", "audio": "audio"}  # a config's feature name -> a record's key
 
 
@@ -78,25 +83,47 @@ def _load_pickle_records(path: str) -> list[dict]:
     try:
         content = load_data_pickle(path)
     except DataError as error:
+        if error.issue is DataIssue.DAMAGED:
+            refuse_other_kind(path, FileKind.PICKLE)
         hint = "; nor does it begin as a TFRecord shard does" if "tfrecord" in Path(path).name else ""
         raise DataError(f"{error}{hint}", error.issue) from None
     records = [content] if isinstance(content, dict) else content
+    if _is_clip(content):
+        raise DataError(
+            f"{path} holds a clip, (video_id, label, frames); expected a list of records or one record. TSN and STNET "
+            "are the models that read clips",
+            DataIssue.STRUCTURE,
+        )
     if not isinstance(records, list | tuple) or not all(isinstance(record, dict) for record in records):
         raise DataError(f"{path} holds {_kind(content)}; expected a list of records or one record", DataIssue.STRUCTURE)
     return [{_decode(key): value for key, value in record.items()} for record in records]
 
 
+def _is_clip(content) -> bool:
+    """Whether a pickle holds a clip of JPEG frames, as the models on clips read it."""
+    is_triple = isinstance(content, list | tuple) and len(content) == 3 and isinstance(content[0], str | bytes)
+    return is_triple and isinstance(content[2], list | tuple)
+
+
 def parse_record(raw: dict, expected: Expected, where: str) -> Record:
     """Check one record of ``load_records``. Raises DataError naming ``where`` and the key at fault."""
-    if missing := [key for key in ("video", *_stream_keys(expected)) if key not in raw]:
+    keys = [RECORD_KEYS[name] for name in expected.feature_names]
+    if missing := [key for key in ("video", *keys) if key not in raw]:
+        if any(name in raw for name in VIDEO_LEVEL):
+            raise DataError(
+                f"{where} is of video-level features ({' or '.join(VIDEO_LEVEL)}); the networks need frame-level ones",
+                DataIssue.FORMAT,
+            )
         raise DataError(f"{where} has no {', '.join(missing)}; its keys are {short_repr(list(raw))}", DataIssue.KEYS)
     video_id = _decode(raw["video"])
     if not isinstance(video_id, str) or not video_id:
         raise DataError(f"{where}: video is {_kind(raw['video'])}, expected a name", DataIssue.NAME)
     where = f"{where} (video {printable(video_id)})"
+    values = [raw[key] for key in keys]
+    _refuse_swapped(values, keys, expected, where)
     streams = [
-        _check_stream(raw[key], key, width, where)
-        for key, width in zip(_stream_keys(expected), expected.feature_dims, strict=True)
+        _check_stream(value, key, width, where)
+        for value, key, width in zip(values, keys, expected.feature_dims, strict=True)
     ]
     rows = min(len(stream) for stream in streams)
     num_frames = raw.get("nframes", rows)
@@ -109,22 +136,42 @@ def parse_record(raw: dict, expected: Expected, where: str) -> Record:
     return Record(video_id, where, streams, _check_labels(raw.get("label"), expected, where))
 
 
-def _stream_keys(expected: Expected) -> list[str]:
-    return [RECORD_KEYS[name] for name in expected.feature_names]
+def _refuse_swapped(values: list, keys: list[str], expected: Expected, where: str) -> None:
+    """Two features of which each has the other's width would else be called too wide and too narrow."""
+    widths = [value.shape[-1] if isinstance(value, np.ndarray) and value.ndim == 2 else 0 for value in values]
+    dims = [*expected.feature_dims]
+    if len(dims) == 2 and widths == dims[::-1] != dims:
+        raise DataError(
+            f"{where}: {keys[0]} is {widths[0]} wide and {keys[1]} {widths[1]}, but the config says {dims[0]} and "
+            f"{dims[1]}; they are swapped, in the record or in the config's feature_dims",
+            DataIssue.SHAPE,
+        )
 
 
 def _check_stream(value, key: str, width: int, where: str) -> np.ndarray:
     if not isinstance(value, np.ndarray) or value.dtype != np.uint8 or value.ndim != 2:
         is_bytes = isinstance(value, np.ndarray) and value.dtype == np.uint8
         raise DataError(
-            f"{where}: {key} is {_kind(value)}, expected a (frames, {width}) uint8 array",
+            f"{where}: {key} is {_kind(value)}, expected a (frames, {width}) uint8 array{_hint_at_array(value)}",
             DataIssue.SHAPE if is_bytes else DataIssue.DTYPE,
         )
     if value.shape[1] != width:
-        raise DataError(f"{where}: {key} is {value.shape[1]} wide, but the config says {width}", DataIssue.SHAPE)
+        hint = f"; it is {len(value)} high, so it may be transposed ({key}.T)" if len(value) == width else ""
+        hint = f"; 4 bytes a value may be float32, {QUANTISE}" if value.shape[1] == 4 * width else hint
+        raise DataError(f"{where}: {key} is {value.shape[1]} wide, but the config says {width}{hint}", DataIssue.SHAPE)
     if not len(value):
         raise DataError(f"{where}: {key} has no frames", DataIssue.NO_FRAMES)
     return value.view(np.ndarray)
+
+
+def _hint_at_array(value) -> str:
+    """What would make uint8 features of an array of another kind."""
+    if not isinstance(value, np.ndarray) or value.dtype.kind not in "fiu":
+        return ""
+    if value.dtype == np.uint8:
+        return "; one row is a video-level feature, of which the networks cannot learn" if value.ndim == 1 else ""
+    whole = np.isfinite(value).all() and (value == np.clip(np.rint(value), 0, 255)).all()
+    return "; it holds bytes already: x.astype(np.uint8)" if whole else f"; {QUANTISE}"
 
 
 def _check_labels(value, expected: Expected, where: str) -> np.ndarray | None:

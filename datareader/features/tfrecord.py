@@ -20,15 +20,17 @@ from typing import BinaryIO
 
 import numpy as np
 
+from datareader.features.other_files import refuse_other_kind
 from tools.errors import DataError, DataIssue
 from tools.files.checksums import masked_crc32c
-from tools.files.recognise import is_tfrecord
+from tools.files.recognise import FileKind, is_tfrecord
 from tools.runtime.text import decode_text
 
 MAX_FRAMES = 300  # of a video that count, as in 2019
 STREAMS = {b"rgb": "feature", b"audio": "audio"}  # a feature list's name -> the record's key
 IDS = (b"id", b"video_id")  # the name has changed between the data set's versions
 VIDEO_LEVEL = (b"mean_rgb", b"mean_audio")
+SEGMENTS = (b"segment_labels", b"segment_start_times")  # of the 2019 version: classes of five seconds of a video each
 HEADER = 12  # bytes: the length and its checksum
 _VARINT, _EIGHT_BYTES, _LENGTH, _FOUR_BYTES = 0, 1, 2, 5  # protobuf's wire types
 
@@ -58,13 +60,18 @@ def read_tfrecord(path: str) -> Iterator[dict | Problem]:
 
     A record is ``{video: str, feature: (T, 1024) uint8, audio: (T, 128) uint8, label: list, nframes: int}``;
     the widths are what the file has, nframes is T and at most 300. The arrays are views of what was read. A
-    stream or the labels that the shard does not have are left out.
+    stream or the labels that the shard does not have are left out. What YouTube-8M's version of 2019 says of
+    segments is not read, but counted: ``segments`` is how many a record has, where it has any.
 
     A damaged record is a Problem and the next one follows it; after a damaged length nothing can be found
-    any more. Raises DataError for a file that cannot be read, and for one of video-level features.
+    any more. Raises DataError for a file that cannot be read, for one of video-level features, and for one that is
+    something else.
     """
     try:
         with open(path, "rb") as file:
+            if not is_tfrecord(file.read(HEADER)):
+                refuse_other_kind(path, FileKind.TFRECORD)
+            file.seek(0)
             for offset, data, problem in _split_records(file):
                 try:
                     yield Problem(path, offset, problem) if problem else _parse_video(data)
@@ -124,6 +131,8 @@ def _parse_video(data: bytes) -> dict:
     if b"labels" in context:
         record["label"] = _parse_labels(context[b"labels"])
     record["nframes"] = min(MAX_FRAMES, *map(len, streams.values()))
+    if segments := max(len(_parse_integers(context[name])) if name in context else 0 for name in SEGMENTS):
+        record["segments"] = segments
     return record
 
 
@@ -175,6 +184,8 @@ def _parse_frames(frames: memoryview, name: str) -> np.ndarray:
     rows = []
     for i, feature in enumerate(_messages(frames, 1)):
         values = _parse_bytes(feature)
+        if not values and any(True for _ in _messages(feature, 2)):
+            raise _MalformedError(f"frame {i} of {name} holds floats (a FloatList), expected bytes, one a value")
         if len(values) != 1:
             raise _MalformedError(f"frame {i} of {name} has {len(values)} strings of bytes, expected one")
         rows.append(np.frombuffer(values[0], np.uint8))

@@ -17,6 +17,7 @@ class Result:
 
     source: size in bytes and time of change of the shard. pickle_size: 0 where nothing usable was in it,
     and then there is no pickle. labels: class id, as text, -> number of videos. broken: (byte, text).
+    num_segmented: of the videos, those with labels of segments, which the pickle does not have.
     num_frames, problems and record_labels: what the list's index says of the pickle.
     """
 
@@ -27,6 +28,7 @@ class Result:
     frames: int = 0
     labels: dict[str, int] = field(default_factory=dict)
     broken: list[list] = field(default_factory=list)
+    num_segmented: int = 0
     num_frames: list[int] = field(default_factory=list)
     problems: list[list] = field(default_factory=list)
     record_labels: list[list[int]] = field(default_factory=list)

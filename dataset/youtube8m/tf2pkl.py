@@ -26,7 +26,14 @@ from tqdm import tqdm
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # the project, when run as a script
 
-from datareader.features.index import RecordProblem, build_index, cache_of, check_record, index_records
+from datareader.features.index import (
+    RecordProblem,
+    build_index,
+    cache_of,
+    check_record,
+    describe_segments,
+    index_records,
+)
 from datareader.features.records import Expected
 from datareader.features.tfrecord import Problem, read_tfrecord
 from datareader.lists import ListEntry
@@ -121,6 +128,7 @@ def tally(items: Iterator[dict | Problem], result: Result) -> Iterator[dict]:
         if isinstance(item, Problem):
             result.broken.append([item.offset, item.text])
             continue
+        result.num_segmented += item.pop("segments", 0) > 0
         found = check_record(item, EXPECTED, result.name, result.videos)
         if isinstance(found, RecordProblem):
             result.problems.append([found.record, found.issue.value, found.text])
@@ -341,6 +349,10 @@ def convert(shards: dict[str, Path], target: Path, selection: Selection, workers
         [f"skipped: {shards[r.name]} at byte {offset}: {text}" for r in results for offset, text in r.broken],
         f"; {journal.path} names all of them",
     )
+    for line in describe_segments(sum(result.num_segmented for result in results)):
+        print(line)
+    if unfit := [text for result in results for *_, text in result.problems]:
+        print(f"{len(unfit):,} records do not fit the default configs, such as {unfit[0]}")
     print_some([f"not converted: {text}" for text in failed], " not converted")
     taken = f"{time.perf_counter() - begin_sec:.1f} s"
     if converted := journal.count_videos() - before:

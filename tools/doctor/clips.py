@@ -42,6 +42,10 @@ class ClipInspector:
     labelled = True
     one_record_a_file = True
 
+    @property
+    def labels_needed(self) -> bool:
+        return self.settings.labels_needed
+
     def inspect(self, list_path: str, reports: list[FileReport], deep: bool) -> list[str]:
         """Complete the reports of files that are there; lines worth printing."""
         check, at_once = (self._read_wholly, 1) if deep else (self._look, QUICK)

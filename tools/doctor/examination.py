@@ -89,6 +89,7 @@ def _inspect(list_path: str, inspector: Inspector, deep: bool) -> ListReport:
 
 def _check_section(section: SectionReport, spec: ModelSpec, config: Config) -> list[Check]:
     checks = [Check("list", "note", f"[{section.name}] {notice}") for notice in section.content.notices]
+    checks += [Check("classes", "note", f"[{section.name}] {warning}") for warning in section.class_warnings()]
     if section.name == "TRAIN" and section.reports:
         checks += [Check("config", "note", notice) for notice in spec.notices(config, section.dataset_size())]
     return checks + check_class_names(config, section.name)

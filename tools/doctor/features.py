@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from datareader.features.index import FileIndex, build_index, cache_of, check_record, scan_file
+from datareader.features.index import FileIndex, build_index, cache_of, check_record, describe_segments, scan_file
 from datareader.features.records import Expected, Record, expect_records, load_records
 from tools.doctor.inspection import INSPECTORS, FileReport, hash_key, in_parallel
 
@@ -19,12 +19,14 @@ class FeatureInspector:
     labelled = False
     one_record_a_file = False
 
+    @property
+    def labels_needed(self) -> bool:
+        return self.expected.labels_needed
+
     def inspect(self, list_path: str, reports: list[FileReport], deep: bool) -> list[str]:
         """Complete the reports of files that are there; lines worth printing."""
         if deep:
-            for _ in in_parallel(self._read_wholly, reports, f"reading {list_path}"):
-                pass
-            return []
+            return describe_segments(sum(in_parallel(self._read_wholly, reports, f"reading {list_path}")))
         entries = [report.entry for report in reports]
         cache = cache_of(list_path, self.expected)
         scan = lambda path: scan_file(path, self.expected)  # noqa: E731
@@ -38,16 +40,19 @@ class FeatureInspector:
         found = [check_record(raw, self.expected, report.path, i) for i, raw in enumerate(load_records(report.path))]
         return sum(isinstance(record, Record) for record in found)
 
-    def _read_wholly(self, report: FileReport) -> None:
+    def _read_wholly(self, report: FileReport) -> int:
+        """Read all records of a file; how many of them have labels of segments."""
         videos, contents = [], []
 
         def note(record: Record) -> None:
             videos.append(hash_key(record.video_id.encode()))
             contents.append(hash_key(*(np.ascontiguousarray(stream).data for stream in record.streams)))
 
-        self._fill(report, scan_file(report.path, self.expected, note))
+        file = scan_file(report.path, self.expected, note)
+        self._fill(report, file)
         report.video_keys = np.array(videos, np.uint64)
         report.content_keys = np.array(contents, np.uint64)
+        return file.num_segmented
 
     def _fill(self, report: FileReport, file: FileIndex) -> None:
         for problem in file.problems:

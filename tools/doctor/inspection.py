@@ -85,10 +85,14 @@ class Inspector(Protocol):
 
     labelled: whether a line of a list may end with a label, as ``load_list`` takes it.
     one_record_a_file: whether a data set counts its files before it has read them, as each is one record.
+    labels_needed: whether what reads the section asks for labels.
     """
 
     labelled: bool
     one_record_a_file: bool
+
+    @property
+    def labels_needed(self) -> bool: ...
 
     def inspect(self, list_path: str, reports: list[FileReport], deep: bool) -> list[str]:
         """Complete the reports, all of them on files that are there; lines worth printing.

@@ -4,6 +4,9 @@ from collections import Counter
 from dataclasses import dataclass, field
 from statistics import median
 
+import numpy as np
+
+from datareader.labels import warn_of_classes
 from tools.doctor.inspection import FileReport, Finding, Inspector, count_classes, spread
 from tools.runtime.cpu import usable_cores
 
@@ -69,6 +72,13 @@ class SectionReport:
                 f"a batch size of {count} or less works (--batch-size)"
             )
         return [f"[{self.name}] {reason}" for reason in reasons]
+
+    def class_warnings(self) -> list[str]:
+        """What training and test say of the classes of their data sets."""
+        counts = count_classes(self.reports)
+        if counts is None or not self.inspector.labels_needed or not any(report.num_usable for report in self.reports):
+            return []
+        return warn_of_classes(np.array([counts[class_id] for class_id in range(self.num_classes)]))
 
     def summary(self) -> dict:
         """The numbers of the table and the JSON."""

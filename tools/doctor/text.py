@@ -6,7 +6,6 @@ from tools.doctor.machine import format_bytes
 from tools.runtime.tables import format_columns
 
 NAMED = 3  # findings of a kind that the text names; the JSON has all
-EMPTY_NAMED = 12  # classes without a video
 
 
 def format_report(report: dict) -> str:
@@ -25,14 +24,7 @@ def _format_sections(sections: dict[str, dict]) -> str:
     names.sort(key=lambda name: _ROWS.index(name) if name in _ROWS else _ROWS.index("faults"))
     rows = [["", *sections]]
     rows += [[name, *(column.get(name, "-") for column in cells.values())] for name in names]
-    return "\n".join([*lines, format_columns(rows, align="<>"), *_format_empty_classes(sections)])
-
-
-def _format_empty_classes(sections: dict[str, dict]) -> Iterable[str]:
-    for name, section in sections.items():
-        if empty := (section["classes"] or {}).get("empty"):
-            more = f" and {len(empty) - EMPTY_NAMED:,} more" if len(empty) > EMPTY_NAMED else ""
-            yield f"[{name}] classes without a video: {', '.join(map(str, empty[:EMPTY_NAMED]))}{more}"
+    return "\n".join([*lines, format_columns(rows, align="<>")])
 
 
 _ROWS = [

@@ -3,13 +3,14 @@
 import os
 import pickle
 from dataclasses import replace
+from types import FunctionType
 
 import numpy as np
 import pytest
 
 from datareader.features.inputs import SegmentFrames
-from datareader.features.records import Expected, load_records, parse_record
-from datareader.transforms import dequantize
+from datareader.features.records import QUANTISE, Expected, load_records, parse_record
+from datareader.transforms import DEQUANTIZED, dequantize
 from tests.conftest import make_record
 from tests.datareader.features.reading import EXPECTED, error_of
 from tests.datareader.features.small_records import assert_same, flip, open_small, small_records
@@ -55,40 +56,69 @@ def test_nframes_caps_the_frames_and_may_be_missing():
 IDS = "expected a list of class ids, each once"
 
 
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        ({"feature": np.zeros((9, 1000), np.uint8)}, "feature is 1000 wide, but the config says 1024"),
-        (
-            {"feature": np.zeros((9, 1024))},
-            "feature is a (9, 1024) float64 array, expected a (frames, 1024) uint8 array",
-        ),
-        ({"feature": None}, "feature is of type NoneType, expected a (frames, 1024) uint8 array"),
-        ({"audio": np.zeros(128, np.uint8)}, "audio is a (128,) uint8 array, expected a (frames, 128) uint8 array"),
-        ({"audio": np.zeros((0, 128), np.uint8)}, "audio has no frames"),
-        ({"nframes": 10}, "nframes is 10, but there are 9 rows; expected 1 to 9"),
-        ({"nframes": 0}, "nframes is 0, but there are 9 rows; expected 1 to 9"),
-        ({"nframes": "9"}, "nframes is '9', but there are 9 rows; expected 1 to 9"),
-        ({"label": [5000]}, "label 5000 is not in 0 to 11 (num_classes)"),
-        ({"label": [-1]}, "label -1 is not in 0 to 11 (num_classes)"),
-        (
-            {"label": [12]},
-            "label 12 is not in 0 to 11 (num_classes); ids count from 0: if yours count from 1, subtract 1",
-        ),
-        ({"label": [0.5]}, f"label is [0.5], {IDS}, such as [3, 17]"),
-        ({"label": [1.0]}, f"label is [1.0], {IDS}, such as [1]"),
-        ({"label": ["cat"]}, f"label is ['cat'], {IDS}, such as [3, 17]"),
-        ({"label": [True]}, f"label is [True], {IDS}, such as [3, 17]"),
-        ({"label": 7}, f"label is 7, {IDS}, such as [7]"),
-        (
-            {"label": np.ones((1, 12), int)},
-            f"label is a (1, 12) int64 array, {IDS}, such as [3, 17]",
-        ),
-        ({"label": [3, 5, 3]}, f"label is [3, 5, 3], with 3 2 times; {IDS}"),
-        ({"label": None}, f"there is no label, {IDS}"),
-        ({"video": 3}, "video is of type int, expected a name"),
-    ],
-)
+WRONG = [
+    ({"feature": np.zeros((9, 1000), np.uint8)}, "feature is 1000 wide, but the config says 1024"),
+    (
+        {"feature": np.full((9, 1024), 0.5)},
+        f"feature is a (9, 1024) float64 array, expected a (frames, 1024) uint8 array; {QUANTISE}",
+    ),
+    (
+        {"feature": np.full((9, 1024), np.nan, np.float32)},
+        f"feature is a (9, 1024) float32 array, expected a (frames, 1024) uint8 array; {QUANTISE}",
+    ),
+    (
+        {"feature": np.full((9, 1024), 255)},
+        "expected a (frames, 1024) uint8 array; it holds bytes already: x.astype(np.uint8)",
+    ),
+    (
+        {"feature": np.zeros((9, 4096), np.uint8)},
+        f"feature is 4096 wide, but the config says 1024; 4 bytes a value may be float32, {QUANTISE}",
+    ),
+    (
+        {"feature": np.zeros((1024, 9), np.uint8)},
+        "feature is 9 wide, but the config says 1024; it is 1024 high, so it may be transposed (feature.T)",
+    ),
+    (
+        {"feature": np.zeros((9, 128), np.uint8), "audio": np.zeros((9, 1024), np.uint8)},
+        "feature is 128 wide and audio 1024, but the config says 1024 and 128; they are swapped, in the record or "
+        "in the config's feature_dims",
+    ),
+    (
+        {"feature": np.zeros((1, 9, 1024), np.uint8)},
+        "feature is a (1, 9, 1024) uint8 array, expected a (frames, 1024) uint8 array",
+    ),
+    ({"feature": None}, "feature is of type NoneType, expected a (frames, 1024) uint8 array"),
+    (
+        {"audio": np.zeros(128, np.uint8)},
+        "audio is a (128,) uint8 array, expected a (frames, 128) uint8 array; one row is a video-level feature, of "
+        "which the networks cannot learn",
+    ),
+    ({"audio": np.zeros((0, 128), np.uint8)}, "audio has no frames"),
+    ({"nframes": 10}, "nframes is 10, but there are 9 rows; expected 1 to 9"),
+    ({"nframes": 0}, "nframes is 0, but there are 9 rows; expected 1 to 9"),
+    ({"nframes": "9"}, "nframes is '9', but there are 9 rows; expected 1 to 9"),
+    ({"label": [5000]}, "label 5000 is not in 0 to 11 (num_classes)"),
+    ({"label": [-1]}, "label -1 is not in 0 to 11 (num_classes)"),
+    (
+        {"label": [12]},
+        "label 12 is not in 0 to 11 (num_classes); ids count from 0: if yours count from 1, subtract 1",
+    ),
+    ({"label": [0.5]}, f"label is [0.5], {IDS}, such as [3, 17]"),
+    ({"label": [1.0]}, f"label is [1.0], {IDS}, such as [1]"),
+    ({"label": ["cat"]}, f"label is ['cat'], {IDS}, such as [3, 17]"),
+    ({"label": [True]}, f"label is [True], {IDS}, such as [3, 17]"),
+    ({"label": 7}, f"label is 7, {IDS}, such as [7]"),
+    (
+        {"label": np.ones((1, 12), int)},
+        f"label is a (1, 12) int64 array, {IDS}, such as [3, 17]",
+    ),
+    ({"label": [3, 5, 3]}, f"label is [3, 5, 3], with 3 2 times; {IDS}"),
+    ({"label": None}, f"there is no label, {IDS}"),
+    ({"video": 3}, "video is of type int, expected a name"),
+]
+
+
+@pytest.mark.parametrize(("change", "message"), WRONG)
 def test_what_is_wrong_with_a_record_is_said_with_its_place(change, message):
     record = make_record(np.random.default_rng(0), "abc", frames=9) | change
     text = error_of(parse_record, record, EXPECTED, "train0.pkl record 3")
@@ -141,6 +171,19 @@ def test_a_record_without_a_key_is_named_with_the_keys_it_has():
     assert message == "x.pkl record 0 has no audio; its keys are ['video', 'feature', 'label', 'nframes']"
 
 
+def test_a_record_of_video_level_features_is_called_so():
+    record = {"video": "v", "mean_rgb": np.zeros(1024), "label": [1]}
+    text = "x record 0 is of video-level features (mean_rgb or mean_audio); the networks need frame-level ones"
+    assert error_of(parse_record, record, EXPECTED, "x record 0") == text
+
+
+def test_the_advice_on_quantising_is_the_inverse_of_reading():
+    formula = QUANTISE.partition(": ")[2]
+    code = compile(formula, "advice", "eval")
+    found = FunctionType(code, {"np": np, "x": DEQUANTIZED})()
+    np.testing.assert_array_equal(found, np.arange(256, dtype=np.uint8), strict=True)
+
+
 def test_labels_are_not_needed_for_inference():
     expected = Expected(("rgb", "audio"), (1024, 128), num_classes=12, labels_needed=False)
     record = make_record(np.random.default_rng(0), "abc", labels=[5000])
@@ -154,6 +197,10 @@ def test_labels_are_not_needed_for_inference():
     [
         (b"", "is empty; fetch or copy it again"),
         (pickle.dumps([1, 2]), "holds of type list; expected a list of records or one record"),
+        (
+            pickle.dumps(("v", 1, [b"jpeg"])),
+            "holds a clip, (video_id, label, frames); expected a list of records or one record. TSN and STNET",
+        ),
         (pickle.dumps("text"), "holds of type str; expected a list of records or one record"),
         (pickle.dumps(os.getcwd), "is not a data file and was not loaded: it names posix.getcwd"),
     ],

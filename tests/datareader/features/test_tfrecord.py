@@ -102,7 +102,7 @@ def test_what_a_record_lacks_is_a_problem_with_its_place(tmp_path, change, messa
 def test_frames_of_numbers_are_a_problem():
     example = message_class("SequenceExample")()
     example.feature_lists.feature_list["rgb"].feature.add().float_list.value.extend([0.5, 1.0])
-    with pytest.raises(ValueError, match="frame 0 of rgb has 0 strings of bytes, expected one"):
+    with pytest.raises(ValueError, match=r"frame 0 of rgb holds floats \(a FloatList\), expected bytes, one a value"):
         tfrecord._parse_video(example.SerializeToString())
 
 

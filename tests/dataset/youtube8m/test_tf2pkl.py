@@ -26,6 +26,8 @@ from tests.datareader.features.small_records import (
 )
 from tests.sequence_examples import frame, serialize_means, write_shard
 from tools.config.load import Config
+from tools.doctor.features import build_feature_inspector
+from tools.doctor.inspection import inspect_list
 from tools.errors import DataError
 
 SCRIPT = PROJECT / "dataset" / "youtube8m" / "tf2pkl.py"
@@ -115,6 +117,35 @@ def test_the_index_of_a_conversion_is_what_a_scan_finds(source, tmp_path):
         FeatureDataset(path, tf2pkl.EXPECTED, None, training=True, skip_broken=0)
     for name, value in indexed().items():
         np.testing.assert_array_equal(written[name], value)
+
+
+def test_labels_of_segments_are_left_out_with_a_word(tmp_path, capsys):
+    """Those of YouTube-8M of 2019, by the conversion and by whoever reads the shard itself."""
+    first, second, third = small_records(3)
+    write_shard(tmp_path / "a.tfrecord", [first | {"segments": 5}, second, third | {"segments": 1}])
+    line = "2 records have labels of segments (YouTube-8M of 2019), which are not used: a record has the labels of its "
+    convert(tmp_path / "a.tfrecord", tmp_path / "out")
+    assert f"\n{line}" in f"\n{capsys.readouterr().out}"
+    assert_same(load_records(str(tmp_path / "out/a.pkl")), [first, second, third])
+    convert(tmp_path / "a.tfrecord", tmp_path / "out")  # finished before
+    assert line in capsys.readouterr().out
+    (tmp_path / "x.list").write_text("a.tfrecord")
+    for _ in range(2):  # scanned, and from the index
+        assert open_small(tmp_path / "x.list").notices[0].startswith(line)
+    settings = SimpleNamespace(feature_names=["rgb", "audio"], feature_dims=[7, 3], num_classes=12)
+    for deep in (False, True):
+        inspector = build_feature_inspector(SimpleNamespace(MODEL=settings), "TRAIN")
+        reports, (notice,) = inspect_list(str(tmp_path / "x.list"), inspector, deep)
+        assert notice.startswith(line)
+        assert reports[0].num_usable == 3
+
+
+def test_records_that_do_not_fit_the_default_configs_are_counted(tmp_path, capsys):
+    rng = np.random.default_rng(0)
+    write_shard(tmp_path / "a.tfrecord", [make_record(rng, name, labels=[0, 0, 1]) for name in "ab"])
+    convert(tmp_path / "a.tfrecord", tmp_path / "out")
+    begin = "2 records do not fit the default configs, such as a.pkl record 0 (video a): label looks like a one-hot or"
+    assert begin in capsys.readouterr().out
 
 
 def test_damage_is_reported_with_shard_and_byte_and_the_rest_is_converted(source, tmp_path, capsys):

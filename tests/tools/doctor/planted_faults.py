@@ -1,5 +1,6 @@
 """A file for each fault that data can have: name -> the kind that the doctor has to give it."""
 
+import gzip
 import os
 import pickle
 import wave
@@ -10,39 +11,42 @@ from tests.conftest import make_record
 from tests.datareader.clips.synthetic import encode_jpeg, make_frames, write_pickle
 from tests.sequence_examples import frame, serialize_means, write_shard
 
+RECORDS = {  # name -> what is changed of a healthy record, and the fault that this is
+    "silent": ({"audio": None}, "wrong keys"),
+    "nameless": ({"video": ""}, "no video name"),
+    "narrow": ({"feature": np.zeros((4, 1000), np.uint8)}, "wrong shape"),
+    "flat": ({"feature": np.zeros(4096, np.uint8)}, "wrong shape"),
+    "floats": ({"feature": np.zeros((4, 1024), np.float32)}, "wrong dtype"),
+    "frameless": ({"feature": np.zeros((0, 1024), np.uint8)}, "no frames"),
+    "toolong": ({"nframes": 99}, "wrong nframes"),
+    "unlabelled": ({"label": None}, "no label"),
+    "worded": ({"label": ["cat"]}, "wrong label"),
+    "multihot": ({"label": np.eye(12)[3]}, "wrong label"),
+    "repeated": ({"label": [3, 5, 3]}, "wrong label"),
+    "outside": ({"label": [12]}, "label out of range"),
+    "negative": ({"label": [-1]}, "label out of range"),
+}
+
 
 def plant_features(folder):
     """A file for each fault of YouTube-8M's files, which is made in ``folder``."""
-    rng = np.random.default_rng(7)
-    healthy = make_record(rng, "other", frames=4)
-
-    def pickled(name, content, protocol=4):
-        (folder / f"{name}.pkl").write_bytes(pickle.dumps(content, protocol=protocol))
-
-    def changed(name, **change):
-        record = {key: value for key, value in {**healthy, "video": name, **change}.items() if value is not None}
-        pickled(name, [record])
-
+    healthy = make_record(np.random.default_rng(7), "other", frames=4)
+    for name, (change, _) in RECORDS.items():
+        record = {**healthy, "video": name, **change}
+        record = {key: value for key, value in record.items() if value is not None}
+        (folder / f"{name}.pkl").write_bytes(pickle.dumps([record], protocol=4))
     whole = pickle.dumps([healthy], protocol=4)
-    (folder / "empty.pkl").write_bytes(b"")
-    (folder / "cut.pkl").write_bytes(whole[:3000])
-    (folder / "two.pkl").write_bytes(whole + whole)
-    pickled("unsafe", os.getcwd)
-    pickled("numbers", [1, 2])
-    pickled("clip", ("id", 1, [b"jpeg"]))
-    changed("silent", audio=None)
-    changed("nameless", video="")
-    changed("narrow", feature=np.zeros((4, 1000), np.uint8))
-    changed("flat", feature=np.zeros(4096, np.uint8))
-    changed("floats", feature=np.zeros((4, 1024), np.float32))
-    changed("frameless", feature=np.zeros((0, 1024), np.uint8))
-    changed("toolong", nframes=99)
-    changed("unlabelled", label=None)
-    changed("worded", label=["cat"])
-    changed("multihot", label=np.eye(12)[3])
-    changed("repeated", label=[3, 5, 3])
-    changed("outside", label=[12])
-    changed("negative", label=[-1])
+    files = {
+        "empty": b"",
+        "cut": whole[:3000],
+        "two": whole + whole,
+        "gzip": gzip.compress(whole),
+        "unsafe": pickle.dumps(os.getcwd),
+        "numbers": pickle.dumps([1, 2]),
+        "clip": pickle.dumps(("id", 1, [b"jpeg"])),
+    }
+    for name, content in files.items():
+        (folder / f"{name}.pkl").write_bytes(content)
     write_shard(folder / "flipped.tfrecord", [healthy | {"video": "flipped"}])
     data = bytearray((folder / "flipped.tfrecord").read_bytes())
     data[2000] ^= 1
@@ -57,21 +61,10 @@ def plant_features(folder):
         "flipped.tfrecord": "damaged",
         "unsafe.pkl": "unsafe pickle",
         "means.tfrecord": "wrong format",
+        "gzip.pkl": "wrong format",
         "numbers.pkl": "wrong structure",
         "clip.pkl": "wrong structure",
-        "silent.pkl": "wrong keys",
-        "nameless.pkl": "no video name",
-        "narrow.pkl": "wrong shape",
-        "flat.pkl": "wrong shape",
-        "floats.pkl": "wrong dtype",
-        "frameless.pkl": "no frames",
-        "toolong.pkl": "wrong nframes",
-        "unlabelled.pkl": "no label",
-        "worded.pkl": "wrong label",
-        "multihot.pkl": "wrong label",
-        "repeated.pkl": "wrong label",
-        "outside.pkl": "label out of range",
-        "negative.pkl": "label out of range",
+        **{f"{name}.pkl": fault for name, (_, fault) in RECORDS.items()},
     }
 
 
@@ -129,5 +122,5 @@ def plant_clips(folder):
     }
 
 
-PLANTED_FEATURES = 23
+PLANTED_FEATURES = 24
 PLANTED_CLIPS = 19

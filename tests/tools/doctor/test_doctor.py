@@ -11,15 +11,17 @@ import sys
 import termios
 from collections import Counter
 
+import numpy as np
 import pytest
 
-from tests.conftest import PROJECT, clean_env
+from tests.conftest import PROJECT, clean_env, make_record
 from tests.tools.doctor.planted_faults import plant_clips, plant_features
-from tests.tools.doctor.reports import examine, train_ends_with_an_error
+from tests.tools.doctor.reports import examine, load_config, train_ends_with_an_error
 from tools.doctor import __main__ as doctor
 from tools.doctor import examination
 from tools.doctor.text import format_report
 from tools.errors import DataError
+from tools.registry import READERS
 
 
 @pytest.mark.parametrize("skip_broken", [0, 1])
@@ -78,7 +80,23 @@ def test_healthy_clips_have_no_finding_and_training_would_start(clips, deep):
     assert part["seconds"]["sum"] == pytest.approx(5 / 25)
     assert part["classes"]["counts"] == {0: 2}
     assert part["classes"]["empty"] == [1, 2, 3, 4]
-    assert "[TRAIN] classes without a video: 1, 2, 3, 4" in format_report(report)
+    assert "[TRAIN] all labels are of class 0; a classifier trained on one class says nothing" in format_report(report)
+
+
+@pytest.mark.parametrize("kind", ["features", "clips"])
+def test_what_looks_wrong_with_classes_is_said_as_training_says_it(kind, request):
+    folder = request.getfixturevalue(kind)
+    config, expected = "clips.txt", "all labels are of class 0"
+    if kind == "features":
+        records = [make_record(np.random.default_rng(0), f"v{i}", labels=[1 + i % 11]) for i in range(30)]
+        (folder / "data/train.list").write_text("ones.pkl")
+        (folder / "data/ones.pkl").write_bytes(pickle.dumps(records, protocol=4))
+        config, expected = "tiny.txt", "class ids are 1 to 11 with num_classes = 12"
+    said = [check["text"] for check in examine(config)[0]["checks"] if check["name"] == "classes"]
+    reader = "clips" if kind == "clips" else "feature_segments"
+    notices = READERS.get(reader)(load_config(config), "TRAIN", training=True, skip_broken=0).notices
+    assert [text for text in said if "[TRAIN]" in text] == [f"[TRAIN] {notice}" for notice in notices[1:]]
+    assert notices[1].startswith(expected)
 
 
 def test_a_batch_larger_than_the_training_data_fails_as_training_does(features):
