@@ -73,6 +73,9 @@ def test_nothing_usable_is_an_error_even_when_broken_files_may_be_skipped(tiny):
     for i in range(2):
         (tiny / f"data/val{i}.pkl").write_bytes(b"")
     assert "holds a usable record" in error_of(open_list, tiny / "data/val.list", skip_broken=9)
+    assert error_of(open_list, tiny / "data/val.list").endswith(
+        f"val0.pkl is empty; fetch or copy it again (and 1 more in {tiny}/data/val.list)"
+    )
 
 
 def test_a_file_that_changes_while_in_use_is_an_error(tiny):
