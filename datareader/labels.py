@@ -152,7 +152,7 @@ def warn_of_classes(counts: np.ndarray) -> list[str]:
     present = np.flatnonzero(counts)
     if not len(present):
         return ["no record has a label, so nothing can be learned or scored"]
-    if len(present) == 1 and len(counts) > 1:
+    if len(present) == 1:
         return [f"all labels are of class {present[0]}; a classifier trained on one class says nothing"]
     lines, empty = [], np.flatnonzero(counts == 0).tolist()
     if present[0] == 1 and present[-1] == len(counts) - 1:
