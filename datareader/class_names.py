@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 from tools.errors import DataError
+from tools.files.texts import NotTextError, read_text
 
 
 def load_class_names(path: str, num_classes: int) -> list[str]:
@@ -14,8 +15,10 @@ def load_class_names(path: str, num_classes: int) -> list[str]:
     YouTube-8M's vocabulary.csv is of the second kind. Classes that a CSV leaves out have no name.
     """
     try:
-        text = Path(path).read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
+        text = read_text(path)
+    except NotTextError as error:
+        raise DataError(f"class names {path} {error}") from None
+    except (OSError, ValueError) as error:
         raise DataError(f"class names {path} cannot be read: {error}") from None
     if Path(path).suffix.lower() != ".csv":
         names = parse_class_names(text)

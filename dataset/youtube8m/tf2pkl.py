@@ -44,6 +44,7 @@ from dataset.youtube8m.shards import is_shard, pickle_name
 from tools.config.flags import make_parser, parse_text, parse_threads, whole_number
 from tools.errors import DataError, DataIssue
 from tools.files.atomic import atomic_write
+from tools.files.texts import NotTextError, read_text
 from tools.runtime.cpu import usable_cores
 from tools.runtime.entry import run_program
 from tools.runtime.log import progress_bar
@@ -287,7 +288,9 @@ def parse_labels(text: str) -> tuple[int, ...]:
     """Class ids of a file, one a line, or separated by commas."""
     path = Path(text)
     try:
-        lines = path.read_text().splitlines() if path.is_file() else text.split(",")
+        lines = read_text(path).splitlines() if path.is_file() else text.split(",")
+    except NotTextError as error:
+        raise argparse.ArgumentTypeError(f"{text} {error}") from None
     except (OSError, ValueError) as error:
         raise argparse.ArgumentTypeError(f"{text} cannot be read: {error}") from None
     items = [line.strip() for line in lines if line.strip() and not line.startswith("#")]

@@ -16,6 +16,7 @@ from typing import Any
 
 from tools.config.schema import REQUIRED, Key, Schema
 from tools.errors import ConfigError
+from tools.files.texts import NotTextError, read_text
 
 _NO_LITERAL = (ValueError, SyntaxError, TypeError, MemoryError, RecursionError)  # what ast.literal_eval raises
 
@@ -196,7 +197,9 @@ def _hint(name: str, known: Iterable[str]) -> str:
 
 def _read(path: str) -> dict[str, dict]:
     try:
-        text = Path(path).read_text(encoding="utf-8-sig")
+        text = read_text(path)
+    except NotTextError as error:
+        raise ConfigError(f"config {path} {error}") from None
     except FileNotFoundError:
         raise ConfigError(f"config {path} does not exist; the published ones are in configs/") from None
     except (OSError, ValueError) as error:

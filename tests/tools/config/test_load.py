@@ -183,3 +183,14 @@ def test_a_key_may_allow_words_besides_its_type():
         with pytest.raises(ConfigError) as error:
             check_section({"total": value}, schema, "x")
         assert str(error.value) == f"x: total = {value!r} should be {problem}"
+
+
+def test_a_config_that_is_no_text_in_utf_8_is_told_with_its_line(tmp_path):
+    for data, message in (
+        ('[MODEL]\nname = "模型"\n'.encode("gbk"), "is not UTF-8 in line 2 (it looks like GBK); save it as UTF-8"),
+        (b"\x80\x04\x95\xff\xff.", "is a pickle, not a text"),
+    ):
+        (tmp_path / "x.txt").write_bytes(data)
+        with pytest.raises(ConfigError) as error:
+            load_config(str(tmp_path / "x.txt"), {}, [], "TSN")
+        assert str(error.value) == f"config {tmp_path}/x.txt {message}"

@@ -1,0 +1,47 @@
+"""Texts in the encodings that people have, and what is no text."""
+
+import codecs
+import pickle
+
+import pytest
+
+from tools.files.texts import NotTextError, read_text
+
+NAMES = "a.mp4 0\n视频/é.mp4 1\n"
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        NAMES.encode(),
+        NAMES.encode("utf-8-sig"),
+        NAMES.replace("\n", "\r\n").encode(),
+        codecs.BOM_UTF16_LE + NAMES.replace("\n", "\r\n").encode("utf-16-le"),  # as PowerShell writes it
+        codecs.BOM_UTF16_BE + NAMES.encode("utf-16-be"),
+    ],
+    ids=["utf-8", "mark", "crlf", "utf-16-le", "utf-16-be"],
+)
+def test_a_text_is_read_in_utf_8_and_in_utf_16_with_its_mark(tmp_path, data):
+    (tmp_path / "x").write_bytes(data)
+    assert read_text(tmp_path / "x") == NAMES
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        ("a.mp4 0\n\n视频/一.mp4 0\n".encode("gbk"), "is not UTF-8 in line 3 (it looks like GBK); save it as UTF-8"),
+        ("a.mp4 0\ncafé.mp4 0\n".encode("latin-1"), "is not UTF-8 in line 2 (it may be Latin-1, or what Windows"),
+        (NAMES.encode() * 1000 + "视.mp4".encode("gbk"), "is not UTF-8 in line 2001 (it looks like GBK)"),
+        ("a.mp4 0\n".encode("utf-16-le"), "is a text in UTF-16; save it as UTF-8"),
+        ("a.mp4 0\n".encode("utf-32"), "is a text in UTF-32; save it as UTF-8"),
+        (b"a.mp4 0\nb\0.mp4 1\n", "is not a text: line 2 holds a zero byte"),
+        (pickle.dumps(("v", 1, [b"\xff"])), "is a pickle, not a text"),
+        (b"\0\0\0\x20ftypisom\xff\xff", "is an MP4 or QuickTime video, not a text"),
+    ],
+    ids=["gbk", "latin-1", "late", "utf-16", "utf-32", "zero", "pickle", "video"],
+)
+def test_what_is_no_text_in_utf_8_is_told_with_its_line(tmp_path, data, message):
+    (tmp_path / "x").write_bytes(data)
+    with pytest.raises(NotTextError) as error:
+        read_text(tmp_path / "x")
+    assert str(error.value).startswith(message)

@@ -1,0 +1,53 @@
+"""Texts that users write or export, such as lists and names of classes, in the encodings that they come in."""
+
+import codecs
+import re
+from pathlib import Path
+
+from tools.files.recognise import TEXTS, FileKind, recognise_file
+
+_UTF16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+
+
+class NotTextError(ValueError):
+    """A file is no text in UTF-8. The text follows the file's name: "is ...; save it as UTF-8"."""
+
+
+def read_text(path: str | Path) -> str:
+    """The text of a file in UTF-8, or in UTF-16 with its mark, as Windows PowerShell writes it; line feeds end lines.
+
+    Raises OSError, and NotTextError that says what the file is instead, or in which line it stops being UTF-8.
+    """
+    data = Path(path).read_bytes()
+    try:
+        text = data.decode("utf-16" if data.startswith(_UTF16_MARKS) else "utf-8-sig")
+        end = text.find("\0")
+    except UnicodeDecodeError as error:
+        end = error.start
+    if end >= 0:
+        raise NotTextError(_explain(path, data, end))
+    return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def _explain(path: str | Path, data: bytes, end: int) -> str:
+    """What a file is that is text up to byte ``end`` at most."""
+    kind = recognise_file(path)
+    if kind in (FileKind.UTF16, FileKind.UTF32):
+        return f"is {kind}; save it as UTF-8"
+    if kind is not None and kind not in TEXTS:
+        return f"is {kind}, not a text"
+    line = data.count(b"\n", 0, end) + 1
+    if data[end : end + 1] == b"\0":
+        return f"is not a text: line {line} holds a zero byte"
+    guess = _guess(data.split(b"\n")[line - 1])
+    return f"is not UTF-8 in line {line} ({guess}); save it as UTF-8"
+
+
+def _guess(line: bytes) -> str:
+    """An encoding for a line that is not UTF-8: in GBK, pairs of bytes are Chinese characters."""
+    try:
+        found = re.sub(r"[\x00-\x7f]", "", line.decode("gbk"))
+    except UnicodeDecodeError:
+        found = ""
+    is_chinese = found and all("\u3000" <= character <= "\u9fff" or character >= "\uff00" for character in found)
+    return "it looks like GBK" if is_chinese else "it may be Latin-1, or what Windows calls ANSI"
