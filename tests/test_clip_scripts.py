@@ -210,3 +210,20 @@ def test_bf16_needs_the_predictor(trained_clips):
     result = run_script("test", *FLAGS, WEIGHTS, *flags, cwd=trained_clips, check=False)
     assert result.returncode == 1
     assert "--precision bf16 needs --engine predictor" in result.stderr
+
+
+def test_a_broken_clip_of_validation_stops_a_run_before_its_first_step(clips_copy):
+    """And with as many as may be skipped, training, test and inference leave it out from the start."""
+    (clips_copy / "val.list").write_text("p0.pkl\na video 1.mp4 1\n")
+    whole = (clips_copy / "a video 1.mp4").read_bytes()
+    (clips_copy / "a video 1.mp4").write_bytes(whole[: len(whole) // 2])
+    (clips_copy / "clips.list").write_text("".join(f"p{i}.pkl\n" for i in range(4)))
+    flags = (*FLAGS, "--save-dir=other", "--set=VALID.filelist=val.list", "--set=TEST.filelist=val.list")
+    stopped = run_script("train", *flags, cwd=clips_copy, check=False)
+    assert stopped.returncode == 1
+    assert stopped.stderr.splitlines()[-1].startswith("error: val.list line 2: a video 1.mp4 is not a video (")
+    assert stopped.stderr.splitlines()[-1].endswith("; --skip-broken 1 would skip such")
+    assert "[TRAIN] Epoch 0" not in stopped.stdout
+    shown = run_script("train", *flags, "--skip-broken=1", cwd=clips_copy).stdout
+    assert shown.index("[VALID] skipped: val.list line 2") < shown.index("[TRAIN] Epoch 0")
+    assert not list(clips_copy.glob("*.looked.npz"))  # of a few clips nothing is remembered

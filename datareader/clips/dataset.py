@@ -4,14 +4,13 @@ import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from functools import cached_property
 from threading import Lock
 
 import cv2
 import numpy as np
 
 from datareader.clips.files import check_line, open_clip
-from datareader.clips.labels import read_labels
+from datareader.clips.look import look_over
 from datareader.clips.settings import ClipSettings, build_clip_settings
 from datareader.clips.views import decode_views
 from datareader.dataset import Batch
@@ -25,15 +24,23 @@ from tools.registry import READERS
 class ClipDataset:
     """Clips in the order of their entries, of a list or of files alone.
 
-    Clips are opened when a batch needs them. One that cannot be read is skipped and
-    listed in ``broken``, up to ``skip_broken`` of them; the next raises its DataError. No other clip
-    takes its place.
+    All files are looked at when it is made, and clips are opened when a batch needs them. One that cannot be read is
+    skipped and listed in ``broken``, up to ``skip_broken`` of them; one more raises DataError. No other clip takes its
+    place.
 
-    name: what messages call the clips as a whole, such as their list.
+    name: what messages call the clips as a whole, such as their list. cache: where the look at many files is
+    remembered, None for nowhere. labels: (N,) int64 class ids, -1 for clips that have none or are broken.
     """
 
     def __init__(
-        self, entries: list[ListEntry], settings: ClipSettings, *, name: str, training: bool, skip_broken: int
+        self,
+        entries: list[ListEntry],
+        settings: ClipSettings,
+        *,
+        name: str,
+        training: bool,
+        skip_broken: int,
+        cache: str | None = None,
     ):
         self.entries = entries
         self.settings = settings
@@ -42,13 +49,22 @@ class ClipDataset:
         self.skip_broken = skip_broken
         self.protocol = settings.describe()
         self.on_broken = lambda text: None
-        self._broken: dict[int, str] = {}
         self._lock = Lock()
         for entry in entries:
             try:
                 check_line(entry, settings)
             except DataError as error:
                 raise error.at(entry.where) from None
+        looked = look_over(entries, settings, name, cache)
+        self.labels = looked.labels
+        self._notices = looked.notices
+        self._broken = {number: str(error.at(entries[number].where)) for number, error in looked.broken.items()}
+        if len(self._broken) > skip_broken:
+            first, *others = self._broken.values()
+            more = f" (and {len(others)} more in {name})" if others else ""
+            any_usable = len(self._broken) < len(entries)
+            hint = f"; --skip-broken {len(self._broken)} would skip such" if any_usable else ""
+            raise DataError(f"{first}{more}{hint}")
 
     def __len__(self) -> int:
         return len(self.entries)
@@ -61,9 +77,9 @@ class ClipDataset:
 
     @property
     def notices(self) -> list[str]:
-        """How many clips each class has, and what looks wrong with that."""
+        """How many clips each class has, and what looks wrong with that and with what is remembered."""
         counts = self.class_counts()
-        return [] if counts is None else [describe_classes(counts), *warn_of_classes(counts)]
+        return self._notices + ([] if counts is None else [describe_classes(counts), *warn_of_classes(counts)])
 
     def checksum(self) -> int:
         """A number that changes when the files, their order or their labels do."""
@@ -86,15 +102,8 @@ class ClipDataset:
 
     def record_labels(self) -> RecordLabels:
         """The class id of each clip, none of one that is broken or has no label."""
-        known = self._labels >= 0
-        return label_rows(known, self._labels[known].astype(np.int32))
-
-    @cached_property
-    def _labels(self) -> np.ndarray:
-        """(N,) int64, -1 for none."""
-        if not self.settings.labels_needed:
-            return np.full(len(self), -1)
-        return read_labels(self.entries, self.settings)
+        known = self.labels >= 0
+        return label_rows(known, self.labels[known].astype(np.int32))
 
     @staticmethod
     def files_of(clips: np.ndarray) -> np.ndarray:
@@ -156,4 +165,5 @@ def build_clip_reader(config, section: str, *, training: bool, skip_broken: int)
     """The clips of ``[section] filelist``."""
     list_path = config[section].filelist
     entries, settings = load_list(list_path, labelled=True), build_clip_settings(config, section)
-    return ClipDataset(entries, settings, name=list_path, training=training, skip_broken=skip_broken)
+    cache = f"{list_path}.looked.npz"
+    return ClipDataset(entries, settings, name=list_path, training=training, skip_broken=skip_broken, cache=cache)

@@ -1,7 +1,7 @@
-"""What is on disk of a clip: a pickle of JPEG frames or a video file, told apart by their content.
+"""What is on disk of a clip: a pickle of JPEG frames, a folder of frames or a video, told apart by their content.
 
-A pickle holds ``(video_id, label, [JPEG bytes, ...])``. A video's id is its file's stem and its label
-stands behind its path in the list.
+A pickle holds ``(video_id, label, [JPEG bytes, ...])``. A video's id is its file's stem, a folder's its name, and
+their label stands behind their path in the list.
 """
 
 import io
@@ -17,27 +17,40 @@ import numpy as np
 from PIL import Image
 
 from datareader.clips.decoding import open_video
+from datareader.clips.frame_folders import FrameFiles, list_frames
 from datareader.clips.settings import ClipSettings
 from datareader.clips.video import FrameSource, distinct_numbers
+from datareader.kinds import explain_refused, refuse_stranger
 from datareader.labels import check_class_id, describe_range
 from datareader.lists import ListEntry
 from tools.errors import DataError, DataIssue
 from tools.files.pickles import load_data_pickle
+from tools.files.recognise import (
+    ARCHIVES,
+    COMPRESSED,
+    HEAD_SIZE,
+    PICTURES,
+    TEXTS,
+    describe_content,
+    recognise_file,
+)
 from tools.runtime.text import decode_text
 
 PICKLE_STARTS = (b"\x80", b"(", b"]")
 _PICKLE_SUFFIXES = {".pkl", ".pickle"}
+_PNG_START = b"\x89PNG\r\n\x1a\n"
+_PLAYLISTS = (b"#EXTM3U", b"ffconcat")  # texts that name parts of a video
 _NO_IMAGE = (OSError, ValueError, Image.DecompressionBombError)  # what PIL raises for bytes that it cannot read
 _BOOKKEEPING = re.compile("PROTO|FRAME|MARK|MEMOIZE|.*PUT")  # a pickle's operations that put nothing on the stack
 
 
 @dataclass(frozen=True)
 class JpegFrames:
-    """The frames of a pickle. data: a JPEG each. where: what messages call the pickle."""
+    """The frames of a pickle or a folder. data: a JPEG or PNG each. names: what messages call them."""
 
     data: Sequence[bytes]
     settings: ClipSettings
-    where: str
+    names: Sequence[str]
 
     @property
     def num_frames(self) -> int:
@@ -46,14 +59,15 @@ class JpegFrames:
     def frames(self, numbers: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
         """As of every source, in the order of ``numbers.ravel()``."""
         for number in distinct_numbers(numbers, self.num_frames):
-            yield number, _decode_image(self.data[number], self.settings, f"{self.where} frame {number}")
+            reduced = self.settings.short_size if self.settings.fast_decode else None
+            yield number, decode_image(self.data[number], self.names[number], reduced)
 
 
 @dataclass(frozen=True)
 class Clip:
     """One video before its frames are decoded. label: class id, -1 for none known, or None.
 
-    jpegs: the frames of a pickle; None for a video.
+    jpegs: the frames of a pickle or a folder; None for a video.
     """
 
     video_id: str
@@ -62,32 +76,54 @@ class Clip:
     jpegs: JpegFrames | None = None
 
     def open(self) -> FrameSource:
-        """Its frames, counted. Raises DataError as ``open_video``."""
-        return open_video(self.path) if self.jpegs is None else self.jpegs
+        """Its frames, counted. Raises DataError as ``open_video``, and for a picture, which decoders take as one."""
+        if self.jpegs is not None:
+            return self.jpegs
+        try:
+            video = open_video(self.path)
+        except DataError as error:
+            raise explain_refused(self.path, error) from None
+        if video.num_frames == 1 and (kind := describe_content(read_head(self.path))) in PICTURES:
+            raise refuse_stranger(self.path, kind)
+        return video
 
 
-def is_pickle(entry: ListEntry) -> bool:
-    """Whether a file begins as a pickle does; every video container begins otherwise.
-
-    Raises DataError, also for an empty file.
-    """
+def read_head(path: str) -> bytes | None:
+    """The first bytes of a file, at most HEAD_SIZE; None for a folder. Raises DataError, also for an empty file."""
     try:
-        with open(entry.path, "rb") as file:
-            first = file.read(1)
+        with open(path, "rb") as file:
+            head = file.read(HEAD_SIZE)
+    except IsADirectoryError:
+        return None
     except OSError as error:
-        raise DataError(f"{entry.path} cannot be read: {error}", DataIssue.UNREADABLE) from None
-    if not first:
-        raise DataError(f"{entry.path} is empty; fetch or copy it again", DataIssue.EMPTY)
-    return first in PICKLE_STARTS
+        raise DataError(f"{path} cannot be read: {error}", DataIssue.UNREADABLE) from None
+    if not head:
+        raise DataError(f"{path} is empty; fetch or copy it again", DataIssue.EMPTY)
+    return head
 
 
 def open_clip(entry: ListEntry, settings: ClipSettings) -> Clip:
     """The clip of a list entry. Raises DataError naming the file."""
-    if is_pickle(entry):
-        return _open_pickle(entry, settings)
+    head = read_head(entry.path)
+    if head is not None and head.startswith(PICKLE_STARTS):  # every video container begins otherwise
+        try:
+            return _open_pickle(entry, settings)
+        except DataError as error:
+            raise explain_refused(entry.path, error) from None
     if entry.label is None and settings.labels_needed:
         raise _no_label(entry)
-    return Clip(Path(entry.path).stem, check_label(entry.label, settings, entry.path), entry.path)
+    label = check_label(entry.label, settings, entry.path)
+    if head is None:
+        return _open_folder(entry, settings, label)
+    # FFmpeg draws some texts as pictures, and finds the first video of an archive that is not compressed.
+    if describe_content(head) in TEXTS | COMPRESSED | ARCHIVES and not head.startswith(_PLAYLISTS):
+        raise refuse_stranger(entry.path, recognise_file(entry.path))
+    return Clip(Path(entry.path).stem, label, entry.path)
+
+
+def _open_folder(entry: ListEntry, settings: ClipSettings, label: int | None) -> Clip:
+    files = FrameFiles(entry.path, list_frames(entry.path, entry.num_frames))
+    return Clip(Path(entry.path).absolute().name, label, entry.path, JpegFrames(files, settings, files.paths))
 
 
 def _open_pickle(entry: ListEntry, settings: ClipSettings) -> Clip:
@@ -104,7 +140,8 @@ def _open_pickle(entry: ListEntry, settings: ClipSettings) -> Clip:
     if not frames:
         raise DataError(f"{where} holds no frames", DataIssue.NO_FRAMES)
     label = check_label(label if entry.label is None else entry.label, settings, where)
-    return Clip(decode_text(video_id), label, entry.path, JpegFrames(frames, settings, where))
+    names = [f"{where} frame {number}" for number in range(len(frames))]
+    return Clip(decode_text(video_id), label, entry.path, JpegFrames(frames, settings, names))
 
 
 def check_line(entry: ListEntry, settings: ClipSettings) -> None:
@@ -114,13 +151,17 @@ def check_line(entry: ListEntry, settings: ClipSettings) -> None:
             f"label {entry.label} of {entry.path} {describe_range(entry.label, settings.num_classes)}",
             DataIssue.LABEL_RANGE,
         )
-    unlabelled = entry.label is None and settings.labels_needed
-    if unlabelled and Path(entry.path).suffix not in _PICKLE_SUFFIXES and not is_pickle(entry):
-        raise _no_label(entry)
+    if entry.label is None and settings.labels_needed and Path(entry.path).suffix not in _PICKLE_SUFFIXES:
+        head = read_head(entry.path)
+        if head is None or not head.startswith(PICKLE_STARTS):
+            raise _no_label(entry)
 
 
 def _no_label(entry: ListEntry) -> DataError:
-    return DataError(f"{entry.path} has no label; a video's line is its path and its class id", DataIssue.NO_LABEL)
+    line = "a video's line is its path and its class id"
+    if Path(entry.path).is_dir():
+        line = "the line of a folder of frames is its path, their number if you like, and its class id"
+    return DataError(f"{entry.path} has no label; {line}", DataIssue.NO_LABEL)
 
 
 def read_pickle_head(file: BinaryIO) -> tuple[str | bytes, int | None] | None:
@@ -148,11 +189,15 @@ def check_label(label, settings: ClipSettings, where: str) -> int | None:
         raise DataError(f"{where}: {error.text}", error.issue) from None
 
 
-def _decode_image(data: bytes, settings: ClipSettings, where: str) -> np.ndarray:
-    """(H, W, 3) uint8 RGB. OpenCV gives the same bytes as PIL here, in about half the time."""
-    if _is_cut_off(data):  # OpenCV would fill up the rest with grey
-        raise DataError(f"{where} is a JPEG that was cut off", DataIssue.FRAME)
-    flags = _reduction(data, settings.short_size) if settings.fast_decode else cv2.IMREAD_COLOR_RGB
+def decode_image(data: bytes, where: str, reduced_to: int | None = None) -> np.ndarray:
+    """(H, W, 3) uint8 RGB. OpenCV gives the same bytes as PIL here, in about half the time.
+
+    reduced_to: decode a JPEG at the smallest scale whose short side is longer than this. Raises DataError.
+    """
+    if is_cut_off(data):  # OpenCV would fill up the rest with grey
+        kind = "PNG" if data.startswith(_PNG_START) else "JPEG"
+        raise DataError(f"{where} is a {kind} that was cut off", DataIssue.FRAME)
+    flags = cv2.IMREAD_COLOR_RGB if reduced_to is None else _reduction(data, reduced_to)
     as_stored = cv2.IMREAD_IGNORE_ORIENTATION  # 2019: PIL, which does not turn a frame as its EXIF data say
     try:
         frame = cv2.imdecode(np.frombuffer(data, np.uint8), flags | as_stored) if data else None
@@ -163,8 +208,13 @@ def _decode_image(data: bytes, settings: ClipSettings, where: str) -> np.ndarray
     return frame if flags == cv2.IMREAD_COLOR_RGB else cv2.cvtColor(frame, cv2.COLOR_BGR2RGB, dst=frame)
 
 
-def _is_cut_off(data: bytes) -> bool:
-    """Whether a JPEG lacks its end, behind which other bytes may follow. Where it is not near the end, PIL decides."""
+def is_cut_off(data: bytes) -> bool:
+    """Whether a picture lacks its end, behind which other bytes may follow.
+
+    Where that of a JPEG is not near the end of the data, PIL decides.
+    """
+    if data.startswith(_PNG_START):
+        return b"IEND\xaeB`\x82" not in data
     end_mark = b"\xff\xd9"  # a picture's own, or that of a small one in its head
     if data[:2] != b"\xff\xd8" or end_mark in data[-64:]:
         return False

@@ -7,10 +7,7 @@ changes. The labels of single records stand in it too, and are read when they ar
 of YouTube-8M take as much memory as all else.
 """
 
-import contextlib
 import os
-import zipfile
-import zlib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,12 +15,12 @@ from typing import NamedTuple
 
 import numpy as np
 
+from datareader.caches import load_cache, lock_beside
 from datareader.features.records import Expected, Record, load_file, parse_record
 from datareader.labels import RecordLabels, join_labels, label_rows, pack_labels
 from datareader.lists import ListEntry
 from tools.errors import DataError, DataIssue
 from tools.files.atomic import atomic_write
-from tools.files.locks import HeldLock
 from tools.runtime.cpu import usable_cores
 from tools.runtime.log import progress_bar
 from tools.runtime.workers import map_in_order
@@ -137,7 +134,8 @@ def build_index(
 
     def look_up(with_labels: bool) -> tuple[dict, list[str]]:
         """What the cache knows, and the paths that it does not know as they are."""
-        known = _load_cache(cache_path, expected, with_labels)
+        without = () if with_labels else _LABELS
+        known = load_cache(cache_path, lambda table: _parse_cache(table, expected), without) or {}
         return known, [
             path for path, fingerprint in fingerprints.items() if known.get(names[path], (None,))[0] != fingerprint
         ]
@@ -145,7 +143,7 @@ def build_index(
     known, new = look_up(with_labels)
     notices = []
     if new:
-        with _lock_beside(cache_path):
+        with lock_beside(cache_path):
             known, new = look_up(with_labels=True)  # once more: another process may have scanned them meanwhile
             scanned = map_in_order(scan, new, usable_cores())
             with progress_bar(len(new), 0, f"indexing {list_path}", unit="file") as bar:
@@ -164,48 +162,16 @@ def build_index(
     return index, notices + describe_segments(sum(file.num_segmented for file in index))
 
 
-def _lock_beside(cache_path: Path) -> contextlib.AbstractContextManager:
-    """One process at a time fills a cache, as far as there can be a lock beside it; the others of a run wait for it."""
-    try:
-        return HeldLock(cache_path.with_name(f".{cache_path.name}.lock"), wait=True)
-    except OSError:  # in a folder to read only each scans for itself, which costs time alone
-        return contextlib.nullcontext()
-
-
 def _fingerprint(path: str) -> tuple[int, int]:
     status = Path(path).stat()
     return status.st_size, status.st_mtime_ns
 
 
-def _load_cache(cache_path: Path, expected: str, with_labels: bool) -> dict:
-    """path -> (fingerprint, FileIndex); empty when there is no cache, or one of another kind or damaged."""
-    try:
-        with open(cache_path, "rb") as file, np.load(file, allow_pickle=False) as cache:
-            names = [name for name in cache.files if with_labels or name not in _LABELS]
-            return _parse_cache({name: cache[name] for name in names}, expected)
-    except _UNUSABLE:
-        return {}  # a cache is only ever a saving of time: scan again
-
-
 _LABELS = ("label_counts", "label_ids")  # how many class ids each record has, and the ids
-
-# What a cache that is missing, damaged or made by hand can raise.
-_UNUSABLE = (
-    OSError,
-    LookupError,
-    ValueError,
-    TypeError,
-    AttributeError,
-    ArithmeticError,
-    EOFError,
-    MemoryError,
-    RuntimeError,
-    zipfile.BadZipFile,
-    zlib.error,
-)
 
 
 def _parse_cache(table: dict[str, np.ndarray], expected: str) -> dict:
+    """path -> (fingerprint, FileIndex); empty where it is one of another kind."""
     if str(table["format"]) != FORMAT or str(table["expected"]) != expected:
         return {}
     counts, num_frames = table["counts"], table["num_frames"]

@@ -1,5 +1,10 @@
 """File lists: their lines, their paths, the labels in them, and what is wrong with them."""
 
+import pickle
+from pathlib import Path
+
+import pytest
+
 from datareader.lists import load_list
 from tests.datareader.features.reading import error_of
 
@@ -38,3 +43,139 @@ def test_a_line_may_end_with_a_label_and_hold_spaces(tmp_path):
     path.write_text("# comment\na b.mp4 12\n\n  a b.mp4 7  \na b.mp4 7 3\nc.pkl\na b.mp4 -1\n")
     found = [(entry.path.split("/")[-1], entry.label) for entry in load_list(str(path), labelled=True)]
     assert found == [("a b.mp4", 12), ("a b.mp4 7", None), ("a b.mp4 7", 3), ("c.pkl", None), ("a b.mp4", -1)]
+
+
+# What stands in lists by mistake
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """Some files and a folder, as the working directory."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("a.mp4", "a b.mp4", "videos/c.mp4", "frames/img_1.jpg", "a.pkl", "x,y.mp4"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    return tmp_path
+
+
+def read_line(line, labelled=True):
+    Path("one.list").write_text(f"{line}\n")
+    return load_list("one.list", labelled)[0]
+
+
+@pytest.mark.parametrize(
+    ("line", "hint"),
+    [
+        ("a.mp4,0", "not a comma or the like: this line would do: a.mp4 0"),
+        ("a.mp4, 0.0", "a class id is a whole number: this line would do: a.mp4 0"),
+        ('"a b.mp4" 0', "paths are written without quotes: this line would do: a b.mp4 0"),
+        ('"a b.mp4",0', "this line would do: a b.mp4 0"),
+        ("'a.mp4'", "this line would do: a.mp4"),
+        (r"videos\c.mp4 1", "/ stands between folders, not a backslash: this line would do: videos/c.mp4 1"),
+        ("file:///{here}/a%20b.mp4 1", "paths are written without file://: this line would do: /{here}/a b.mp4 1"),
+        ("~/gone.mp4 1", "~ is not expanded"),
+        (r"C:\videos\a.mp4 1", "it is a path of Windows; write the path that the file has on this machine"),
+        (r"\\server\videos\a.mp4", "it is a path of Windows"),
+        ("https://example.org/a.mp4 1", "https:// begins an address, which is not fetched; download the file"),
+        ("a.mp4 3.0", "a class id is a whole number: this line would do: a.mp4 3"),
+        ("a.mp4 dancing", "a.mp4 is there, but 'dancing' stands behind it; what may stand there is a class id"),
+        ("a.mp4,playing a violin", "a.mp4 is there, but 'playing a violin' stands behind it"),
+        ("a.mp4 12345678901", "a.mp4 is there, but '12345678901' stands behind it"),
+        ("a.mp4 1 2 3", "a.mp4 is there, but '1 2 3' stands behind it; a clip has one class id"),
+        ("a.mp4 48 3", "a.mp4 is there, but '48 3' stands behind it; a clip has one class id, and a folder of frames"),
+        ("frames 0 48 3", "frames is there, but '0 48 3' stands behind it"),
+        ("path,label", "this looks like the header of a table; a list has none"),
+        ("A.MP4 1", "there is a.mp4, which differs in capitals, accents or spaces"),
+        ("dead.mp4 1", "dead.mp4 is a link to nowhere.mp4, which is not there"),
+    ],
+)
+def test_a_line_that_names_nothing_is_told_with_what_would_work(folder, line, hint):
+    (folder / "dead.mp4").symlink_to("nowhere.mp4")
+    here = str(folder).lstrip("/")
+    message = error_of(read_line, line.format(here=here))
+    assert message.startswith("one.list line 1: no file ")
+    assert hint.format(here=here) in message
+    assert "\n" not in message
+
+
+def test_what_a_hint_offers_is_read(folder):
+    for line in ("a.mp4,0", '"a b.mp4";0', r"videos\c.mp4|7", "a.mp4 3.0", "'videos\\c.mp4'"):
+        offered = error_of(read_line, line).split("this line would do: ")[1]
+        assert Path(read_line(offered).path).is_file()
+
+
+@pytest.mark.parametrize("line", ["gone.mp4 1", "gone,x.mp4 1", "x, gone.mp4"])
+def test_of_a_file_that_is_only_missing_nothing_else_is_said(folder, line):
+    message = error_of(read_line, line)
+    assert message.endswith(f"looked for {folder}/{line.removesuffix(' 1')}")
+
+
+def test_tabs_commas_in_names_and_paths_below_the_list_are_no_mistakes(folder):
+    assert (read_line("a.mp4\t3").path, read_line("a.mp4\t3").label) == ("a.mp4", 3)
+    assert (read_line("x,y.mp4 3").path, read_line("x,y.mp4 3").label) == ("x,y.mp4", 3)
+
+
+def test_a_list_of_features_takes_paths_alone(folder):
+    message = error_of(read_line, "a.pkl 3", False)
+    assert "a.pkl is there, but '3' stands behind it; a list of features has paths alone" in message
+    assert "frames is a folder of frames; expected features of videos. TSN and " in error_of(read_line, "frames", False)
+    assert "videos is a folder; list the files in it" in error_of(read_line, "videos", False)
+
+
+@pytest.mark.parametrize(
+    ("line", "label", "num_frames"), [("frames", None, None), ("frames 3", 3, None), ("frames 48 3", 3, 48)]
+)
+def test_a_folder_of_frames_may_have_their_number_before_its_class_id(folder, line, label, num_frames):
+    entry = read_line(line)
+    assert (entry.path, entry.written, entry.label, entry.num_frames) == ("frames", "frames", label, num_frames)
+
+
+def test_files_go_before_folders_and_whole_names_before_parts(folder):
+    (folder / "lists").mkdir()
+    (folder / "lists" / "videos").touch()  # a file beside its list, where the working directory has a folder
+    (folder / "lists" / "one.list").write_text("videos\n")
+    assert load_list("lists/one.list", labelled=True)[0].path == "lists/videos"
+    (folder / "frames 7").mkdir()
+    assert (read_line("frames 7").path, read_line("frames 7").label) == ("frames 7", None)
+    entry = read_line("frames 7 3")
+    assert (entry.path, entry.label, entry.num_frames) == ("frames 7", 3, None)
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "message"),
+    [
+        ("a.mp4", b"\0\0\0\x18ftypisom" + bytes(50), "is an MP4 or QuickTime video, not a text; put its path into a"),
+        (
+            "a.pkl",
+            pickle.dumps([{"video": "v", "x": b"\xff"}]),
+            "is a pickle, not a text; put its path into a",
+        ),
+        ("x.npz", b"PK\x05\x06" + bytes(18), "is a .zip archive, not a text; a list has one path a line"),
+        ("gbk.list", "视频/一.mp4 0\n".encode("gbk"), "is not UTF-8 in line 1 (it looks like GBK); save it as UTF-8"),
+        (
+            "videos",
+            None,
+            "is a folder; a list is a text with one path a line, and dataset/make_list.py videos ",
+        ),
+    ],
+)
+def test_what_is_given_as_a_list_and_is_none_is_told(folder, name, data, message):
+    if data is not None:
+        (folder / name).write_bytes(data)
+    assert error_of(load_list, name).startswith(f"file list {name} {message}")
+
+
+def test_a_page_or_a_json_given_as_a_list_is_told_where_a_line_names_nothing(folder):
+    for text, kind in (("<html>\n", "a web page (HTML)"), ('{"a.mp4": 0}\n', "a JSON text")):
+        (folder / "x.list").write_text(text)
+        assert f"x.list is {kind}; a list has one path a line" in error_of(load_list, "x.list")
+
+
+def test_no_list_at_all_is_told_without_flags_that_a_script_may_not_have():
+    assert error_of(load_list, "") == "no file list is given; set filelist in the section of the config"
+
+
+def test_a_list_of_powershell_is_read(folder):
+    (folder / "x.list").write_bytes("a b.mp4 3\r\n".encode("utf-16"))
+    (entry,) = load_list("x.list", labelled=True)
+    assert (entry.path, entry.label) == ("a b.mp4", 3)

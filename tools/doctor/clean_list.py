@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from datareader.lists import load_list
+from datareader.lists import load_list, read_list_text
 from tools.doctor.inspection import FileReport
 from tools.doctor.section_report import SectionReport
 from tools.errors import DataError
@@ -53,7 +53,7 @@ def _write_clean_list(list_path: str, sections: list[SectionReport], target: Pat
         raise DataError(f"--write-clean-list: nothing in {list_path} is usable, so nothing was written")
     named = {report.number for report in sections[0].reports}
     kept = []
-    for number, line in enumerate(Path(list_path).read_text(encoding="utf-8-sig").splitlines(), start=1):
+    for number, line in enumerate(read_list_text(list_path).splitlines(), start=1):
         if number in good:
             kept.append(_moved_line(good[number], list_path, target))
         elif number not in named:
@@ -65,7 +65,8 @@ def _write_clean_list(list_path: str, sections: list[SectionReport], target: Pat
             file.flush()
             written = load_list(file.name, labelled)
             for entry, report in zip(written, good.values(), strict=True):
-                if entry.label != report.entry.label or not Path(entry.path).samefile(report.path):
+                same = entry.label == report.entry.label and entry.num_frames == report.entry.num_frames
+                if not same or not Path(entry.path).samefile(report.path):
                     raise DataError(
                         f"{target}: {report.line!r} would be read as {entry.path}; write it beside its list"
                     )
@@ -85,8 +86,8 @@ def _can_stay(report: FileReport) -> bool:
 def _moved_line(report: FileReport, list_path: str, target: Path) -> str:
     """A line as it was, unless its path counts from the list's folder and the new list is in another one."""
     folder = Path(list_path).parent
-    name = report.line if report.entry.label is None else report.line.rsplit(maxsplit=1)[0]
-    beside = not Path(name).is_file()  # else it counts from the working directory, or from nowhere
+    name = report.entry.written
+    beside = not Path(name).exists()  # else it counts from the working directory, or from nowhere
     if not beside or folder.resolve() == target.parent.resolve():
         return report.line
     path = os.path.relpath(folder.resolve() / name, target.parent.resolve())

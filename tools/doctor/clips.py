@@ -4,34 +4,23 @@ Without ``deep`` a file is opened as training opens it only where its beginning 
 hundred thousand files take seconds: nothing is declared broken here, the reader decides.
 """
 
-import io
-import os
 from dataclasses import dataclass
-from typing import BinaryIO
+from pathlib import Path
 
 import numpy as np
 
 from datareader.clips.decoding import read_frame_rate
-from datareader.clips.files import (
-    PICKLE_STARTS,
-    Clip,
-    check_label,
-    check_line,
-    open_clip,
-    read_pickle_head,
-)
+from datareader.clips.files import Clip, check_label, check_line, open_clip
+from datareader.clips.frame_folders import list_frames
+from datareader.clips.look import look_at_ends
 from datareader.clips.settings import ClipSettings, build_clip_settings
 from datareader.clips.views import decode_views
-from tools.doctor.inspection import INSPECTORS, QUICK, FileReport, hash_key, in_parallel
+from tools.doctor.inspection import INSPECTORS, FileReport, hash_key
 from tools.errors import DataError
-from tools.files.pickles import DAMAGED
 from tools.runtime.text import decode_text
+from tools.runtime.workers import QUICK, map_files
 
-_HEAD = 1024  # bytes; a clip's id and label stand in the first hundred
 _CHUNK = 1 << 20
-_STOP = b"."  # how every pickle ends
-_MATROSKA = b"\x1a\x45\xdf\xa3"
-_MP4_BOXES = {b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide", b"styp"}  # that a file may begin with
 
 
 @dataclass(frozen=True)
@@ -49,7 +38,7 @@ class ClipInspector:
     def inspect(self, list_path: str, reports: list[FileReport], deep: bool) -> list[str]:
         """Complete the reports of files that are there; lines worth printing."""
         check, at_once = (self._read_wholly, 1) if deep else (self._look, QUICK)
-        for _ in in_parallel(lambda report: self._complete(report, check), reports, f"reading {list_path}", at_once):
+        for _ in map_files(lambda report: self._complete(report, check), reports, f"reading {list_path}", at_once):
             pass
         return []
 
@@ -71,39 +60,20 @@ class ClipInspector:
             report.add_issue(error.issue, error.text)
             return
         report.num_usable = 1
+        if Path(report.path).is_dir():
+            names = list_frames(report.path, report.entry.num_frames)
+            report.size = sum(Path(report.path, name).stat().st_size for name in names)
 
     def _look(self, report: FileReport) -> None:
         """Go by the beginning and the end of a file where they are as they should be. Raises DataError."""
-        try:
-            with open(report.path, "rb") as file:
-                head = file.read(_HEAD)
-                if report.size <= _HEAD:  # too small for a clip
-                    known = False
-                elif head[:1] in PICKLE_STARTS:
-                    known = self._look_at_pickle(report, file, head)
-                else:
-                    is_labelled = report.entry.label is not None or not self.settings.labels_needed
-                    known = is_labelled and _is_whole_video(file, head, report.size)
-        except OSError:
-            known = False
-        if not known:
+        ends = look_at_ends(report.entry, label_needed=report.entry.label is None)
+        if ends is None:
             self._read_wholly(report)
-        elif head[:1] not in PICKLE_STARTS:
-            self._note_label(report, check_label(report.entry.label, self.settings, report.entry.path))
-
-    def _look_at_pickle(self, report: FileReport, file: BinaryIO, head: bytes) -> bool:
-        try:
-            start = read_pickle_head(io.BytesIO(head))
-        except DAMAGED:
-            return False
-        file.seek(-1, os.SEEK_END)
-        if start is None or start[1] is None or file.read(1) != _STOP:
-            return False
-        video_id, label = start
-        label = label if report.entry.label is None else report.entry.label
+            return
+        label = ends.label if report.entry.label is None else report.entry.label
         self._note_label(report, check_label(label, self.settings, report.entry.path))
-        self._note_id(report, decode_text(video_id))
-        return True
+        if ends.video_id is not None:
+            self._note_id(report, decode_text(ends.video_id))
 
     def _read_wholly(self, report: FileReport) -> None:
         """Decode what the network sees of a clip, and all frames of a pickle. Raises DataError."""
@@ -115,7 +85,8 @@ class ClipInspector:
             for _ in clip.jpegs.frames(np.arange(clip.jpegs.num_frames)):
                 pass
             report.content_keys = np.array([hash_key(*clip.jpegs.data)], np.uint64)
-            self._note_id(report, clip.video_id)
+            if not Path(report.path).is_dir():
+                self._note_id(report, clip.video_id)
         self._note_label(report, clip.label)
 
     def _decode_views(self, report: FileReport, clip: Clip, rng: np.random.Generator | None) -> None:
@@ -129,40 +100,13 @@ class ClipInspector:
 
     @staticmethod
     def _note_id(report: FileReport, video_id: str) -> None:
-        """A pickle's id names its video; a video's file may be called as another in another folder."""
+        """A pickle's id names its video; a video's file or folder may be called as another in another folder."""
         report.video_keys = np.array([hash_key(video_id.encode(errors="surrogatepass"))], np.uint64)
 
     @staticmethod
     def _note_label(report: FileReport, label: int | None) -> None:
         if label is not None:
             report.class_counts = {label: 1}
-
-
-def _is_whole_video(file: BinaryIO, head: bytes, size: int) -> bool:
-    """Whether a file looks as whole mp4, mov, mkv, webm and avi files do, whose decoders then say the rest."""
-    if head[4:8] in _MP4_BOXES:
-        return _has_whole_boxes(file, size)
-    if head[:4] == b"RIFF" and head[8:12] == b"AVI ":
-        return int.from_bytes(head[4:8], "little") + 8 <= size
-    return head.startswith(_MATROSKA)
-
-
-def _has_whole_boxes(file: BinaryIO, size: int) -> bool:
-    """Whether an mp4's boxes end with the file and one of them is the table of its frames."""
-    at, has_table = 0, False
-    while at < size:
-        file.seek(at)
-        header = file.read(16)
-        length = int.from_bytes(header[:4], "big")
-        if length == 1:
-            length = int.from_bytes(header[8:], "big")
-        elif length == 0:
-            length = size - at  # up to the end
-        if length < 8 or at + length > size:
-            return False
-        has_table |= header[4:8] == b"moov"
-        at += length
-    return has_table
 
 
 def _find_seconds(path: str, num_frames: int) -> np.ndarray | None:

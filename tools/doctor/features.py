@@ -6,7 +6,8 @@ import numpy as np
 
 from datareader.features.index import FileIndex, build_index, cache_of, check_record, describe_segments, scan_file
 from datareader.features.records import Expected, Record, expect_records, load_records
-from tools.doctor.inspection import INSPECTORS, FileReport, hash_key, in_parallel
+from tools.doctor.inspection import INSPECTORS, FileReport, hash_key
+from tools.runtime.workers import map_files
 
 FRAMES_PER_SEC = 1  # of YouTube-8M
 
@@ -26,7 +27,7 @@ class FeatureInspector:
     def inspect(self, list_path: str, reports: list[FileReport], deep: bool) -> list[str]:
         """Complete the reports of files that are there; lines worth printing."""
         if deep:
-            return describe_segments(sum(in_parallel(self._read_wholly, reports, f"reading {list_path}")))
+            return describe_segments(sum(map_files(self._read_wholly, reports, f"reading {list_path}")))
         entries = [report.entry for report in reports]
         cache = cache_of(list_path, self.expected)
         scan = lambda path: scan_file(path, self.expected)  # noqa: E731

@@ -7,7 +7,7 @@ a list with one and looks for files that stand in it, or in two lists, more than
 import hashlib
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -17,13 +17,9 @@ import numpy as np
 from datareader.lists import ListEntry, find_file, read_lines
 from tools.errors import DataError, DataIssue
 from tools.registry import Registry
-from tools.runtime.cpu import usable_cores
-from tools.runtime.log import progress_bar
-from tools.runtime.workers import map_in_order
+from tools.runtime.workers import QUICK, map_files
 
 INSPECTORS = Registry("inspector")  # kind of data, as ``ModelSpec`` has it -> (config, section) -> Inspector
-QUICK = 64  # files at once for a thread that only looks at them; handing over one takes as long as looking at it
-READERS_AT_LEAST = 4  # threads; a disk, and more so a file server, serves several at once
 
 
 @dataclass(frozen=True)
@@ -125,20 +121,8 @@ def inspect_list(list_path: str, inspector: Inspector, deep: bool) -> tuple[list
             report.add_issue(DataIssue.UNREADABLE, f"{line} cannot be looked up: {error}", skippable=False)
         return report
 
-    reports = list(in_parallel(find, lines, f"looking up {list_path}", QUICK))
+    reports = list(map_files(find, lines, f"looking up {list_path}", QUICK))
     return reports, inspector.inspect(list_path, [report for report in reports if report.entry], deep)
-
-
-def in_parallel(function: Callable, items: list, description: str, at_once: int = 1) -> Iterator:
-    """``map`` by threads, with a bar. at_once: items handed to a thread together; more where each takes a moment."""
-
-    def do(start: int) -> list:
-        return [function(item) for item in items[start : start + at_once]]
-
-    with progress_bar(len(items), 0, description, unit="file") as bar:
-        for results in map_in_order(do, range(0, len(items), at_once), max(READERS_AT_LEAST, usable_cores())):
-            bar.update(len(results))
-            yield from results
 
 
 def hash_key(*parts: bytes) -> int:

@@ -5,13 +5,18 @@ import os
 import signal
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, ThreadPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from multiprocessing.connection import wait as wait_for_any
 from typing import TypeVar
 
+from tools.runtime.cpu import usable_cores
+from tools.runtime.log import progress_bar
+
+QUICK = 64  # files at once for a thread that only looks at them; handing over one takes as long as looking at it
+READERS_AT_LEAST = 4  # threads; a disk, and more so a file server, serves several at once
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
@@ -37,6 +42,20 @@ def map_in_order(function: Callable, items: Iterable, num_workers: int) -> Itera
             yield pending.popleft().result()
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
+
+
+def map_files(
+    function: Callable[[Item], Result], files: Sequence[Item], description: str, at_once: int = 1, shown: bool = True
+) -> Iterator[Result]:
+    """``map`` over files by threads, with a bar. at_once: files handed to a thread together."""
+
+    def do(start: int) -> list:
+        return [function(file) for file in files[start : start + at_once]]
+
+    with progress_bar(len(files), 0, description, unit="file", shown=shown) as bar:
+        for results in map_in_order(do, range(0, len(files), at_once), max(READERS_AT_LEAST, usable_cores())):
+            bar.update(len(results))
+            yield from results
 
 
 def map_in_processes(

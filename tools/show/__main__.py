@@ -3,8 +3,8 @@
 python -m tools.show dataset/kinetics/demo/val/rising_00.mp4 --config configs/demo/tsn.txt
 python -m tools.show dataset/youtube8m/demo/val00.pkl --config configs/demo/attention_cluster.txt --record 3
 
-PATH is a video, a pickle of JPEG frames, or YouTube-8M features as a pickle or a TFRecord shard; its content
-says which. Of a clip the picture is a contact sheet of the frames that the config's section chooses, scaled
+PATH is a video, a pickle or a folder of JPEG frames, or YouTube-8M features as a pickle or a TFRecord shard; its
+content says which. Of a clip the picture is a contact sheet of the frames that the config's section chooses, scaled
 and cropped by the reader itself; of features, a plot over time.
 """
 

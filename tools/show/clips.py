@@ -2,6 +2,7 @@
 
 import io
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,7 +10,8 @@ import numpy as np
 from PIL import Image
 
 from datareader.clips.decoding import read_facts
-from datareader.clips.files import Clip, check_label, open_clip
+from datareader.clips.files import Clip, JpegFrames, check_label, open_clip
+from datareader.clips.frame_folders import list_folder, shorten_names
 from datareader.clips.settings import ClipSettings, build_clip_settings
 from datareader.clips.video import VideoFacts
 from datareader.clips.views import ViewInfo, decode_views
@@ -32,10 +34,13 @@ def show_clip(options: ShowOptions, name: str, config: Config, names: list[str] 
     """
     if options.record is not None or options.video_id is not None:
         raise ConfigError(f"{options.path} holds one clip; --record and --id choose among records of features")
-    output = choose_output(options, Path(options.path).stem)
+    path = Path(options.path)
+    output = choose_output(options, path.absolute().name if path.is_dir() else path.stem)
     settings = replace(build_clip_settings(config, options.section), labels_needed=False)
     clip = open_clip(ListEntry(options.path), settings)
-    if clip.jpegs is None:
+    if path.is_dir():
+        facts, frames_per_sec = describe_folder(options.path, clip.jpegs), None
+    elif clip.jpegs is None:
         video = read_facts(options.path)
         facts, frames_per_sec = describe_video(video), video.frames_per_sec
     else:
@@ -115,18 +120,36 @@ def describe_jpegs(path: str, settings: ClipSettings, names: list[str] | None) -
     """Of a pickle that ``open_clip`` has accepted, without need of a label."""
     with open(path, "rb") as file:
         video_id, label, jpegs = load_pickle(file)
-    sizes = Counter(read_image_size(data) for data in jpegs)
-    broken = sizes.pop(None, 0)
-    total = sum(map(len, jpegs))
     fields = {"kind": "pickle of JPEG frames", "video": printable(video_id), "class": describe_class(label, names)}
     if check_label(label, settings, path) is None:
         fields["class"] += f" (not in 0 to {settings.num_classes - 1}, num_classes; refused but for infer.py)"
-    fields["frames"] = str(len(jpegs))
+    return {**fields, **describe_images(jpegs)}
+
+
+def describe_folder(path: str, jpegs: JpegFrames) -> dict[str, str]:
+    """Of a folder of frames that ``open_clip`` has accepted."""
+    content = list_folder(path)
+    ends = content.frames[0] if len(content.frames) == 1 else f"{content.frames[0]} to {content.frames[-1]}"
+    fields = {"kind": "folder of frames", "video": printable(Path(path).absolute().name), "names": printable(ends)}
+    if content.flow:
+        fields["ignored flow"] = printable(f"{len(content.flow)}: {shorten_names(content.flow)}")
+    if content.others:
+        fields["ignored"] = printable(f"{len(content.others)}: {shorten_names(content.others)}")
+    return {**fields, **describe_images(jpegs.data)}
+
+
+def describe_images(images: Sequence[bytes]) -> dict[str, str]:
+    """How many there are, and how large."""
+    found = [(read_image_size(data), len(data)) for data in images]
+    sizes = Counter(size for size, _ in found)
+    broken = sizes.pop(None, 0)
+    total = sum(num_bytes for _, num_bytes in found)
+    fields = {"frames": str(len(images))}
     shown = [f"{width} x {height} px" for (width, height), _ in sizes.most_common(3)]
     fields["frame size"] = " and ".join(shown) + f" and {len(sizes) - 3} more" * (len(sizes) > 3)
     if broken:
         fields["broken"] = f"{broken} frames do not begin as an image"
-    fields["bytes"] = f"{total:,}, {total / len(jpegs):,.0f} a frame"
+    fields["bytes"] = f"{total:,}, {total / len(images):,.0f} a frame"
     return fields
 
 

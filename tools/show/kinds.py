@@ -1,28 +1,27 @@
 """Which kind of data a file holds, by its content."""
 
-import pickletools
 from pathlib import Path
-from typing import Literal
 
 from datareader.clips.decoding import read_facts
-from datareader.clips.files import is_pickle
-from datareader.features.tfrecord import HEADER, is_tfrecord
-from datareader.lists import ListEntry
+from datareader.clips.files import PICKLE_STARTS
+from datareader.clips.frame_folders import list_folder
+from datareader.kinds import DataKind, explain_refused, guess_pickle_kind
 from tools.errors import DataError
-from tools.files.pickles import DAMAGED
+from tools.files.recognise import HEAD_SIZE, is_tfrecord
 
-KINDS = "a video, a pickle of JPEG frames, a pickle of YouTube-8M records, or a .tfrecord shard"
-# What a pickle may do before its first value that is no list.
-_OPENINGS = {"PROTO", "FRAME", "MARK", "EMPTY_LIST", "LIST", "EMPTY_TUPLE", "MEMOIZE", "PUT", "BINPUT", "LONG_BINPUT"}
+KINDS = "a video, a pickle of JPEG frames, a folder of frames, a pickle of YouTube-8M records, or a .tfrecord shard"
 
 
-def recognise(path: str) -> Literal["clips", "features"]:
+def recognise(path: str) -> DataKind:
     """The kind of data in a file, as specs call it. Raises DataError for what is neither."""
     if Path(path).is_dir():
-        raise DataError(f"{path} is a folder; name one file: {KINDS}")
+        content = list_folder(path)
+        if not content.frames and not content.flow:
+            raise DataError(f"{path} is a folder; name one file: {KINDS}")
+        return "clips"
     try:
         with open(path, "rb") as file:
-            head = file.read(HEADER)
+            head = file.read(HEAD_SIZE)
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror}; expected {KINDS}") from None
     except ValueError as error:  # a name that no file can have
@@ -31,25 +30,10 @@ def recognise(path: str) -> Literal["clips", "features"]:
         raise DataError(f"{path} is empty; fetch or copy it again")
     if is_tfrecord(head):
         return "features"
-    if is_pickle(ListEntry(path)):
-        return "features" if holds_records(path) else "clips"
+    if head.startswith(PICKLE_STARTS):
+        return guess_pickle_kind(path)
     try:
         read_facts(path)
     except DataError as error:
-        raise DataError(f"{error}; nor does it begin as a pickle or a TFRecord shard") from None
+        raise explain_refused(path, error) from None
     return "clips"
-
-
-def holds_records(path: str) -> bool:
-    """Whether the first thing in a pickle is a dict, as in a list of records; in a clip's it is the video's name.
-
-    Only the beginning is read. Nothing and what is damaged there count as records, whose reader says so.
-    """
-    try:
-        with open(path, "rb") as file:
-            for operation, _, _ in pickletools.genops(file):
-                if operation.name not in _OPENINGS:
-                    return operation.name in ("EMPTY_DICT", "DICT", "STOP")
-    except DAMAGED:
-        pass
-    return True

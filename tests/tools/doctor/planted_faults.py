@@ -99,7 +99,9 @@ def plant_clips(folder):
     with wave.open(str(folder / "sound.mp4"), "wb") as sound:
         sound.setparams((1, 2, 8000, 0, "NONE", ""))
         sound.writeframes(bytes(8000))
+    (folder / "record.tfrecord").write_bytes(frame(b"no example"))
     return {
+        "record.tfrecord 1": "not a video",
         "gone.mp4 1": "missing",
         "n" * 300: "unreadable",
         "empty.pkl": "empty",
@@ -123,4 +125,4 @@ def plant_clips(folder):
 
 
 PLANTED_FEATURES = 24
-PLANTED_CLIPS = 19
+PLANTED_CLIPS = 20

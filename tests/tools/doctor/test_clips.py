@@ -6,8 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.datareader.clips.synthetic import make_frames
+from tests.datareader.clips.test_frame_folders import write_folder
 from tests.tools.doctor.planted_faults import NEEDS_DECODING, PLANTED_CLIPS, plant_clips
 from tests.tools.doctor.reports import CLIP_CONFIG, append_lines, examine, kinds_of
+from tests.tools.doctor.test_clean_list import write_clean_lists
 from tools.doctor import examination
 from tools.doctor.clips import ClipInspector
 
@@ -77,3 +80,28 @@ def test_five_thousand_clips_take_less_than_a_twentieth_of_a_minute_of_cpu(clips
     assert time.process_time() - began < 3
     assert report["sections"]["TRAIN"]["usable"] == 5002
     assert report["findings"] == []
+
+
+def test_folders_of_frames_are_examined_as_pickles_are(clips):
+    write_folder(clips / "data/good", make_frames(5))
+    write_folder(clips / "data/short", make_frames(5, seed=1))
+    write_folder(clips / "data/unlabelled", make_frames(5, seed=4))
+    write_folder(clips / "data/flow", make_frames(2), "flow_x_{}.jpg")
+    broken = write_folder(clips / "data/broken", make_frames(5, seed=2))
+    (broken / "img_00003.jpg").write_bytes(b"\xff\xd8")
+    last = write_folder(clips / "data/last", make_frames(5, seed=3))
+    (last / "img_00005.jpg").write_bytes(b"")
+    lines = ["good 5 1", "good 1", "short 6 1", "flow 2 1", "broken 5 1", "last 1", "unlabelled"]
+    append_lines(clips / "data/train.list", lines)
+    found = {"short": ["wrong nframes"], "unlabelled": ["no label"], "flow": ["no frames"], "last": ["bad frame"]}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(examination, "measure_reading", lambda *arguments: (0, 0.0))
+        report, sections = examine("clips.txt", "--section=TRAIN")
+    assert kinds_of(report) == found | {"good": ["same file"]}
+    (good, *_) = [file for file in sections[0].reports if file.line == "good 5 1"]
+    assert good.size == sum(path.stat().st_size for path in (clips / "data/good").iterdir())
+    report, sections = examine("clips.txt", "--section=TRAIN", "--deep")
+    assert kinds_of(report) == found | {"good": ["same file"], "broken": ["bad frame"]}
+    assert [file.num_frames.tolist() for file in sections[0].reports if file.line == "good 5 1"] == [[5]]
+    write_clean_lists(sections, "other/clean.list")
+    assert (clips / "other/clean.list").read_text().splitlines()[3:] == ["../data/good 5 1", "../data/good 1"]

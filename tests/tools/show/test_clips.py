@@ -11,6 +11,7 @@ import datareader  # noqa: F401  (registers the readers)
 import models  # noqa: F401
 from datareader.sampling import sample_segment_frames
 from tests.datareader.clips.synthetic import encode_jpeg, make_frames, write_pickle, write_video
+from tests.datareader.clips.test_frame_folders import write_folder
 from tests.tools.drawing.pictures import load_picture
 from tests.tools.show.inputs import write_config
 from tests.tools.show.printed_fields import fields_of
@@ -187,3 +188,18 @@ def test_what_no_font_here_draws_becomes_a_question_mark_and_the_reader_is_told(
     assert "拉a.pkl" in text
     assert text.endswith("of which no font here has a picture; the names are above\n")
     assert make_drawable("拉é\n\udcffЖ", load_font(12, "x")) == "?é??Ж"
+
+
+def test_a_folder_of_frames_is_shown_with_what_is_ignored_in_it(folder, run_show):
+    frames = make_frames(12)
+    write_folder(folder / "v.1", frames)
+    write_folder(folder / "v.1", frames[:2], "flow_x_{:05d}.jpg")
+    (folder / "v.1/notes.txt").write_text("text")
+    config = write_config(folder)
+    fields = fields_of(run_show("v.1", "--config", config))
+    assert (fields["kind"], fields["video"], fields["frames"]) == ("folder of frames", "v.1", "12")
+    assert fields["names"] == "img_00001.jpg to img_00012.jpg"
+    assert fields["ignored flow"] == "2: flow_x_00001.jpg, flow_x_00002.jpg"
+    assert fields["ignored"] == "1: notes.txt"
+    assert fields["frame size"] == "52 x 40 px"
+    assert (folder / "v.1.png").is_file()

@@ -1,0 +1,251 @@
+"""The first look at every clip: what it finds, what it leaves to the reader, and what it remembers."""
+
+import pickle
+import threading
+
+import av
+import numpy as np
+import pytest
+
+from datareader.clips import look as look_module
+from datareader.clips.dataset import ClipDataset
+from datareader.clips.look import look, look_at_ends
+from datareader.clips.settings import ClipSettings
+from datareader.lists import ListEntry, load_list
+from tests.datareader.clips.synthetic import (
+    TINY,
+    encode_jpeg,
+    make_frames,
+    open_dataset,
+    read_all,
+    write_pickle,
+    write_video,
+)
+from tools.errors import DataError
+
+CONTAINERS = {  # name -> format, codec
+    "a.mp4": ("mp4", "mpeg4"),
+    "a.mov": ("mov", "mpeg4"),
+    "a.mkv": ("matroska", "mpeg4"),
+    "a.avi": ("avi", "mpeg4"),
+    "a.ts": ("mpegts", "mpeg2video"),
+    "a.mpg": ("mpeg", "mpeg1video"),
+    "a.wmv": ("asf", "wmv2"),
+    "a.flv": ("flv", "flv1"),
+    "a.gif": ("gif", "gif"),
+    "a.y4m": ("yuv4mpegpipe", "rawvideo"),
+    "a.h264": ("h264", "libx264"),
+}
+SOUNDS = {"mp4": "aac", "matroska": "aac", "avi": "pcm_s16le", "mpegts": "mp2", "mpeg": "mp2", "flv": "adpcm_swf"}
+
+
+def write_container(path, kind, codec):
+    with av.open(str(path), "w", format=kind) as container:
+        stream = container.add_stream(codec, rate=25)
+        stream.width, stream.height = 64, 48
+        stream.pix_fmt = "rgb8" if codec == "gif" else "yuv420p"
+        for frame in make_frames(8, width=64, height=48):
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(frame)))
+        container.mux(stream.encode(None))
+    return path
+
+
+def write_sound(path, kind, codec):
+    with av.open(str(path), "w", format=kind) as container:
+        stream = container.add_stream(codec, rate=44100)
+        frame = av.AudioFrame.from_ndarray(np.zeros((1, 44100), np.int16), layout="mono")
+        frame.sample_rate = 44100
+        resampler = av.AudioResampler(stream.format, stream.layout, 44100, frame_size=stream.frame_size or None)
+        for part in [*resampler.resample(frame), *resampler.resample(None)]:
+            container.mux(stream.encode(part))
+        container.mux(stream.encode(None))
+    return path
+
+
+@pytest.mark.parametrize("name", CONTAINERS)
+def test_healthy_videos_of_every_container_are_called_so_and_mostly_without_opening_them(tmp_path, name):
+    entry = ListEntry(str(write_container(tmp_path / name, *CONTAINERS[name])), label=1)
+    assert (look_at_ends(entry, label_needed=False) is not None) == (name != "a.h264")
+    look(entry, ClipSettings(**TINY))
+
+
+@pytest.mark.parametrize("kind", SOUNDS)
+def test_a_file_of_sound_alone_is_found(tmp_path, kind):
+    entry = ListEntry(str(write_sound(tmp_path / "sound", kind, SOUNDS[kind])), label=1)
+    with pytest.raises(DataError, match="has no video stream"):
+        look(entry, ClipSettings(**TINY))
+
+
+@pytest.mark.parametrize("where", ["end", "middle"])
+def test_a_cut_video_is_broken_only_where_its_table_is_lost(tmp_path, where):
+    """Of a film cut in its middle training reads the frames that are left."""
+    path = write_video(tmp_path / "a.mp4", make_frames(40))
+    if where == "middle":  # the table first, as for the web
+        options = {"movflags": "faststart"}
+        with av.open(str(path)) as source, av.open(str(tmp_path / "web.mp4"), "w", options=options) as to:
+            stream = to.add_stream_from_template(source.streams.video[0])
+            for packet in source.demux(video=0):
+                if packet.dts is not None:
+                    packet.stream = stream
+                    to.mux(packet)
+        path = tmp_path / "web.mp4"
+    path.write_bytes(path.read_bytes()[: path.stat().st_size * 2 // 3])
+    (tmp_path / "x.list").write_text(f"{path.name} 1\n")
+    if where == "middle":
+        assert [batch.ids for batch in read_all(open_dataset(tmp_path / "x.list"))] == [["web"]]
+    else:
+        with pytest.raises(DataError, match=r"x\.list line 1: .*a\.mp4 is not a video \("):
+            open_dataset(tmp_path / "x.list")
+
+
+def test_what_is_broken_is_refused_at_once_with_the_count_or_skipped(clips):
+    (clips.parent / "v 1.mp4").write_bytes(b"\0\0\0\x18ftypisom" + bytes(4000))
+    whole = (clips.parent / "p2.pkl").read_bytes()
+    (clips.parent / "p2.pkl").write_bytes(whole[:-9])
+    write_pickle(clips.parent / "p0.pkl", make_frames(20), label=7)
+    with pytest.raises(DataError) as error:
+        open_dataset(clips, skip_broken=2)
+    assert f"{clips} line 2: {clips.parent / 'p0.pkl'}: label 7 is not in 0 to 4 (num_classes) " in str(error.value)
+    assert f"(and 2 more in {clips}); --skip-broken 3 would skip such" in str(error.value)
+    dataset = open_dataset(clips, skip_broken=3)
+    assert [text.split(": ")[0] for text in dataset.broken] == [f"{clips} line {number}" for number in (2, 5, 6)]
+    assert dataset.labels.tolist() == [-1, 0, 1, -1, -1, 2]
+    assert len(open_dataset(clips, skip_broken=2, labels_needed=False).broken) == 2
+
+
+def test_class_ids_come_from_the_list_or_else_from_the_pickles(clips):
+    (clips.parent / "x.list").write_text("p0.pkl\np1.pkl 4\nv 2.mp4 3\nv 1.mp4 -1\np2.pkl -1\n")
+    assert open_dataset(clips.parent / "x.list").labels.tolist() == [0, 4, 3, -1, -1]
+    (clips.parent / "x.list").write_text("p0.pkl\np1.pkl 400\nv 2.mp4\n")
+    assert open_dataset(clips.parent / "x.list", labels_needed=False).labels.tolist() == [0, -1, -1]
+    jpeg = encode_jpeg(make_frames(1)[0])
+    (clips.parent / "n.pkl").write_bytes(pickle.dumps(("n", np.int64(3), [jpeg] * 3), protocol=2))
+    (clips.parent / "x.list").write_text("n.pkl\n")
+    assert open_dataset(clips.parent / "x.list").labels.tolist() == [3]
+
+
+@pytest.fixture
+def many(clips, monkeypatch):
+    """The list of ``clips``, which is long enough to be remembered, and the names of files that are looked at."""
+    monkeypatch.setattr(look_module, "REMEMBERED_AT_LEAST", 6)
+    seen, lock = [], threading.Lock()
+
+    def note(entry, settings):
+        with lock:
+            seen.append(entry.path.rsplit("/", 1)[1])
+        return look(entry, settings)
+
+    monkeypatch.setattr(look_module, "look", note)
+    return clips, seen
+
+
+def open_remembered(path, skip_broken=0, **settings):
+    settings = ClipSettings(**{**TINY, **settings})
+    entries = load_list(str(path), labelled=True)
+    cache = f"{path}.looked.npz"
+    return ClipDataset(entries, settings, name="x", training=False, skip_broken=skip_broken, cache=cache)
+
+
+def test_what_is_well_is_looked_at_once_and_again_when_it_changes(many):
+    path, seen = many
+    first = open_remembered(path)
+    assert len(seen) == 6
+    seen.clear()
+    assert open_remembered(path).labels.tolist() == first.labels.tolist() == [0, 0, 1, 1, 2, 2]
+    assert not seen
+    write_pickle(path.parent / "p1.pkl", make_frames(21), label=4)
+    assert open_remembered(path).labels.tolist() == [0, 0, 4, 1, 2, 2]
+    assert seen == ["p1.pkl"]
+    seen.clear()
+    (path.parent / "v 0.mp4").write_bytes(bytes(2000))
+    for _ in range(2):  # what is broken is not remembered
+        assert len(open_remembered(path, skip_broken=1).broken) == 1
+        assert seen.pop() == "v 0.mp4"
+        assert not seen
+
+
+def test_what_is_remembered_holds_in_other_orders_under_other_paths_and_for_other_classes(many, monkeypatch):
+    path, seen = many
+    open_remembered(path)
+    seen.clear()
+    monkeypatch.chdir(path.parent)
+    lines = path.read_text().split("\n")[1:7]
+    path.write_text("\n".join(f"./{line}" for line in reversed(lines)))
+    assert open_remembered("clips.list").labels.tolist() == [2, 2, 1, 1, 0, 0]
+    assert not seen
+    path.write_text("p0.pkl\np1.pkl\np2.pkl\n" * 2)
+    with pytest.raises(
+        DataError, match=r"p2\.pkl: label 2 is not in 0 to 1 .*and 1 more in x\); --skip-broken 2 would"
+    ):
+        open_remembered(path, num_classes=2)
+    assert not seen
+
+
+def test_class_ids_that_were_not_asked_for_are_looked_up_when_they_are(many):
+    path, seen = many
+    jpeg = encode_jpeg(make_frames(1)[0])
+    (path.parent / "p1.pkl").write_bytes(pickle.dumps(("n", np.int64(3), [jpeg] * 3), protocol=4))
+    assert open_remembered(path, labels_needed=False).labels.tolist() == [0, 0, -1, 1, 2, 2]
+    seen.clear()
+    for _ in range(2):
+        assert open_remembered(path).labels.tolist() == [0, 0, 3, 1, 2, 2]
+    assert seen == ["p1.pkl"]
+
+
+def test_a_short_list_leaves_nothing_behind(clips):
+    before = sorted(clips.parent.iterdir())
+    open_remembered(clips)
+    assert sorted(clips.parent.iterdir()) == before
+
+
+@pytest.mark.parametrize("damage", [b"", b"no zip", None, "other"])
+def test_a_damaged_memory_is_made_again(many, damage):
+    path, seen = many
+    open_remembered(path)
+    cache = path.with_name("clips.list.looked.npz")
+    if damage == "other":
+        np.savez(cache, format="0", stamps=np.zeros((6, 4), np.uint64), labels=np.zeros(6, np.int64))
+    else:
+        cache.write_bytes(cache.read_bytes()[:90] if damage is None else damage)
+    seen.clear()
+    assert open_remembered(path).labels.tolist() == [0, 0, 1, 1, 2, 2]
+    assert len(seen) == 6
+
+
+def test_a_memory_that_cannot_be_written_is_a_notice(many, monkeypatch):
+    path, _ = many
+    monkeypatch.setattr(look_module.np, "savez", lambda *a, **k: (_ for _ in ()).throw(OSError(28, "No space left")))
+    dataset = open_remembered(path)
+    assert "No space left" in dataset.notices[0]
+    assert "the next run will look at the files again" in dataset.notices[0]
+
+
+def test_a_line_that_asks_for_more_frames_than_were_remembered_is_looked_at_again(many):
+    path, seen = many
+    folder = path.parent / "f"
+    folder.mkdir()
+    for number, frame in enumerate(make_frames(4)):
+        (folder / f"{number}.jpg").write_bytes(encode_jpeg(frame))
+    path.write_text(path.read_text() + "f 4 1\n")
+    open_remembered(path)
+    seen.clear()
+    path.write_text(path.read_text().replace("f 4 1", "f 5 1"))
+    with pytest.raises(DataError, match="f holds 4 frames, but its line says 5"):
+        open_remembered(path)
+    assert seen == ["f"]
+
+
+def test_runs_that_start_together_look_once(many):
+    path, seen = many
+    threads = [threading.Thread(target=open_remembered, args=(path,)) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert len(seen) == 6
+
+
+def test_a_pickle_is_judged_by_its_beginning_and_its_end_alone(tmp_path, monkeypatch):
+    path = write_pickle(tmp_path / "a.pkl", make_frames(30), label=3)
+    monkeypatch.setattr(look_module, "open_clip", None)
+    assert look(ListEntry(str(path)), ClipSettings(**TINY)) == 3
