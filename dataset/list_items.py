@@ -1,5 +1,6 @@
-"""The files that can stand in a list: videos, pickles of clips, and pickles or shards of YouTube-8M."""
+"""The files that can stand in a list: videos, pickles and folders of clips, and pickles or shards of YouTube-8M."""
 
+from collections import defaultdict
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,7 +9,8 @@ import numpy as np
 
 from datareader.clips.files import read_pickle_head
 from datareader.lists import load_list
-from dataset.kinetics.annotations import PICKLE_SUFFIXES, VIDEO_SUFFIXES, Annotation, VideoFolder, walk_files
+from dataset.kinetics.annotations import Annotation, VideoFolder
+from dataset.media import PICKLE_SUFFIXES, VIDEO_SUFFIXES, describe_left_out, find_media
 from dataset.youtube8m.shards import is_shard, pickle_name
 from tools.errors import DataError
 from tools.files.pickles import DAMAGED, load_data_pickle
@@ -19,7 +21,7 @@ class Item:
     """One file for a list. key: its path relative to its source; items are sorted by it.
 
     group: what a split is stratified by, the class name or, of a pickle, the class id in it. is_video: its line ends
-    with its class id. split: the one that the CSV names.
+    with its class id, as that of a folder of frames does. split: the one that the CSV names.
     """
 
     path: Path
@@ -29,25 +31,31 @@ class Item:
     split: str = ""
 
 
-def is_item(path: Path) -> bool:
-    return path.suffix.lower() in VIDEO_SUFFIXES | PICKLE_SUFFIXES or is_shard(path)
+def find_items(sources: list[Path]) -> tuple[list[Item], dict[str, list[str]]]:
+    """All videos, pickles, shards and folders of frames in folders, in order; and what is left out, as ``find_media``.
 
-
-def find_items(sources: list[Path]) -> list[Item]:
-    """All videos, pickles and shards of folders, in order. A video's class is the name of its folder."""
-    items = []
+    A video's class is the name of its folder.
+    """
+    items, left_out = [], defaultdict(list)
     for source in sources:
-        for path in walk_files(source, is_item):
-            suffix, group = path.suffix.lower(), None
-            if suffix in VIDEO_SUFFIXES and path.parent != source:
+        found, others = find_media(source)
+        for words, names in others.items():
+            left_out[words] += names
+        for path, kind in found:
+            is_video, group = kind in ("video", "frames"), None
+            if is_video and source not in (path, path.parent):
                 group = path.parent.name
-            elif suffix in PICKLE_SUFFIXES:
+            elif kind == "pickle":
                 group = read_label(path)
-            items.append(Item(path, path.relative_to(source).as_posix(), group, suffix in VIDEO_SUFFIXES))
+            key = path.name if path == source else path.relative_to(source).as_posix()
+            items.append(Item(path, key, group, is_video))
     if not items:
-        raise DataError(f"no video, pickle or .tfrecord shard is in {', '.join(map(str, sources))}")
+        there = "; ".join(["", *describe_left_out(left_out)])
+        raise DataError(
+            f"no video, pickle, .tfrecord shard or folder of frames is in {', '.join(map(str, sources))}{there}"
+        )
     refuse_conversions(items)
-    return sorted(items, key=lambda item: item.key)
+    return sorted(items, key=lambda item: item.key), left_out
 
 
 def refuse_conversions(items: list[Item]) -> None:
@@ -73,7 +81,7 @@ def find_annotated(annotations: list[Annotation], sources: list[Path]) -> tuple[
         if path is None:
             missing += 1
         elif path not in items:
-            is_video = path.suffix.lower() in VIDEO_SUFFIXES
+            is_video = path.is_dir() or path.suffix.lower() not in PICKLE_SUFFIXES
             items[path] = Item(path, item.name, item.class_name or None, is_video, item.split)
         elif items[path].group != (item.class_name or None):
             raise DataError(f"{item.where}: {path} stands in an earlier line with another label")

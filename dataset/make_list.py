@@ -4,6 +4,7 @@ python dataset/make_list.py SOURCE [SOURCE ...] --output FOLDER [--split train=0
 
 SOURCE may hold, at any depth,
   videos in one folder a class: class ids number the folders' names in alphabetical order, from 0;
+  folders of frames (img_00001.jpg and the like) in one folder a class, where there are no videos;
   videos anywhere, with --csv and an official Kinetics CSV that names their classes;
   pickles of clips, which know their class;
   pickles or shards of YouTube-8M, called x.tfrecord or x.tfrecord-00000-of-00010, which are split without regard
@@ -29,9 +30,11 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # the project, when run as a script
 
+from datareader.clips.frame_folders import list_frames
 from datareader.lists import load_list
 from dataset.kinetics.annotations import load_annotations, load_class_list, sort_classes
 from dataset.list_items import Item, find_annotated, find_items, identify_file, refuse_duplicates
+from dataset.media import describe_left_out
 from dataset.splits import parse_shares, split_as_csv, split_items
 from dataset.text_files import write_lines
 from tools.config.flags import make_parser, parse_text, whole_number
@@ -73,7 +76,8 @@ def list_lines(
         label = None
         if class_ids is not None and item.is_video:
             label = class_ids[item.group] if item.group is not None else -1
-            text = f"{text} {label}"
+            frames = f" {len(list_frames(str(item.path), None))}" if item.path.is_dir() else ""
+            text = f"{text}{frames} {label}"
         if len(text.splitlines()) != 1 or re.search("[\udc80-\udcff]", text):  # the latter is not UTF-8
             raise DataError(f"{str(item.path)!a} cannot stand in a list; rename it")
         lines.append((text, item, label))
@@ -148,13 +152,17 @@ def write_lists(lists: dict[str, list[Item]], class_names: list[str] | None, opt
             path.unlink(missing_ok=True)
 
 
-def print_summary(lists: dict[str, list[Item]], output: Path, left_out: int, missing: int) -> None:
+def print_summary(
+    lists: dict[str, list[Item]], output: Path, unlisted: int, missing: int, left_out: dict[str, list[str]]
+) -> None:
     groups = {name: {item.group for item in items} - {None} for name, items in lists.items()}
     for name, items in lists.items():
         classes = f" of {len(groups[name])} classes" if groups[name] else ""
         print(f"{output / f'{name}.list'}: {len(items)} files{classes}")
-    if left_out:
-        print(f"{left_out} files are in no list")
+    if unlisted:
+        print(f"{unlisted} files are in no list")
+    for line in describe_left_out(left_out):
+        print(line)
     if missing:
         print(f"{missing} videos of the CSV are not there")
     if "train" in groups and (untrained := set().union(*groups.values()) - groups["train"]):
@@ -164,7 +172,7 @@ def print_summary(lists: dict[str, list[Item]], output: Path, left_out: int, mis
 def parse_args() -> ListOptions:
     parser = make_parser(__doc__)
     add = parser.add_argument
-    add("sources", nargs="+", type=Path, metavar="SOURCE", help="folder of videos, pickles or shards")
+    add("sources", nargs="+", type=Path, metavar="SOURCE", help="folder of videos, frames, pickles or shards")
     add("--output", required=True, type=Path, metavar="FOLDER", help="where the lists go")
     add("--split", nargs="+", metavar="NAME=SHARE", help="lists and their shares; a name alone takes all")
     add("--csv", type=parse_text, metavar="CSV", help="official Kinetics CSV: which files, their classes and splits")
@@ -179,7 +187,11 @@ def parse_args() -> ListOptions:
 def main() -> None:
     options = parse_args()
     annotations = load_annotations(options.csv) if options.csv else None
-    items, missing = find_annotated(annotations, options.sources) if options.csv else (find_items(options.sources), 0)
+    missing, left_out = 0, {}
+    if options.csv:
+        items, missing = find_annotated(annotations, options.sources)
+    else:
+        items, left_out = find_items(options.sources)
     if options.csv and not options.split and any(item.split for item in items):
         lists = split_as_csv(items, options.csv)
     else:
@@ -200,7 +212,7 @@ def main() -> None:
         write_lists(lists, class_names, options)
     except OSError as error:
         raise DataError(f"{options.output} cannot be written: {error}") from None
-    print_summary(lists, options.output, len(items) - sum(map(len, lists.values())), missing)
+    print_summary(lists, options.output, len(items) - sum(map(len, lists.values())), missing, left_out)
 
 
 if __name__ == "__main__":

@@ -1,18 +1,17 @@
 """The official CSV files of Kinetics, their classes, and the videos of a folder that they name."""
 
-import os
+import io
 import re
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
-from itertools import chain
 from pathlib import Path
 
 from datareader.class_names import parse_class_names
+from datareader.clips.frame_folders import is_frame_name
+from dataset.media import identify, walk_folders
 from tools.errors import DataError
-
-VIDEO_SUFFIXES = {".3gp", ".avi", ".flv", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".ogv", ".webm", ".wmv"}
-PICKLE_SUFFIXES = {".pkl", ".pickle"}
+from tools.files.texts import NotTextError, read_text
 
 
 @dataclass(frozen=True)
@@ -43,9 +42,12 @@ def load_annotations(path: str) -> list[Annotation]:
 
     try:
         # Every value is text: ids such as NA, 1e5 or 0123 are no numbers.
-        table = pd.read_csv(path, dtype=str, keep_default_na=False, skip_blank_lines=False, encoding="utf-8-sig")
+        text = io.StringIO(read_text(path))
+        table = pd.read_csv(text, dtype=str, keep_default_na=False, skip_blank_lines=False)
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror}; expected a CSV such as Kinetics has") from None
+    except NotTextError as error:
+        raise DataError(f"{path} {error}; expected a CSV such as Kinetics has") from None
     except ValueError as error:  # of decoding and of parsing
         raise DataError(f"{path} is not a CSV: {' '.join(str(error).split())}") from None
     table.columns = table.columns.str.strip()
@@ -85,61 +87,52 @@ def sort_classes(annotations: Iterable[Annotation]) -> list[str]:
 def load_class_list(path: str) -> list[str]:
     """Class names by id, each once, from a text as ``parse_class_names`` takes it. Raises DataError."""
     try:
-        names = parse_class_names(Path(path).read_text(encoding="utf-8-sig"))
-    except (OSError, UnicodeDecodeError) as error:
+        names = parse_class_names(read_text(path))
+    except NotTextError as error:
+        raise DataError(f"class names {path} {error}") from None
+    except OSError as error:
         raise DataError(f"class names {path} cannot be read: {error}") from None
     if not names or "" in names or len(set(names)) < len(names):
         raise DataError(f"class names {path} should hold one name a line, each once; generate_label.py makes it")
     return names
 
 
-def walk_files(folder: Path, is_wanted: Callable[[Path], bool]) -> list[Path]:
-    """The wanted files below a folder, sorted; no hidden ones.
-
-    Links to folders are followed, each folder once. Raises DataError for a folder that cannot be listed.
-    """
-
-    def fail(error: OSError):
-        raise DataError(f"folder {error.filename} cannot be listed: {error.strerror}")
-
-    found, seen = [], set()
-    for place, folders, files in os.walk(folder, followlinks=True, onerror=fail):
-        status = Path(place).stat()
-        if (status.st_dev, status.st_ino) in seen:
-            folders.clear()
-            continue
-        seen.add((status.st_dev, status.st_ino))
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        paths = [Path(place, name) for name in files if not name.startswith(".")]
-        found += [path for path in paths if is_wanted(path)]
-    return sorted(found)
-
-
 class VideoFolder:
     """Where the videos of a CSV are, in one of the usual layouts.
 
     Below the folder at any depth: ``<youtube_id>_<start>_<end>.<ext>``, the times in seconds with leading zeros
-    or without, or ``<youtube_id>.<ext>``. If there are several, one in a folder named after the class is preferred.
-    suffixes: of the files to look for, in lower case; the case of the files' own is ignored.
+    or without, or ``<youtube_id>.<ext>``; or folders of frames that are called so. If there are several, one in a
+    folder named after the class is preferred, and files to folders.
+    suffixes: of the files to look for, in lower case; the case of the files' own is ignored. Videos with other
+    suffixes are known by their content.
     """
 
     def __init__(self, folders: list[Path], suffixes: set[str]):
+        self._suffixes = suffixes
         self._by_stem = defaultdict(list)
         self._by_times = defaultdict(list)
-        found = (walk_files(folder, lambda path: path.suffix.lower() in suffixes) for folder in folders)
-        for path in chain.from_iterable(found):
-            self._by_stem[path.stem].append(path)
-            if match := re.fullmatch(r"(.+)_([0-9]{1,9})_([0-9]{1,9})", path.stem):
-                self._by_times[match[1], (int(match[2]), int(match[3]))].append(path)
+        places = [place for folder in folders for place in walk_folders(folder)]
+        for path in sorted(place / name for place, names in places for name in names):
+            self._add(path, path.stem)
+        for path in sorted(place for place, names in places if any(map(is_frame_name, names))):
+            self._add(path, path.name)
+
+    def _add(self, path: Path, stem: str) -> None:
+        self._by_stem[stem].append(path)
+        if match := re.fullmatch(r"(.+)_([0-9]{1,9})_([0-9]{1,9})", stem):
+            self._by_times[match[1], (int(match[2]), int(match[3]))].append(path)
 
     def find(self, item: Annotation) -> Path | None:
-        """The file of a video, or None."""
-        for found in (
+        """The file of a video, or the folder of its frames, or None."""
+        for named in (
             self._by_stem.get(item.name),
             self._by_times.get((item.youtube_id, item.times_sec)),
             self._by_stem.get(item.youtube_id),
         ):
-            if found:
+            if found := [path for path in named or () if self._is_wanted(path)]:
                 folders = {item.class_name, item.class_name.replace(" ", "_")}
                 return next((path for path in found if path.parent.name in folders), found[0])
         return None
+
+    def _is_wanted(self, path: Path) -> bool:
+        return path.suffix.lower() in self._suffixes or path.is_dir() or identify(path)[0] == "video"

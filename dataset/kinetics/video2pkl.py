@@ -3,10 +3,11 @@
 python dataset/kinetics/video2pkl.py kinetics-400_train.csv SOURCE TARGET [WORKERS]
 
 SOURCE holds the videos, at any depth: <class>/<youtube_id>_<start>_<end>.mp4 as the official downloader names them,
-<class>/<youtube_id>.mp4, or either without the class; any container will do. TARGET gets one
-<youtube_id>_<start>_<end>.pkl a video, (video_id, class id, [JPEG bytes, ...]). All frames are kept at their size
-unless --fps or --short-size says otherwise. Run again after an interruption, and the same files come out; a pickle is
-replaced when its class is no longer that of the CSV, or when its video is newer.
+<class>/<youtube_id>.mp4, or either without the class; any container will do, and so does a folder of that name that
+holds the frames (img_00001.jpg and the like). TARGET gets one <youtube_id>_<start>_<end>.pkl a video, (video_id, class
+id, [JPEG bytes, ...]). All frames are kept at their size unless --fps or --short-size says otherwise; those of a folder
+are kept as their files are. Run again after an interruption, and the same files come out; a pickle is replaced when its
+class is no longer that of the CSV, or when its video is newer.
 
 Videos that are not there and videos that cannot be decoded are counted, and listed in TARGET/missing.txt and
 TARGET/broken.txt with the reason.
@@ -26,17 +27,12 @@ from PIL import Image
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # the project, when run as a script
 
 from datareader.clips.decoding import open_video, read_frame_rate
-from datareader.clips.files import read_pickle_head
+from datareader.clips.files import decode_image, read_pickle_head
+from datareader.clips.frame_folders import FrameFiles, list_frames
 from datareader.clips.video import FrameCountError
 from datareader.transforms import scale_size
-from dataset.kinetics.annotations import (
-    VIDEO_SUFFIXES,
-    Annotation,
-    VideoFolder,
-    load_annotations,
-    load_class_list,
-    sort_classes,
-)
+from dataset.kinetics.annotations import Annotation, VideoFolder, load_annotations, load_class_list, sort_classes
+from dataset.media import VIDEO_SUFFIXES
 from dataset.output_folder import open_output_folder
 from dataset.text_files import write_lines
 from tools.config.flags import make_parser, parse_text, parse_threads, real_number, whole_number
@@ -87,8 +83,9 @@ def convert(job: Job) -> str | None:
 
     Raises OSError where the pickle cannot be written.
     """
+    encode = encode_folder if Path(job.source).is_dir() else encode_video
     try:
-        frames = encode_video(job.source, job.encoding)
+        frames = encode(job.source, job.encoding)
     except DataError as error:
         return str(error)
     with atomic_write(job.target) as file:
@@ -119,6 +116,19 @@ def encode_video(path: str, encoding: Encoding) -> list[bytes]:
         except FrameCountError:
             continue  # a damaged file: sample again among the frames that it has
         return [jpegs[number] for number in numbers.tolist()]
+
+
+def encode_folder(path: str, encoding: Encoding) -> list[bytes]:
+    """The frames of a folder as the files are, or as JPEGs where they are larger than wanted. Raises DataError."""
+    if encoding.fps:
+        raise DataError(f"{path}: a folder of frames does not say how many a second they are; leave out --fps")
+    files = FrameFiles(path, list_frames(path, None))
+    images = []
+    for data, where in zip(files, files.paths, strict=True):
+        frame = decode_image(data, where)  # what is broken is found here, whether or not it stays as it is
+        is_large = encoding.short_size and min(frame.shape[:2]) > encoding.short_size
+        images.append(encode_frame(frame, encoding, where) if is_large else data)
+    return images
 
 
 def encode_frame(frame: np.ndarray, encoding: Encoding, path: str) -> bytes:

@@ -3,7 +3,8 @@
 import pytest
 
 from datareader.class_names import load_class_names
-from dataset.kinetics.annotations import VIDEO_SUFFIXES, VideoFolder, load_annotations, load_class_list
+from dataset.kinetics.annotations import VideoFolder, load_annotations, load_class_list
+from dataset.media import VIDEO_SUFFIXES
 from tests.dataset.kinetics.annotated_videos import HEADER, csv_line
 from tools.errors import DataError
 
@@ -69,3 +70,14 @@ def test_of_two_videos_of_a_name_that_of_the_class_is_taken(tmp_path):
     (tmp_path / "a.csv").write_text("youtube_id,label\nx,b\n")
     (item,) = load_annotations(str(tmp_path / "a.csv"))
     assert VideoFolder([tmp_path], VIDEO_SUFFIXES).find(item) == tmp_path / "b" / "x.mp4"
+
+
+def test_a_csv_and_names_of_classes_come_in_the_encodings_that_lists_come_in(tmp_path):
+    text = "label,youtube_id\n打太极,a\n"
+    (tmp_path / "a.csv").write_bytes(text.replace("\n", "\r\n").encode("utf-16"))
+    (item,) = load_annotations(str(tmp_path / "a.csv"))
+    assert (item.class_name, item.name) == ("打太极", "a")
+    for load in (load_annotations, load_class_list):
+        (tmp_path / "a.csv").write_bytes(text.encode("gbk"))
+        with pytest.raises(DataError, match=r"a\.csv is not UTF-8 in line 2 \(it looks like GBK\); save it as UTF-8"):
+            load(str(tmp_path / "a.csv"))
