@@ -44,8 +44,9 @@ def parse_args() -> tuple[RunOptions, TrainingOptions, list[str]]:
         """A flag that is a field of TrainingOptions."""
         names.append(parser.add_argument(*flags, **options).dest)
 
-    add_override(parser, "--learning-rate", ("TRAIN",), "learning_rate", float, "learning rate at the start")
-    add_override(parser, ("--epoch-num", "--epoch"), ("TRAIN",), "epoch", count, "epochs, all told")
+    rates, epochs = ("--learning-rate", "--lr"), ("--epoch-num", "--epoch", "--epochs")
+    add_override(parser, rates, ("TRAIN",), "learning_rate", float, "learning rate at the start")
+    add_override(parser, epochs, ("TRAIN",), "epoch", count, "epochs, all told")
     add_override(parser, "--seed", ("TRAIN",), "seed", count, "seed of weights, order, frames and dropout")
     add("--pretrain", type=parse_text, metavar="PATH", help="start from these weights, as --weights takes them; "
         "another number of classes skips the classifier")  # fmt: skip
@@ -66,6 +67,10 @@ def parse_args() -> tuple[RunOptions, TrainingOptions, list[str]]:
         "default: any")  # fmt: skip
     add("--ema", type=real_number(0, 1), metavar="DECAY", help="also keep, score and save averaged weights; 0.999 is "
         "usual")  # fmt: skip
+    add("--label-smoothing", type=real_number(0, 1), default=0.0, metavar="EPS", help="move labels by EPS towards no "
+        "answer, in the training's loss; 0.1 is usual; default: not at all")  # fmt: skip
+    add("--early-stop", type=count, default=0, metavar="N", help="end after N validations without a better score; 0: "
+        "never")  # fmt: skip
     parser.add_argument("--no-use-pyreader", action="store_true", help="of 2019: accepted, no effect")
     parser.add_argument("--no-memory-optimize", action="store_true", help="of 2019: accepted, no effect")
     args = parser.parse_args()
@@ -73,6 +78,8 @@ def parse_args() -> tuple[RunOptions, TrainingOptions, list[str]]:
         parser.error("--pretrain begins a run and --resume continues one; give one of them")
     if args.valid_first and not args.valid_interval:
         parser.error("--valid-first needs validation; --valid-interval 0 turns it off")
+    if args.early_stop and not args.valid_interval:
+        parser.error("--early-stop needs validation; --valid-interval 0 turns it off")
     given = {"--no-use-pyreader": args.no_use_pyreader, "--no-memory-optimize": args.no_memory_optimize}
     run = read_run_options(args)
     training = TrainingOptions(

@@ -15,6 +15,7 @@ from models.spec import (
     ModelSection,
     ModelSpec,
     TrainSection,
+    check_class_weights,
     compare_length,
 )
 from tools.config.load import Config
@@ -108,7 +109,8 @@ def clip_schema(model: type = ClipModelSection, train: type = ClipTrainSection) 
 
 
 def check_clips(config: Config) -> None:
-    """The backbone exists, each colour has its mean and deviation, crops fit their frames."""
+    """The backbone exists, each colour has its mean and deviation, crops fit their frames, classes their weights."""
+    check_class_weights(config)
     if "MODEL" in config:
         model, where = config.MODEL, config.where("MODEL")
         if isinstance(model, ResNetModelSection):

@@ -3,10 +3,19 @@
 A model adds keys of its own in sub-classes of ``FeatureModelSection`` and ``FeatureTrainSection``.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar
 
-from models.spec import OBSOLETE_KEYS, DataSection, InferSection, ModelSection, ModelSpec, TrainSection
+from models.spec import (
+    OBSOLETE_KEYS,
+    DataSection,
+    InferSection,
+    ModelSection,
+    ModelSpec,
+    TrainSection,
+    check_class_weights,
+)
 from tools.config.load import Config
 from tools.config.schema import Schema, key
 from tools.errors import ConfigError
@@ -38,10 +47,17 @@ class FeatureSpec(ModelSpec):
     metrics = "youtube8m"
 
 
-def feature_schema(model: type, train: type = FeatureTrainSection, **options) -> Schema:
-    """The schema of a model on features. model, train: its sections. options: more fields of Schema."""
+def feature_schema(
+    model: type, train: type = FeatureTrainSection, check: Callable[[Config], None] = lambda config: None
+) -> Schema:
+    """The schema of a model on features. model, train: its sections. check: as in Schema, of what is its own."""
+
+    def check_all(config: Config) -> None:
+        check_class_weights(config)
+        check(config)
+
     sections = {"MODEL": model, "TRAIN": train, "VALID": DataSection, "TEST": DataSection, "INFER": InferSection}
-    return Schema(sections, obsolete=OBSOLETE_KEYS, **options)
+    return Schema(sections, obsolete=OBSOLETE_KEYS, check=check_all)
 
 
 def check_streams(config: Config, keys: tuple[str, ...]) -> None:

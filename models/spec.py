@@ -13,6 +13,7 @@ from typing import Any, ClassVar, Literal, Protocol
 
 from tools.config.load import Override
 from tools.config.schema import Schema, key
+from tools.errors import ConfigError
 
 OBSOLETE_KEYS = frozenset({"dataset", "bone_network", "bone_nework", "pretrain_base", "num_gpus", "buf_size"})
 
@@ -39,13 +40,20 @@ class DataSection:
 
 @dataclass(frozen=True, kw_only=True)
 class TrainSection(DataSection):
-    """TRAIN. pretrain_base: weights of a ResNet to begin with, whose MODEL has num_layers too; None: random ones."""
+    """TRAIN.
+
+    pretrain_base: weights of a ResNet to begin with, whose MODEL has num_layers too; None: random ones.
+    class_weights: what the loss of each class counts, by class id; "balanced": as much as the class is rare; None: all
+    the same. sampling: which records an epoch holds: each once, or as many of every class.
+    """
 
     pretrain_base: ClassVar[str | None] = None
     epoch: int = key(minimum=1)
     learning_rate: float = key(minimum=0)
     use_gpu: bool = key(True)
     seed: int = key(0, minimum=0, below=2**63)
+    class_weights: list[float] | Literal["balanced"] | None = key(None, minimum=0)
+    sampling: Literal["shuffle", "balanced"] = key("shuffle")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,8 +78,11 @@ class Network(Protocol):
     def __call__(self, *inputs) -> Any:
         """The reader's inputs -> logits (N, num_classes) float32; ``forward`` of the layer."""
 
-    def losses(self, logits, labels) -> Any:
-        """logits (N, num_classes), labels as the reader gives them -> (N,) float32, the loss of each video."""
+    def losses(self, logits, labels, class_weights=None, label_smoothing: float = 0.0) -> Any:
+        """logits (N, num_classes), labels as the reader gives them -> (N,) float32, the loss of each video.
+
+        class_weights, label_smoothing: of training alone; ``models.layers.losses`` says what they do.
+        """
 
     def probs(self, logits) -> Any:
         """logits (N, num_classes) -> (N, num_classes) float32 in [0, 1]."""
@@ -140,6 +151,20 @@ class ModelSpec(ABC):
     def make_placeholders(self, folder: Path) -> list[Override]:
         """Write files in place of those a config names, for uses of a network to which their values do not matter."""
         return []
+
+
+def check_class_weights(config) -> None:
+    """Raise ConfigError unless TRAIN.class_weights, where it is a list, has a number for each class."""
+    if "TRAIN" not in config or "MODEL" not in config:
+        return
+    weights, num_classes = config.TRAIN.class_weights, config.MODEL.num_classes
+    if not isinstance(weights, list):
+        return
+    where = f"{config.where('TRAIN')}: class_weights"
+    if len(weights) != num_classes:
+        raise ConfigError(f'{where} has {len(weights)} entries, but num_classes = {num_classes}; or "balanced"')
+    if not any(weights):
+        raise ConfigError(f"{where}: all of them are 0, so that nothing would be learnt")
 
 
 def compare_length(config, key: str, value: int, num_videos: int) -> list[str]:

@@ -89,8 +89,8 @@ class AttentionCluster(nn.Layer):
         x = F.tanh(self.fc2(x))  # (N, 4096)
         return self.logistic(x)  # (N, num_classes)
 
-    def losses(self, logits, labels):
-        return multilabel_losses(logits, labels)
+    def losses(self, logits, labels, class_weights=None, label_smoothing=0.0):
+        return multilabel_losses(logits, labels, class_weights, label_smoothing)
 
     def probs(self, logits):
         return F.sigmoid(logits)

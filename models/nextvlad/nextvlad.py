@@ -143,8 +143,8 @@ class NeXtVLAD(nn.Layer):
         x = x * F.sigmoid(self.gate2(gate))
         return self.logistic(x)  # (N, num_classes)
 
-    def losses(self, logits, labels):
-        return multilabel_losses(logits, labels)
+    def losses(self, logits, labels, class_weights=None, label_smoothing=0.0):
+        return multilabel_losses(logits, labels, class_weights, label_smoothing)
 
     def probs(self, logits):
         return F.sigmoid(logits)

@@ -144,8 +144,8 @@ class STNET(nn.Layer):
         x = self.xception(x.reshape([-1, segments, 2048]))  # (N, S, 1024)
         return self.fc(x.max(axis=1))  # (N, num_classes)
 
-    def losses(self, logits, labels):
-        return class_losses(logits, labels)
+    def losses(self, logits, labels, class_weights=None, label_smoothing=0.0):
+        return class_losses(logits, labels, class_weights, label_smoothing)
 
     def probs(self, logits):
         return F.softmax(logits, axis=-1)

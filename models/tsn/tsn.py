@@ -53,8 +53,8 @@ class TSN(nn.Layer):
         # Not mean: exported, it makes the inference engine of Paddle 3.3.1 print a line of its own.
         return self.fc(features.reshape([-1, segments, 2048]).sum(axis=1) / segments)  # (N, num_classes)
 
-    def losses(self, logits, labels):
-        return class_losses(logits, labels)
+    def losses(self, logits, labels, class_weights=None, label_smoothing=0.0):
+        return class_losses(logits, labels, class_weights, label_smoothing)
 
     def probs(self, logits):
         return nn.functional.softmax(logits, axis=-1)

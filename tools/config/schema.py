@@ -7,7 +7,7 @@
         pretrain_base: str | None = key("ResNet50_pretrained")
 
 A field's type is ``int``, ``float``, ``str``, ``bool`` or a list of one of them, with ``None`` or words beside it where
-those are values too. A field without a default has to be given.
+those are values too, or words alone. A field without a default has to be given.
 """
 
 import math
@@ -29,7 +29,8 @@ _NAMES = {
 class Key:
     """What one key may hold.
 
-    type: ``int``, ``float``, ``str``, ``bool``, or a list of one of them (``list[int]``).
+    type: ``int``, ``float``, ``str``, ``bool``, or a list of one of them (``list[int]``); None where only words are
+    values.
     default: the value of a key that is left out; without one the key must be given.
     optional: ``None`` is a value too, as it is where it is the default.
     minimum, below: bounds for numbers (of every item, in a list): minimum <= value < below.
@@ -60,6 +61,8 @@ class Key:
             return None
         if isinstance(value, str) and value in self.words:
             return None
+        if self.type is None:
+            return f"should be {' or '.join(map(repr, self.words))}"
         if problem := self._problem(value):
             return " or ".join([problem, *map(repr, self.words)])
         return None
@@ -100,7 +103,7 @@ def keys_of(section: type) -> dict[str, Key]:
 def _make_key(item, hint) -> Key:
     parts = get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
     words = tuple(word for part in parts if get_origin(part) is Literal for word in get_args(part))
-    (kind,) = (part for part in parts if part is not NoneType and get_origin(part) is not Literal)
+    kind = next((part for part in parts if part is not NoneType and get_origin(part) is not Literal), None)
     default = REQUIRED if item.default is MISSING else item.default
     return Key(kind, default, words=words, optional=NoneType in parts, **item.metadata)
 

@@ -42,7 +42,8 @@ class Progress:
 
     epoch, step: what comes next; a step of 0 begins an epoch. validated: whether the epoch before has
     been scored, if it was to be. batch_size, seed, records, data: what the meaning of a position inside
-    an epoch depends on; data is a checksum of the training list's files and lengths.
+    an epoch depends on; data is a checksum of the training list's files and lengths, and of what else the order of its
+    records depends on. validations_since_best: those in a row that gave no better score.
     """
 
     batch_size: int
@@ -57,6 +58,7 @@ class Progress:
     best_epoch: int | None = None
     world: int = 1
     loss_scaling: dict[str, float] = field(default_factory=dict)
+    validations_since_best: int = 0
 
 
 @dataclass(frozen=True)
@@ -245,8 +247,8 @@ def _json(content: dict) -> bytes:
 
 
 def _parse_progress(state: dict | None, path: Path) -> Progress:
-    """The fields of a Progress, each of its own type and none negative. Earlier versions left out the last two."""
-    state = {"world": 1, "loss_scaling": {}} | (state or {})
+    """The fields of a Progress, each of its own type and none negative. Earlier versions left out the last three."""
+    state = {"world": 1, "loss_scaling": {}, "validations_since_best": 0} | (state or {})
     values = {field.name: state.get(field.name) for field in fields(Progress)}
     for name, value in values.items():
         if name == "validated":

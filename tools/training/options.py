@@ -13,7 +13,8 @@ class TrainingOptions:
     resume: a checkpoint, or "auto" for the latest in save_dir. save_every, log_interval: in steps, 0 for never.
     keep: finished epochs to keep besides the best, 0 for all. valid_interval: in epochs, 0 for never.
     accumulate: micro-batches that each process's batch is split into. grad_clip: the largest norm of all
-    gradients together, 0 for what the config says. ema: decay of the averaged weights.
+    gradients together, 0 for what the config says. ema: decay of the averaged weights. label_smoothing: of the
+    training's loss, 0 for none. early_stop: after so many validations without a better score, 0 for never.
     weights_dir, offline: as ``find_released`` takes them.
     """
 
@@ -31,6 +32,8 @@ class TrainingOptions:
     sync_bn: bool = False
     grad_clip: float = 0.0
     ema: float | None = None
+    label_smoothing: float = 0.0
+    early_stop: int = 0
     weights_dir: str | None = None
     offline: bool = False
 

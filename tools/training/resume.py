@@ -148,5 +148,6 @@ def set_later_aside(
     elif progress.best_score is not None and not store.best_path.exists():
         log.info(f"there is no {store.best_path.name} here: the best is looked for anew")
         progress.best_score = progress.best_epoch = None
+        progress.validations_since_best = 0
         progress.validated = False
     return progress

@@ -35,7 +35,7 @@ class Step:
 def train_epoch(
     network, optimizer, steps: Iterable[list], *, schedule: Callable[[int], float], seed: int, epoch: int, start: int,
     steps_taken: int, group: ProcessGroup | None = None, amp: MixedPrecision | None = None,
-    grad_clip: float = 0.0,
+    grad_clip: float = 0.0, loss_options: dict[str, Any] | None = None,
 ) -> Iterator[Step]:  # fmt: skip
     """Train on the batches of each step and yield what happened, after the weights have changed.
 
@@ -45,6 +45,8 @@ def train_epoch(
         was stopped resumes exactly where it was; ``start`` is the number of the first of the steps.
     group: the processes that train together; their gradients are added up too. amp: float32 by default.
     grad_clip: the largest norm of all gradients together; 0 for any.
+    loss_options: for ``network.losses``, beside logits and labels. Weighted losses are averaged over videos too,
+        whatever their weights, so that a video counts the same in every batch, micro-batch and process.
     Raises TrainingError for a loss that is not finite, before it can reach the weights.
     """
     group, amp = group or ProcessGroup(), amp or MixedPrecision()
@@ -61,7 +63,9 @@ def train_epoch(
         optimizer.set_lr(rate)
         share = 1 / num_videos if network.loss_reduction == "mean" else 1.0
         where = f"epoch {epoch}, iter {number}"
-        predictions = [_add_gradients(network, batch, share, amp, where) for batch in batches if len(batch)]
+        predictions = [
+            _add_gradients(network, batch, share, amp, where, loss_options or {}) for batch in batches if len(batch)
+        ]
         loss = math.fsum(group.all_gather(math.fsum(part.loss * len(part.batch) for part in predictions)))
         group.all_reduce_gradients(parameters)
         group.average_statistics(network)
@@ -71,12 +75,14 @@ def train_epoch(
         yield Step(number, predictions, num_videos, loss / num_videos, rate, data_sec, step_sec)
 
 
-def _add_gradients(network, batch, share: float, amp: MixedPrecision, where: str) -> Prediction:
+def _add_gradients(
+    network, batch, share: float, amp: MixedPrecision, where: str, loss_options: dict[str, Any]
+) -> Prediction:
     """Add the gradient of ``share`` times the sum of a batch's losses to the parameters' gradients."""
     with amp.context():
         logits = network(*map(to_tensor, batch.inputs))
     logits = logits if logits.dtype == paddle.float32 else logits.astype("float32")
-    losses = network.losses(logits, paddle.to_tensor(batch.labels))
+    losses = network.losses(logits, paddle.to_tensor(batch.labels), **loss_options)
     per_video = losses.numpy()
     _require_finite(per_video, batch, where)
     amp.scale(losses.sum() * share).backward()

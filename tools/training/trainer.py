@@ -5,6 +5,7 @@ import time
 from dataclasses import asdict
 from pathlib import Path
 
+import numpy as np
 import paddle
 
 from tools.config.load import Config
@@ -16,6 +17,7 @@ from tools.registry import METRICS
 from tools.runtime.log import beside, progress_bar, record_event
 from tools.runtime.signals import StopRequest
 from tools.training.checkpoint import CheckpointStore
+from tools.training.loss_options import build_loss_options
 from tools.training.optimizer_state import optimizer_arrays
 from tools.training.options import TrainingOptions
 from tools.training.resume import build_state, find_checkpoint, restore, set_later_aside
@@ -43,6 +45,7 @@ class Trainer:
         self.state = build_state(spec, config, options, train_loader.dataset, group.world)
         self.schedule = spec.build_schedule(config, len(train_loader))
         self.grad_clip = options.grad_clip or spec.gradient_clip(config)
+        self.loss_options = build_loss_options(config, options, train_loader.dataset)
         self.new_metric = lambda: METRICS.get(spec.metrics)(config)
         self.resumed_path = None  # the checkpoint that --resume found, where it ends an epoch
         for notice in spec.notices(config, len(train_loader.dataset)):
@@ -56,6 +59,7 @@ class Trainer:
             options,
             self.config,
             data=state.progress.data,
+            loss={name: np.asarray(value).tolist() for name, value in self.loss_options.items()},
             validation=self.valid_loader and self.valid_loader.dataset.checksum(),
         )
         checkpoint = None
@@ -97,11 +101,24 @@ class Trainer:
             if self.options.valid_first and not self.state.progress.steps_taken:
                 self.score("before training", stop)
             while self.state.progress.epoch < epochs and not agree_to_stop(self.group, stop):
+                if self.has_stopped_improving():
+                    break
                 self.train_epoch(stop)
             stopped = agree_to_stop(self.group, stop)
         if stopped:
             log.info(f"stopped by {stop.signal.name}; --resume auto resumes from here")
         return stop.exit_code if stopped else 0
+
+    def has_stopped_improving(self) -> bool:
+        """Whether --early-stop ends the run here; says so."""
+        progress, patience = self.state.progress, self.options.early_stop
+        if not patience or progress.validations_since_best < patience:
+            return False
+        log.info(
+            f"early stop: no better {self.new_metric().score} in {progress.validations_since_best} validations since "
+            f"epoch {progress.best_epoch}; {progress.epoch} of {self.config.TRAIN.epoch} epochs are done"
+        )
+        return True
 
     def train_epoch(self, stop: StopRequest) -> None:
         state, progress, options, total = self.state, self.state.progress, self.options, len(self.train_loader)
@@ -120,6 +137,7 @@ class Trainer:
             group=self.group,
             amp=state.amp,
             grad_clip=self.grad_clip,
+            loss_options=self.loss_options,
         )
         with progress_bar(total, progress.step, f"epoch {progress.epoch}", shown=self.group.is_first) as bar:
             for step in steps:
@@ -181,7 +199,9 @@ class Trainer:
         score = values[self.new_metric().score]
         is_best = progress.best_score is None or score > progress.best_score
         if is_best:
-            progress.best_score, progress.best_epoch = score, progress.epoch - 1
+            progress.best_score, progress.best_epoch, progress.validations_since_best = score, progress.epoch - 1, 0
+        else:
+            progress.validations_since_best += 1
         if self.group.is_first:
             # Before the state says that it is done: a run killed in between validates once more.
             paths += [self.store.set_best(path)] if is_best else []
