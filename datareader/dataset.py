@@ -60,7 +60,11 @@ class Dataset(Protocol):
         """A number that changes when the files, their order, or what the order of an epoch depends on does."""
 
     def order(self, seed: int, epoch: int) -> np.ndarray:
-        """(records,) int64 numbers of the records of an epoch in order, shuffled in training."""
+        """(records,) int64 numbers of the records of an epoch in order, shuffled in training.
+
+        One that comes again, as with balanced classes, has its number plus a multiple of ``len(record_labels())``;
+        all that takes numbers takes those too, and chooses anew what is random.
+        """
 
     def arrange_batches(self, order: np.ndarray, batch_size: int, seed: int, epoch: int) -> np.ndarray:
         """The order in which a process reads its shard of an epoch, which may put similar records together."""

@@ -9,6 +9,7 @@ from threading import Lock
 import cv2
 import numpy as np
 
+from datareader.balancing import make_draws
 from datareader.clips.files import check_line, open_clip
 from datareader.clips.look import look_over
 from datareader.clips.settings import ClipSettings, build_clip_settings
@@ -30,6 +31,7 @@ class ClipDataset:
 
     name: what messages call the clips as a whole, such as their list. cache: where the look at many files is
     remembered, None for nowhere. labels: (N,) int64 class ids, -1 for clips that have none or are broken.
+    balanced: epochs of training have all classes equally often.
     """
 
     def __init__(
@@ -41,6 +43,7 @@ class ClipDataset:
         training: bool,
         skip_broken: int,
         cache: str | None = None,
+        balanced: bool = False,
     ):
         self.entries = entries
         self.settings = settings
@@ -65,6 +68,7 @@ class ClipDataset:
             any_usable = len(self._broken) < len(entries)
             hint = f"; --skip-broken {len(self._broken)} would skip such" if any_usable else ""
             raise DataError(f"{first}{more}{hint}")
+        self._draws = make_draws(self, settings.num_classes) if balanced else None
 
     def __len__(self) -> int:
         return len(self.entries)
@@ -73,23 +77,28 @@ class ClipDataset:
     def broken(self) -> list[str]:
         """What is wrong with each clip that was skipped so far, in the order of the entries."""
         with self._lock:
-            return [self._broken[number] for number in sorted(self._broken)]
+            return [self._broken[place] for place in sorted(self._broken)]
 
     @property
     def notices(self) -> list[str]:
-        """How many clips each class has, and what looks wrong with that and with what is remembered."""
+        """How many clips each class has, what looks wrong with that and with what is remembered, and what is drawn."""
         counts = self.class_counts()
-        return self._notices + ([] if counts is None else [describe_classes(counts), *warn_of_classes(counts)])
+        classes = [] if counts is None else [describe_classes(counts), *warn_of_classes(counts)]
+        return [*self._notices, *classes, *([self._draws.describe(len(self))] if self._draws else [])]
 
     def checksum(self) -> int:
         """A number that changes when the files, their order or their labels do."""
-        return zlib.crc32("\n".join(f"{entry.path} {entry.label}" for entry in self.entries).encode())
+        checksum = zlib.crc32("\n".join(f"{entry.path} {entry.label}" for entry in self.entries).encode())
+        return self._draws.checksum(checksum) if self._draws else checksum
 
     def order(self, seed: int, epoch: int) -> np.ndarray:
         """Numbers of the clips of one epoch, shuffled in training."""
         if not self.training:
             return np.arange(len(self))
-        return np.random.default_rng([seed, epoch]).permutation(len(self))
+        rng = np.random.default_rng([seed, epoch])
+        if self._draws:
+            return self._draws.tell_apart(rng.permutation(self._draws.draw(len(self), seed, epoch)))
+        return rng.permutation(len(self))
 
     @staticmethod
     def arrange_batches(order: np.ndarray, batch_size: int, seed: int, epoch: int) -> np.ndarray:
@@ -105,10 +114,10 @@ class ClipDataset:
         known = self.labels >= 0
         return label_rows(known, self.labels[known].astype(np.int32))
 
-    @staticmethod
-    def files_of(clips: np.ndarray) -> np.ndarray:
+    def files_of(self, clips: np.ndarray) -> np.ndarray:
         """Numbers of the files that hold these clips: each has its own."""
-        return clips
+        files = clips % len(self)
+        return files[np.sort(np.unique(files, return_index=True)[1])]
 
     @contextmanager
     def open(self, batches: list[np.ndarray], seed: int, epoch: int) -> Iterator[Callable[[int], Batch]]:
@@ -128,15 +137,16 @@ class ClipDataset:
         frames = np.empty((len(numbers), *shape), np.uint8)
         clips, sources, entries = [], [], []
         for number in numbers.tolist():
-            entry = self.entries[number]
+            place = number % len(self)
+            entry = self.entries[place]
             try:
-                if number in self._broken:
+                if place in self._broken:
                     continue
                 clip = open_clip(entry, settings)
                 rng = np.random.default_rng([seed, epoch, number]) if self.training else None
                 decode_views(frames[len(clips)], clip, settings, rng)
             except DataError as error:
-                self._skip(number, str(error.at(entry.where)))
+                self._skip(place, str(error.at(entry.where)))
                 continue
             clips.append(clip)
             sources.append(f"{entry.path} ({entry.where})" if entry.where else entry.path)
@@ -151,12 +161,12 @@ class ClipDataset:
             views=views,
         )
 
-    def _skip(self, number: int, text: str) -> None:
+    def _skip(self, place: int, text: str) -> None:
         with self._lock:
             if len(self._broken) >= self.skip_broken:
                 more = f"; {len(self._broken)} were skipped before it" if self._broken else ""
                 raise DataError(f"{text}{more}; --skip-broken N skips up to N such clips") from None
-            self._broken[number] = text
+            self._broken[place] = text
         self.on_broken(text)
 
 
@@ -165,5 +175,12 @@ def build_clip_reader(config, section: str, *, training: bool, skip_broken: int)
     """The clips of ``[section] filelist``."""
     list_path = config[section].filelist
     entries, settings = load_list(list_path, labelled=True), build_clip_settings(config, section)
-    cache = f"{list_path}.looked.npz"
-    return ClipDataset(entries, settings, name=list_path, training=training, skip_broken=skip_broken, cache=cache)
+    return ClipDataset(
+        entries,
+        settings,
+        name=list_path,
+        training=training,
+        skip_broken=skip_broken,
+        cache=f"{list_path}.looked.npz",
+        balanced=training and config.TRAIN.sampling == "balanced",
+    )

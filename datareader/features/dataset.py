@@ -11,6 +11,7 @@ from threading import Lock
 
 import numpy as np
 
+from datareader.balancing import make_draws
 from datareader.dataset import Batch
 from datareader.features.index import FileIndex, build_index, cache_of, scan_file
 from datareader.features.inputs import RaggedFrames, SegmentFrames
@@ -28,6 +29,7 @@ class FeatureDataset:
 
     arrange: makes the network's inputs, as SegmentFrames and RaggedFrames do.
     sort_by_length: training batches hold videos of similar length; see ``group_by_length``.
+    balanced: epochs of training have all classes equally often.
     skip_broken: how many broken records or files may be skipped; each is listed in ``broken``.
     Raises DataError for the first broken record past that number.
     """
@@ -43,6 +45,7 @@ class FeatureDataset:
         training: bool,
         skip_broken: int,
         sort_by_length: bool = False,
+        balanced: bool = False,
     ):
         self.name = list_path
         self.expected = expected
@@ -68,17 +71,24 @@ class FeatureDataset:
         if expected.labels_needed:
             self.notices += [describe_classes(self._class_counts), *warn_of_classes(self._class_counts)]
         self._labels = join_labels([file.labels for file in index]) if index[0].labels else None
+        self._draws = make_draws(self, expected.num_classes) if balanced else None
+        if self._draws:
+            self.notices.append(self._draws.describe(len(self)))
 
     def __len__(self) -> int:
         return len(self.usable)
 
     def checksum(self) -> int:
-        """A number that changes when the files, their order or their records' lengths do."""
+        """A number that changes when the files, their order or their records' lengths do; balanced, also by labels."""
         paths = "\n".join(entry.path for entry in self.entries).encode()
-        return zlib.crc32(self.num_frames.tobytes(), zlib.crc32(paths))
+        checksum = zlib.crc32(self.num_frames.tobytes(), zlib.crc32(paths))
+        return self._draws.checksum(checksum) if self._draws else checksum
 
     def order(self, seed: int, epoch: int) -> np.ndarray:
         """Numbers of the records of one epoch. Training shuffles the files, and the records in each."""
+        if self._draws:
+            drawn = self._draws.draw(len(self), seed, epoch)
+            return self._draws.tell_apart(shuffle_files(drawn, self.first, seed, epoch))
         return shuffle_files(self.usable, self.first, seed, epoch) if self.training else self.usable
 
     def arrange_batches(self, order: np.ndarray, batch_size: int, seed: int, epoch: int) -> np.ndarray:
@@ -132,7 +142,7 @@ class FeatureDataset:
 
     def _file_numbers(self, records: np.ndarray) -> np.ndarray:
         """The number of the file that holds each record."""
-        return np.searchsorted(self.first, records, side="right") - 1
+        return np.searchsorted(self.first, records % self.first[-1], side="right") - 1
 
     def _make_batch(self, numbers: np.ndarray, loaded: dict, seed: int, epoch: int) -> Batch:
         records = [self._record(number, loaded) for number in numbers]
@@ -147,7 +157,7 @@ class FeatureDataset:
 
     def _record(self, number: int, loaded: dict) -> Record:
         file = int(self._file_numbers(number))
-        path, position = self.entries[file].path, int(number - self.first[file])
+        path, position = self.entries[file].path, int(number % self.first[-1] - self.first[file])
         if len(loaded[file]) != self.first[file + 1] - self.first[file]:
             raise self._changed(path)
         return parse_record(loaded[file][position], self.expected, f"{path} record {position}")
@@ -241,4 +251,5 @@ def _open(
         training=training,
         skip_broken=skip_broken,
         sort_by_length=training and config.TRAIN.sort_by_length,
+        balanced=training and config.TRAIN.sampling == "balanced",
     )

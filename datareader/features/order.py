@@ -6,7 +6,8 @@ import numpy as np
 def shuffle_files(usable: np.ndarray, first: np.ndarray, seed: int, epoch: int) -> np.ndarray:
     """Records in an order that goes file by file: the files shuffled, and the records in each.
 
-    usable: (records,) numbers in ascending order. first: (files + 1,) the number of each file's first record.
+    usable: (records,) numbers in ascending order, one perhaps several times. first: (files + 1,) the number of each
+    file's first record.
     """
     rng = np.random.default_rng([seed, epoch])
     edges = np.searchsorted(usable, first)
@@ -21,11 +22,12 @@ def group_by_length(
 
     Among ``window`` batches at a time the records are sorted by length and the batches shuffled. Every
     whole batch's worth of records stays ahead of the partial last one, so an epoch holds what it held.
+    order: numbers, those past the records' as in ``Dataset.order``. num_frames: (records,).
     """
     whole = len(order) // batch_size * batch_size
     batches = []
     for start in range(0, whole, window * batch_size):
         part = order[start : min(start + window * batch_size, whole)]
-        part = part[np.argsort(num_frames[part], kind="stable")]
+        part = part[np.argsort(num_frames.take(part, mode="wrap"), kind="stable")]
         batches.append(rng.permutation(part.reshape(-1, batch_size)).ravel())
     return np.concatenate([*batches, order[whole:]])

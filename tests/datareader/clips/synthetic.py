@@ -58,10 +58,10 @@ def write_frame(path, jpeg):
     return path.with_suffix(".list")
 
 
-def open_dataset(path, training=False, skip_broken=0, **settings):
+def open_dataset(path, training=False, skip_broken=0, balanced=False, **settings):
     """The clips of a list, as training or an evaluation opens them."""
     entries, settings = load_list(str(path), labelled=True), ClipSettings(**{**TINY, **settings})
-    return ClipDataset(entries, settings, name=str(path), training=training, skip_broken=skip_broken)
+    return ClipDataset(entries, settings, name=str(path), training=training, skip_broken=skip_broken, balanced=balanced)
 
 
 def read_all(dataset, batch_size=4, num_workers=0, as_float=False, **options):

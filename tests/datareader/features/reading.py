@@ -13,8 +13,8 @@ from tools.errors import DataError
 EXPECTED = Expected(("rgb", "audio"), (1024, 128), num_classes=12)
 
 
-def open_list(path, training=False, skip_broken=0, expected=EXPECTED):
-    return FeatureDataset(str(path), expected, SegmentFrames(8), training=training, skip_broken=skip_broken)
+def open_list(path, training=False, skip_broken=0, expected=EXPECTED, **options):
+    return FeatureDataset(str(path), expected, SegmentFrames(8), training=training, skip_broken=skip_broken, **options)
 
 
 def batches_of(dataset, batch_size=8, num_workers=0, epoch=0, start=0, seed=0):
