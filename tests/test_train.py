@@ -24,6 +24,9 @@ from tools.registry import MODELS
 from tools.run_setup import plan_run
 from tools.training.options import TrainingOptions
 
+# What one epoch leaves, and what is moved aside of it.
+WHOLE_RUN = [f"AttentionCluster_{kind}" for kind in ("best", "config.txt", "epoch0", "train.jsonl", "train.log")]
+
 
 def weights_of(folder):
     with open(folder / "model.pdparams", "rb") as file:
@@ -227,9 +230,30 @@ def test_auto_passes_over_a_damaged_checkpoint_and_begins_where_there_is_none(tr
     result = run_script("train", "--resume=auto", "--epoch=1", "--valid-interval=0", cwd=trained_copy)
     assert "skipped: checkpoints/AttentionCluster_epoch0/model.pdparams is damaged" in result.stdout
     assert "no whole checkpoint in checkpoints, starting from the beginning" in result.stdout
-    assert "checkpoints of an earlier run are now in checkpoints/AttentionCluster_before_" in result.stdout
+    assert "checkpoints and logs of an earlier run are now in checkpoints/AttentionCluster_before_" in result.stdout
     (moved,) = (trained_copy / "checkpoints").glob("AttentionCluster_before_*")
-    assert sorted(path.name for path in moved.iterdir()) == ["AttentionCluster_best", "AttentionCluster_epoch0"]
+    assert sorted(path.name for path in moved.iterdir()) == WHOLE_RUN
+    log = (trained_copy / "checkpoints/AttentionCluster_train.log").read_text()
+    assert "skipped: checkpoints/AttentionCluster_epoch0/model.pdparams is damaged" in log  # said before the move
+
+
+def test_a_second_run_leaves_the_first_one_its_log_and_a_resume_goes_on_in_it(trained_copy):
+    saved = trained_copy / "checkpoints"
+    first = {name: (saved / name).read_bytes() for name in WHOLE_RUN if (saved / name).is_file()}
+    shown = run_script("train", "--epoch=1", "--seed=5", cwd=trained_copy).stdout
+    (moved,) = saved.glob("AttentionCluster_before_*")
+    assert f"checkpoints and logs of an earlier run are now in checkpoints/{moved.name}\n" in shown
+    assert {name: (moved / name).read_bytes() for name in first} == first
+    log, numbers = saved / "AttentionCluster_train.log", saved / "AttentionCluster_train.jsonl"
+    assert [line.split(" ", 2)[2] for line in log.read_text().splitlines()] == shown.splitlines()
+    events = [json.loads(line)["event"] for line in numbers.read_text().splitlines()]
+    assert events.count("begin") == events.count("valid_epoch") == 1
+    before = log.read_bytes(), numbers.read_bytes()
+    shown = run_script("train", "--epoch=2", "--resume=auto", cwd=trained_copy).stdout
+    assert "of an earlier run" not in shown
+    assert log.read_bytes().startswith(before[0])
+    assert numbers.read_bytes().startswith(before[1])
+    assert len(list(saved.glob("AttentionCluster_before_*"))) == 1
 
 
 def test_fine_tuning_takes_everything_but_a_classifier_of_another_size(trained_copy):
@@ -252,7 +276,7 @@ def test_a_run_resumed_in_another_folder_takes_nothing_from_what_is_there(traine
     result = run_script("train", *flags, cwd=trained_copy)
     assert "there is no AttentionCluster_best here" in result.stdout
     (moved,) = (trained_copy / "other").glob("AttentionCluster_before_*")
-    assert sorted(path.name for path in moved.iterdir()) == ["AttentionCluster_best", "AttentionCluster_epoch0"]
+    assert sorted(path.name for path in moved.iterdir()) == WHOLE_RUN
     kept = weights_of(moved / "AttentionCluster_best")
     assert all((best[name] == kept[name]).all() for name in best)
     assert (trained_copy / "other" / "AttentionCluster_best").is_dir()

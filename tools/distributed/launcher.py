@@ -102,7 +102,7 @@ def launch(planned: Processes, log_folder: Path | None) -> int:
         logs = [folder / f"rank{rank}.log" for rank in range(count)]
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            before = [log.stat().st_size if log.exists() else 0 for log in logs]
+            before = [log.stat() if log.exists() else None for log in logs]
             processes = [_start(rank, env, logs[rank]) for rank, env in enumerate(_environments(planned))]
         except OSError as error:
             raise ConfigError(f"{count} processes cannot be started with logs in {folder}: {error}") from None
@@ -121,7 +121,8 @@ def launch(planned: Processes, log_folder: Path | None) -> int:
             reason = "; perhaps the memory ran out" if -code == signal.SIGKILL else ""
             print(f"{ERROR}rank {failed} of {count} was ended by {signal.Signals(-code).name}{reason}", file=sys.stderr)
         elif failed and codes[0] <= 0:  # or else the first process has told what it heard or found
-            said = log.read_bytes()[before[failed] :].decode(errors="replace")
+            is_same = before[failed] and os.path.samestat(before[failed], log.stat())  # not one in place of it
+            said = log.read_bytes()[before[failed].st_size if is_same else 0 :].decode(errors="replace")
             print(f"{_last_words(said)}rank {failed} of {count} ended with exit code {code}", file=sys.stderr)
         return code if code > 0 else 128 - code
 

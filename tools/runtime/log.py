@@ -63,6 +63,16 @@ def stop_log() -> None:
                 handler.close()
 
 
+def restart_files() -> None:
+    """Go on in new files, with what was logged since ``start_log``, where those that were there have been moved away.
+
+    Those keep what they held before. Raises CheckpointError where a file cannot be written.
+    """
+    for handler in logging.getLogger(PACKAGES[0]).handlers:
+        if isinstance(handler, _Lines):
+            handler.restart()
+
+
 def log_folder(folder: str) -> Path:
     """Where each of several processes has its log."""
     return Path(folder) / "logs"
@@ -158,7 +168,9 @@ class _Lines(logging.Handler):
     def __init__(self, path: Path):
         super().__init__()
         path.parent.mkdir(parents=True, exist_ok=True)
+        self._path = path
         self._file = _open_at_new_line(path)
+        self._start = os.fstat(self._file.fileno()).st_size  # where this run's lines begin
 
     def emit(self, record: logging.LogRecord) -> None:
         if _is_event(record):
@@ -170,6 +182,25 @@ class _Lines(logging.Handler):
             print(text, file=self._file, flush=True)
         except OSError as error:
             raise CheckpointError(f"{self._file.name} cannot be written: {error}") from None
+
+    def restart(self) -> None:
+        """See ``restart_files``. The old file is cut last: a run killed before leaves lines twice, and loses none."""
+        former = self._file
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            with open(self._path, "ab") as file:
+                if os.path.sameopenfile(file.fileno(), former.fileno()):
+                    return
+                file.write(os.pread(former.fileno(), os.fstat(former.fileno()).st_size - self._start, self._start))
+            self._file = _open_at_new_line(self._path)
+            with former:
+                with contextlib.suppress(OSError):  # standard error is closed
+                    if os.path.sameopenfile(former.fileno(), 2):  # as the launcher starts all processes but the first
+                        os.dup2(self._file.fileno(), 2)
+                former.truncate(self._start)
+            self._start = 0
+        except OSError as error:
+            raise CheckpointError(f"{self._path} cannot be written: {error}") from None
 
     def close(self) -> None:
         with contextlib.suppress(OSError):  # what could not be written has been told
@@ -192,4 +223,5 @@ def _open_at_new_line(path: Path):
         file.seek(-1, 2)
         if file.read(1) != b"\n":
             file.write(b"\n")
+            file.flush()
     return io.TextIOWrapper(file, encoding="utf-8", errors="backslashreplace")

@@ -21,6 +21,7 @@ import numpy as np
 from tools.errors import CheckpointError
 from tools.files.atomic import atomic_folder, atomic_write, temporary_path
 from tools.files.locks import HeldLock
+from tools.runtime.log import log_folder
 from tools.weights.checkpoint_files import (
     AVERAGED,
     OPTIMIZER,
@@ -140,25 +141,45 @@ class CheckpointStore:
         """The complete checkpoints, latest position first; without the best, which is one of them."""
         return [path for _, path in sorted(self._positions(), reverse=True)]
 
-    def set_aside(self, after: tuple[int, int] = (0, 0)) -> Path | None:
-        """Move checkpoints of an earlier run out of the way of this one; return where they went.
+    def set_aside(self, after: tuple[int, int] | None = None) -> Path | None:
+        """Move what an earlier run left out of the way of this one; return where it went, None for nothing.
 
-        after: the position that this run starts from. What lies past it is moved, the best included; a
-        best that cannot be read is moved too.
+        after: the position that a resumed run starts from: checkpoints past it are moved, the best included; a best
+        that cannot be read is moved too. None for a run of its own: all is moved, logs and settings too.
         """
-        paths = [path for position, path in self._positions() if position > after]
-        if self.best_path.exists() and self._best_epoch() > after[0]:
+        paths = [path for position, path in self._positions() if position > (after or (0, 0))]
+        if self.best_path.exists() and self._best_epoch() > (after or (0, 0))[0]:
             paths.append(self.best_path)
+        if after is None:
+            paths += self._files_beside(bool(paths))
         if not paths:
             return None
         target = self.save_dir / time.strftime(f"{self.model_name}_before_%Y%m%d_%H%M%S")
+        while target.exists():  # of this second, by a run that was stopped at once
+            target = target.with_name(f"{target.name}_")
         try:
             target.mkdir()
             for path in paths:
-                path.rename(target / path.name)
+                place = target / path.relative_to(self.save_dir)
+                place.parent.mkdir(exist_ok=True)
+                path.rename(place)
         except OSError as error:
-            raise CheckpointError(f"checkpoints of an earlier run could not be moved to {target}: {error}") from None
+            raise CheckpointError(f"what an earlier run left could not be moved to {target}: {error}") from None
         return target
+
+    def _files_beside(self, has_checkpoints: bool) -> list[Path]:
+        """The settings, logs and numbers of a run that has saved something or at least begun to train.
+
+        The numbers come last: they tell, should moving all of it be interrupted.
+        """
+        base = self.save_dir / self.model_name
+        log, numbers = Path(f"{base}_train.log"), Path(f"{base}_train.jsonl")
+        if not has_checkpoints and not (numbers.exists() and numbers.stat().st_size):
+            return []
+        # The logs of processes have no model's name: they stay where another model is trained too, perhaps now.
+        alone = all(path == log for path in self.save_dir.glob("*_train.log"))
+        of_processes = sorted(log_folder(str(self.save_dir)).glob("rank*.log")) if alone else []
+        return [path for path in (Path(f"{base}_config.txt"), log, *of_processes, numbers) if path.exists()]
 
     def _best_epoch(self) -> float:
         try:

@@ -9,14 +9,14 @@ import paddle
 
 from tools.distributed.group import ProcessGroup
 from tools.errors import CheckpointError
-from tools.runtime.log import record_event
+from tools.runtime.log import record_event, restart_files
 from tools.training.amp import MixedPrecision
 from tools.training.checkpoint import Checkpoint, CheckpointStore, Progress, load_checkpoint
 from tools.training.ema import ExponentialMovingAverage
 from tools.training.fluid_checkpoint import as_checkpoint
 from tools.training.optimizer_state import load_into_optimizer
 from tools.training.options import TrainingOptions
-from tools.weights.checkpoint_files import network_arrays
+from tools.weights.checkpoint_files import STATE, network_arrays
 from tools.weights.files import FLUID_FILE, FLUID_FOLDER, load_weights, recognise
 from tools.weights.loading import load_into_network, own_file
 
@@ -137,12 +137,16 @@ def set_later_aside(
 ) -> Progress:
     """Move aside what an earlier run left in save_dir behind the place where this one begins.
 
-    here: whether the checkpoint to resume lies in save_dir. Returns the run's progress, without a best score where the
-    best checkpoint is not here.
+    here: whether the checkpoint to resume lies in save_dir; if not, this is another run, with logs of its own. Returns
+    the run's progress, without a best score where the best checkpoint is not here.
     """
     progress = state.progress
-    if moved := store.set_aside(after=(progress.epoch, progress.step) if here else (0, 0)):
-        log.info(f"checkpoints of an earlier run are now in {moved}")
+    if moved := store.set_aside((progress.epoch, progress.step) if here else None):
+        restart_files()
+        names = [path.name for path in moved.iterdir()]
+        kinds = ["checkpoints"] * any((moved / name / STATE).exists() for name in names)
+        kinds += ["logs"] * any(name.endswith(".log") for name in names)
+        log.info(f"{' and '.join(kinds)} of an earlier run are now in {moved}")
     if not checkpoint:
         record_event("begin")
     elif progress.best_score is not None and not store.best_path.exists():

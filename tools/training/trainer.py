@@ -14,7 +14,7 @@ from tools.distributed.skipped import gather_broken, require_records
 from tools.errors import DataError
 from tools.inference.predict import evaluate
 from tools.registry import METRICS
-from tools.runtime.log import beside, progress_bar, record_event
+from tools.runtime.log import beside, progress_bar, record_event, restart_files
 from tools.runtime.signals import StopRequest
 from tools.training.checkpoint import CheckpointStore
 from tools.training.loss_options import build_loss_options
@@ -75,6 +75,7 @@ class Trainer:
         group.require_same(weights=state.checksum(), progress=(state.progress.epoch, state.progress.step))
         here = checkpoint and checkpoint.path.resolve().parent == Path(options.save_dir).resolve()
         state.progress = group.broadcast(lambda: set_later_aside(state, self.store, checkpoint, here))
+        restart_files()
         if checkpoint and state.progress.epoch and not state.progress.step:
             self.resumed_path = checkpoint.path if here else self.save()
 

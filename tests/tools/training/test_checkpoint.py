@@ -168,7 +168,7 @@ def test_a_new_run_moves_earlier_checkpoints_aside(store):
 def test_a_run_from_an_older_checkpoint_moves_later_ones_aside(store):
     for epoch in (1, 2, 3):
         save(store, epoch)
-    store.set_aside(after=(2, 0))
+    store.set_aside((2, 0))
     assert names(store) == ["TSN_epoch1", "TSN_epoch0"]
 
 
