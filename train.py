@@ -29,6 +29,7 @@ from tools.run_setup import Run, launch_processes, plan_run
 from tools.runtime.entry import run_program
 from tools.training.checkpoint import CheckpointStore
 from tools.training.options import TrainingOptions
+from tools.weights.files import recognise
 
 log = logging.getLogger(__name__)
 
@@ -97,11 +98,18 @@ def main() -> int:
     run = plan_run(options, needs, gpu_wanted=lambda config: config.TRAIN.use_gpu)
     config, processes = run.config, run.processes
     check_batch_size(config.TRAIN.batch_size, processes.world, training.accumulate)
+    for path in (training.pretrain, training.resume):
+        if path and path != "auto":
+            recognise(path, run.name)  # what holds no weights is told before anything that takes long
 
     def open_inputs():
         return open_datasets(run, training)
 
-    code = launch_processes(run, open_inputs, training.save_dir)
+    def check():
+        CheckpointStore(training.save_dir, run.name).close()  # so is a folder in use
+        open_inputs()
+
+    code = launch_processes(run, check, training.save_dir)
     if code is not None:
         return code
     store = CheckpointStore(training.save_dir, run.name, training.keep) if processes.rank == 0 else None

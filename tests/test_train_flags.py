@@ -5,6 +5,8 @@ import sys
 import pytest
 
 import train
+from tools.errors import CheckpointError
+from tools.training.checkpoint import CheckpointStore
 
 
 def parse(monkeypatch, *flags):
@@ -45,3 +47,24 @@ def test_flags_that_cannot_be_are_one_line(monkeypatch, capsys, flags, message):
     with pytest.raises(SystemExit):
         parse(monkeypatch, *flags)
     assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        ((), "is in use by another run of AttentionCluster; name another folder"),
+        (("--pretrain=gone",), "gone does not exist; give a checkpoint folder"),
+        (("--resume=gone", "--save-dir=free"), "gone does not exist; give a checkpoint folder"),
+    ],
+)
+def test_what_stops_a_run_is_told_before_its_data_is_looked_at(monkeypatch, tiny, processes, flags, message):
+    monkeypatch.chdir(tiny)
+    monkeypatch.setattr(train, "open_datasets", lambda *_: pytest.fail("its data was looked at"))
+    command = ["train.py", "--model-name=AttentionCluster", "--config=tiny.txt", f"--nproc={processes}", *flags]
+    monkeypatch.setattr(sys, "argv", command)
+    store = CheckpointStore("checkpoints", "AttentionCluster")
+    with pytest.raises(CheckpointError) as error:
+        train.main()
+    store.close()
+    assert message in str(error.value)

@@ -42,12 +42,20 @@ class Config:
     """A checked config: ``config.TRAIN.batch_size``, or ``config["TRAIN"].batch_size``.
 
     path: what the user can open. sections: name -> an object of the schema's dataclass, which cannot be changed.
-    notices: lines worth logging once.
+    notices: lines worth logging once. replaced: (section, key) -> what the file says, or None, in place of which the
+    command line's value holds; unchecked.
     """
 
-    def __init__(self, path: str, sections: dict[str, Any], notices: list[str]):
+    def __init__(
+        self,
+        path: str,
+        sections: dict[str, Any],
+        notices: list[str],
+        replaced: dict[tuple[str, str], Any] | None = None,
+    ):
         self.path = path
         self.notices = notices
+        self.replaced = replaced or {}
         self._sections = sections
 
     def __getitem__(self, section: str):
@@ -100,7 +108,7 @@ def load_config(
     if str(named).upper() != model_name.upper():
         raise ConfigError(f"{path} [MODEL]: name = {named!r}, but --model-name is {model_name}")
 
-    _apply(overrides, sections, schema, set(needs))
+    replaced = _apply(overrides, sections, schema, set(needs))
     obsolete = []
     for name, values in sections.items():
         where = f"{path} [{name}]"
@@ -111,7 +119,7 @@ def load_config(
             obsolete.append(f"{name}.{key}")
         sections[name] = schema.sections[name](**check_section(values, schema.keys(name), where))
     notices = [f"{path}: without effect since 2019: {', '.join(obsolete)}"] if obsolete else []
-    config = Config(path, sections, notices)
+    config = Config(path, sections, notices, replaced)
     if check:
         schema.check(config)
     return config
@@ -164,14 +172,15 @@ def _explain_unquoted(key: str, value: _Unquoted, rule: Key) -> str:
         return f"{key} = {value} should be {'None' if rule.problem(None) is None else rule.expected}"
     if rule.type is str or value in rule.words:
         return f"{key} = {value} is not a Python literal; strings need quotes, as in {key} = {str(value)!r}"
-    return f"{key} = {value} should be {' or '.join([rule.expected, *map(repr, rule.words)])}"
+    return f"{key} = {value} should be {rule.expected}"
 
 
-def _apply(overrides: Iterable[Override], sections: dict, schema: Schema, needs: set[str]) -> None:
-    """Put command line values into the sections, each checked under the name of its flag.
+def _apply(overrides: Iterable[Override], sections: dict, schema: Schema, needs: set[str]) -> dict:
+    """Put command line values into the sections, each checked under the name of its flag; return Config's ``replaced``.
 
     A named flag that stands for several sections passes over one that is neither there nor needed.
     """
+    replaced = {}
     for item in overrides:
         if item.section not in schema.sections:
             raise ConfigError(f"{item.flag}: no section [{item.section}]; {_hint(item.section, schema.sections)}")
@@ -187,7 +196,10 @@ def _apply(overrides: Iterable[Override], sections: dict, schema: Schema, needs:
             with contextlib.suppress(*_NO_LITERAL):
                 value = ast.literal_eval(value)
         _check_value(item.key, value, schema.keys(item.section), item.flag)
-        sections.setdefault(item.section, {})[item.key] = value
+        values = sections.setdefault(item.section, {})
+        replaced.setdefault((item.section, item.key), values.get(item.key))
+        values[item.key] = value
+    return replaced
 
 
 def _hint(name: str, known: Iterable[str]) -> str:

@@ -51,9 +51,10 @@ class Key:
 
     @property
     def expected(self) -> str:
-        """The type as people say it."""
-        one, many = _NAMES[self.kind]
-        return f"a list of {many}" if get_origin(self.type) is list else one
+        """The type as people say it, and the words."""
+        one, many = _NAMES[self.kind] if self.type else ("", "")
+        name = f"a list of {many}" if get_origin(self.type) is list else one
+        return " or ".join([*[name] * bool(name), *map(repr, self.words)])
 
     def problem(self, value) -> str | None:
         """What is wrong with a value, as the end of a sentence; None if nothing is."""
@@ -61,23 +62,16 @@ class Key:
             return None
         if isinstance(value, str) and value in self.words:
             return None
-        if self.type is None:
-            return f"should be {' or '.join(map(repr, self.words))}"
-        if problem := self._problem(value):
-            return " or ".join([problem, *map(repr, self.words)])
-        return None
-
-    def _problem(self, value) -> str | None:
         is_list = get_origin(self.type) is list
         items = value if is_list else [value]
-        if is_list and (not isinstance(value, list | tuple) or not value):
+        if self.type is None or (is_list and (not isinstance(value, list | tuple) or not value)):
             return f"should be {self.expected}"
         if not all(_is_a(item, self.kind) for item in items):
             return f"should be {self.expected}"
         if self.minimum is not None and any(item < self.minimum for item in items):
-            return f"should be at least {self.minimum}"
+            return " or ".join([f"should be at least {self.minimum}", *map(repr, self.words)])
         if self.below is not None and any(item >= self.below for item in items):
-            return f"should be less than {self.below}"
+            return " or ".join([f"should be less than {self.below}", *map(repr, self.words)])
         return None
 
 

@@ -18,6 +18,7 @@ from tools.runtime.log import beside, progress_bar, record_event, restart_files
 from tools.runtime.signals import StopRequest
 from tools.training.checkpoint import CheckpointStore
 from tools.training.loss_options import build_loss_options
+from tools.training.notices import compare_rate, count_left_out
 from tools.training.optimizer_state import optimizer_arrays
 from tools.training.options import TrainingOptions
 from tools.training.resume import build_state, find_checkpoint, restore, set_later_aside
@@ -48,7 +49,12 @@ class Trainer:
         self.loss_options = build_loss_options(config, options, train_loader.dataset)
         self.new_metric = lambda: METRICS.get(spec.metrics)(config)
         self.resumed_path = None  # the checkpoint that --resume found, where it ends an epoch
-        for notice in spec.notices(config, len(train_loader.dataset)):
+        num_records, batch_size = len(train_loader.dataset), config.TRAIN.batch_size
+        for notice in (
+            *spec.notices(config, num_records),
+            *compare_rate(config),
+            *count_left_out(num_records, batch_size, group.world * options.accumulate),
+        ):
             log.info(notice)
 
     def begin(self) -> None:

@@ -194,3 +194,11 @@ def test_a_config_that_is_no_text_in_utf_8_is_told_with_its_line(tmp_path):
         with pytest.raises(ConfigError) as error:
             load_config(str(tmp_path / "x.txt"), {}, [], "TSN")
         assert str(error.value) == f"config {tmp_path}/x.txt {message}"
+
+
+def test_a_key_may_allow_words_alone(tmp_path):
+    schema = {"order": Key(None, words=("by name", "by age"))}
+    assert check_section({"order": "by age"}, schema, "x") == {"order": "by age"}
+    for value in ("age", None, 3, ["by age"]):
+        with pytest.raises(ConfigError, match="should be 'by name' or 'by age'"):
+            check_section({"order": value}, schema, "x")

@@ -68,7 +68,7 @@ def test_every_model_takes_weights_by_class_and_a_word_for_balanced_ones(name, t
         load(name, tmp_path, class_weights=[1.0, 2.0])
     with pytest.raises(ConfigError, match="all of them are 0"):
         load(name, tmp_path, class_weights=[0.0] * num_classes)
-    with pytest.raises(ConfigError, match=r"--set TRAIN\.class_weights: .*should be a list of float or 'balanced'"):
+    with pytest.raises(ConfigError, match=r"--set TRAIN\.class_weights: .*should be a list of numbers or 'balanced'"):
         load(name, tmp_path, class_weights="balance")
     with pytest.raises(ConfigError, match=r"--set TRAIN\.sampling: .*should be 'shuffle' or 'balanced'"):
         load(name, tmp_path, sampling="random")

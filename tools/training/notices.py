@@ -1,0 +1,40 @@
+"""Settings of a training that may not be what was meant, as lines for its log."""
+
+from tools.config.load import Config
+
+_FEW = 0.03  # of an epoch's records: so many may be left out without a word
+
+
+def compare_rate(config: Config) -> list[str]:
+    """A line where the command line changes the batch size and leaves the learning rate as the config has it.
+
+    The rate that it names follows the linear rule of Goyal et al., "Accurate, Large Minibatch SGD" (arXiv:1706.02677),
+    section 2.1: k times the batch, k times the rate.
+    """
+    train, former = config.TRAIN, config.replaced.get(("TRAIN", "batch_size"))
+    if not isinstance(former, int) or former < 1 or former == train.batch_size:
+        return []
+    if ("TRAIN", "learning_rate") in config.replaced:
+        return []
+    scaled = train.learning_rate * train.batch_size / former
+    return [
+        f"{config.where('TRAIN')}: learning_rate = {train.learning_rate:g} stands beside batch_size = {former}; for "
+        f"batches of {train.batch_size} the linear rule (arXiv:1706.02677, section 2.1) gives {scaled:.3g}, which "
+        "--learning-rate would set"
+    ]
+
+
+def count_left_out(num_records: int, batch_size: int, parts: int) -> list[str]:
+    """A line where a good part of the records does not fill a batch and is not read in an epoch.
+
+    parts: a batch size has to be a multiple of this.
+    """
+    left_out = num_records % batch_size
+    if left_out <= _FEW * num_records:
+        return []
+    better = next((size for size in range(batch_size, 0, -parts) if num_records % size <= _FEW * num_records), None)
+    advice = f"; --batch-size {better} would leave out {num_records % better}" if better else ""
+    return [
+        f"{left_out} of {num_records} records ({left_out / num_records:.0%}), others in each epoch, are not read: they "
+        f"do not fill a batch of {batch_size}{advice}"
+    ]
