@@ -127,9 +127,14 @@ def main() -> int:
         loaders = build_loaders(run, training, *datasets, as_float=device == "cpu")
         trainer = Trainer(run.name, run.spec, config, training, group, store, *loaders)
         trainer.begin()
+        settings = Path(training.save_dir, f"{run.name}_config.txt")
         if store:
-            write_settings(store.save_dir / f"{run.name}_config.txt", config)
-        return trainer.run()
+            write_settings(settings, config)
+        code = trainer.run()
+        if store and not code:
+            for line in trainer.describe_end(settings):
+                log.info(line)
+        return code
 
 
 def open_datasets(run: Run, training: TrainingOptions):

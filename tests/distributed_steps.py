@@ -3,6 +3,7 @@
 python -m tests.distributed_steps FOLDER PROCESSES ACCUMULATE MODEL...
 
 FOLDER holds what ``write_eigenvalues`` makes. Leaves FOLDER/{MODEL}_{PROCESSES}x{ACCUMULATE}.npz, see ``take_steps``.
+MODEL+weighted: with class weights and label smoothing, by plain descent.
 """
 
 import sys
@@ -123,12 +124,16 @@ def take_steps(name: str, folder: Path, group, accumulate: int = 1, plain: bool 
 
     from tools.training.step import train_epoch
 
+    name, _, weighted = name.partition("+")
     network, optimizer, schedule = build(name, folder)
-    if plain:
+    weights = paddle.to_tensor([0.5, 4.0, 1.0, 0.0, 2.0, 1.0, 3.0])
+    loss_options = {"class_weights": weights, "label_smoothing": 0.1} if weighted else {}
+    if plain or weighted:
         optimizer = paddle.optimizer.SGD(1.0, parameters=network.parameters())
     shard = Shard(group.rank, group.world)
     steps = [split(name, step, shard, accumulate) for step in range(len(LEFT_OUT))]
     options = {"schedule": schedule, "seed": 0, "epoch": 0, "start": 0, "steps_taken": 0, "group": group}
+    options["loss_options"] = loss_options
     found, losses = {}, []
     for step in train_epoch(network, optimizer, steps, **options):
         losses.append(step.loss)

@@ -4,8 +4,10 @@ import json
 import random
 import re
 import resource
+import shlex
 import shutil
 import signal
+import sys
 import time
 from pathlib import Path
 
@@ -99,8 +101,8 @@ def kill_and_resume(tiny, kills, *flags, epochs=3):
         process.kill()
         process.communicate()
     run_script("train", *options, "--save-dir=killed", "--resume=auto", cwd=tiny)
-    names = sorted(path.name for path in (tiny / "calm").iterdir() if path.is_dir())
-    assert names == sorted(path.name for path in (tiny / "killed").iterdir() if path.is_dir())
+    names = sorted(path.parent.name for path in (tiny / "calm").glob("*/state.json"))
+    assert names == sorted(path.parent.name for path in (tiny / "killed").glob("*/state.json"))
     for name in names:
         assert_same_bits(tiny / "calm" / name, tiny / "killed" / name)
     states = [json.loads((tiny / run / names[-1] / "state.json").read_text()) for run in ("calm", "killed")]
@@ -152,6 +154,62 @@ def write_ragged_config(folder, name, monkeypatch):
     monkeypatch.chdir(folder)
     config = load_config(path, spec.schema, ["MODEL", "TRAIN"], name, overrides)
     (folder / "ragged.txt").write_text(config.text())
+
+
+BALANCED = (
+    "--set", "TRAIN.sampling=balanced", "--set", "TRAIN.class_weights=balanced", "--label-smoothing=0.1",
+)  # fmt: skip
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("processes", [1, 2])
+def test_a_run_on_balanced_classes_that_was_killed_ends_with_the_same_bits(tiny, processes):
+    kill_and_resume(tiny, 2, *BALANCED, f"--nproc={processes}", "--threads=1", "--accumulate=2")
+
+
+def test_balanced_classes_and_smoothing_change_the_training_loss_and_no_other(tiny):
+    """At a rate of 0, so that all runs score the same weights."""
+    scores, losses = [], []
+    for name, flags in (("plain", ()), ("balanced", BALANCED)):
+        options = ["--learning-rate=0", "--epoch=1", f"--save-dir={name}", *flags]
+        shown = run_script("train", *options, cwd=tiny).stdout
+        events = [json.loads(line) for line in (tiny / name / "AttentionCluster_train.jsonl").read_text().splitlines()]
+        scores += [{**event, "time": 0} for event in events if event["event"] == "valid_epoch"]
+        losses += [event["loss"] for event in events if event["event"] == "train_epoch"]
+    assert scores[0] == scores[1]
+    assert abs(losses[0] - losses[1]) > 0.01
+    assert '[TRAIN] sampling = "balanced": an epoch draws 40 records' in shown
+    assert 'class_weights = "balanced": 0.' in shown
+
+
+def test_an_early_stop_counts_validations_without_a_better_score_and_a_resume_counts_on(trained_copy):
+    def resume(*flags):
+        # At a rate of 0, so that no epoch is better than the first.
+        shown = run_script("train", "--learning-rate=0", "--epoch=9", "--resume=auto", *flags, cwd=trained_copy).stdout
+        return re.findall(r"(\[TRAIN\] Epoch \d|\[VALID\] Epoch \d|early stop: .*)", shown)
+
+    stop = "early stop: no better gap in {} validations since epoch 0; {} of 9 epochs are done"
+    found = resume("--early-stop=2", "--log-interval=0")
+    assert found == [*("[TRAIN] Epoch 1", "[VALID] Epoch 1", "[TRAIN] Epoch 2", "[VALID] Epoch 2"), stop.format(2, 3)]
+    assert resume("--early-stop=2") == [stop.format(2, 3)]
+    found = resume("--early-stop=3", "--valid-interval=2", "--log-interval=0")
+    assert found == ["[TRAIN] Epoch 3", "[VALID] Epoch 3", stop.format(3, 4)]
+
+
+def test_a_run_ends_with_its_best_epoch_and_a_command_that_tests_it(tiny):
+    shown = run_script("train", "--epoch=2", "--save-dir=a folder", cwd=tiny).stdout.splitlines()
+    best, command = shown[-2:]
+    state = json.loads((tiny / "a folder/AttentionCluster_best/state.json").read_text())
+    size = sum(path.stat().st_size for path in (tiny / "a folder").glob("*_epoch*/*"))  # the best shares its files
+    assert best == (
+        f"best: epoch {state['best_epoch']}, gap {100 * state['best_score']:.6f} %, in a folder/AttentionCluster_best; "
+        f"the checkpoints take {size / 1e6:.0f} MB"
+    )
+    assert command.startswith("test it: ")
+    python, script, *flags = shlex.split(command.removeprefix("test it: "))
+    assert (python, script) == (sys.executable, str(PROJECT / "test.py"))
+    result = run_script("test", *flags, cwd=tiny)
+    assert re.search(rf"gap +{100 * state['best_score']:.4f}", result.stdout)
 
 
 @pytest.mark.slow
@@ -245,7 +303,8 @@ def test_a_second_run_leaves_the_first_one_its_log_and_a_resume_goes_on_in_it(tr
     assert f"checkpoints and logs of an earlier run are now in checkpoints/{moved.name}\n" in shown
     assert {name: (moved / name).read_bytes() for name in first} == first
     log, numbers = saved / "AttentionCluster_train.log", saved / "AttentionCluster_train.jsonl"
-    assert [line.split(" ", 2)[2] for line in log.read_text().splitlines()] == shown.splitlines()
+    assert {line.split(" ", 2)[2] for line in log.read_text().splitlines()} >= set(shown.splitlines())
+    assert log.read_text().count("[VALID] Epoch 0 done") == 1
     events = [json.loads(line)["event"] for line in numbers.read_text().splitlines()]
     assert events.count("begin") == events.count("valid_epoch") == 1
     before = log.read_bytes(), numbers.read_bytes()

@@ -5,18 +5,32 @@ python -m tools.summary checkpoints --model-name=AttentionCluster
 
 import json
 import math
+from dataclasses import dataclass
 from pathlib import Path
 
 import models  # noqa: F401  (registers the names)
 from tools.config.flags import make_parser, parse_text
-from tools.errors import DataError
+from tools.errors import CheckpointError, DataError
 from tools.registry import MODELS
 from tools.runtime.entry import run_program
 from tools.runtime.tables import format_columns
+from tools.weights.checkpoint_files import read_state
 
 
-def load_epochs(path: Path) -> list[dict]:
-    """The validations of a run's .jsonl in order, those of averaged weights behind those of the epoch itself.
+@dataclass(frozen=True)
+class Scores:
+    """What a run's .jsonl says of its validations.
+
+    epochs: the validations in order, those of averaged weights behind those of the epoch itself. earlier_runs: how
+    many others the file holds, whose validations are not among them.
+    """
+
+    epochs: list[dict]
+    earlier_runs: int
+
+
+def load_scores(path: Path) -> Scores:
+    """The validations of the last run that is in a file.
 
     Where a run went back, as with --resume, what it had left of the epochs from there on no longer counts.
     """
@@ -24,7 +38,7 @@ def load_epochs(path: Path) -> list[dict]:
         lines = path.read_bytes().splitlines()
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error}") from None
-    scores = []
+    scores, runs, is_empty = [], 0, True
     for line in lines:
         try:
             event = json.loads(line)
@@ -32,28 +46,43 @@ def load_epochs(path: Path) -> list[dict]:
             continue  # the line that a killed run was writing, or one that is damaged
         if not isinstance(event, dict):
             continue
-        if event.get("event") == "begin":
-            scores = []  # earlier runs in this folder are another matter
+        if event.get("event") == "begin":  # earlier versions let several runs write to one file
+            scores, runs, is_empty = [], runs + (not is_empty), True
         if not isinstance(epoch := event.get("epoch"), int):
             continue
+        is_empty = False
         if not event.get("averaged"):
             scores = [score for score in scores if score["epoch"] < epoch]
         if event.get("event") == "valid_epoch":
             scores.append(event)
-    return scores
+    return Scores(scores, runs)
 
 
-def format_epochs(epochs: list[dict]) -> str:
-    """A table with a line a validation; epoch -1 is the score before training, nan what was not measured."""
+def format_epochs(epochs: list[dict], best_epoch: int | None = None) -> str:
+    """A table with a line a validation; epoch -1 is the score before training, nan what was not measured.
+
+    best_epoch: the one that is marked, in the line of its averaged weights where it has one.
+    """
     if not epochs:
         return "no validation yet"
     columns = [key for key in epochs[-1] if key not in ("event", "time", "epoch", "videos", "averaged")]
-    rows = [["after epoch", *columns]]
-    for event in epochs:
+    rows = [["after epoch", *columns, ""]]
+    best = max((place for place, event in enumerate(epochs) if event["epoch"] == best_epoch), default=None)
+    for place, event in enumerate(epochs):
         name = "(none)" if event["epoch"] < 0 else str(event["epoch"])
         name = f"averaged {name}" if event.get("averaged") else name
-        rows.append([name, *(f"{event.get(key, math.nan):.4f}" for key in columns)])
+        values = (f"{event.get(key, math.nan):.4f}" for key in columns)
+        rows.append([name, *values, "best" if place == best else ""])
     return format_columns(rows, align=">")
+
+
+def find_best(path: Path) -> int | None:
+    """The epoch of the best checkpoint; None where there is none, or nothing that says so."""
+    try:
+        state = read_state(path)
+    except CheckpointError:
+        return None
+    return state.get("best_epoch") if state else None
 
 
 def main() -> None:
@@ -62,12 +91,16 @@ def main() -> None:
     parser.add_argument("--model-name", type=parse_text, required=True, metavar="NAME", help=", ".join(MODELS.names()))
     args = parser.parse_args()
     base = args.save_dir / MODELS.canonical_name(args.model_name)
-    print(format_epochs(load_epochs(Path(f"{base}_train.jsonl"))))
+    numbers = Path(f"{base}_train.jsonl")
+    scores = load_scores(numbers)
+    print(format_epochs(scores.epochs, find_best(Path(f"{base}_best"))))
+    if scores.earlier_runs:
+        print(f"\n{numbers} holds {scores.earlier_runs} earlier runs too; these are the scores of the last")
     print()
     for title, path in (
         ("best checkpoint", f"{base}_best"),
         ("log", f"{base}_train.log"),
-        ("numbers", f"{base}_train.jsonl"),
+        ("numbers", numbers),
         ("settings", f"{base}_config.txt"),
         ("results", f"{base}_infer_result.csv"),
     ):

@@ -4,7 +4,7 @@ import json
 import re
 
 from tests.tools.program_runs import run_module
-from tools.summary import format_epochs, load_epochs
+from tools.summary import format_epochs, load_scores
 
 
 def test_a_summary_without_a_run_is_one_line(tmp_path):
@@ -17,11 +17,11 @@ def valid(epoch, gap, **facts):
     return {"event": "valid_epoch", "time": 0, "epoch": epoch, **facts, "videos": 2, "gap": gap}
 
 
-def summarize(folder, *events):
+def summarize(folder, *events, best=None):
     """The rows of the summary's table on a run with these events."""
     path = folder / "NEXTVLAD_train.jsonl"
     path.write_text("".join(f"{json.dumps(event)}\n" for event in events))
-    return [re.split(r"  +", line.strip()) for line in format_epochs(load_epochs(path)).splitlines()]
+    return [re.split(r"  +", line.strip()) for line in format_epochs(load_scores(path).epochs, best).splitlines()]
 
 
 def test_a_summary_passes_over_lines_that_are_cut_or_not_utf_8(tmp_path):
@@ -56,3 +56,22 @@ def test_a_summary_of_a_run_that_went_back_forgets_the_epochs_after_that_place(t
     assert summarize(tmp_path, *first, step, valid(3, 0.5))[1:] == [*kept, ["3", "0.5000"]]
     assert summarize(tmp_path, *first, valid(3, 0.5))[1:] == [*kept, ["3", "0.5000"]]
     assert summarize(tmp_path, *first, {"event": "begin"}, valid(0, 0.5))[1:] == [["0", "0.5000"]]
+
+
+def test_the_best_epoch_is_marked_with_its_averaged_weights_where_those_were_scored(tmp_path):
+    events = [valid(-1, 0.1), valid(0, 0.8), valid(1, 0.7)]
+    assert summarize(tmp_path, *events, best=0)[1:] == [["(none)", "0.1000"], ["0", "0.8000", "best"], ["1", "0.7000"]]
+    averaged = [valid(0, 0.8), valid(0, 0.85, averaged=True), valid(1, 0.9), valid(1, 0.2, averaged=True)]
+    rows = summarize(tmp_path, *averaged, best=0)
+    assert [row for row in rows if "best" in row] == [["averaged 0", "0.8500", "best"]]
+
+
+def test_of_a_file_with_several_runs_the_last_counts_and_the_others_are_told(tmp_path):
+    path, begin = tmp_path / "NEXTVLAD_train.jsonl", {"event": "begin", "time": 0}
+    events = [begin, valid(0, 0.9), begin, begin, valid(0, 0.8), begin, valid(0, 0.5), valid(1, 0.6)]
+    path.write_text("".join(f"{json.dumps(event)}\n" for event in events))
+    (tmp_path / "NEXTVLAD_best").mkdir()
+    (tmp_path / "NEXTVLAD_best/state.json").write_text('{"best_epoch": 1}')
+    shown = run_module("summary", str(tmp_path), "--model-name=NEXTVLAD").stdout
+    assert [line.split() for line in shown.splitlines()[1:3]] == [["0", "0.5000"], ["1", "0.6000", "best"]]
+    assert f"\n{path} holds 2 earlier runs too; these are the scores of the last\n" in shown

@@ -64,11 +64,3 @@ def refuses_writing(folder: Path) -> str:
 
 def free_bytes(folder: Path) -> int:
     return shutil.disk_usage(existing_parent(folder)).free
-
-
-def format_bytes(count: float) -> str:
-    for unit in ("B", "kB", "MB", "GB"):
-        if count < 1000:
-            return f"{count:.0f} {unit}" if unit == "B" or count >= 100 else f"{count:.1f} {unit}"
-        count /= 1000
-    return f"{count:.1f} TB"

@@ -8,11 +8,12 @@ import numpy as np
 from models.spec import ModelSpec, Network
 from tools.config.load import Config
 from tools.doctor.checks import Check
-from tools.doctor.machine import format_bytes, free_bytes
+from tools.doctor.machine import free_bytes
 from tools.doctor.options import DoctorOptions
 from tools.errors import CheckpointError, ConfigError, ZooError
 from tools.runtime.device import start_paddle
 from tools.runtime.log import collect_lines
+from tools.runtime.text import format_bytes
 from tools.weights.files import load_weights
 from tools.weights.released import RESNET50, CacheEntry
 from tools.weights.resolve import choose_pretrain

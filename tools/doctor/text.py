@@ -2,8 +2,8 @@
 
 from collections.abc import Iterable
 
-from tools.doctor.machine import format_bytes
 from tools.runtime.tables import format_columns
+from tools.runtime.text import format_bytes
 
 NAMED = 3  # findings of a kind that the text names; the JSON has all
 

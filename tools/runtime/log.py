@@ -19,6 +19,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from tools.errors import CheckpointError, ConfigError
+from tools.runtime.bars import ProgressBar
 
 # Loggers of this project by the first part of their names. The root logger is Paddle's (3.3.1 gives it a handler;
 # PaddlePaddle/Paddle#73985), so nothing is passed on to it once the log is started.
@@ -101,12 +102,12 @@ def collect_lines() -> Iterator[list[str]]:
             package.propagate = propagate
 
 
-def progress_bar(total: int, done: int, description: str, unit: str = "batch", shown: bool = True) -> tqdm:
+def progress_bar(total: int, done: int, description: str, unit: str = "batch", shown: bool = True) -> ProgressBar:
     """A bar with rate and time left on standard error where that is a terminal; nothing elsewhere, or if not shown.
 
     unit: what is counted; bytes ("B") are shown as MB and the like.
     """
-    return tqdm(
+    return ProgressBar(
         total=total,
         initial=done,
         desc=description,

@@ -25,6 +25,15 @@ def shorten(text: str, most: int) -> str:
     return text if len(text) <= most else f"{text[: most - 3]}..."
 
 
+def format_bytes(count: float) -> str:
+    """A size in the unit in which it is below 1000."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if count < 1000:
+            return f"{count:.0f} {unit}" if unit == "B" or count >= 100 else f"{count:.1f} {unit}"
+        count /= 1000
+    return f"{count:.1f} TB"
+
+
 def _convert(value) -> str:
     return value.decode("utf-8", errors="replace") if isinstance(value, bytes) else _attempt(str, value)
 

@@ -35,6 +35,6 @@ def count_left_out(num_records: int, batch_size: int, parts: int) -> list[str]:
     better = next((size for size in range(batch_size, 0, -parts) if num_records % size <= _FEW * num_records), None)
     advice = f"; --batch-size {better} would leave out {num_records % better}" if better else ""
     return [
-        f"{left_out} of {num_records} records ({left_out / num_records:.0%}), others in each epoch, are not read: they "
-        f"do not fill a batch of {batch_size}{advice}"
+        f"[TRAIN] {left_out} of {num_records} records ({left_out / num_records:.0%}), others in each epoch, are not "
+        f"read: they do not fill a batch of {batch_size}{advice}"
     ]

@@ -17,12 +17,14 @@ from tools.registry import METRICS
 from tools.runtime.log import beside, progress_bar, record_event, restart_files
 from tools.runtime.signals import StopRequest
 from tools.training.checkpoint import CheckpointStore
+from tools.training.ending import describe_end
 from tools.training.loss_options import build_loss_options
 from tools.training.notices import compare_rate, count_left_out
 from tools.training.optimizer_state import optimizer_arrays
 from tools.training.options import TrainingOptions
 from tools.training.resume import build_state, find_checkpoint, restore, set_later_aside
 from tools.training.step import Step, train_epoch
+from tools.training.time_left import TimeLeft, describe_left
 from tools.weights.checkpoint_files import network_arrays
 from tools.weights.files import load_weights
 from tools.weights.loading import load_into_network
@@ -47,6 +49,7 @@ class Trainer:
         self.schedule = spec.build_schedule(config, len(train_loader))
         self.grad_clip = options.grad_clip or spec.gradient_clip(config)
         self.loss_options = build_loss_options(config, options, train_loader.dataset)
+        self.time_left = TimeLeft(len(train_loader), config.TRAIN.epoch, options.valid_interval)
         self.new_metric = lambda: METRICS.get(spec.metrics)(config)
         self.resumed_path = None  # the checkpoint that --resume found, where it ends an epoch
         num_records, batch_size = len(train_loader.dataset), config.TRAIN.batch_size
@@ -116,6 +119,11 @@ class Trainer:
             log.info(f"stopped by {stop.signal.name}; --resume auto resumes from here")
         return stop.exit_code if stopped else 0
 
+    def describe_end(self, settings: Path) -> list[str]:
+        """Lines on what a finished run leaves; in the first process. settings: where its config was written."""
+        config_path = settings if "TEST" in self.config else None
+        return describe_end(self.store, self.state.progress, self.new_metric(), config_path)
+
     def has_stopped_improving(self) -> bool:
         """Whether --early-stop ends the run here; says so."""
         progress, patience = self.state.progress, self.options.early_stop
@@ -146,18 +154,23 @@ class Trainer:
             grad_clip=self.grad_clip,
             loss_options=self.loss_options,
         )
-        with progress_bar(total, progress.step, f"epoch {progress.epoch}", shown=self.group.is_first) as bar:
+        title = f"epoch {progress.epoch + 1} of {self.config.TRAIN.epoch}"
+        began = time.perf_counter()
+        with progress_bar(total, progress.step, title, shown=self.group.is_first) as bar:
+            bar.facts = describe_left(self.time_left.estimate(progress.epoch, progress.step))
+            bar.refresh()
             for step in steps:
                 videos, waited, worked = videos + step.num_videos, waited + step.data_sec, worked + step.step_sec
                 count(metric, step)
                 progress.step, progress.steps_taken = step.number + 1, progress.steps_taken + 1
                 if state.ema and step.num_videos:
                     state.ema.update(progress.steps_taken)
-                elapsed = waited + worked
-                bar.set_postfix_str(
-                    f"loss {step.loss:.4f}, {videos / elapsed:.1f} videos/s, waiting for data {waited / elapsed:.0%}",
-                    refresh=False,
-                )
+                now = time.perf_counter()
+                self.time_left.add("step", now - began)
+                began, elapsed = now, waited + worked
+                left = self.time_left.estimate(progress.epoch, progress.step)
+                bar.facts = [*describe_left(left), f"loss {step.loss:.4f}"]
+                bar.details = [f"{videos / elapsed:.1f} videos/s", f"waiting for data {waited / elapsed:.0%}"]
                 bar.update()
                 if options.log_interval and step.number % options.log_interval == 0:
                     self.log_step(step, level=beside(bar))
@@ -186,14 +199,16 @@ class Trainer:
         progress.epoch, progress.step = epoch + 1, 0
         interval = self.options.valid_interval
         progress.validated = not interval or (epoch + 1) % interval != 0
+        began = time.perf_counter()
         path = self.save()
+        self.time_left.add("save", time.perf_counter() - began)
         gather_broken(self.group, self.train_loader.dataset, self.options.skip_broken)
         if not progress.validated:
             self.validate(path, stop)
 
     def validate(self, path: Path, stop: StopRequest) -> None:
         """Score the weights as they are, those of the checkpoint at ``path``; keep them if they are the best."""
-        progress = self.state.progress
+        progress, began = self.state.progress, time.perf_counter()
         title = f"Epoch {progress.epoch - 1} done"
         values = self.score(title, stop)
         if values and self.state.ema:
@@ -201,6 +216,7 @@ class Trainer:
                 values = self.score(f"{title}, averaged weights", stop, averaged=True)
         if not values:
             return
+        self.time_left.add("validation", time.perf_counter() - began)
         paths = [path]
         progress.validated = True
         score = values[self.new_metric().score]
@@ -220,9 +236,16 @@ class Trainer:
 
         facts: for the record of it, besides the scores.
         """
-        metric = self.new_metric()
-        with progress_bar(len(self.valid_loader), 0, "validating", shown=self.group.is_first) as bar:
-            for _ in evaluate(self.state.network, self.valid_loader.epoch(), metric):
+        metric, progress, total = self.new_metric(), self.state.progress, len(self.valid_loader)
+        left = self.time_left.estimate(progress.epoch, progress.step)
+        epoch = f"epoch {progress.epoch} of {self.config.TRAIN.epoch}, " if progress.epoch else ""
+        began = time.perf_counter()
+        with progress_bar(total, 0, f"{epoch}validating", shown=self.group.is_first) as bar:
+            bar.facts = describe_left(left)
+            bar.refresh()
+            for done, _ in enumerate(evaluate(self.state.network, self.valid_loader.epoch(), metric), start=1):
+                of_this = (time.perf_counter() - began) * (total - done) / done
+                bar.facts = describe_left(None if left is None else left + of_this)
                 bar.update()
                 if stop.signal:
                     break

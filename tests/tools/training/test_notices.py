@@ -58,7 +58,7 @@ def test_a_batch_size_of_a_file_that_is_no_number_is_passed_over(tmp_path):
     ],
 )  # fmt: skip
 def test_a_batch_that_leaves_a_good_part_out_is_told_with_a_size_that_does_not(records, batch_size, parts, line):
-    assert count_left_out(records, batch_size, parts) == [line]
+    assert count_left_out(records, batch_size, parts) == [f"[TRAIN] {line}"]
 
 
 @pytest.mark.parametrize(("records", "batch_size"), [(40, 8), (1000, 97), (100, 97)])
