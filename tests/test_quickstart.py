@@ -23,7 +23,6 @@ def quickstart(project_copy):
 def test_the_quickstart_shows_its_commands_and_ends_with_scores_and_places(quickstart, project_copy):
     for command in ("dataset/youtube8m/make_demo.py", "train.py", "test.py", "infer.py"):
         assert re.search(rf"^\$ \S*python\S* {re.escape(command)}", quickstart, flags=re.MULTILINE)
-    assert "no GPU" in quickstart or "gpu" in quickstart.lower()
     assert "(none)" in quickstart
     for name in ("best", "train.log", "train.jsonl", "config.txt", "infer_result.csv"):
         assert f"checkpoints/demo/AttentionCluster_{name}" in quickstart
