@@ -150,9 +150,8 @@ class KineticsMetrics:
         return f"{text}, top5_acc: {values['top5_acc']:.2f} %{self._of_all_classes()}"
 
     def rows(self, values: dict[str, float]) -> list[tuple[str, str]]:
-        texts = {name: f"{value:.6f}{' %' * (name != 'loss')}" for name, value in values.items()}
-        texts["top5_acc"] += self._of_all_classes()
-        return list(texts.items())
+        notes = {"loss": "", "top5_acc": f" %{self._of_all_classes()}"}
+        return [(name, f"{value:.6f}{notes.get(name, ' %')}") for name, value in values.items()]
 
     def _of_all_classes(self) -> str:
         """What to say behind a top-5 accuracy that is 100 whatever the network does."""

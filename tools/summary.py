@@ -4,17 +4,21 @@ python -m tools.summary checkpoints --model-name=AttentionCluster
 """
 
 import json
-import math
 from dataclasses import dataclass
 from pathlib import Path
 
-import models  # noqa: F401  (registers the names)
+import metrics  # noqa: F401  (registers them)
+import models  # noqa: F401
+from metrics.metric import Metric
 from tools.config.flags import make_parser, parse_text
+from tools.config.load import load_config
 from tools.errors import CheckpointError, DataError
-from tools.registry import MODELS
+from tools.registry import METRICS, MODELS
 from tools.runtime.entry import run_program
 from tools.runtime.tables import format_columns
 from tools.weights.checkpoint_files import read_state
+
+_OF_THE_EVENT = ("event", "time", "epoch", "videos", "averaged")  # what is no score in it
 
 
 @dataclass(frozen=True)
@@ -58,22 +62,33 @@ def load_scores(path: Path) -> Scores:
     return Scores(scores, runs)
 
 
-def format_epochs(epochs: list[dict], best_epoch: int | None = None) -> str:
-    """A table with a line a validation; epoch -1 is the score before training, nan what was not measured.
+def format_epochs(epochs: list[dict], best_epoch: int | None = None, metric: Metric | None = None) -> str:
+    """A table with a line a validation; epoch -1 is the score before training, - what was not measured.
 
-    best_epoch: the one that is marked, in the line of its averaged weights where it has one.
+    best_epoch: the one that is marked, in the line of its averaged weights where it has one. metric: that of the run,
+    which knows the units; without it values are as they are.
     """
     if not epochs:
         return "no validation yet"
-    columns = [key for key in epochs[-1] if key not in ("event", "time", "epoch", "videos", "averaged")]
+    columns = [key for key in epochs[-1] if key not in _OF_THE_EVENT]
     rows = [["after epoch", *columns, ""]]
     best = max((place for place, event in enumerate(epochs) if event["epoch"] == best_epoch), default=None)
     for place, event in enumerate(epochs):
         name = "(none)" if event["epoch"] < 0 else str(event["epoch"])
         name = f"averaged {name}" if event.get("averaged") else name
-        values = (f"{event.get(key, math.nan):.4f}" for key in columns)
-        rows.append([name, *values, "best" if place == best else ""])
+        values = {key: event[key] for key in columns if key in event}
+        texts = dict(metric.rows(values)) if metric else {key: f"{value:.6f}" for key, value in values.items()}
+        rows.append([name, *(texts.get(key, "-") for key in columns), "best" if place == best else ""])
     return format_columns(rows, align=">")
+
+
+def find_metric(model_name: str, settings: Path) -> Metric | None:
+    """The metric of a run by the settings that it left; None without them."""
+    if not settings.exists():
+        return None
+    spec = MODELS.get(model_name)()
+    config = load_config(str(settings), spec.schema, ["MODEL"], model_name, check=False)
+    return METRICS.get(spec.metrics)(config)
 
 
 def find_best(path: Path) -> int | None:
@@ -90,10 +105,11 @@ def main() -> None:
     parser.add_argument("save_dir", type=Path, help="the --save-dir of train.py")
     parser.add_argument("--model-name", type=parse_text, required=True, metavar="NAME", help=", ".join(MODELS.names()))
     args = parser.parse_args()
-    base = args.save_dir / MODELS.canonical_name(args.model_name)
-    numbers = Path(f"{base}_train.jsonl")
+    name = MODELS.canonical_name(args.model_name)
+    base = args.save_dir / name
+    numbers, settings = Path(f"{base}_train.jsonl"), Path(f"{base}_config.txt")
     scores = load_scores(numbers)
-    print(format_epochs(scores.epochs, find_best(Path(f"{base}_best"))))
+    print(format_epochs(scores.epochs, find_best(Path(f"{base}_best")), find_metric(name, settings)))
     if scores.earlier_runs:
         print(f"\n{numbers} holds {scores.earlier_runs} earlier runs too; these are the scores of the last")
     print()
@@ -101,7 +117,7 @@ def main() -> None:
         ("best checkpoint", f"{base}_best"),
         ("log", f"{base}_train.log"),
         ("numbers", numbers),
-        ("settings", f"{base}_config.txt"),
+        ("settings", settings),
         ("results", f"{base}_infer_result.csv"),
     ):
         if Path(path).exists():
