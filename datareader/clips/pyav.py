@@ -7,21 +7,32 @@ from itertools import islice
 import av
 import cv2
 import numpy as np
+from av.stream import Disposition
 
 from datareader.clips.packets import PacketInfo, demux, list_packets, plan_runs
 from datareader.clips.video import (
     FrameCountError,
     VideoFacts,
     check_file,
+    describe_colours,
+    describe_content,
     distinct_numbers,
     no_frames,
     not_a_video,
+    note_colours,
     plausible,
 )
 from tools.errors import DataError, DataIssue
 
 # Decoders that may be told to pass over frames nothing refers to; AV1's then loses wanted frames too.
 SKIPPING_CODECS = {"h264", "hevc"}
+_SKEW = 0.0087  # the tangent of half a degree: what is less is a rounded right angle, as for OpenCV
+# FFmpeg's readers of videos, and of sound, so that an error can say what is in there. Its others play text, subtitles
+# and pictures, and follow playlists, for ever where one has no end. PyAV 19 is the first with webp_anim.
+FORMATS = (
+    "mov,matroska,avi,mpegts,mpeg,mpegvideo,m4v,h263,h264,hevc,vvc,vc1,av1,obu,ivf,flv,asf,rm,ogg,gif,apng,webp_anim,"
+    "yuv4mpegpipe,mxf,dv,nut,swf,wtv,mp3,aac,flac,wav"
+)
 
 
 class DamageError(Exception):
@@ -177,7 +188,7 @@ def _decode_packet(decoder, packet) -> list:
 def read_facts(path: str) -> VideoFacts:
     """What a video says of itself. Raises DataError naming the file."""
     with _open_container(path) as (container, stream):
-        codec = stream.codec_context
+        codec, streams = stream.codec_context, container.streams.video
         ticks = stream.duration * stream.time_base if stream.duration else (container.duration or 0) / av.time_base
         return VideoFacts(
             container=container.format.long_name,
@@ -185,32 +196,51 @@ def read_facts(path: str) -> VideoFacts:
             size=(codec.width, codec.height),
             frames_per_sec=plausible(float(stream.average_rate or stream.guessed_rate or 0)),
             duration_sec=plausible(float(ticks)),
+            colours=_colours_of(stream),
+            stream=f"{streams.index(stream) + 1} of {len(streams)} with pictures" if len(streams) > 1 else "",
         )
 
 
 @contextmanager
 def _open_container(path: str) -> Iterator[tuple]:
-    """The container and the first video stream of a file, for one thread. Raises DataError."""
+    """The container and the video stream of a file, for one thread. Raises DataError."""
     check_file(path)
     av.logging.set_level(None)
     cv2.setNumThreads(0)  # for cvtColor: the loader's workers are the threads
     try:
         # "file:" for names with a colon; the whitelist, so that a playlist cannot reach the network.
-        container = av.open(f"file:{path}", options={"protocol_whitelist": "file"}, **_lenient_metadata())
+        options = {"protocol_whitelist": "file", "format_whitelist": FORMATS}
+        container = av.open(f"file:{path}", options=options, **_lenient_metadata())
+    except av.error.ArgumentError:
+        raise not_a_video(path, describe_content(path) or "of a format that holds none") from None
     except av.error.FFmpegError as error:
-        raise not_a_video(path, error.strerror) from None
+        raise not_a_video(path, describe_content(path) or error.strerror) from None
     with container:
-        if not container.streams.video:
-            kinds = ", ".join(sorted({stream.type for stream in container.streams})) or "nothing"
-            raise DataError(
-                f"{path} has no video stream ({kinds} only); expected a video such as an mp4", DataIssue.NOT_A_VIDEO
-            )
-        stream = container.streams.video[0]
+        stream = _choose_stream(container, path)
         if stream.codec_context is None:
             raise no_frames(path, "its video stream")
         stream.thread_type = "NONE"
         stream.codec_context.thread_count = 1  # AV1's decoder looks at this alone
+        if colours := _colours_of(stream):
+            note_colours(colours)
         yield container, stream
+
+
+def _choose_stream(container, path: str):
+    """The video stream that FFmpeg takes for the best, or the default; never a cover picture. Raises DataError."""
+    films = [stream for stream in container.streams.video if not stream.disposition & Disposition.attached_pic]
+    if not films:
+        others = " and ".join(sorted({stream.type for stream in container.streams if stream.type != "video"}))
+        cover = f"{others} and a cover picture".removeprefix(" and ")
+        held = cover if container.streams.video else f"{others or 'nothing'} only"
+        raise DataError(f"{path} has no video stream ({held}); expected a video such as an mp4", DataIssue.NOT_A_VIDEO)
+    best = container.streams.best("video")
+    return best if best in films else max(films, key=lambda stream: bool(stream.disposition & Disposition.default))
+
+
+def _colours_of(stream) -> str:
+    codec = stream.codec_context
+    return describe_colours(codec.color_primaries, codec.color_trc)
 
 
 def _lenient_metadata() -> dict[str, str]:
@@ -226,7 +256,21 @@ def _to_rgb(frame, reformatter) -> np.ndarray:
     """
     # One thread: the default starts one for every core and frame.
     image = reformatter.reformat(frame, format="bgr24", interpolation="BICUBIC", threads=1).to_ndarray()
-    image = cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
-    if frame.rotation % 90:  # OpenCV turns by right angles alone
+    return _turn_upright(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), frame.side_data.get("DISPLAYMATRIX"))
+
+
+def _turn_upright(image: np.ndarray, matrix: av.buffer.Buffer | None) -> np.ndarray:
+    """Turn and mirror an image as FFmpeg's display matrix says; as it is where the angle is no right one.
+
+    matrix: 3 x 3 int32, which (x, y, 1) stands before in a product. Its signs say all: wherever it moves a picture
+    to, that is the frame.
+    """
+    if matrix is None:
         return image
-    return np.ascontiguousarray(np.rot90(image, frame.rotation // 90))
+    (x_by_x, y_by_x), (x_by_y, y_by_y) = np.frombuffer(matrix, np.int32).reshape(3, 3)[:2, :2].tolist()
+    straight, crossed = max(abs(x_by_x), abs(y_by_y)), max(abs(x_by_y), abs(y_by_x))
+    if min(straight, crossed) > _SKEW * max(straight, crossed):
+        return image
+    if crossed > straight:
+        image, x_by_x, y_by_y = image.transpose(1, 0, 2), x_by_y, y_by_x
+    return np.ascontiguousarray(image[:: -1 if y_by_y < 0 else 1, :: -1 if x_by_x < 0 else 1])

@@ -1,12 +1,24 @@
 """What a video gives, whichever library decodes it, and what is said of one that gives nothing."""
 
+import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from typing import Protocol
 
 import numpy as np
+from PIL import Image
 
 from tools.errors import DataError, DataIssue
+
+log = logging.getLogger(__name__)
+
+# By the numbers of ITU-T H.273, which all codecs and containers share.
+_HDR_TRANSFERS = {16: "PQ", 18: "HLG"}
+_WIDE_PRIMARIES = {8: "film", 9: "BT.2020", 10: "XYZ", 11: "DCI-P3", 12: "Display P3"}
+# Brands of HEIF, an mp4 that holds a picture. Those of its films, such as "avis", are others.
+_PICTURE_BRANDS = {b"avif", b"heic", b"heix", b"heim", b"heis", b"mif1", b"jpeg"}
+_HEAD = 4096  # bytes, enough to know text by
 
 
 class FrameSource(Protocol):
@@ -34,7 +46,8 @@ class FrameCountError(Exception):
 class VideoFacts:
     """What a file says of itself, which may be wrong. "" and None where it does not say.
 
-    size: width and height in pixels, before the file's rotation.
+    size: width and height in pixels, before the file's rotation. colours: as ``describe_colours`` has them.
+    stream: which of several video streams is decoded.
     """
 
     container: str
@@ -42,6 +55,8 @@ class VideoFacts:
     size: tuple[int, int]
     frames_per_sec: float | None
     duration_sec: float | None
+    colours: str = ""
+    stream: str = ""
 
 
 def plausible(number: float) -> float | None:
@@ -49,17 +64,51 @@ def plausible(number: float) -> float | None:
     return number if 0 < number < 1e6 else None
 
 
+def describe_colours(primaries: int, transfer: int) -> str:
+    """What sets colours apart from those of ordinary video, or "". By their numbers in ITU-T H.273."""
+    hdr, wide = _HDR_TRANSFERS.get(transfer), _WIDE_PRIMARIES.get(primaries)
+    kinds = [f"HDR ({hdr})"] * bool(hdr) + [f"wide gamut ({wide})"] * bool(wide)
+    return ", ".join(kinds)
+
+
+@cache
+def note_colours(colours: str) -> None:
+    """Log, once a process, that there are such videos."""
+    log.info(
+        f"among the videos are some of {colours}; their colours are taken as they are stored, not tone-mapped, and "
+        "weights trained on ordinary videos may score them worse"
+    )
+
+
 def check_file(path: str) -> None:
-    """Raise DataError for a file that cannot be read or is empty."""
+    """Raise DataError for a file that cannot be read, is empty or a picture in an mp4."""
     try:
         with open(path, "rb") as file:
-            empty = not file.read(1)
+            head = file.read(12)
     except OSError as error:
         raise DataError(
             f"{path} cannot be read: {error.strerror}; expected a video such as an mp4", DataIssue.UNREADABLE
         ) from None
-    if empty:
+    if not head:
         raise DataError(f"{path} is empty; fetch or copy it again", DataIssue.EMPTY)
+    if head[4:8] == b"ftyp" and head[8:12] in _PICTURE_BRANDS:
+        raise not_a_video(path, "a HEIF picture")
+
+
+def describe_content(path: str) -> str:
+    """What a file is that may be taken for a video: a picture or text; "" for anything else."""
+    try:
+        with Image.open(path) as image:  # reads the header only
+            return f"a {image.format} picture"
+    except (OSError, ValueError, Image.DecompressionBombError):
+        pass
+    with open(path, "rb") as file:
+        head = file.read(_HEAD)
+    try:
+        text = head.decode()
+    except UnicodeDecodeError as error:
+        text = head[: error.start].decode() if error.start > _HEAD - 4 else "\0"  # a letter may be cut
+    return "" if "\0" in text else "text"
 
 
 def not_a_video(path: str, why: str) -> DataError:
