@@ -1,6 +1,8 @@
-"""Videos with OpenCV alone.
+"""Videos with OpenCV alone: the pixels are those of PyAV, or the video is refused.
 
-The pixels are those of PyAV, but for interlaced videos, which OpenCV 5.0.0 garbles. OpenCV's wheels cannot decode AV1.
+OpenCV (4.13 to 5.0 were looked at) takes the first of several video streams, be it a cover; it undoes turns but not
+mirroring, nor what the stream itself says of either; it maps HDR and wide gamuts to other colours; and for interlaced
+pictures it gives what is in memory. It tells of none of that. Its wheels cannot decode AV1.
 """
 
 import os
@@ -10,7 +12,18 @@ from contextlib import contextmanager
 import cv2
 import numpy as np
 
-from datareader.clips.video import VideoFacts, check_file, distinct_numbers, no_frames, not_a_video, plausible
+from datareader.clips.bitstreams import CODECS, UnknownError, read_stream
+from datareader.clips.headers import READABLE, read_header
+from datareader.clips.video import (
+    VideoFacts,
+    check_file,
+    describe_colours,
+    describe_content,
+    distinct_numbers,
+    no_frames,
+    not_a_video,
+    plausible,
+)
 from tools.errors import DataError, DataIssue
 
 
@@ -23,6 +36,7 @@ class Video:
     def __init__(self, path: str):
         self.path = path
         self.num_frames = 0
+        _require_likeness(path)
         with _open_capture(path) as capture:
             while capture.grab():  # the header's count may be wrong
                 self.num_frames += 1
@@ -43,11 +57,56 @@ class Video:
 
 def read_facts(path: str) -> VideoFacts:
     """What a video says of itself; not its container. Raises DataError naming the file."""
+    _require_likeness(path)
     with _open_capture(path) as capture:
-        code = int(capture.get(cv2.CAP_PROP_FOURCC)).to_bytes(4, "little").decode("latin-1").strip("\0 ")
+        code = _read_code(capture)
         size = int(capture.get(cv2.CAP_PROP_FRAME_WIDTH)), int(capture.get(cv2.CAP_PROP_FRAME_HEIGHT))
         rate, count = capture.get(cv2.CAP_PROP_FPS), capture.get(cv2.CAP_PROP_FRAME_COUNT)
     return VideoFacts("", code, size, plausible(rate), plausible(count / rate if rate else 0))
+
+
+def _require_likeness(path: str) -> None:
+    """Raise DataError for a video of which OpenCV would give other pixels than PyAV, as far as that can be known."""
+    check_file(path)
+    header = read_header(path)
+    if header is None:
+        content = describe_content(path)
+        raise not_a_video(path, content) if content else _refusal(path, f"is not a video that OpenCV reads: {READABLE}")
+    if not header.num_videos:
+        raise not_a_video(path, "it has no video stream")
+    with _open_capture(path) as capture:
+        code = _read_code(capture)
+        if code.lower() not in CODECS:
+            raise _refusal(path, f"is of a codec, {code}, that OpenCV is not trusted with")
+        capture.set(cv2.CAP_PROP_FORMAT, -1)  # packets instead of frames
+        capture.set(cv2.CAP_PROP_ORIENTATION_AUTO, 0)  # which turns packets too
+        capture.grab()
+        _, packet = capture.retrieve()
+        _, extradata = capture.retrieve(flag=int(capture.get(cv2.CAP_PROP_CODEC_EXTRADATA_INDEX)))
+    parts = (b"" if part is None else part.tobytes() for part in (extradata, packet))
+    try:
+        read_stream(header, CODECS[code.lower()], *parts)
+    except UnknownError:
+        raise _refusal(path, "is of a kind that OpenCV is not trusted with") from None
+    colours = [describe_colours(*pair) for pair in header.colours]
+    for is_so, text in (
+        (header.num_videos > 1, f"has {header.num_videos} video streams, of which OpenCV takes the first"),
+        (header.is_mirrored, "is mirrored, which OpenCV does not undo"),
+        (header.has_orientation, "says in its stream how it was held, which OpenCV does not look at"),
+        (any(colours), f"is {max(colours, default='')}, which OpenCV makes other colours of"),
+        (header.is_interlaced, "may be interlaced, which OpenCV garbles"),
+    ):
+        if is_so:
+            raise _refusal(path, text)
+
+
+def _refusal(path: str, why: str) -> DataError:
+    return DataError(f"{path} {why}; install PyAV (python -m pip install av)", DataIssue.FORMAT)
+
+
+def _read_code(capture: cv2.VideoCapture) -> str:
+    """The codec's name in a container; "" where it has none."""
+    return int(capture.get(cv2.CAP_PROP_FOURCC)).to_bytes(4, "little").decode("latin-1").strip("\0 ")
 
 
 @contextmanager

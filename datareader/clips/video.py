@@ -18,6 +18,7 @@ _HDR_TRANSFERS = {16: "PQ", 18: "HLG"}
 _WIDE_PRIMARIES = {8: "film", 9: "BT.2020", 10: "XYZ", 11: "DCI-P3", 12: "Display P3"}
 # Brands of HEIF, an mp4 that holds a picture. Those of its films, such as "avis", are others.
 _PICTURE_BRANDS = {b"avif", b"heic", b"heix", b"heim", b"heis", b"mif1", b"jpeg"}
+_PICTURES = ("BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TGA", "TIFF", "WEBP")
 _HEAD = 4096  # bytes, enough to know text by
 
 
@@ -67,16 +68,17 @@ def plausible(number: float) -> float | None:
 def describe_colours(primaries: int, transfer: int) -> str:
     """What sets colours apart from those of ordinary video, or "". By their numbers in ITU-T H.273."""
     hdr, wide = _HDR_TRANSFERS.get(transfer), _WIDE_PRIMARIES.get(primaries)
-    kinds = [f"HDR ({hdr})"] * bool(hdr) + [f"wide gamut ({wide})"] * bool(wide)
-    return ", ".join(kinds)
+    if hdr:
+        return f"HDR ({', '.join(filter(None, (hdr, wide)))})"
+    return f"of a wide gamut ({wide})" if wide else ""
 
 
 @cache
 def note_colours(colours: str) -> None:
     """Log, once a process, that there are such videos."""
     log.info(
-        f"among the videos are some of {colours}; their colours are taken as they are stored, not tone-mapped, and "
-        "weights trained on ordinary videos may score them worse"
+        f"some videos are {colours}: their colours are taken as they are stored, not tone-mapped, so that weights "
+        "trained on ordinary videos may score them worse"
     )
 
 
@@ -98,7 +100,7 @@ def check_file(path: str) -> None:
 def describe_content(path: str) -> str:
     """What a file is that may be taken for a video: a picture or text; "" for anything else."""
     try:
-        with Image.open(path) as image:  # reads the header only
+        with Image.open(path, formats=_PICTURES) as image:  # reads the header only
             return f"a {image.format} picture"
     except (OSError, ValueError, Image.DecompressionBombError):
         pass
