@@ -58,6 +58,10 @@ class DataError(ZooError):
         return DataError(self.text, self.issue, where)
 
 
+class PackageError(ZooError):
+    """A package that is not installed, or too old."""
+
+
 class CheckpointError(ZooError):
     """Weights or training state that cannot be read or written."""
 

@@ -1,5 +1,6 @@
 """Videos with known frames in many codecs and containers, and every way of reading them."""
 
+import struct
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import cache
@@ -12,6 +13,8 @@ from datareader.clips import decoding, opencv, pyav
 from datareader.clips.video import FrameCountError
 from tools.errors import DataError
 
+# Degrees counterclockwise -> what ``write_matrix`` takes
+TURNS = {90: (0, -1, 1, 0), 180: (-1, 0, 0, -1), -90: (0, 1, -1, 0)}
 BLOCK = 8  # px; a frame's number is drawn as 10 black or white blocks
 
 
@@ -101,14 +104,31 @@ def make_clip(folder, clip):
         stream.pix_fmt = clip.pix_fmt
         stream.codec_context.gop_size = clip.gop
         stream.codec_context.max_b_frames = clip.b_frames
-        if clip.rotation:
-            stream.set_display_rotation(clip.rotation)
         for i in range(clip.num_frames):
             frame = av.VideoFrame.from_ndarray(draw(i, clip.size), format="rgb24")
             frame.pts, frame.time_base = (clip.ticks or range(clip.num_frames))[i], Fraction(1, 30)
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
+    if clip.rotation:
+        write_matrix(path, TURNS[clip.rotation], clip.size)
     return str(path)
+
+
+def write_matrix(path, turn, size):
+    """Make an mp4 or mov be shown turned: a point (x, y) goes to (a * x + c * y, b * x + d * y), moved into the frame.
+
+    turn: a, b, c, d. size: width and height as stored.
+    """
+    a, b, c, d = turn
+    width, height = size
+    corners = [(a * x + c * y, b * x + d * y) for x in (0, width) for y in (0, height)]
+    shift = [-min(place) for place in zip(*corners, strict=True)]
+    one = 1 << 16
+    matrix = [round(value * one) for value in (a, b, 0, c, d, 0, *shift)] + [1 << 30]
+    content = bytearray(path.read_bytes())
+    where = content.index(b"tkhd") + 4 + 40
+    content[where : where + 36] = struct.pack(">9i", *matrix)
+    path.write_bytes(content)
 
 
 def rewrite(source, path, edit, **options):
