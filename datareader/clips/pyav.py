@@ -197,7 +197,7 @@ def read_facts(path: str) -> VideoFacts:
             frames_per_sec=plausible(float(stream.average_rate or stream.guessed_rate or 0)),
             duration_sec=plausible(float(ticks)),
             colours=_colours_of(stream),
-            stream=f"{streams.index(stream) + 1} of {len(streams)} with pictures" if len(streams) > 1 else "",
+            stream=f"{streams.index(stream) + 1} of {len(streams)} video streams" if len(streams) > 1 else "",
         )
 
 
@@ -235,7 +235,7 @@ def _choose_stream(container, path: str):
         held = cover if container.streams.video else f"{others or 'nothing'} only"
         raise DataError(f"{path} has no video stream ({held}); expected a video such as an mp4", DataIssue.NOT_A_VIDEO)
     best = container.streams.best("video")
-    return best if best in films else max(films, key=lambda stream: bool(stream.disposition & Disposition.default))
+    return best if best in films else films[0]
 
 
 def _colours_of(stream) -> str:

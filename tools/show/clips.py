@@ -108,6 +108,8 @@ def describe_crop(crop: Crop) -> str:
 
 def describe_video(video: VideoFacts) -> dict[str, str]:
     fields = {"kind": "video", "container": video.container, "codec": video.codec}
+    fields["stream"] = video.stream
+    fields["colours"] = video.colours and f"{video.colours}, taken as they are stored, not tone-mapped"
     fields["frame size"] = f"{video.size[0]} x {video.size[1]} px"
     if video.frames_per_sec:
         fields["frame rate"] = f"{video.frames_per_sec:.4g} a second"
