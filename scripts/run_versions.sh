@@ -8,21 +8,25 @@ usage() {
     cat <<'TEXT'
 usage: bash scripts/run_versions.sh [--keep FOLDER] [pytest arguments]
 
-For the oldest and for the newest versions that requirements.txt allows: makes a virtual environment, and runs the tests
-of the rooms that read data and of the programs on top of them, with PyAV and without. Ends with a line for each, and
-with exit code 1 where one fails. uv, which pip installs, finds the oldest versions. Takes about ten minutes and 6 GB.
+Makes a virtual environment with the oldest versions that requirements.txt allows, and one with the newest, and runs in
+each the tests of what reads data, with PyAV and without. Ends with a line for each run; exit code 1 if one fails.
+The oldest are found by uv, which pip installs into the environments; where a version has no wheel for this Python, the
+oldest that has one counts, which is said. Needs a network for pip, 4 GB of disk, and about ten minutes.
 
-  --keep FOLDER     make the environments there, and use those that are there; default: a temporary folder
-  pytest arguments  instead of the rooms, such as tests/dataset
+  --keep FOLDER     make the environments in this folder, or use those that are there; default: a temporary one
+  pytest arguments  instead of the tests of datareader, dataset, tools/show, tools/doctor and tools/runtime
   PYTHON=...        the Python to use
 TEXT
 }
 
 folder=
-case ${1:-} in
-    -h | --help) usage; exit 0 ;;
-    --keep) [ $# -gt 1 ] || fail "--keep needs a folder"; folder=$2; shift 2 ;;
-esac
+while [ $# -gt 0 ]; do
+    case $1 in
+        -h | --help) usage; exit 0 ;;
+        --keep) [ $# -gt 1 ] || fail "--keep needs a folder"; folder=$2; shift 2 ;;
+        *) break ;;
+    esac
+done
 if [ -z "$folder" ]; then
     folder=$(mktemp -d)
     trap 'rm -rf "$folder"' EXIT
@@ -30,11 +34,35 @@ fi
 [ $# -gt 0 ] || set -- tests/datareader tests/dataset tests/tools/show tests/tools/doctor tests/tools/runtime
 base=$(find_python)
 
-# Make an environment with the versions that $2 says: lowest-direct or highest.
-make_versions() {
+# Bring the environment $1 to the versions that uv calls $2.
+install_versions() {
     [ -x "$1/bin/python" ] || "$base" -m venv "$1"
     "$1/bin/python" -m pip install --quiet --disable-pip-version-check uv
-    "$1/bin/python" -m uv pip install --quiet --python "$1/bin/python" --only-binary :all: --resolution "$2" \
-        -r requirements.txt
-    "$1/bin/python" -m uv pip install --quiet --python "$1/bin/python" --only-binary :all: -r tests/requirements.txt
+    "$1/bin/python" -m uv pip install --quiet --upgrade --only-binary :all: --resolution "$2" --python "$1/bin/python" \
+        -r requirements.txt -r tests/requirements.txt
+    "$1/bin/python" - <<'PYTHON'
+from tools.runtime.packages import check_versions, find_installed, load_requirements
+
+check_versions()
+for name, least in load_requirements():
+    print(f"{name} {find_installed(name)[1]}, {least} allowed")
+PYTHON
 }
+
+results=()
+failed=0
+for versions in lowest-direct highest; do
+    environment=$folder/$versions
+    echo "== $versions"
+    install_versions "$environment" "$versions"
+    for decoder in pyav opencv; do
+        if "$environment/bin/python" -m pytest --decoder="$decoder" -p no:cacheprovider "$@"; then
+            results+=("passed  $versions, $decoder")
+        else
+            results+=("FAILED  $versions, $decoder")
+            failed=1
+        fi
+    done
+done
+printf '%s\n' "" "$("$base" --version)" "${results[@]}"
+exit $failed

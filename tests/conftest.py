@@ -53,8 +53,33 @@ SCRIPTS = ScriptServer()
 LONGEST = ("test_quickstart.py", "test_train.py", "test_clip_scripts.py", "test_readme.py", "test_golden.py")
 
 
-def pytest_collection_modifyitems(items):
+def pytest_addoption(parser):
+    parser.addoption("--decoder", choices=("pyav", "opencv"), default="pyav", help="opencv: as if PyAV were missing")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _decoder(request, tmp_path_factory):
+    """With --decoder=opencv, hide PyAV from the project here and in programs; tests still make videos with it."""
+    if request.config.getoption("--decoder") == "pyav":
+        yield
+        return
+    from datareader.clips import decoding
+
+    folder = tmp_path_factory.mktemp("hidden")
+    (folder / "av.py").write_text("raise ModuleNotFoundError('PyAV is hidden', name='av')\n")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(decoding, "av", None)
+        patch.setenv("PYTHONPATH", str(folder), prepend=os.pathsep)
+        yield
+
+
+def pytest_collection_modifyitems(config, items):
     """Start the longest files first, so that two processes end together."""
+    if config.getoption("--decoder") == "opencv":
+        skip = pytest.mark.skip(reason="is about PyAV")
+        for item in items:
+            if item.get_closest_marker("pyav"):
+                item.add_marker(skip)
     places = {name: place for place, name in enumerate(LONGEST)}
     items.sort(key=lambda item: places.get(item.path.name, len(LONGEST)))
 

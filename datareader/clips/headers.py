@@ -1,4 +1,4 @@
-"""What containers say of their video streams, for OpenCV, which does not tell."""
+"""What containers say of their video streams: for OpenCV, which does not tell, and for a quick look."""
 
 import mmap
 import re
@@ -117,7 +117,8 @@ def _read_matroska(data: memoryview, header: Header) -> None:
     def numbers(video: memoryview, *path: int) -> list[int]:
         return [int.from_bytes(number, "big") for number in _find(video, _elements, *path)]
 
-    for track in _find(data, _elements, _SEGMENT, _TRACKS, _TRACK):
+    tracks = next(_find(data, _elements, _SEGMENT, _TRACKS), memoryview(b""))  # what follows is the film itself
+    for track in _find(tracks, _elements, _TRACK):
         if numbers(track, _TYPE) != [1]:
             continue
         header.num_videos += 1

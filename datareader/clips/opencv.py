@@ -71,7 +71,9 @@ def _require_likeness(path: str) -> None:
     header = read_header(path)
     if header is None:
         content = describe_content(path)
-        raise not_a_video(path, content) if content else _refusal(path, f"is not a video that OpenCV reads: {READABLE}")
+        if content:
+            raise not_a_video(path, content)
+        raise _refusal(path, f"is not a video that OpenCV reads: {READABLE}", DataIssue.NOT_A_VIDEO)
     if not header.num_videos:
         raise not_a_video(path, "it has no video stream")
     with _open_capture(path) as capture:
@@ -100,8 +102,8 @@ def _require_likeness(path: str) -> None:
             raise _refusal(path, text)
 
 
-def _refusal(path: str, why: str) -> DataError:
-    return DataError(f"{path} {why}; install PyAV (python -m pip install av)", DataIssue.FORMAT)
+def _refusal(path: str, why: str, issue: DataIssue = DataIssue.FORMAT) -> DataError:
+    return DataError(f"{path} {why}; install PyAV (python -m pip install av)", issue)
 
 
 def _read_code(capture: cv2.VideoCapture) -> str:

@@ -3,26 +3,23 @@
 import os
 import platform
 import shutil
-from importlib import metadata
 from pathlib import Path
 
-PACKAGES = {  # what is imported -> the distributions that bring it
-    "NumPy": ("numpy",),
-    "OpenCV": ("opencv-python-headless", "opencv-python", "opencv-contrib-python", "opencv-contrib-python-headless"),
-    "PyAV": ("av",),
-    "Pillow": ("pillow",),
-    "Paddle": ("paddlepaddle-gpu", "paddlepaddle"),
+from tools.runtime.packages import find_installed
+
+PACKAGES = {  # what they are called here -> in requirements.txt
+    "NumPy": "numpy",
+    "OpenCV": "opencv-python-headless",
+    "PyAV": "av",
+    "Pillow": "Pillow",
+    "Paddle": "paddlepaddle",
 }
 
 
 def find_version(package: str) -> str | None:
     """The version of one of PACKAGES, with its distribution's name; None where it is not installed."""
-    for name in PACKAGES[package]:
-        try:
-            return f"{metadata.version(name)} ({name})"
-        except metadata.PackageNotFoundError:
-            continue
-    return None
+    installed = find_installed(PACKAGES[package])
+    return installed and f"{installed[1]} ({installed[0]})"
 
 
 def processor_name() -> str:

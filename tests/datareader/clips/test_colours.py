@@ -21,6 +21,8 @@ from tests.datareader.clips.videos import (
     x265,
 )
 
+pytestmark = pytest.mark.pyav
+
 HLG, PQ, P3 = (9, 18, "bt2020", "arib-std-b67"), (9, 16, "bt2020", "smpte2084"), (12, 1, "smpte432", "bt709")
 PLAIN = [
     Clip("full-range.mp4", "libx264", pix_fmt="yuvj420p", num_frames=3),

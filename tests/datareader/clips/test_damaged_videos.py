@@ -21,6 +21,8 @@ from tests.datareader.clips.videos import (
 )
 from tools.errors import DataError
 
+pytestmark = pytest.mark.pyav
+
 
 def test_a_file_that_is_no_video_is_an_error_that_names_it(tmp_path):
     files = {

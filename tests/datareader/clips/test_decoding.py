@@ -26,6 +26,8 @@ from tests.datareader.clips.videos import (
 )
 from tools.errors import DataError
 
+pytestmark = pytest.mark.pyav
+
 
 @pytest.mark.parametrize("clip", CLIPS, ids=lambda clip: clip.name)
 def test_every_way_gives_the_frames_of_decoding_everything(folder, clip):

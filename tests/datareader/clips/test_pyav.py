@@ -25,6 +25,8 @@ from tests.datareader.clips.videos import (
 )
 from tools.errors import DataError
 
+pytestmark = pytest.mark.pyav
+
 
 def test_frames_that_an_edit_list_cuts_away_do_not_count(folder, h264):
     shift = -5 * 512  # ticks of a frame

@@ -23,6 +23,8 @@ from tests.datareader.clips.videos import (
     write_matrix,
 )
 
+pytestmark = pytest.mark.pyav
+
 SIZE = (80, 48)
 SIGNS = [*product((1, -1), repeat=2)]
 TURNS = [(a, 0, 0, d) for a, d in SIGNS] + [(0, b, c, 0) for b, c in SIGNS]

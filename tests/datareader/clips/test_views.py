@@ -73,6 +73,7 @@ def test_a_test_with_several_views_holds_them_one_after_another(clips):
     )
 
 
+@pytest.mark.pyav
 @pytest.mark.parametrize("seed", range(8))
 def test_a_damaged_video_is_sampled_again_from_the_frames_it_has_and_its_crop_is_drawn_once(folder, h264, seed):
     path = cut_packet(h264, folder / "damaged.mkv", 12)

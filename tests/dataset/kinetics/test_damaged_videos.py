@@ -2,11 +2,13 @@
 
 import cv2
 import numpy as np
+import pytest
 
 from dataset.kinetics.video2pkl import Encoding, encode_video, thin_frames
 from tests.datareader.clips.videos import Clip, cut_packet, make_clip, read_sequential
 
 
+@pytest.mark.pyav
 def test_of_a_damaged_video_the_frames_that_decode_are_kept(tmp_path):
     path = cut_packet(make_clip(tmp_path, Clip("h264.mp4", "libx264", b_frames=2)), tmp_path / "damaged.mkv", 12)
     frames, num_frames = read_sequential(path, np.arange)

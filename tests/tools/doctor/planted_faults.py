@@ -9,6 +9,7 @@ import numpy as np
 
 from tests.conftest import make_record
 from tests.datareader.clips.synthetic import encode_jpeg, make_frames, write_pickle
+from tests.datareader.clips.tracks import make_song
 from tests.sequence_examples import frame, serialize_means, write_shard
 
 RECORDS = {  # name -> what is changed of a healthy record, and the fault that this is
@@ -100,6 +101,7 @@ def plant_clips(folder):
         sound.setparams((1, 2, 8000, 0, "NONE", ""))
         sound.writeframes(bytes(8000))
     (folder / "record.tfrecord").write_bytes(frame(b"no example"))
+    make_song(folder, "song.m4a", cover=True)
     return {
         "record.tfrecord 1": "not a video",
         "gone.mp4 1": "missing",
@@ -119,6 +121,7 @@ def plant_clips(folder):
         "cut.mp4 1": "not a video",
         "page.mp4 1": "not a video",
         "sound.mp4 1": "not a video",
+        "covered-song.m4a 1": "not a video",
         "grey.pkl": "bad frame",
         "half.pkl": "bad frame",
     }

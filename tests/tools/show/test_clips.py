@@ -133,6 +133,7 @@ def test_a_training_view_is_named_with_its_seed_and_place(folder, run_show):
     assert len({fields_of(text)["crops"] for text in texts}) > 1
 
 
+@pytest.mark.pyav
 def test_a_video_is_described(folder, run_show):
     text = run_show(write_video(folder / "a b.mp4", make_frames(40)), "--config", write_config(folder, "STNET"))
     fields = fields_of(text)
