@@ -6,7 +6,9 @@ import struct
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
-READABLE = "mp4, mov, mkv, webm, avi, gif, y4m, raw h264"
+from tools.files.recognise import FileKind, recognise_file
+
+READABLE = "mp4, mov, mkv, webm, avi, gif, y4m, raw H.264 and H.265"
 
 
 @dataclass
@@ -24,18 +26,18 @@ class Header:
 
 
 def read_header(path: str) -> Header | None:
-    """The header of a file that is not empty; None where it is none of READABLE, or damaged."""
+    """The header of a file that is not empty; None where it is none of READABLE, or damaged. Raises OSError."""
+    read = _READERS.get(recognise_file(path))
+    if read is None:
+        return None
     with open(path, "rb") as file:
         content = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
     header = Header()
-    for start, read in _READERS.items():
-        if re.match(start, content, re.DOTALL):
-            try:
-                read(content, header)
-            except (IndexError, struct.error):
-                return None
-            return header
-    return None
+    try:
+        read(content, header)
+    except (IndexError, struct.error):
+        return None
+    return header
 
 
 Walk = Callable[[memoryview], Iterator[tuple[bytes | int, memoryview]]]
@@ -147,11 +149,12 @@ def _read_single(data: memoryview, header: Header) -> None:
     header.num_videos = 1
 
 
-_READERS = {  # how files begin -> what reads them
-    rb".{4}(ftyp|moov|mdat|free|skip|wide)": _read_mp4,
-    rb"\x1a\x45\xdf\xa3": _read_matroska,
-    rb"RIFF.{4}AVI LIST": _read_avi,
-    rb"YUV4MPEG2 ": _read_y4m,
-    rb"GIF8": _read_single,
-    rb"\0?\0\0\x01[\x09\x67\x27\x47\x06]": _read_single,  # H.264: an access unit's or a sequence's head
+_READERS = {
+    FileKind.MP4: _read_mp4,
+    FileKind.M4A: _read_mp4,
+    FileKind.MATROSKA: _read_matroska,
+    FileKind.AVI: _read_avi,
+    FileKind.Y4M: _read_y4m,
+    FileKind.GIF: _read_single,
+    FileKind.H26X: _read_single,
 }

@@ -18,7 +18,7 @@ from datareader.clips.video import (
     VideoFacts,
     check_file,
     describe_colours,
-    describe_content,
+    describe_stranger,
     distinct_numbers,
     no_frames,
     not_a_video,
@@ -70,9 +70,8 @@ def _require_likeness(path: str) -> None:
     check_file(path)
     header = read_header(path)
     if header is None:
-        content = describe_content(path)
-        if content:
-            raise not_a_video(path, content)
+        if stranger := describe_stranger(path):
+            raise not_a_video(path, stranger)
         raise _refusal(path, f"is not a video that OpenCV reads: {READABLE}", DataIssue.NOT_A_VIDEO)
     if not header.num_videos:
         raise not_a_video(path, "it has no video stream")

@@ -15,7 +15,7 @@ from datareader.clips.video import (
     VideoFacts,
     check_file,
     describe_colours,
-    describe_content,
+    describe_stranger,
     distinct_numbers,
     no_frames,
     not_a_video,
@@ -212,9 +212,9 @@ def _open_container(path: str) -> Iterator[tuple]:
         options = {"protocol_whitelist": "file", "format_whitelist": FORMATS}
         container = av.open(f"file:{path}", options=options, **_lenient_metadata())
     except av.error.ArgumentError:
-        raise not_a_video(path, describe_content(path) or "of a format that holds none") from None
+        raise not_a_video(path, describe_stranger(path) or "it is of a format that holds none") from None
     except av.error.FFmpegError as error:
-        raise not_a_video(path, describe_content(path) or error.strerror) from None
+        raise not_a_video(path, describe_stranger(path) or error.strerror) from None
     with container:
         stream = _choose_stream(container, path)
         if stream.codec_context is None:

@@ -7,9 +7,9 @@ from functools import cache
 from typing import Protocol
 
 import numpy as np
-from PIL import Image
 
 from tools.errors import DataError, DataIssue
+from tools.files.recognise import SOUNDS, VIDEOS, FileKind, recognise_file
 
 log = logging.getLogger(__name__)
 
@@ -17,9 +17,7 @@ log = logging.getLogger(__name__)
 _HDR_TRANSFERS = {16: "PQ", 18: "HLG"}
 _WIDE_PRIMARIES = {8: "film", 9: "BT.2020", 10: "XYZ", 11: "DCI-P3", 12: "Display P3"}
 # Brands of HEIF, an mp4 that holds a picture. Those of its films, such as "avis", are others.
-_PICTURE_BRANDS = {b"avif", b"heic", b"heix", b"heim", b"heis", b"mif1", b"jpeg"}
-_PICTURES = ("BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TGA", "TIFF", "WEBP")
-_HEAD = 4096  # bytes, enough to know text by
+_PICTURE_BRANDS = {b"avif", b"heic", b"heix", b"mif1"}
 
 
 class FrameSource(Protocol):
@@ -94,23 +92,13 @@ def check_file(path: str) -> None:
     if not head:
         raise DataError(f"{path} is empty; fetch or copy it again", DataIssue.EMPTY)
     if head[4:8] == b"ftyp" and head[8:12] in _PICTURE_BRANDS:
-        raise not_a_video(path, "a HEIF picture")
+        raise not_a_video(path, f"it is {FileKind.HEIF}")
 
 
-def describe_content(path: str) -> str:
-    """What a file is that may be taken for a video: a picture or text; "" for anything else."""
-    try:
-        with Image.open(path, formats=_PICTURES) as image:  # reads the header only
-            return f"a {image.format} picture"
-    except (OSError, ValueError, Image.DecompressionBombError):
-        pass
-    with open(path, "rb") as file:
-        head = file.read(_HEAD)
-    try:
-        text = head.decode()
-    except UnicodeDecodeError as error:
-        text = head[: error.start].decode() if error.start > _HEAD - 4 else "\0"  # a letter may be cut
-    return "" if "\0" in text else "text"
+def describe_stranger(path: str) -> str:
+    """What a file is that is of a known kind and neither a video nor sound, or ""."""
+    kind = recognise_file(path)
+    return "" if kind is None or kind in VIDEOS | SOUNDS else f"it is {kind}"
 
 
 def not_a_video(path: str, why: str) -> DataError:

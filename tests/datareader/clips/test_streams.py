@@ -88,7 +88,7 @@ def make_others(folder):
     files = {}
     for name in ("a.png", "a.jpg", "a.bmp", "a.webp", "a.tiff"):
         image.save(folder / name)
-        files[name] = f"a {'JPEG' if name == 'a.jpg' else name[2:].upper()} picture"
+        files[name] = {"jpg": "a JPEG", "webp": "a WebP"}.get(name[2:], f"a {name[2:].upper()}") + " picture"
     (folder / "named.mp4").write_bytes((folder / "a.png").read_bytes())
     texts = {
         "long.txt": "".join(f"videos/clip_{i}.mp4 {i % 7}\n" for i in range(3000)),
@@ -103,15 +103,21 @@ def make_others(folder):
         (folder / name).write_text(text)
     (folder / "still.avif").write_bytes(b"\0\0\0\x1cftypavif" + bytes(100))
     (folder / "still.heic").write_bytes(b"\0\0\0\x1cftypheic" + bytes(100))
-    heif = dict.fromkeys(("still.avif", "still.heic"), "a HEIF picture")
-    return {**files, "named.mp4": "a PNG picture", **dict.fromkeys(texts, "text"), **heif}
+    heif = dict.fromkeys(("still.avif", "still.heic"), "a HEIF or AVIF picture")
+    return {
+        **files,
+        "named.mp4": "a PNG picture",
+        **dict.fromkeys(texts, "a text"),
+        "picture.svg": "an XML text",
+        **heif,
+    }
 
 
 def test_pictures_text_and_playlists_are_no_videos(tmp_path):
     for name, said in make_others(tmp_path).items():
         for way in (read_frames, read_sequential, read_with_opencv):
             assert error_of(way, tmp_path / name) == (
-                f"{tmp_path / name} is not a video ({said}); expected a whole file such as an mp4"
+                f"{tmp_path / name} is not a video (it is {said}); expected a whole file such as an mp4"
             )
 
 
@@ -119,7 +125,7 @@ def test_a_playlist_without_an_end_is_refused_at_once(tmp_path):
     make_others(tmp_path)
     program = f"from datareader.clips.decoding import open_video; open_video({str(tmp_path / 'playlist.m3u8')!r})"
     done = subprocess.run([sys.executable, "-c", program], cwd=PROJECT, capture_output=True, text=True, timeout=60)
-    assert "is not a video (text)" in done.stderr
+    assert "is not a video (it is a text)" in done.stderr
 
 
 @pytest.mark.parametrize("name", ["x.mp4", "x.ts", "x.MTS", "x.gif", "x.h264", "x.y4m", "x.apng", "x.mpg", "x.flv"])
