@@ -7,7 +7,6 @@ upright where the file says how it was held. Of a file that is cut short, the fr
 """
 
 from datareader.clips import opencv
-from datareader.clips.headers import read_header
 from datareader.clips.video import FrameSource, VideoFacts
 from tools.errors import DataError, DataIssue
 
@@ -27,19 +26,6 @@ def open_video(path: str) -> FrameSource:
 def read_facts(path: str) -> VideoFacts:
     """What a video says of itself, without decoding a frame. Raises DataError naming the file."""
     return _library().read_facts(path)
-
-
-def holds_film(path: str) -> bool:
-    """Whether one film, and nothing to choose from, is seen in a video's container at a glance; False says nothing.
-
-    Raises OSError and, where OpenCV alone decodes, DataError for what it refuses.
-    """
-    header = read_header(path)
-    if header is None or header.num_videos != 1:
-        return False
-    if av is None:
-        opencv.read_facts(path)
-    return True
 
 
 def read_frame_rate(path: str) -> float:

@@ -1,4 +1,4 @@
-"""What containers say of their video streams: for OpenCV, which does not tell, and for a quick look."""
+"""What containers say of their video streams, for OpenCV, which does not tell."""
 
 import mmap
 import re

@@ -128,4 +128,4 @@ def plant_clips(folder):
 
 
 PLANTED_FEATURES = 24
-PLANTED_CLIPS = 20
+PLANTED_CLIPS = 21
