@@ -18,6 +18,11 @@ except ImportError:  # without it OpenCV decodes
     av = None
 
 
+def opencv_decodes() -> bool:
+    """Whether PyAV is missing, so that videos are refused which it would decode."""
+    return av is None
+
+
 def open_video(path: str) -> FrameSource:
     """The frames of a video, counted. Raises DataError naming a file that is no video or gives no frame."""
     return _library().Video(path)
@@ -37,4 +42,4 @@ def read_frame_rate(path: str) -> float:
 
 
 def _library():
-    return opencv if av is None else pyav
+    return opencv if opencv_decodes() else pyav

@@ -16,7 +16,7 @@ from typing import BinaryIO, NamedTuple
 import numpy as np
 
 from datareader.caches import load_cache, lock_beside
-from datareader.clips.decoding import read_facts
+from datareader.clips.decoding import opencv_decodes, read_facts
 from datareader.clips.files import (
     PICKLE_STARTS,
     Clip,
@@ -136,7 +136,7 @@ def _has_whole_boxes(file: BinaryIO, size: int) -> bool:
 def look(entry: ListEntry, settings: ClipSettings) -> int:
     """The class id in a clip's file, UNKNOWN where it has none. Raises DataError for what the reader refuses too."""
     ends = look_at_ends(entry, settings.labels_needed and entry.label is None)
-    if ends is not None:
+    if ends is not None and not (ends == Ends() and opencv_decodes()):  # which refuses more videos than their ends tell
         return _as_number(ends.label)
     clip = open_clip(entry, settings)
     if clip.jpegs is None:

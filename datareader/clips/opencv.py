@@ -20,11 +20,13 @@ from datareader.clips.video import (
     describe_colours,
     describe_stranger,
     distinct_numbers,
+    no_film,
     no_frames,
     not_a_video,
     plausible,
 )
 from tools.errors import DataError, DataIssue
+from tools.files.recognise import SOUNDS, recognise_file
 
 
 class Video:
@@ -71,11 +73,11 @@ def _require_likeness(path: str) -> None:
     header = read_header(path)
     if header is None:
         if stranger := describe_stranger(path):
-            raise not_a_video(path, stranger)
+            raise no_film(path, stranger) if recognise_file(path) in SOUNDS else not_a_video(path, stranger)
         raise _refusal(path, f"is not a video that OpenCV reads: {READABLE}", DataIssue.NOT_A_VIDEO)
-    if not header.num_videos:
-        raise not_a_video(path, "it has no video stream")
     with _open_capture(path) as capture:
+        if not header.num_videos:
+            raise no_film(path)  # but a cover, which OpenCV shows
         code = _read_code(capture)
         if code.lower() not in CODECS:
             raise _refusal(path, f"is of a codec, {code}, that OpenCV is not trusted with")

@@ -17,6 +17,7 @@ from datareader.clips.video import (
     describe_colours,
     describe_stranger,
     distinct_numbers,
+    no_film,
     no_frames,
     not_a_video,
     note_colours,
@@ -233,7 +234,7 @@ def _choose_stream(container, path: str):
         others = " and ".join(sorted({stream.type for stream in container.streams if stream.type != "video"}))
         cover = f"{others} and a cover picture".removeprefix(" and ")
         held = cover if container.streams.video else f"{others or 'nothing'} only"
-        raise DataError(f"{path} has no video stream ({held}); expected a video such as an mp4", DataIssue.NOT_A_VIDEO)
+        raise no_film(path, held)
     best = container.streams.best("video")
     return best if best in films else films[0]
 

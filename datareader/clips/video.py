@@ -9,7 +9,7 @@ from typing import Protocol
 import numpy as np
 
 from tools.errors import DataError, DataIssue
-from tools.files.recognise import SOUNDS, VIDEOS, FileKind, recognise_file
+from tools.files.recognise import VIDEOS, FileKind, recognise_file
 
 log = logging.getLogger(__name__)
 
@@ -96,14 +96,21 @@ def check_file(path: str) -> None:
 
 
 def describe_stranger(path: str) -> str:
-    """What a file is that is of a known kind and neither a video nor sound, or ""."""
+    """What a file is that is of a known kind and no video, or ""."""
     kind = recognise_file(path)
-    return "" if kind is None or kind in VIDEOS | SOUNDS else f"it is {kind}"
+    return "" if kind is None or kind in VIDEOS else f"it is {kind}"
 
 
 def not_a_video(path: str, why: str) -> DataError:
     """The error of a file that a library cannot open."""
     return DataError(f"{path} is not a video ({why}); expected a whole file such as an mp4", DataIssue.NOT_A_VIDEO)
+
+
+def no_film(path: str, held: str = "") -> DataError:
+    """The error of a file without a video stream. held: what it holds instead, where that is known."""
+    return DataError(
+        f"{path} has no video stream{f' ({held})' * bool(held)}; expected a video such as an mp4", DataIssue.NOT_A_VIDEO
+    )
 
 
 def no_frames(path: str, what: str) -> DataError:

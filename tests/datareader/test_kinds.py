@@ -37,7 +37,7 @@ FOUND = {
     "zeros.mp4": "is not a video (it is a file of zeros, as an interrupted copy leaves); copy it again; expected",
     "picture.jpg": "is not a video (it is a JPEG picture); the frames of a clip are listed by their folder; expected",
     "picture.png": "is not a video (it is a PNG picture); the frames of a clip are listed by their folder; expected",
-    "tone.wav": "has no video stream (audio",
+    "tone.wav": "has no video stream (",
 }
 
 

@@ -43,6 +43,7 @@ def test_lists_hold_videos_whatever_they_are_called(odd_videos, monkeypatch, tmp
     assert len(load_list(str(tmp_path / "csv/a.list"), labelled=True)) == len(ODD)
 
 
+@pytest.mark.pyav
 def test_videos_are_converted_whatever_they_are_called(odd_videos, monkeypatch, tmp_path, capsys):
     monkeypatch.setattr(video2pkl, "map_in_processes", lambda convert, jobs, *_: ((job, convert(job)) for job in jobs))
     (odd_videos / "videos/dance/clip1.json").write_text("{}")

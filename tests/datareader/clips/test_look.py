@@ -62,6 +62,7 @@ def write_sound(path, kind, codec):
     return path
 
 
+@pytest.mark.pyav
 @pytest.mark.parametrize("name", CONTAINERS)
 def test_healthy_videos_of_every_container_are_called_so_and_mostly_without_opening_them(tmp_path, name):
     entry = ListEntry(str(write_container(tmp_path / name, *CONTAINERS[name])), label=1)
@@ -69,6 +70,7 @@ def test_healthy_videos_of_every_container_are_called_so_and_mostly_without_open
     look(entry, ClipSettings(**TINY))
 
 
+@pytest.mark.pyav
 @pytest.mark.parametrize("kind", SOUNDS)
 def test_a_file_of_sound_alone_is_found(tmp_path, kind):
     entry = ListEntry(str(write_sound(tmp_path / "sound", kind, SOUNDS[kind])), label=1)

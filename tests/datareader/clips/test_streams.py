@@ -33,7 +33,7 @@ def test_a_cover_picture_is_no_video(folder, name):
         assert error_of(way, path) == (
             f"{path} has no video stream (audio and a cover picture); expected a video such as an mp4"
         )
-    assert error_of(read_with_opencv, path).startswith(f"{path} is not a video")
+    assert error_of(read_with_opencv, path).startswith(f"{path} has no video stream")
     plain = make_song(folder, name, cover=False)
     assert error_of(read_frames, plain).startswith(f"{plain} has no video stream (audio only)")
 
