@@ -296,7 +296,7 @@ def test_video_level_files_are_named_as_such(tmp_path, capsys):
 
 def config_of(filelist):
     model = SimpleNamespace(num_classes=12, seg_num=4, feature_names=("rgb", "audio"), feature_dims=(7, 3))
-    section = SimpleNamespace(filelist=str(filelist), sort_by_length=True)
+    section = SimpleNamespace(filelist=str(filelist), sort_by_length=True, sampling=None)
     return Config("test", {"MODEL": model, "TRAIN": section, "VALID": section}, [])
 
 
