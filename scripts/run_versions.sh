@@ -45,7 +45,7 @@ from tools.runtime.packages import check_versions, find_installed, load_requirem
 
 check_versions()
 for name, least in load_requirements():
-    print(f"{name} {find_installed(name)[1]}, {least} allowed")
+    print(f"{name} {find_installed(name)[1]} (at least {least})")
 PYTHON
 }
 
