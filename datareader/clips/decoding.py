@@ -3,7 +3,8 @@
 With PyAV installed (``pip install av``) the packets are looked over first, and only the groups of pictures that
 hold wanted frames are decoded. Files that cannot be planned so, and installations without PyAV, are decoded from
 the start. The frames are the same in every case: number i is the i-th frame that decoding the whole file gives,
-upright where the file says how it was held. Of a file that is cut short, the frames that can be decoded count.
+upright where the file says how it was held, and with its colours as they are stored. OpenCV refuses videos of which it
+would give others. Of a file that is cut short, the frames that can be decoded count.
 """
 
 from datareader.clips import opencv
