@@ -14,6 +14,34 @@ def test_class_names_come_from_lines_or_from_a_vocabulary(tmp_path):
     (tmp_path / "w.csv").write_text("a,b\n1,2\n")
     with pytest.raises(DataError, match="needs the columns Index and Name"):
         load_class_names(str(tmp_path / "w.csv"), 1)
+    (tmp_path / "v.csv").write_text("Index,Name\n0,Cat\n0,Dog\n")
+    with pytest.raises(DataError, match=r"v.csv line 3: Index 0 is given twice"):
+        load_class_names(str(tmp_path / "v.csv"), 2)
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("cat\ndog\n\n \n", ["cat", "dog"]),
+        ("cat 0\nblack dog 1\n", ["cat", "black dog"]),
+        ("0 cat\n1 black dog\n", ["cat", "black dog"]),
+        ("0,cat\n1,black dog\n", ["cat", "black dog"]),
+        ("gear 0\ngear 1\n", ["gear 0", "gear 1"]),
+        ("0 cat\ndog\n", ["0 cat", "dog"]),
+        ("1 cat\n2 dog\n", ["1 cat", "2 dog"]),
+    ],
+)
+def test_ids_beside_names_and_blank_lines_at_the_end_are_left_out(tmp_path, text, names):
+    (tmp_path / "names.txt").write_text(text)
+    assert load_class_names(str(tmp_path / "names.txt"), 2) == names
+
+
+def test_what_holds_no_class_names_is_named(tmp_path):
+    expected = "expected a text with one name a line, or a .csv with the columns Index and Name"
+    (tmp_path / "map.json").write_text('{"cat": 0}')
+    for name, kind in (("map.json", "a JSON text"), (".", "a folder")):
+        with pytest.raises(DataError, match=f"is {kind}; {expected}"):
+            load_class_names(str(tmp_path / name), 1)
 
 
 def test_class_names_come_in_the_encodings_that_lists_come_in(tmp_path):

@@ -16,8 +16,11 @@ from typing import Any
 
 from tools.config.schema import REQUIRED, Key, Schema
 from tools.errors import ConfigError
+from tools.files.recognise import FileKind, recognise_file
 from tools.files.texts import NotTextError, read_text
+from tools.runtime.text import printable, shorten
 
+_EXPECTED = "a config is a text with the sections MODEL, TRAIN, ...; the published ones are in configs/"
 _NO_LITERAL = (ValueError, SyntaxError, TypeError, MemoryError, RecursionError)  # what ast.literal_eval raises
 
 
@@ -214,11 +217,17 @@ def _read(path: str) -> dict[str, dict]:
         raise ConfigError(f"config {path} {error}") from None
     except FileNotFoundError:
         raise ConfigError(f"config {path} does not exist; the published ones are in configs/") from None
+    except IsADirectoryError:
+        raise ConfigError(f"config {path} is a folder; {_EXPECTED}") from None
     except (OSError, ValueError) as error:
         raise ConfigError(f"config {path} cannot be read: {error}") from None
     if not text.strip():
         raise ConfigError(f"config {path} is empty")
-    return _read_yaml(path, text) if Path(path).suffix.lower() in (".yaml", ".yml") else _read_ini(path, text)
+    if Path(path).suffix.lower() in (".yaml", ".yml"):  # of which JSON is a part
+        return _read_yaml(path, text)
+    if (kind := recognise_file(path)) in (FileKind.HTML, FileKind.XML, FileKind.JSON):
+        raise ConfigError(f"config {path} is {kind}; {_EXPECTED}")
+    return _read_ini(path, text)
 
 
 def _read_ini(path: str, text: str) -> dict[str, dict]:
@@ -226,6 +235,11 @@ def _read_ini(path: str, text: str) -> dict[str, dict]:
     parser.optionxform = str  # keys keep their case
     try:
         parser.read_string(text, source=path)
+    except configparser.MissingSectionHeaderError as error:
+        line = shorten(printable(error.line.strip()), 60)
+        raise ConfigError(
+            f"config {path} line {error.lineno}: {line} stands in no section; a config begins with [MODEL]"
+        ) from None
     except configparser.Error as error:
         raise ConfigError(f"config {path}: {' '.join(str(error).split())}") from None
     return {name: {key: _literal(value) for key, value in parser.items(name)} for name in parser.sections()}

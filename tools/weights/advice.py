@@ -43,7 +43,7 @@ def _advise(kind: FileKind | None) -> str:
     if kind in COMPRESSED:
         return "unpack it and give the file in it"
     if kind in _FETCH_AGAIN:
-        return "as a failed download or copy leaves; fetch it again"
+        return "fetch it again"
     if kind is FileKind.LFS_POINTER:
         return "git lfs pull fetches the file itself"
     if kind is FileKind.ANNEX_POINTER:

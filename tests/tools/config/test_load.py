@@ -123,7 +123,13 @@ def test_a_missing_and_an_empty_file_are_errors(tmp_path):
 
 
 def test_files_that_are_no_ini_or_yaml_are_errors(tmp_path):
-    assert "config tiny.txt: " in error_of(tmp_path, "epoch = 2")
+    message = error_of(tmp_path, "# mine\nepoch = 2")
+    assert message == "config tiny.txt line 2: epoch = 2 stands in no section; a config begins with [MODEL]"
+    assert error_of(tmp_path, "<html>gone</html>").startswith(
+        "config tiny.txt is a web page (HTML); a config is a text"
+    )
+    with pytest.raises(ConfigError, match="is a folder; a config is a text with the sections"):
+        load_config(str(tmp_path), SCHEMA, [], "AttentionCluster")
     assert "given twice" in error_of(tmp_path, "TRAIN: {epoch: 1, epoch: 2}", name="t.yaml")
     assert "expected sections" in error_of(tmp_path, "just text", name="t.yaml")
     assert "already exists" in error_of(tmp_path, "[TRAIN]\nepoch = 1\nepoch = 2")

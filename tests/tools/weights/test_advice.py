@@ -20,7 +20,7 @@ from tools.weights.resolve import find_weights
 pytestmark = pytest.mark.usefixtures("no_sync")
 K = FileKind
 OF_ANOTHER_FRAMEWORK = "a dict of NumPy arrays by this model's names, written by paddle.save, is a .pdparams"
-FETCH_AGAIN = "as a failed download or copy leaves; fetch it again"
+FETCH_AGAIN = "fetch it again"
 ADVICE = {
     K.TORCH: OF_ANOTHER_FRAMEWORK,
     K.TORCHSCRIPT: OF_ANOTHER_FRAMEWORK,

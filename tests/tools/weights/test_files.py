@@ -27,7 +27,7 @@ def test_an_archive_or_a_web_page_is_called_what_it_is(tmp_path):
         (b"\x1f\x8b\x08\x00", "a gzip file; unpack it"),
         (b"PK\x03\x04", "a .zip archive; unpack it"),
         (b"<!DOCTYPE html>", "a web page"),
-        (b"", "is no file of weights, but an empty file; as a failed download or copy leaves"),
+        (b"", "is no file of weights, but an empty file; fetch it again"),
         (b"hello", "a text that begins b'hello'; weights are a checkpoint folder"),
     ):
         (tmp_path / "weights").write_bytes(content)
