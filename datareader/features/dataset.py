@@ -103,7 +103,7 @@ class FeatureDataset:
         """Give ``fetch(i) -> Batch`` for these batches of record numbers; safe to call from threads."""
         files_of = [self.files_of(batch) for batch in batches]
         with ThreadPoolExecutor(1, thread_name_prefix="files") as pool:
-            files = _OpenFiles(lambda file: load_records(self.entries[file].path), files_of, pool)
+            files = _OpenFiles(self._load, files_of, pool)
 
             def fetch(i: int) -> Batch:
                 loaded = files.borrow(i)
@@ -178,6 +178,13 @@ class FeatureDataset:
         expected = repr(self.expected)
         return build_index(self.name, self.entries, expected, self._scan, self.cache, with_labels=with_labels)
 
+    def _load(self, file: int) -> list | DataError:
+        """The records of a file, or what is wrong with it, without the frames that it went through."""
+        try:
+            return load_records(self.entries[file].path)
+        except DataError as error:
+            return DataError(error.text, error.issue)
+
     def _scan(self, path: str) -> FileIndex:
         return scan_file(path, self.expected)
 
@@ -191,7 +198,7 @@ class FeatureDataset:
 class _OpenFiles:
     """The loaded files that the batches in flight need, and the next one; nothing else stays in memory."""
 
-    def __init__(self, load: Callable[[int], list], files_of: list[np.ndarray], pool: ThreadPoolExecutor):
+    def __init__(self, load: Callable[[int], list | DataError], files_of: list[np.ndarray], pool: ThreadPoolExecutor):
         self._load = load
         self._files_of = [files.tolist() for files in files_of]
         self._pool = pool
@@ -203,7 +210,10 @@ class _OpenFiles:
         self._lock = Lock()
 
     def borrow(self, i: int) -> dict[int, list]:
-        """The files of batch i, loaded: file -> records. Also starts one file past them."""
+        """The files of batch i, loaded: file -> records. Also starts one file past them.
+
+        Raises DataError for a file that cannot be read, to each thread that asks for it an error of its own.
+        """
         needed = self._files_of[i]
         with self._lock:
             wanted = max(self._place[file] for file in needed) + 2
@@ -211,7 +221,11 @@ class _OpenFiles:
                 self._futures[file] = self._pool.submit(self._load, file)
             self._started = max(self._started, wanted)
             futures = {file: self._futures[file] for file in needed}
-        return {file: future.result() for file, future in futures.items()}
+        loaded = {file: future.result() for file, future in futures.items()}
+        for found in loaded.values():
+            if isinstance(found, DataError):
+                raise DataError(found.text, found.issue)
+        return loaded
 
     def give_back(self, i: int) -> None:
         with self._lock:

@@ -84,8 +84,8 @@ class Job(NamedTuple):
 # One shard
 
 
-def convert_shard(job: Job) -> Result | DataError:
-    """Write the pickle of a shard; return the error if it cannot be read. Raises OSError for the pickle."""
+def convert_shard(job: Job) -> Result | str:
+    """Write the pickle of a shard; return the reason if it cannot be read. Raises OSError for the pickle."""
     try:
         result = Result(job.target.name, fingerprint_of(job.shard))
         changed = result.source[1]
@@ -100,7 +100,7 @@ def convert_shard(job: Job) -> Result | DataError:
             os.utime(file.fileno(), ns=(changed, changed))
             result.pickle_size = file.tell()
     except DataError as error:
-        return error
+        return str(error)
     return result
 
 
@@ -230,8 +230,8 @@ def convert_all(shards: dict[str, Path], journal: Journal, selection: Selection,
     failed = {}
     with closing(converted):
         for job, result in converted:
-            if isinstance(result, DataError):
-                failed[job.target.name] = str(result)
+            if isinstance(result, str):
+                failed[job.target.name] = result
             else:
                 journal.add(result)
                 bar.set_postfix_str(f"{journal.count_videos():,} videos", refresh=False)
@@ -239,10 +239,8 @@ def convert_all(shards: dict[str, Path], journal: Journal, selection: Selection,
     return [failed[name] for name in shards if name in failed]
 
 
-def explain_crash(job: Job) -> DataError:
-    return DataError(
-        f"{job.shard}: its process was killed, perhaps for lack of memory; run this again with fewer --workers"
-    )
+def explain_crash(job: Job) -> str:
+    return f"{job.shard}: its process was killed, perhaps for lack of memory; run this again with fewer --workers"
 
 
 def write_list(folder: Path, results: list[Result]) -> None:

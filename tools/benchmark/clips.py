@@ -9,9 +9,7 @@ import os
 import pickle
 import tempfile
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
 from functools import partial
-from multiprocessing import get_context
 from pathlib import Path
 
 import cv2
@@ -29,6 +27,7 @@ from tools.registry import MODELS, READERS
 from tools.runtime.cpu import OPT_OUT
 from tools.runtime.device import start_paddle
 from tools.runtime.log import start_log
+from tools.runtime.workers import call_in_process
 
 SECONDS = 10  # of a synthetic clip, at 25 frames a second
 
@@ -112,8 +111,7 @@ def measure_reading(name: str, config_path: str, repeat: int, folder: Path) -> d
         our_sec, _, ratio = compare(partial(read_ours, dataset), plain, repeat)
         figures[f"reading, {title}, ms a clip"] = our_sec * 1000
         figures[f"reading, {title}, times faster than in 2019"] = ratio
-    with ProcessPoolExecutor(1, get_context("spawn")) as pool:
-        before, after = pool.submit(measure_memory, folder / "large.mp4", config_path, name).result()
+    before, after = call_in_process(measure_memory, folder / "large.mp4", config_path, name)
     figures["reading, 720p mp4, MB of the whole process at most"] = after
     figures["reading, 720p mp4, MB of these for the clip"] = after - before
     return figures
@@ -157,8 +155,7 @@ def measure_network(
     name: str, config_path: str, batch_size: int, repeat: int, threads: int | None, folder: Path
 ) -> dict[str, float]:
     """Inference of one video in both engines and with Paddle's own settings, and a training step."""
-    with ProcessPoolExecutor(1, get_context("spawn")) as pool:
-        shipped_sec = pool.submit(measure_shipped, name, config_path, repeat).result()
+    shipped_sec = call_in_process(measure_shipped, name, config_path, repeat)
     start_paddle(threads, use_gpu=False, gpu_wanted=False)
     from tools.inference.export import FOLDER_VARIABLE
 

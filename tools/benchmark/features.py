@@ -1,6 +1,5 @@
 """Measure a model on frame features: network, reader, metrics and start, on synthetic records of its config."""
 
-import multiprocessing
 import pickle
 import resource
 import subprocess
@@ -24,6 +23,7 @@ from tools.config.flags import PROJECT
 from tools.config.load import Config, Override, load_config
 from tools.registry import METRICS, MODELS, READERS
 from tools.runtime.device import start_paddle
+from tools.runtime.workers import call_in_process
 
 
 def measure_features(
@@ -138,8 +138,7 @@ def measure_metrics(spec: ModelSpec, config: Config, repeat: int) -> dict[str, f
 
     count()
     count_sec = median_seconds(count, repeat)
-    with multiprocessing.get_context("spawn").Pool(1) as pool:
-        gap_sec, gap_mb = pool.apply(measure_gap_at_scale)
+    gap_sec, gap_mb = call_in_process(measure_gap_at_scale)
     return {
         "metrics, ms for 1,000 videos": count_sec * 1000,
         "GAP of 1.1 million videos x 20, s": gap_sec,

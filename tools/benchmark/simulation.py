@@ -3,7 +3,6 @@
 Lists, index and plans are made by the same code that trains; only the files are empty, or as good as that.
 """
 
-import multiprocessing
 import tempfile
 import time
 from collections.abc import Callable
@@ -23,6 +22,7 @@ from datareader.loader import TrainingLoader
 from datareader.sharding import Shard
 from datareader.transforms import DEQUANTIZED
 from tools.benchmark.timing import peak_memory_mb
+from tools.runtime.workers import call_in_process
 
 NUM_SHARDS, NUM_RECORDS = 3844, 3_900_000  # of YouTube-8M's frame features for training
 NUM_CLIPS = 240_000  # of Kinetics-400 for training
@@ -41,8 +41,7 @@ def simulate_world(world: int, batch_size: int) -> dict[str, float]:
             ("YouTube-8M", make_feature_list(Path(folder), NUM_SHARDS, NUM_RECORDS), open_features),
             ("Kinetics-400", make_clip_list(Path(folder), NUM_CLIPS), open_clips),
         ):
-            with multiprocessing.get_context("spawn").Pool(1) as pool:
-                found = pool.apply(measure_process, (open_dataset, path, world, batch_size))
+            found = call_in_process(measure_process, open_dataset, path, world, batch_size)
             found |= compare_processes(open_dataset(path), world, batch_size)
             figures |= {f"{title}: {name}": value for name, value in found.items()}
     return figures

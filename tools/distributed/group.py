@@ -9,6 +9,7 @@ import contextlib
 import errno
 import io
 import os
+import pickle
 import secrets
 from collections.abc import Callable, Iterable, Iterator
 from multiprocessing.connection import Connection
@@ -124,7 +125,7 @@ class ProcessGroup:
 
     def _send(self, rank: int, value) -> None:
         try:
-            self._links[rank].send(value)
+            _send_value(self._links[rank], value)
         except OSError as error:
             if error.errno not in _OUT_OF_REACH:
                 self._receive(rank)  # raises, with what that process said last
@@ -132,7 +133,7 @@ class ProcessGroup:
 
     def _receive(self, rank: int):
         try:
-            value = self._links[rank].recv()
+            value = _receive_value(self._links[rank])
         except (OSError, EOFError) as error:
             raise self._lost(rank, error) from None
         if isinstance(value, _Failure):
@@ -149,7 +150,7 @@ class ProcessGroup:
         """Why the exchange of gradients failed: what another process said, or else the first line of the error."""
         for rank, link in self._links.items():
             try:
-                if link.poll(2) and isinstance(value := link.recv(), _Failure):
+                if link.poll(2) and isinstance(value := _receive_value(link), _Failure):
                     return PeerError(str(value))
             except (OSError, EOFError) as lost:
                 return self._lost(rank, lost)
@@ -166,7 +167,7 @@ class ProcessGroup:
         for link in self._links.values():
             if kind:
                 try:
-                    link.send(_Failure(text))
+                    _send_value(link, _Failure(text))
                 except OSError:
                     continue  # that one has gone already
             link.close()
@@ -203,6 +204,20 @@ def connect(device: str) -> ProcessGroup:
     except (RuntimeError, ValueError, OSError, SystemError, EOFError) as error:
         text = str(error).strip().splitlines()
         raise PeerError(f"the processes of this run cannot reach one another: {text[0] if text else error}") from None
+
+
+def _send_value(link: Connection, value) -> None:
+    """As bytes, which ``Connection.send`` makes a view of a BytesIO.
+
+    Where it fails, its exception holds that view, and what collects it as garbage ends Python 3.12.1 by SIGSEGV and
+    makes 3.13.0 report a BufferError.
+    """
+    link.send_bytes(pickle.dumps(value, pickle.HIGHEST_PROTOCOL))
+
+
+def _receive_value(link: Connection):
+    """What the other end sent: the one place where what comes from there is unpickled; see ``rendezvous.recognise``."""
+    return pickle.loads(link.recv_bytes())
 
 
 def _buckets(tensors: list) -> Iterator[list]:

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from multiprocessing.connection import wait as wait_for_any
 from typing import TypeVar
 
+from tools.errors import PeerError
 from tools.runtime.cpu import usable_cores
 from tools.runtime.log import progress_bar
 
@@ -82,6 +83,16 @@ def map_in_processes(
             yield item, result
 
 
+def call_in_process(function: Callable[..., Result], *arguments) -> Result:
+    """What ``function(*arguments)`` gives in a process of its own. Raises PeerError where that process dies."""
+    with _open_pool(1) as submit:
+        try:
+            return submit(function, *arguments).result()
+        except BrokenProcessPool:
+            text = f"the process of {function.__name__} was ended from outside; perhaps the memory ran out"
+    raise PeerError(text)
+
+
 def _map_until_crash(submit, function, items: Iterator, window: int, suspects: list) -> Iterator[tuple]:
     """Until no item is left, or a process has died and those under way are suspects."""
     running: dict[Future, Item] = {}
@@ -101,8 +112,11 @@ def _map_until_crash(submit, function, items: Iterator, window: int, suspects: l
             item = running.pop(future)
             if isinstance(future.exception(), BrokenProcessPool):
                 suspects.append(item)
-            else:
+                continue
+            try:
                 yield item, future.result()
+            finally:
+                del future  # or what it raises would hold this frame, and this frame what it raised
 
 
 @contextmanager

@@ -170,7 +170,7 @@ def _obtain(entry: CacheEntry, offline: bool, retry: RetryPolicy) -> Path:
     except UnusableError as error:
         if offline or not entry.single:
             raise UnusableError(f"{error}; {entry.advice()}") from None
-        first = error
+        first = str(error)
     except _ChangedError:
         raise
     except DownloadError as error:

@@ -1,5 +1,6 @@
 """What the processes of a group tell one another, whatever happens to any of them."""
 
+import traceback
 from multiprocessing import Pipe
 
 import pytest
@@ -48,3 +49,20 @@ def test_processes_that_do_not_have_the_same_are_named_with_what_differs():
     errors = together(3, lambda group: group.require_same(config="same", data=group.rank == 2))
     assert "rank 2 of 3 and rank 0 do not have the same data" in str(errors[0])
     assert all(isinstance(error, ConfigError | PeerError) for error in errors)
+
+
+@pytest.mark.parametrize("talk", [lambda group: group.gather("x" * 100), lambda group: group.all_gather(0)])
+def test_no_error_of_a_lost_process_holds_a_view_of_a_buffer(talk):
+    """In a reference cycle such a view ends Python 3.12.1 by SIGSEGV, and makes 3.13.0 report a BufferError."""
+    mine, other = Pipe()
+    group = ProcessGroup(1, 2, {0: mine})
+    other.close()
+    with pytest.raises(PeerError, match="rank 0 of 2 exited unexpectedly") as caught:
+        talk(group)
+    error, frames = caught.value, []
+    while error:
+        frames += [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+        error = error.__context__
+    views = [value for frame in frames for value in frame.f_locals.values() if isinstance(value, memoryview)]
+    assert len(frames) > 4
+    assert all(type(view.obj) is bytes for view in views)

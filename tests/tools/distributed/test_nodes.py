@@ -113,8 +113,8 @@ def test_processes_meet_in_any_order_and_strangers_are_passed_over(monkeypatch):
     )
     assert sorted(links) == [1, 2]
     for rank in (1, 2):
-        found[rank].send(f"I am {rank}")
-        assert links[rank].recv() == f"I am {rank}"
+        found[rank].send_bytes(b"I am %d" % rank)
+        assert links[rank].recv_bytes() == b"I am %d" % rank
 
 
 def test_the_first_process_names_those_that_did_not_come_and_the_others_hear_of_it(monkeypatch, log_lines):

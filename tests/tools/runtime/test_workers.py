@@ -1,14 +1,17 @@
 """Processes that work for a program: their results, their crashes, and that they end with it."""
 
+import gc
 import os
 import signal
 import subprocess
 import sys
+import weakref
 
 import pytest
 
 from tests.conftest import PROJECT, clean_env
-from tools.runtime.workers import map_in_processes
+from tools.errors import DataError, PeerError
+from tools.runtime.workers import call_in_process, map_in_order, map_in_processes
 
 
 def test_items_come_with_their_results_and_what_is_raised_is_raised_here():
@@ -21,6 +24,39 @@ def test_an_item_that_crashes_its_process_is_told_apart_from_those_under_way():
     items = [0, int(signal.SIGSEGV), 0, 0]
     found = map_in_processes(signal.raise_signal, items, 1, lambda item: f"crashed by {item}")
     assert sorted(found, key=str) == [(0, None), (0, None), (0, None), (11, "crashed by 11")]
+
+
+def test_a_process_of_its_own_gives_its_result_and_its_death_is_one_error():
+    assert call_in_process(divmod, 7, 2) == (3, 1)
+    with pytest.raises(PeerError, match="the process of raise_signal was ended from outside; perhaps the memory"):
+        call_in_process(signal.raise_signal, int(signal.SIGKILL))
+
+
+def refuse(item):
+    raise DataError(f"{item} is broken")
+
+
+def map_one_at_a_time(function, items):
+    return map_in_processes(function, items, 1, str)
+
+
+def map_in_threads(function, items):
+    return map_in_order(function, items, 2)
+
+
+@pytest.mark.parametrize("map_items", [map_one_at_a_time, map_in_threads])
+def test_what_is_raised_is_gone_once_it_was_handled(map_items):
+    """In a reference cycle it would keep the frames it went through, with all that they hold."""
+    gc.disable()
+    try:
+        raised = None
+        try:
+            list(map_items(refuse, ["a clip"]))
+        except DataError as error:
+            raised = weakref.ref(error)
+        assert raised() is None
+    finally:
+        gc.enable()
 
 
 WAITING = """
