@@ -13,6 +13,7 @@ import pytest
 
 from tests.released_server import running_server
 from tests.script_server import ScriptProcess, ScriptServer
+from tests.watchdog import OF_A_WORKER, OF_OTHERS, Watchdog
 from tools.runtime.log import collect_lines, stop_log
 
 PROJECT = Path(__file__).resolve().parents[1]
@@ -84,8 +85,29 @@ def pytest_collection_modifyitems(config, items):
     items.sort(key=lambda item: places.get(item.path.name, len(LONGEST)))
 
 
+WATCHDOGS = []  # of this process: one, or none where a person may look at a test for long
+IS_WORKER = "PYTEST_XDIST_WORKER" in os.environ
+
+
+def pytest_configure(config):
+    limit_sec = config.getoption("timeout")
+    limit_sec = float(config.getini("timeout") if limit_sec is None else limit_sec)
+    if limit_sec and not config.getoption("usepdb"):
+        factor = OF_A_WORKER if IS_WORKER else OF_OTHERS
+        with config.pluginmanager.getplugin("capturemanager").global_and_fixture_disabled():
+            WATCHDOGS.append(Watchdog(factor * limit_sec))
+
+
+def pytest_runtest_logstart(nodeid):
+    for watchdog in WATCHDOGS:
+        watchdog.tell(nodeid)
+
+
 def pytest_unconfigure():
     SCRIPTS.close()
+    if IS_WORKER:  # it stays, in silence, until xdist ends it with all others
+        while WATCHDOGS:
+            WATCHDOGS.pop().close()
 
 
 def make_record(rng, name, num_classes=12, frames=None, labels=None):

@@ -13,6 +13,7 @@ import importlib.metadata
 import json
 import os
 import runpy
+import select
 import signal
 import socket
 import subprocess
@@ -76,15 +77,25 @@ class ScriptServer:
         return self.ask({"command": command, "cwd": str(cwd), "environment": environment}, [stdout, stderr])
 
     def ask(self, request: dict, files=()) -> int:
-        socket.send_fds(self.connection, [json.dumps(request).encode()], files)
-        answer = self.connection.recv(MESSAGE_BYTES)
-        assert answer, "the server of scripts has ended"
+        try:
+            socket.send_fds(self.connection, [json.dumps(request).encode()], files)
+            answer = self.connection.recv(MESSAGE_BYTES)
+            assert answer, "the server of scripts has ended"
+        except BaseException:  # an answer that comes too late would be taken for that to the next request
+            self.close()
+            raise
         return json.loads(answer)
 
     def close(self) -> None:
+        """End the server and its scripts; the next script starts another."""
         if self.process:
             self.connection.close()
-            self.process.wait()
+            try:
+                self.process.wait(timeout=10)
+            except subprocess.TimeoutExpired:  # stopped, or in the middle of the import of Paddle
+                self.process.kill()
+                self.process.wait()
+            self.process = None
 
 
 class AlreadyImported(importlib.abc.MetaPathFinder, importlib.abc.Loader):
@@ -129,6 +140,16 @@ def become(request: dict, files: list[int], tuned: dict[str, str]) -> None:
     runpy.run_path(sys.argv[0], run_name="__main__")
 
 
+def wait_for(pid: int, connection: socket.socket) -> int | None:
+    """The exit code of a script; None once nobody waits for it any more."""
+    while True:
+        ended, status = os.waitpid(pid, os.WNOHANG)
+        if ended:
+            return os.waitstatus_to_exitcode(status)
+        if select.select([connection], [], [], 0.01)[0]:  # nobody asks for more before this is answered
+            return None
+
+
 def serve(connection: socket.socket) -> None:
     """Fork and wait as asked, until the tests end; what still runs then is killed."""
     before = dict(os.environ)
@@ -144,8 +165,10 @@ def serve(connection: socket.socket) -> None:
             break
         request = json.loads(message)
         if "wait" in request:
+            answer = wait_for(request["wait"], connection)
+            if answer is None:
+                break
             running.discard(request["wait"])
-            answer = os.waitstatus_to_exitcode(os.waitpid(request["wait"], 0)[1])
         else:
             answer = os.fork()
             if not answer:
