@@ -208,10 +208,13 @@ def start_script(script, *arguments, cwd):
     return ScriptProcess(SCRIPTS, pid, open(reading))
 
 
+TUNED = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "FLAGS_paddle_num_threads", "MKL_DEBUG_CPU_TYPE")
+BEFORE_TUNING = {name: os.environ[name] for name in TUNED if name in os.environ}
+
+
 def clean_env():
     """The environment as a user has it, without what tune_cpu set for this process."""
-    ours = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "FLAGS_paddle_num_threads", "MKL_DEBUG_CPU_TYPE")
-    return {key: value for key, value in os.environ.items() if key not in ours}
+    return {key: value for key, value in os.environ.items() if key not in TUNED} | BEFORE_TUNING
 
 
 @pytest.fixture(scope="module")

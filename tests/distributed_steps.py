@@ -61,11 +61,11 @@ def make_video(name: str, step: int, number: int):
     """The inputs and the label of one video."""
     rng = np.random.default_rng([step, number])
     if name in CHANNELS:
-        return rng.standard_normal((3, CHANNELS[name], 48, 48)).astype(np.float32), number % 7
+        return rng.standard_normal((3, CHANNELS[name], 48, 48)), number % 7
     length = 5 if name == "AttentionCluster" else int(rng.integers(1, 7))
     label = np.zeros(7, np.float32)
     label[rng.choice(7, 2, replace=False)] = 1
-    return [rng.standard_normal((length, width)).astype(np.float32) for width in WIDTHS], label
+    return [rng.standard_normal((length, width)) for width in WIDTHS], label
 
 
 def make_batch(name: str, step: int, numbers: np.ndarray) -> Batch:
@@ -93,11 +93,18 @@ def split(name: str, step: int, shard: Shard, accumulate: int) -> list[Batch]:
 
 
 def build(name: str, folder: Path):
+    """A model's network, its optimizer and its schedule.
+
+    In float64: three steps multiply the last bit of a sum, more so where it moves a number across the kink of a ReLU,
+    and Adam divides a gradient that is all rounding by its size. With float32 and other orders of sums, as other
+    processors and gloo have them, weights differ by up to a tenth of what the steps change them by.
+    """
     import paddle
 
     spec, config = read_config(name, folder)
     paddle.seed(0)
     network = spec.build_network(config)
+    network.to(dtype="float64")
     if name in CHANNELS:
         calm(network)
     return network, spec.build_optimizer(config, network), spec.build_schedule(config, 10)
@@ -107,7 +114,7 @@ def calm(network) -> None:
     """Make the branches of a ResNet small beside its shortcuts.
 
     Fifty layers of random weights, normalised over few videos, multiply the last bit of a sum by a million in three
-    steps, so that nothing could be said of sums in another order.
+    steps, which then shows where the loss, in float32 always, is rounded the other way.
     """
     for name, weight in network.state_dict().items():
         if name.endswith("norm.weight"):
@@ -118,7 +125,7 @@ def take_steps(name: str, folder: Path, group, accumulate: int = 1, plain: bool 
     """What three steps leave: "losses" (3,), "statistics0/..." after the first, and all weights by name.
 
     plain: change the weights by the gradients as they are, and not by the model's own rule, where they are divided by
-        their size: that makes much of the last bit of one that should be zero.
+        their size.
     """
     import paddle
 

@@ -15,6 +15,10 @@ from tests.conftest import PROJECT, clean_env
 from tests.distributed_steps import build, split, statistics_of, take_steps, write_eigenvalues
 from tools.distributed.group import ProcessGroup
 
+# Weights change by 1e-6 to 1e-2. Sums of 1e4 numbers in float64, in any order, are the same to 1e4 * 2**-53 = 1e-12,
+# and three steps multiply that by up to a thousand.
+ROUNDING = 1e-9
+
 
 @pytest.fixture(scope="module")
 def steps_folder(tmp_path_factory):
@@ -30,7 +34,8 @@ def test_a_batch_accumulated_in_four_parts_changes_the_weights_as_a_whole_one(na
     before = dict(build(name, steps_folder)[0].state_dict())
     for key, expected in whole.items():
         assert key == "losses" or np.abs(expected - before[key].numpy()).max() > 0 or "score.bias" in key
-        np.testing.assert_allclose(parts[key], expected, rtol=0, atol=1e-6 * max(1, np.abs(expected).max()))
+        rounding = 1e-6 if key == "losses" else ROUNDING
+        np.testing.assert_allclose(parts[key], expected, rtol=0, atol=rounding * max(1, np.abs(expected).max()))
 
 
 def test_sync_batch_norm_keeps_names_and_values_so_that_released_weights_fit():
@@ -52,8 +57,6 @@ def test_sync_batch_norm_keeps_names_and_values_so_that_released_weights_fit():
 
 
 WITH_BATCH_NORM = ("NEXTVLAD", "TSN", "STNET")
-# What a softmax or a batch normalisation behind it does not see: its gradient is rounding, which Adam makes large.
-UNSEEN = {"AttentionCluster": "score.bias", "NEXTVLAD": "output_norm.bias"}
 
 
 def run_steps(folder, world, accumulate, *names):
@@ -64,17 +67,15 @@ def run_steps(folder, world, accumulate, *names):
 def require_same_steps(name, folder, world, expected):
     """Three steps of so many processes against those of one, ``expected``, which normalised over the same batches."""
     found = np.load(folder / f"{name}_{world}x1.npz")
-    np.testing.assert_allclose(found["losses"], expected["losses"], rtol=1e-5)
+    np.testing.assert_allclose(found["losses"], expected["losses"], rtol=1e-6)  # of float32
     for key, value in expected.items():
-        if "statistics0/" in key or key.endswith(("._mean", "._variance")):
+        if key == "losses" or "statistics0/" in key or key.endswith(("._mean", "._variance")):
             continue
-        if (model := name.partition("+")[0]) in UNSEEN and key.endswith(UNSEEN[model]):
-            continue
-        np.testing.assert_allclose(found[key], value, rtol=0, atol=1e-5, err_msg=key)
+        np.testing.assert_allclose(found[key], value, rtol=0, atol=ROUNDING, err_msg=key)
     statistics = [statistics_of_shard(name.partition("+")[0], folder, Shard(rank, world)) for rank in range(world)]
     for key in statistics[0]:
         mean = np.mean([part[key] for part in statistics], axis=0)
-        np.testing.assert_allclose(found[f"statistics0/{key}"], mean, rtol=1e-5, atol=1e-5, err_msg=key)
+        np.testing.assert_allclose(found[f"statistics0/{key}"], mean, rtol=ROUNDING, atol=ROUNDING, err_msg=key)
 
 
 def statistics_of_shard(name, folder, shard):
