@@ -93,7 +93,7 @@ def convert_shard(job: Job) -> Result | str:
         if not (first := next(records, None)):
             job.target.unlink(missing_ok=True)  # of the shard as it was before
             return result
-        with atomic_write(job.target) as file:
+        with atomic_write(job.target, among_many=True) as file:
             write_pickle(file, chain([first], records))
             file.flush()
             # The index remembers this time: taken from the shard, it is the same after every conversion.
