@@ -1,5 +1,6 @@
 """Small data in the YouTube-8M format, and a way to run scripts. Does not import Paddle: see tuned_paddle.py."""
 
+import json
 import os
 import pickle
 import shutil
@@ -209,12 +210,15 @@ def start_script(script, *arguments, cwd):
 
 
 TUNED = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "FLAGS_paddle_num_threads", "MKL_DEBUG_CPU_TYPE")
-BEFORE_TUNING = {name: os.environ[name] for name in TUNED if name in os.environ}
+# For the processes of xdist, which begin with the environment of one that may have been tuned.
+BEFORE_TUNING = json.loads(
+    os.environ.setdefault("CPU_BEFORE_TUNING", json.dumps({name: os.environ.get(name) for name in TUNED}))
+)
 
 
 def clean_env():
     """The environment as a user has it, without what tune_cpu set for this process."""
-    return {key: value for key, value in os.environ.items() if key not in TUNED} | BEFORE_TUNING
+    return {key: value for key, value in (os.environ | BEFORE_TUNING).items() if value is not None}
 
 
 @pytest.fixture(scope="module")
