@@ -3,6 +3,11 @@
 python infer.py --model-name=AttentionCluster --config=configs/attention_cluster.txt --weights=PATH --filelist=LIST
 """
 
+if __name__ == "__main__":  # before anything slow, so that Ctrl-C is one line from here on
+    from tools.runtime.beginning import begin_program
+
+    begin_program()
+
 import logging
 from dataclasses import dataclass
 from itertools import chain
@@ -126,4 +131,4 @@ def classify(run: Run, options: InferOptions, evaluation: Evaluation, names: lis
 
 
 if __name__ == "__main__":
-    run_program(main)
+    run_program(main, output_needed=False)

@@ -3,6 +3,11 @@
 python test.py --model-name=AttentionCluster --config=configs/attention_cluster.txt --weights=PATH
 """
 
+if __name__ == "__main__":  # before anything slow, so that Ctrl-C is one line from here on
+    from tools.runtime.beginning import begin_program
+
+    begin_program()
+
 import json
 import logging
 from dataclasses import dataclass
@@ -32,7 +37,7 @@ from tools.errors import DataError
 from tools.files.atomic import atomic_write, require_writable
 from tools.registry import METRICS
 from tools.run_setup import Evaluation, Run, launch_processes, open_evaluation, plan_run
-from tools.runtime.entry import run_program
+from tools.runtime.entry import require_output, run_program
 from tools.runtime.log import beside, progress_bar
 from tools.runtime.tables import format_columns
 
@@ -63,6 +68,8 @@ def parse_args() -> TestOptions:
 
 def main() -> int:
     options = parse_args()
+    if not options.output:
+        require_output()
     run = plan_run(options.run, ["MODEL", "TEST"], gpu_wanted=lambda config: True)
     code = launch_processes(run, lambda: run.open_dataset("TEST", training=False), None)
     if code is not None:
@@ -126,4 +133,4 @@ def write_report(path: Path, report: dict) -> None:
 
 
 if __name__ == "__main__":
-    run_program(main)
+    run_program(main, output_needed=False)

@@ -3,6 +3,11 @@
 python train.py --model-name=AttentionCluster --config=configs/attention_cluster.txt --save-dir=checkpoints
 """
 
+if __name__ == "__main__":  # before anything slow, so that Ctrl-C is one line from here on
+    from tools.runtime.beginning import begin_program
+
+    begin_program()
+
 import logging
 from dataclasses import replace
 from pathlib import Path
@@ -182,4 +187,4 @@ def write_settings(path: Path, config) -> None:
 
 
 if __name__ == "__main__":
-    run_program(main)
+    run_program(main, output_needed=False)

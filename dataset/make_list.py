@@ -18,17 +18,22 @@ then on, so that lists made one after another agree.
 Nothing is written if a file would be in two lists, including the lists that are in FOLDER already.
 """
 
+import sys
+from pathlib import Path
+
+if __name__ == "__main__":  # before anything slow, so that Ctrl-C is one line from here on
+    sys.path[0] = str(Path(__file__).resolve().parents[1])  # the project, from whatever folder this is run
+    from tools.runtime.beginning import begin_program
+
+    begin_program()
+
 import os
 import re
-import sys
 import zlib
 from contextlib import ExitStack
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # the project, when run as a script
 
 from datareader.clips.frame_folders import list_frames
 from datareader.lists import load_list

@@ -9,12 +9,20 @@ PADDLE_WEIGHTS_DIR names another folder; PADDLE_WEIGHTS_URL names a mirror to fe
 eigenvals: the eigenvalues of YouTube-8M's PCA, which NeXtVLAD whitens rgb features with.
 """
 
+import sys
+from pathlib import Path
+
+if __name__ == "__main__":  # before anything slow, so that Ctrl-C is one line from here on
+    sys.path[0] = str(Path(__file__).resolve().parents[1])  # the project, from whatever folder this is run
+    from tools.runtime.beginning import begin_program
+
+    begin_program()
+
 import io
 import logging
 import tarfile
 import tempfile
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 

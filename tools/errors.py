@@ -78,6 +78,14 @@ class UnusableError(DownloadError):
     """What a server or an archive gives is no use, now or later, so another source may be tried."""
 
 
+class OutputError(ZooError):
+    """Standard output takes nothing. errno: as of an OSError."""
+
+    def __init__(self, error: OSError):
+        super().__init__(f"standard output cannot be written: {error}")
+        self.errno = error.errno
+
+
 class PeerError(ZooError):
     """Another process of this run has ended, so this one cannot go on. The fault is not here."""
 

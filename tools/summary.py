@@ -3,9 +3,17 @@
 python -m tools.summary checkpoints --model-name=AttentionCluster
 """
 
+import sys
+from pathlib import Path
+
+if __name__ == "__main__":  # before anything slow, so that Ctrl-C is one line from here on
+    sys.path[0] = str(Path(__file__).resolve().parents[1])  # the project, from whatever folder this is run
+    from tools.runtime.beginning import begin_program
+
+    begin_program()
+
 import json
 from dataclasses import dataclass
-from pathlib import Path
 
 import metrics  # noqa: F401  (registers them)
 import models  # noqa: F401

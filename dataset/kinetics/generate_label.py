@@ -7,10 +7,15 @@ behind each name, as in 2019; names hold spaces, so the id is what follows the l
 """
 
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # the project, when run as a script
+if __name__ == "__main__":  # before anything slow, so that Ctrl-C is one line from here on
+    sys.path[0] = str(Path(__file__).resolve().parents[2])  # the project, from whatever folder this is run
+    from tools.runtime.beginning import begin_program
+
+    begin_program()
+
+from dataclasses import dataclass
 
 from dataset.kinetics.annotations import load_annotations, sort_classes
 from tools.config.flags import make_parser, parse_text

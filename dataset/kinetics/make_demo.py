@@ -10,15 +10,20 @@ set of frames without its order, tells them apart. Left and right never matter, 
 Files are mp4: H.264 through PyAV (pip install av), or MPEG-4 through OpenCV where PyAV is missing.
 """
 
-import io
 import sys
-import tempfile
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import numpy as np
+if __name__ == "__main__":  # before anything slow, so that Ctrl-C is one line from here on
+    sys.path[0] = str(Path(__file__).resolve().parents[2])  # the project, from whatever folder this is run
+    from tools.runtime.beginning import begin_program
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # the project, when run as a script
+    begin_program()
+
+import io
+import tempfile
+from collections.abc import Callable, Iterator
+
+import numpy as np
 
 from dataset.demo import fill_folder, run_maker, total_mb
 from dataset.text_files import write_lines

@@ -13,18 +13,23 @@ Videos that are not there and videos that cannot be decoded are counted, and lis
 TARGET/broken.txt with the reason.
 """
 
-import pickle
 import sys
+from pathlib import Path
+
+if __name__ == "__main__":  # before anything slow, so that Ctrl-C is one line from here on
+    sys.path[0] = str(Path(__file__).resolve().parents[2])  # the project, from whatever folder this is run
+    from tools.runtime.beginning import begin_program
+
+    begin_program()
+
+import pickle
 from contextlib import closing
 from dataclasses import dataclass
-from pathlib import Path
 from typing import NamedTuple
 
 import cv2
 import numpy as np
 from PIL import Image
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # the project, when run as a script
 
 from datareader.clips.decoding import open_video, read_frame_rate
 from datareader.clips.files import decode_image, read_pickle_head

@@ -9,13 +9,18 @@ not labels, without the mark. Averaged over the video the two can hardly be told
 that learns to attend to the mark can tell them well.
 """
 
-import pickle
 import sys
 from pathlib import Path
 
-import numpy as np
+if __name__ == "__main__":  # before anything slow, so that Ctrl-C is one line from here on
+    sys.path[0] = str(Path(__file__).resolve().parents[2])  # the project, from whatever folder this is run
+    from tools.runtime.beginning import begin_program
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # the project, when run as a script
+    begin_program()
+
+import pickle
+
+import numpy as np
 
 from dataset.demo import fill_folder, run_maker, total_mb
 from dataset.text_files import write_lines

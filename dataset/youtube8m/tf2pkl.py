@@ -8,23 +8,28 @@ starts without reading all of them once. Run it again after an interruption: it 
 not finished. Damaged records are skipped and listed. shards.jsonl has the result of each shard.
 """
 
+import sys
+from pathlib import Path
+
+if __name__ == "__main__":  # before anything slow, so that Ctrl-C is one line from here on
+    sys.path[0] = str(Path(__file__).resolve().parents[2])  # the project, from whatever folder this is run
+    from tools.runtime.beginning import begin_program
+
+    begin_program()
+
 import argparse
 import os
 import pickle
 import re
-import sys
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, replace
 from itertools import chain, takewhile
-from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 from tqdm import tqdm
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # the project, when run as a script
 
 from datareader.features.index import (
     RecordProblem,

@@ -14,6 +14,15 @@ python -m tools.benchmark --simulate-world 64
 plans an epoch of YouTube-8M and Kinetics-400 for so many processes, on lists of their size without the data.
 """
 
+import sys
+from pathlib import Path
+
+if __name__ == "__main__":  # before anything slow, so that Ctrl-C is one line from here on
+    sys.path[0] = str(Path(__file__).resolve().parents[2])  # the project, from whatever folder this is run
+    from tools.runtime.beginning import begin_program
+
+    begin_program()
+
 from dataclasses import dataclass
 
 import models  # noqa: F401  (registers the specs)

@@ -8,11 +8,18 @@ beginnings and ends of their files, and YouTube-8M files by the index that train
 names.
 """
 
-import json
 import sys
+from pathlib import Path
+
+if __name__ == "__main__":  # before anything slow, so that Ctrl-C is one line from here on
+    sys.path[0] = str(Path(__file__).resolve().parents[2])  # the project, from whatever folder this is run
+    from tools.runtime.beginning import begin_program
+
+    begin_program()
+
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import models  # noqa: F401  (registers the specs)
 from tools.config.flags import add_run_flags, make_run_parser, parse_text, read_run_options, whole_number

@@ -7,6 +7,7 @@ core unless told otherwise.
 """
 
 import contextlib
+import importlib.abc
 import io
 import math
 import os
@@ -14,7 +15,10 @@ import platform
 import signal
 import sys
 import warnings
+from collections.abc import Callable
 from pathlib import Path
+
+from tools.runtime.signals import heeded_signals
 
 OPT_OUT = "PADDLE_VIDEO_CPU_TUNING"  # set to 0 to leave every variable as it is
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "FLAGS_paddle_num_threads")
@@ -121,7 +125,7 @@ def load_paddle():
     # "not support input out tensor" (level 1), which changes nothing.
     os.environ.setdefault("GLOG_minloglevel", "2")
     heard = io.StringIO()
-    with _deferred_interrupt(), contextlib.redirect_stderr(heard), warnings.catch_warnings():
+    with _deferred_signals(), contextlib.redirect_stderr(heard), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="No ccache found")
         import paddle
     warnings.filterwarnings("ignore", message="When training, we now always track global mean and variance")
@@ -132,13 +136,37 @@ def load_paddle():
 
 
 @contextlib.contextmanager
-def _deferred_interrupt():
-    """Ctrl-C waits until Paddle is loaded: in the middle of it, it would surface as an ImportError."""
+def _deferred_signals():
+    """A signal to stop waits until Paddle is loaded: in the middle of it, it would surface as an ImportError.
+
+    Early in its import Paddle (3.3.1) has SIGTERM end the process with a report of its own, so these handlers are set
+    again at each module that it imports, and at the end what a signal did before.
+    """
     heard = []
-    before = signal.signal(signal.SIGINT, lambda *_: heard.append(True))
+    before = {number: signal.getsignal(number) for number in heeded_signals()}
+
+    def defer() -> None:
+        for number in before:
+            signal.signal(number, lambda number, _: heard.append(number))
+
+    finder = _AtEachImport(defer)
+    sys.meta_path.insert(0, finder)
     try:
+        defer()
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
+        sys.meta_path.remove(finder)
+        for number, handler in before.items():
+            signal.signal(number, handler)
     if heard:
-        raise KeyboardInterrupt
+        signal.raise_signal(heard[0])
+
+
+class _AtEachImport(importlib.abc.MetaPathFinder):
+    """Finds nothing, and calls a function when a module is looked for."""
+
+    def __init__(self, function: Callable[[], None]):
+        self._function = function
+
+    def find_spec(self, fullname, path=None, target=None) -> None:
+        self._function()

@@ -1,50 +1,111 @@
 """How a program ends: what went wrong as one line, and an exit code. Imports nothing that is slow."""
 
 import contextlib
+import errno
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
-from tools.errors import ZooError
+from tools.errors import OutputError, ZooError
 from tools.runtime.packages import check_versions, missing_package
+from tools.runtime.signals import RAISED, end_at_once, heed, raise_stopped
 
 ERROR = "error: "  # begins the line that says why a program ended
 
 
-def run_program(main: Callable[[], int | None]) -> None:
-    """Run a program: a ZooError becomes one line and its exit code, Ctrl-C exit code 130.
+def run_program(main: Callable[[], int | None], *, output_needed: bool = True) -> None:
+    """Run a program: a ZooError becomes one line and its exit code, a signal to stop 128 and its number.
 
     So does an installed package that is older than requirements.txt asks for, and one that ``main`` misses.
+    output_needed: whether it prints what it is for, and does not begin where standard output is closed.
     """
+    heed(raise_stopped)
     for stream in (sys.stdout, sys.stderr):
         if stream is not None:
             stream.reconfigure(errors="backslashreplace")  # a video's name may not fit the terminal's encoding
+    if sys.stdout is not None:
+        sys.stdout = _Output(sys.stdout)
     try:
+        if output_needed:
+            require_output()
         check_versions()
-        code = _run(main) or 0
+        code = _call(main)
         if sys.stdout is not None:
             sys.stdout.flush()
-    except ZooError as error:
-        print(f"{ERROR}{error}", file=sys.stderr)
-        code = error.exit_code
-    except KeyboardInterrupt:
-        print("stopped", file=sys.stderr)
-        code = 128 + signal.SIGINT
-    except BrokenPipeError:  # whoever read our output has gone, as in "| head"
-        code = 128 + signal.SIGPIPE
+    except BaseException as error:
+        code = _explain(error)
+        if code is None:
+            raise
+    heed(end_at_once)
     for stream in (sys.stdout, sys.stderr):
         if stream is not None:
-            with contextlib.suppress(OSError):  # its reader has gone
+            with contextlib.suppress(OSError, OutputError):  # its reader has gone
                 stream.flush()
     if code:
         os._exit(code)  # reading threads may still be at work, and there is nothing left to save
 
 
-def _run(main: Callable[[], int | None]) -> int | None:
+def require_output() -> None:
+    """Raise OutputError where whoever started this program has closed its standard output."""
+    if sys.stdout is None:
+        raise OutputError(OSError(errno.EBADF, "it is closed"))
+
+
+class _Output:
+    """Standard output that raises OutputError, which nobody takes for an error of another file."""
+
+    def __init__(self, stream):
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        with _telling():
+            return self._stream.write(text)
+
+    def flush(self) -> None:
+        with _telling():
+            self._stream.flush()
+
+    def __getattr__(self, name: str):
+        return getattr(self._stream, name)
+
+
+@contextlib.contextmanager
+def _telling() -> Iterator[None]:
     try:
-        return main()
+        yield
+    except OSError as error:
+        raise OutputError(error) from None
+
+
+def _call(main: Callable[[], int | None]) -> int:
+    try:
+        return main() or 0
+    except SystemExit as end:  # of argparse
+        return end.code or 0
     except ModuleNotFoundError as error:
         if missing := missing_package(error.name or ""):
             raise missing from None
         raise
+
+
+def _explain(error: BaseException) -> int | None:
+    """Print why a program ends, and give its exit code; None for what is a fault of the program."""
+    if RAISED:  # whatever the signal came out as: in the middle of an import it may be an ImportError
+        _say("stopped")
+        return 128 + RAISED[0]
+    if isinstance(error, KeyboardInterrupt):
+        _say("stopped")
+        return 128 + signal.SIGINT
+    if isinstance(error, OutputError | BrokenPipeError) and error.errno == errno.EPIPE:
+        return 128 + signal.SIGPIPE  # whoever read our output has gone, as in "| head"
+    if isinstance(error, ZooError):
+        _say(f"{ERROR}{error}")
+        return error.exit_code
+    return None
+
+
+def _say(text: str) -> None:
+    if sys.stderr is not None:
+        with contextlib.suppress(OSError):
+            print(text, file=sys.stderr)

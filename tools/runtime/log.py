@@ -18,7 +18,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from tools.errors import CheckpointError, ConfigError
+from tools.errors import CheckpointError, OutputError
 from tools.runtime.bars import ProgressBar
 
 # Loggers of this project by the first part of their names. The root logger is Paddle's (3.3.1 gives it a handler;
@@ -150,17 +150,17 @@ class _Terminal(logging.Handler):
         try:
             tqdm.write(record.getMessage(), file=sys.stdout)
             sys.stdout.flush()
-        except OSError as error:
+        except (OSError, OutputError) as error:  # the latter in a program that ``run_program`` runs
             if error.errno == errno.EIO:  # the terminal was closed
                 return
             if self._has_files:
                 # Whoever read them has gone, as tee goes on Ctrl-C, or the disk they go to is full: neither may keep
                 # a run from saving.
                 os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            elif isinstance(error, BrokenPipeError):
+            elif isinstance(error, OutputError):
                 raise
             else:
-                raise ConfigError(f"standard output cannot be written: {error}") from None
+                raise OutputError(error) from None
 
 
 class _Lines(logging.Handler):

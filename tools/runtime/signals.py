@@ -1,13 +1,40 @@
-"""Ctrl-C, SIGTERM and a closed terminal as a request to stop at the next good moment."""
+"""Ctrl-C, SIGTERM and a closed terminal as a request to stop: at once, or at the next good moment."""
 
+import contextlib
+import os
 import signal
+from collections.abc import Callable
 from types import TracebackType
+
+RAISED: list[int] = []  # the signal that ``raise_stopped`` has heard
 
 
 def heeded_signals() -> list[signal.Signals]:
     """The signals that ask a run to stop. SIGHUP, of a terminal that is closed, is none of them under nohup."""
     hang_up = [signal.SIGHUP] if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN else []
     return [signal.SIGINT, signal.SIGTERM, *hang_up]
+
+
+def heed(handler: Callable) -> None:
+    """Let a function handle these signals from now on, but for those that whoever started this program ignores."""
+    for number in heeded_signals():
+        if signal.getsignal(number) != signal.SIG_IGN:
+            signal.signal(number, handler)
+
+
+def raise_stopped(number: int, frame) -> None:
+    """Raise KeyboardInterrupt wherever the program is. Another signal does not wait for what that has to clean up."""
+    heed(end_at_once)
+    RAISED.append(number)
+    raise KeyboardInterrupt
+
+
+def end_at_once(number: int, frame) -> None:
+    """A line, and the exit code that a shell expects."""
+    heed(signal.SIG_IGN)
+    with contextlib.suppress(OSError):  # who would read it has gone
+        os.write(2, b"stopped\n")  # past sys.stderr, which may be in the middle of a line
+    os._exit(128 + number)
 
 
 class StopRequest:

@@ -8,6 +8,15 @@ content says which. Of a clip the picture is a contact sheet of the frames that 
 and cropped by the reader itself; of features, a plot over time.
 """
 
+import sys
+from pathlib import Path
+
+if __name__ == "__main__":  # before anything slow, so that Ctrl-C is one line from here on
+    sys.path[0] = str(Path(__file__).resolve().parents[2])  # the project, from whatever folder this is run
+    from tools.runtime.beginning import begin_program
+
+    begin_program()
+
 from collections.abc import Callable
 from dataclasses import dataclass
 

@@ -9,10 +9,18 @@ file come from the network, so show needs --model-name for them; sizes come from
 published one.
 """
 
+import sys
+from pathlib import Path
+
+if __name__ == "__main__":  # before anything slow, so that Ctrl-C is one line from here on
+    sys.path[0] = str(Path(__file__).resolve().parents[2])  # the project, from whatever folder this is run
+    from tools.runtime.beginning import begin_program
+
+    begin_program()
+
 import os
 import pickle
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 

@@ -19,7 +19,7 @@ def main():
     for number in range(3):
         logging.getLogger("tools").info(f"line {number}")
 
-run_program(main)
+run_program(main, output_needed=False)
 """
 
 

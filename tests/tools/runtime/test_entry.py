@@ -1,0 +1,80 @@
+"""How programs begin and end, where standard output, or the one who started them, is not as usual."""
+
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from tests.conftest import PROJECT, clean_env
+
+PROGRAM = """
+import os, signal, sys, time
+from tools.errors import DataError
+from tools.runtime.beginning import begin_program
+from tools.runtime.entry import run_program
+begin_program()
+
+def main():
+{act}
+
+run_program(main, output_needed=False)
+"""
+
+
+def run(*lines, output="", before=""):
+    """A program that does what the lines say, and how its shell treats it."""
+    code = PROGRAM.format(act="\n".join(f"    {line}" for line in lines))
+    command = ["bash", "-c", f'{before} exec "$0" -c "$1" {output}', sys.executable, code]
+    env = {name: value for name, value in clean_env().items() if name != "PYTHONUNBUFFERED"}
+    return subprocess.run(command, cwd=PROJECT, env=env, capture_output=True, text=True, check=False, timeout=60)
+
+
+@pytest.mark.parametrize("closed", ["0<&-", "1>&-", "0<&- 1>&- 2>&-"])
+def test_no_file_is_taken_for_a_standard_stream_that_is_closed(tmp_path, closed):
+    """Else what Paddle's C++ part prints would be written into a checkpoint."""
+    path = tmp_path / "file"
+    result = run(f"with open({str(path)!r}, 'w') as file:", "    file.write(str(file.fileno()))", output=closed)
+    assert (result.returncode, result.stderr) == (0, "")
+    assert int(path.read_text()) > 2
+
+
+def test_a_full_disk_below_standard_output_is_not_taken_for_that_of_a_file():
+    lines = ["try:", "    print('x' * 100_000)", "except OSError as error:"]
+    result = run(*lines, "    raise DataError(f'the folder cannot be written: {error}')", output=">/dev/full")
+    assert result.returncode == 1
+    assert result.stderr == "error: standard output cannot be written: [Errno 28] No space left on device\n"
+
+
+def test_an_error_where_all_streams_are_closed_still_has_its_exit_code():
+    result = run("raise DataError('no room')", output=">&- 2>&-")
+    assert (result.returncode, result.stdout, result.stderr) == (1, "", "")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_is_a_line_and_lets_a_program_clean_up(number):
+    result = run("try:", f"    signal.raise_signal({int(number)})", "finally:", "    print('cleaned up')")
+    assert (result.returncode, result.stdout, result.stderr) == (128 + number, "cleaned up\n", "stopped\n")
+
+
+def test_another_signal_does_not_wait_for_that():
+    clean_up = ["finally:", "    signal.raise_signal(signal.SIGINT)", "    time.sleep(50)"]
+    result = run("try:", "    signal.raise_signal(signal.SIGTERM)", *clean_up)
+    assert (result.returncode, result.stderr) == (130, "stopped\n")
+
+
+def test_what_a_signal_came_out_as_is_not_told():
+    lines = ["try:", "    signal.raise_signal(signal.SIGINT)", "except KeyboardInterrupt:"]
+    result = run(*lines, "    raise ImportError('numpy cannot be imported')")
+    assert (result.returncode, result.stderr) == (130, "stopped\n")
+
+
+def test_who_started_a_program_may_have_it_ignore_a_signal():
+    result = run("signal.raise_signal(signal.SIGHUP)", "print('goes on')", before="trap '' HUP;")
+    assert (result.returncode, result.stdout, result.stderr) == (0, "goes on\n", "")
+
+
+def test_a_fault_of_the_program_is_told_as_such():
+    result = run("[][0]")
+    assert result.returncode == 1
+    assert result.stderr.endswith("IndexError: list index out of range\n")
