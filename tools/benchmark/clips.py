@@ -229,7 +229,7 @@ def measure_training(spec: ModelSpec, config: Config, network, batch_size: int, 
     shape = batch_size, *spec.input_shape(config, "TRAIN")
     inputs = np.random.default_rng(0).standard_normal(shape, np.float32)
     names = [f"synthetic {i}" for i in range(batch_size)]
-    batch = Batch(names, names, (inputs,), np.zeros(batch_size, np.int64))
+    batch = Batch(names, names, [], (inputs,), np.zeros(batch_size, np.int64))
     optimizer = spec.build_optimizer(config, network)
     options = {"schedule": lambda step: 1e-6, "seed": 0, "epoch": 0, "start": 0, "steps_taken": 0}
 
