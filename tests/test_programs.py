@@ -46,13 +46,13 @@ def test_a_full_disk_is_one_line_from_any_folder(path, tmp_path):
 @every_program
 def test_ctrl_c_during_the_imports_is_one_line(path, tmp_path):
     (tmp_path / "numpy.py").write_text(INTERRUPTED.format("SIGINT"))
-    result = run([path, "--help"], tmp_path, {"PYTHONPATH": str(tmp_path)})
+    result = run([path], tmp_path, {"PYTHONPATH": str(tmp_path)})
     assert (result.returncode, result.stdout, result.stderr) == (130, "", "stopped\n")
 
 
 def test_sigterm_during_the_imports_is_one_line(tmp_path):
     (tmp_path / "numpy.py").write_text(INTERRUPTED.format("SIGTERM"))
-    result = run([PROJECT / "test.py", "--help"], tmp_path, {"PYTHONPATH": str(tmp_path)})
+    result = run([PROJECT / "test.py"], tmp_path, {"PYTHONPATH": str(tmp_path)})
     assert (result.returncode, result.stdout, result.stderr) == (143, "", "stopped\n")
 
 
