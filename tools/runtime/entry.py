@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Iterator
 
 from tools.errors import OutputError, ZooError
-from tools.runtime.packages import check_versions, missing_package
+from tools.runtime.packages import check_versions, explain_import
 from tools.runtime.signals import RAISED, end_at_once, heed, raise_stopped
 
 ERROR = "error: "  # begins the line that says why a program ended
@@ -83,9 +83,9 @@ def _call(main: Callable[[], int | None]) -> int:
         return main() or 0
     except SystemExit as end:  # of argparse
         return end.code or 0
-    except ModuleNotFoundError as error:
-        if missing := missing_package(error.name or ""):
-            raise missing from None
+    except ImportError as error:
+        if reason := explain_import(error):
+            raise reason from None
         raise
 
 

@@ -60,6 +60,17 @@ def check_versions() -> None:
         raise PackageError(f"{found}; python -m pip install {upgrades}{_origin(name for name, _, _ in old)}")
 
 
+def explain_import(error: ImportError) -> PackageError | None:
+    """The error for a required package that is missing or too old; None where the fault lies elsewhere."""
+    if isinstance(error, ModuleNotFoundError) and (missing := missing_package(error.name or "")):
+        return missing
+    try:
+        check_versions()
+    except PackageError as old:
+        return old
+    return None
+
+
 def missing_package(module: str) -> PackageError | None:
     """The error for a required package's module that cannot be imported; None for any other module."""
     package = module.partition(".")[0]

@@ -112,3 +112,20 @@ def test_a_package_that_a_program_misses_on_its_way_is_one_line(tmp_path):
     result = run_with(tmp_path, ["-c", code])
     assert (result.returncode, result.stderr.count("\n")) == (1, 1)
     assert result.stderr.startswith("error: paddlepaddle is not installed; python -m pip install ")
+
+
+@pytest.mark.parametrize("program", PROGRAMS, ids=lambda program: program[-1])
+def test_a_package_that_a_program_misses_at_its_start_is_one_line(tmp_path, program):
+    (tmp_path / "numpy.py").write_text("raise ModuleNotFoundError('No module named numpy', name='numpy')")
+    (tmp_path / "cv2.py").write_text("import numpy")  # without the words that OpenCV has of its own for this
+    result = run_with(tmp_path, program, "--help")
+    assert result.returncode == 1
+    assert re.fullmatch(r'error: numpy is not installed; python -m pip install "numpy>=[\d.]+"\n', result.stderr)
+
+
+def test_an_error_of_an_import_that_no_package_explains_is_shown_whole(tmp_path):
+    (tmp_path / "numpy.py").write_text("raise ImportError('of another kind')")
+    result = run_with(tmp_path, ["infer.py"], "--help")
+    assert result.returncode == 1
+    assert result.stderr.startswith("Traceback")
+    assert result.stderr.endswith("ImportError: of another kind\n")
