@@ -69,12 +69,12 @@ def parse_args() -> tuple[RunOptions, TrainingOptions, list[str]]:
     add("--amp", choices=("off", "bf16", "fp16"), default="off", help="compute with 16-bit numbers where it does no "
         "harm (GPU)")  # fmt: skip
     add("--sync-bn", action="store_true", help="batch normalisation over the videos of all processes (GPU)")
-    add("--grad-clip", type=real_number(0), default=0.0, metavar="NORM", help="largest norm of all gradients; "
-        "default: any")  # fmt: skip
+    add("--grad-clip", type=real_number(0, or_zero=True), default=0.0, metavar="NORM", help="largest norm of all "
+        "gradients; 0: any")  # fmt: skip
     add("--ema", type=real_number(0, 1), metavar="DECAY", help="also keep, score and save averaged weights; 0.999 is "
         "usual")  # fmt: skip
-    add("--label-smoothing", type=real_number(0, 1), default=0.0, metavar="EPS", help="move labels by EPS towards no "
-        "answer, in the training's loss; 0.1 is usual; default: not at all")  # fmt: skip
+    add("--label-smoothing", type=real_number(0, 1, or_zero=True), default=0.0, metavar="EPS", help="move labels by "
+        "EPS towards no answer, in the training's loss; 0.1 is usual, 0: not at all")  # fmt: skip
     add("--early-stop", type=count, default=0, metavar="N", help="end after N validations without a better score; 0: "
         "never")  # fmt: skip
     parser.add_argument("--no-use-pyreader", action="store_true", help="of 2019: accepted, no effect")

@@ -11,10 +11,10 @@ from tools.errors import DataError
 class BalancedDraws:
     """Which records an epoch holds, and how often, so that all classes come equally often.
 
-    A record is drawn in inverse proportion to the number of records that have its rarest class. That is Madow's
-    systematic sampling ("On the Theory of Systematic Sampling, II", Ann. Math. Statist. 20, 1949): one whose share of
-    an epoch is 2.3 comes two or three times, and classes of single labels differ by at most one record. Records
-    without a class are never drawn.
+    A record counts for one class, of several the rarest, and is drawn in inverse proportion to the number of those
+    that count for the same. That is Madow's systematic sampling ("On the Theory of Systematic Sampling, II", Ann. Math.
+    Statist. 20, 1949): one whose share of an epoch is 2.3 comes two or three times, and classes differ by at most one
+    record. Records without a class are never drawn.
 
     labels: of all records, by number. At least one of them has a class.
     """
@@ -22,9 +22,8 @@ class BalancedDraws:
     def __init__(self, labels: RecordLabels, num_classes: int):
         self._total = len(labels)
         self._records = np.flatnonzero(np.diff(labels.starts))  # those with a class
-        rarest, counts = find_rarest(labels, num_classes), labels.count(num_classes)
-        self._weights = 1 / counts[rarest]
-        self._rarest = rarest
+        self._rarest = find_rarest(labels, num_classes)
+        self._weights = 1 / np.bincount(self._rarest)[self._rarest]
         self._checksum = zlib.crc32(labels.class_ids.tobytes(), zlib.crc32(labels.starts.tobytes()))
 
     def checksum(self, start: int) -> int:
@@ -55,14 +54,14 @@ class BalancedDraws:
         apart[places] = numbers + before * self._total
         return apart
 
-    def describe(self, count: int) -> str:
-        """A line for the log on epochs of so many records."""
-        shares = self._shares(count)
-        left_out = self._total - len(self._records)
+    def describe(self, num_usable: int) -> str:
+        """A line for the log on epochs of so many records, as many as can be used."""
+        shares = self._shares(num_usable)
+        left_out = num_usable - len(self._records)
         without = f"; {left_out} without a class are never drawn" if left_out else ""
         return (
-            f'sampling = "balanced": an epoch draws {count} records, all classes as often; a record comes '
-            f"{shares.min():.2g} to {shares.max():.2g} times in it, on average{without}"
+            f'sampling = "balanced": all classes come as often, of a record with several its rarest; a record comes '
+            f"{shares.min():.2g} to {shares.max():.2g} times in an epoch, on average{without}"
         )
 
     def _shares(self, count: int) -> np.ndarray:

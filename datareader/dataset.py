@@ -59,9 +59,10 @@ class Dataset(Protocol):
     def checksum(self) -> int:
         """A number that changes when the files, their order, or what the order of an epoch depends on does."""
 
-    def order(self, seed: int, epoch: int) -> np.ndarray:
+    def order(self, seed: int, epoch: int, count: int) -> np.ndarray:
         """(records,) int64 numbers of the records of an epoch in order, shuffled in training.
 
+        count: how many of them will be read, from the first on; the others may be left out.
         One that comes again, as with balanced classes, has its number plus a multiple of ``len(record_labels())``;
         all that takes numbers takes those too, and chooses anew what is random.
         """

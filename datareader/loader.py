@@ -59,7 +59,7 @@ class EvaluationLoader(Loader):
 
     def epoch(self) -> Iterator[Batch]:
         """This process's batches. One without any record, as when all of them were skipped, is not given."""
-        order = self.dataset.order(self.seed, 0)
+        order = self.dataset.order(self.seed, 0, len(self.dataset))
         batches = [order[i * self.batch_size : (i + 1) * self.batch_size] for i in self._batches()]
         return (batch for batch in self._read(batches, 0) if len(batch))
 
@@ -89,7 +89,8 @@ class TrainingLoader(Loader):
 
     def plan(self, epoch: int, start: int = 0) -> list[np.ndarray]:
         """The numbers of the records in each batch of an epoch that this process reads, from step ``start`` on."""
-        order = self.shard.of_records(self.dataset.order(self.seed, epoch), self.batch_size)
+        order = self.dataset.order(self.seed, epoch, len(self) * self.batch_size)
+        order = self.shard.of_records(order, self.batch_size)
         order = self.dataset.arrange_batches(order, self.batch_size // self.shard.world, self.seed, epoch)
         size = self.batch_size // self.shard.world // self.accumulate
         first = start * self.accumulate

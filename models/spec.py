@@ -52,7 +52,7 @@ class TrainSection(DataSection):
     learning_rate: float = key(minimum=0)
     use_gpu: bool = key(True)
     seed: int = key(0, minimum=0, below=2**63)
-    class_weights: list[float] | Literal["balanced"] | None = key(None, minimum=0)
+    class_weights: list[float] | Literal["balanced"] | None = key(None, minimum=0, below=1e30)
     sampling: Literal["shuffle", "balanced"] = key("shuffle")
 
 

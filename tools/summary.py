@@ -118,8 +118,8 @@ def main() -> None:
     numbers, settings = Path(f"{base}_train.jsonl"), Path(f"{base}_config.txt")
     scores = load_scores(numbers)
     print(format_epochs(scores.epochs, find_best(Path(f"{base}_best")), find_metric(name, settings)))
-    if scores.earlier_runs:
-        print(f"\n{numbers} holds {scores.earlier_runs} earlier runs too; these are the scores of the last")
+    if count := scores.earlier_runs:
+        print(f"\n{numbers} holds {count} earlier run{'s' * (count > 1)} too; these are the scores of the last")
     print()
     for title, path in (
         ("best checkpoint", f"{base}_best"),

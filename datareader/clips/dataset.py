@@ -84,20 +84,24 @@ class ClipDataset:
         """How many clips each class has, what looks wrong with that and with what is remembered, and what is drawn."""
         counts = self.class_counts()
         classes = [] if counts is None else [describe_classes(counts), *warn_of_classes(counts)]
-        return [*self._notices, *classes, *([self._draws.describe(len(self))] if self._draws else [])]
+        return [
+            *self._notices,
+            *classes,
+            *([self._draws.describe(len(self) - len(self._broken))] if self._draws else []),
+        ]
 
     def checksum(self) -> int:
         """A number that changes when the files, their order or their labels do."""
         checksum = zlib.crc32("\n".join(f"{entry.path} {entry.label}" for entry in self.entries).encode())
         return self._draws.checksum(checksum) if self._draws else checksum
 
-    def order(self, seed: int, epoch: int) -> np.ndarray:
-        """Numbers of the clips of one epoch, shuffled in training."""
+    def order(self, seed: int, epoch: int, count: int) -> np.ndarray:
+        """Numbers of the clips of one epoch, shuffled in training; balanced, ``count`` of them."""
         if not self.training:
             return np.arange(len(self))
         rng = np.random.default_rng([seed, epoch])
         if self._draws:
-            return self._draws.tell_apart(rng.permutation(self._draws.draw(len(self), seed, epoch)))
+            return self._draws.tell_apart(rng.permutation(self._draws.draw(count, seed, epoch)))
         return rng.permutation(len(self))
 
     @staticmethod

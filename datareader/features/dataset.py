@@ -84,10 +84,10 @@ class FeatureDataset:
         checksum = zlib.crc32(self.num_frames.tobytes(), zlib.crc32(paths))
         return self._draws.checksum(checksum) if self._draws else checksum
 
-    def order(self, seed: int, epoch: int) -> np.ndarray:
-        """Numbers of the records of one epoch. Training shuffles the files, and the records in each."""
+    def order(self, seed: int, epoch: int, count: int) -> np.ndarray:
+        """Numbers of the records of one epoch, balanced ``count`` of them. Training shuffles the files, and in each."""
         if self._draws:
-            drawn = self._draws.draw(len(self), seed, epoch)
+            drawn = self._draws.draw(count, seed, epoch)
             return self._draws.tell_apart(shuffle_files(drawn, self.first, seed, epoch))
         return shuffle_files(self.usable, self.first, seed, epoch) if self.training else self.usable
 

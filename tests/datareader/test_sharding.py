@@ -32,7 +32,7 @@ class Numbers:
     def __len__(self):
         return self.count
 
-    def order(self, seed, epoch):
+    def order(self, seed, epoch, count):
         return np.random.default_rng([seed, epoch]).permutation(self.count) if self.training else np.arange(self.count)
 
     def arrange_batches(self, order, batch_size, seed, epoch):

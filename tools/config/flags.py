@@ -53,16 +53,16 @@ def whole_number(least: int = 0, most: int | None = None) -> Callable[[str], int
     return parse
 
 
-def real_number(above: float, below: float = math.inf) -> Callable[[str], float]:
-    """A parser of finite numbers between two bounds, which they may not reach."""
-    wanted = f"number above {above:g}" + ("" if math.isinf(below) else f" and below {below:g}")
+def real_number(above: float, below: float = math.inf, *, or_zero: bool = False) -> Callable[[str], float]:
+    """A parser of finite numbers between two bounds, which they may not reach. or_zero: 0 is allowed too."""
+    wanted = f"number above {above:g}" + ("" if math.isinf(below) else f" and below {below:g}") + ", or 0" * or_zero
 
     def parse(text: str) -> float:
         try:
             number = float(text)
         except ValueError:
             number = math.nan
-        if not above < number < below:
+        if not (above < number < below or (or_zero and number == 0)):
             raise argparse.ArgumentTypeError(f"{text[:40]!r} is not a {wanted}")
         return number
 

@@ -18,7 +18,7 @@ from tools.config.schema import REQUIRED, Key, Schema
 from tools.errors import ConfigError
 from tools.files.recognise import FileKind, recognise_file
 from tools.files.texts import NotTextError, read_text
-from tools.runtime.text import printable, shorten
+from tools.runtime.text import printable, short_repr, shorten
 
 _EXPECTED = "a config is a text with the sections MODEL, TRAIN, ...; the published ones are in configs/"
 _NO_LITERAL = (ValueError, SyntaxError, TypeError, MemoryError, RecursionError)  # what ast.literal_eval raises
@@ -164,7 +164,7 @@ def _check_value(key: str, value, keys: dict[str, Key], where: str) -> None:
     if isinstance(value, _Unquoted):
         raise ConfigError(f"{where}: {_explain_unquoted(key, value, rule)}")
     if problem := rule.problem(value):
-        raise ConfigError(f"{where}: {key} = {value!r} {problem}")
+        raise ConfigError(f"{where}: {key} = {short_repr(value, 200)} {problem}")
 
 
 def _explain_unquoted(key: str, value: _Unquoted, rule: Key) -> str:

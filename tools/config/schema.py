@@ -16,6 +16,8 @@ from dataclasses import MISSING, dataclass, field, fields
 from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
+from tools.runtime.text import short_repr
+
 REQUIRED = object()
 _NAMES = {
     int: ("a whole number", "whole numbers"),
@@ -66,12 +68,19 @@ class Key:
         items = value if is_list else [value]
         if self.type is None or (is_list and (not isinstance(value, list | tuple) or not value)):
             return f"should be {self.expected}"
-        if not all(_is_a(item, self.kind) for item in items):
+        for i, item in enumerate(items):
+            if reason := self._refuse(item):
+                return f"{reason} (entry {i} is {short_repr(item)})" if is_list else reason
+        return None
+
+    def _refuse(self, item) -> str | None:
+        """What is wrong with a value, or with an entry of a list."""
+        if not _is_a(item, self.kind):
             return f"should be {self.expected}"
-        if self.minimum is not None and any(item < self.minimum for item in items):
+        if self.minimum is not None and item < self.minimum:
             return " or ".join([f"should be at least {self.minimum}", *map(repr, self.words)])
-        if self.below is not None and any(item >= self.below for item in items):
-            return " or ".join([f"should be less than {self.below}", *map(repr, self.words)])
+        if self.below is not None and item >= self.below:
+            return " or ".join([f"should be less than {self.below:g}", *map(repr, self.words)])
         return None
 
 

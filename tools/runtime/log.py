@@ -113,7 +113,7 @@ def progress_bar(total: int, done: int, description: str, unit: str = "batch", s
         desc=description,
         unit=unit,
         unit_scale=unit == "B",
-        disable=None if shown else True,  # None: where there is no terminal
+        disable=None if shown and sys.stderr is not None else True,  # None: where there is no terminal
         dynamic_ncols=True,
     )
 
@@ -196,7 +196,9 @@ class _Lines(logging.Handler):
             self._file = _open_at_new_line(self._path)
             with former:
                 with contextlib.suppress(OSError):  # standard error is closed
-                    if os.path.sameopenfile(former.fileno(), 2):  # as the launcher starts all processes but the first
+                    if former.fileno() != 2 and os.path.sameopenfile(
+                        former.fileno(), 2
+                    ):  # as the launcher starts all processes but the first
                         os.dup2(self._file.fileno(), 2)
                 former.truncate(self._start)
             self._start = 0

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from tools.runtime.text import format_bytes
 from tools.training.checkpoint import CheckpointStore, Progress
-from tools.weights.checkpoint_files import AVERAGED, read_state
+from tools.weights.checkpoint_files import AVERAGED
 
 
 def describe_end(store: CheckpointStore, progress: Progress, metric, config_path: Path | None) -> list[str]:
@@ -19,7 +19,7 @@ def describe_end(store: CheckpointStore, progress: Progress, metric, config_path
     if has_best:
         weights = store.best_path
         folders.append(weights)
-        begin = f"best: epoch {progress.best_epoch}, {_describe_best(store, progress, metric)}, in {weights}"
+        begin = f"best: epoch {progress.best_epoch}, {describe_score(metric, progress.best_score)}, in {weights}"
     elif folders:
         weights = folders[0]
         begin = f"no epoch was scored; the last is in {weights}"
@@ -31,11 +31,10 @@ def describe_end(store: CheckpointStore, progress: Progress, metric, config_path
     return lines
 
 
-def _describe_best(store: CheckpointStore, progress: Progress, metric) -> str:
-    """The score that chose the best epoch, with its unit where the checkpoint has all that was scored."""
-    scores = (read_state(store.best_path) or {}).get("valid")
-    text = dict(metric.rows(scores))[metric.score] if scores else f"{progress.best_score:.6f}"
-    return f"{metric.score} {text}"
+def describe_score(metric, value: float) -> str:
+    """The score that chooses the best epoch, with its name and unit."""
+    ((name, text),) = metric.rows({metric.score: value})
+    return f"{name} {text}"
 
 
 def _test_command(model_name: str, config_path: Path, weights: Path) -> list[str]:

@@ -27,14 +27,27 @@ def compare_rate(config: Config) -> list[str]:
 def count_left_out(num_records: int, batch_size: int, parts: int) -> list[str]:
     """A line where a good part of the records does not fill a batch and is not read in an epoch.
 
-    parts: a batch size has to be a multiple of this.
+    parts: a batch size has to be a multiple of this. One much smaller than what was asked for is not recommended.
     """
     left_out = num_records % batch_size
     if left_out <= _FEW * num_records:
         return []
-    better = next((size for size in range(batch_size, 0, -parts) if num_records % size <= _FEW * num_records), None)
+    sizes = range(batch_size, batch_size // 2, -parts)
+    better = next((size for size in sizes if num_records % size <= _FEW * num_records), None)
+    share = f"{100 * left_out / num_records:.0f} %"
     advice = f"; --batch-size {better} would leave out {num_records % better}" if better else ""
     return [
-        f"[TRAIN] {left_out} of {num_records} records ({left_out / num_records:.0%}), others in each epoch, are not "
-        f"read: they do not fill a batch of {batch_size}{advice}"
+        f"[TRAIN] {left_out} of {num_records} records ({share}), others in each epoch, are "
+        f"not read: they do not fill a batch of {batch_size}{advice}"
+    ]
+
+
+def compare_balancing(config: Config) -> list[str]:
+    """A line where rare classes are made up for twice, in the loss and in what is drawn."""
+    train = config.TRAIN
+    if train.class_weights != "balanced" or train.sampling != "balanced":
+        return []
+    return [
+        f'{config.where("TRAIN")}: class_weights = "balanced" stands beside sampling = "balanced", which makes up for '
+        "rare classes already; one of them is usual"
     ]

@@ -13,6 +13,7 @@ from tools.runtime.log import record_event, restart_files
 from tools.training.amp import MixedPrecision
 from tools.training.checkpoint import Checkpoint, CheckpointStore, Progress, load_checkpoint
 from tools.training.ema import ExponentialMovingAverage
+from tools.training.ending import describe_score
 from tools.training.fluid_checkpoint import as_checkpoint
 from tools.training.optimizer_state import load_into_optimizer
 from tools.training.options import TrainingOptions
@@ -22,6 +23,7 @@ from tools.weights.loading import load_into_network, own_file
 
 log = logging.getLogger(__name__)
 
+_WORDS = {"data": "data (the files, their order, or TRAIN.sampling)"}  # of a setting whose name does not say what it is
 _SETTINGS = ("batch_size", "seed", "records", "data")  # of Progress, that a position inside an epoch depends on
 
 
@@ -91,11 +93,14 @@ def _find_latest(store: CheckpointStore, load) -> Checkpoint | None:
     return None
 
 
-def restore(state: TrainingState, checkpoint: Checkpoint) -> None:
-    """Continue from a checkpoint, and log what is as it was and what is not. Raises CheckpointError."""
+def restore(state: TrainingState, checkpoint: Checkpoint, metric) -> None:
+    """Continue from a checkpoint, and log what is as it was and what is not. Raises CheckpointError.
+
+    metric: of the validations; see ``metrics/metric.py``.
+    """
     saved, now = checkpoint.progress, state.progress
     changed = [name for name in _SETTINGS if getattr(saved, name) != getattr(now, name)]
-    changes = ", ".join(f"{name} {getattr(saved, name)} -> {getattr(now, name)}" for name in changed)
+    changes = ", ".join(f"{_WORDS.get(name, name)} {getattr(saved, name)} -> {getattr(now, name)}" for name in changed)
     if changed and saved.step:
         raise CheckpointError(
             f"{checkpoint.path} stands inside an epoch, where a run can resume only as it was, but "
@@ -108,7 +113,8 @@ def restore(state: TrainingState, checkpoint: Checkpoint) -> None:
         state.ema.restore(checkpoint.averaged, str(checkpoint.path))
     state.amp.restore(saved.loss_scaling)
     state.progress = replace(saved, **{name: getattr(now, name) for name in (*_SETTINGS, "world")})
-    best = f", best {saved.best_score:.4f} at epoch {saved.best_epoch}" if saved.best_score is not None else ""
+    has_best = saved.best_score is not None
+    best = f", best {describe_score(metric, saved.best_score)} at epoch {saved.best_epoch}" if has_best else ""
     log.info(
         f"resumed {checkpoint.path}: weights{', optimizer' * (checkpoint.optimizer is not None)} "
         f"and {saved.steps_taken} steps of the schedule; "

@@ -19,7 +19,7 @@ from tools.runtime.signals import StopRequest
 from tools.training.checkpoint import CheckpointStore
 from tools.training.ending import describe_end
 from tools.training.loss_options import build_loss_options
-from tools.training.notices import compare_rate, count_left_out
+from tools.training.notices import compare_balancing, compare_rate, count_left_out
 from tools.training.optimizer_state import optimizer_arrays
 from tools.training.options import TrainingOptions
 from tools.training.resume import build_state, find_checkpoint, restore, set_later_aside
@@ -53,10 +53,14 @@ class Trainer:
         self.new_metric = lambda: METRICS.get(spec.metrics)(config)
         self.resumed_path = None  # the checkpoint that --resume found, where it ends an epoch
         num_records, batch_size = len(train_loader.dataset), config.TRAIN.batch_size
+        left_out = count_left_out(num_records, batch_size, group.world * options.accumulate)
+        if config.TRAIN.sampling == "balanced":  # which draws as many as fill the batches
+            left_out = []
         for notice in (
             *spec.notices(config, num_records),
             *compare_rate(config),
-            *count_left_out(num_records, batch_size, group.world * options.accumulate),
+            *compare_balancing(config),
+            *left_out,
         ):
             log.info(notice)
 
@@ -76,7 +80,7 @@ class Trainer:
             steps = len(self.train_loader)
             checkpoint = find_checkpoint(options.resume, self.name, state, steps, group, self.store)
         if checkpoint:
-            restore(state, checkpoint)
+            restore(state, checkpoint, self.new_metric())
         else:
             self.load_pretrained()
         if state.ema and not (checkpoint and checkpoint.averaged):
@@ -170,7 +174,7 @@ class Trainer:
                 began, elapsed = now, waited + worked
                 left = self.time_left.estimate(progress.epoch, progress.step)
                 bar.facts = [*describe_left(left), f"loss {step.loss:.4f}"]
-                bar.details = [f"{videos / elapsed:.1f} videos/s", f"waiting for data {waited / elapsed:.0%}"]
+                bar.details = [f"{videos / elapsed:.1f} videos/s", f"waiting for data {100 * waited / elapsed:.0f} %"]
                 bar.update()
                 if options.log_interval and step.number % options.log_interval == 0:
                     self.log_step(step, level=beside(bar))
@@ -193,7 +197,7 @@ class Trainer:
             speed = {"videos_per_sec": videos / (waited + worked), "data_wait": waited / (waited + worked)}
             log.info(
                 f"[TRAIN] Epoch {epoch} done, {metric.describe(values)}, {speed['videos_per_sec']:.1f} videos/s, "
-                f"waiting for data {speed['data_wait']:.1%}"
+                f"waiting for data {100 * speed['data_wait']:.1f} %"
             )
             record_event("train_epoch", epoch=epoch, **values, **speed)
         progress.epoch, progress.step = epoch + 1, 0
@@ -245,7 +249,7 @@ class Trainer:
             bar.refresh()
             for done, _ in enumerate(evaluate(self.state.network, self.valid_loader.epoch(), metric), start=1):
                 of_this = (time.perf_counter() - began) * (total - done) / done
-                bar.facts = describe_left(None if left is None else left + of_this)
+                bar.facts = describe_left(of_this + (left or 0))
                 bar.update()
                 if stop.signal:
                     break

@@ -93,7 +93,11 @@ def test_a_missing_key_is_named(tmp_path):
         ("epoch = 2", "epoch = 0", "tiny.txt [TRAIN]: epoch = 0 should be at least 1"),
         ("drop_rate = 0.5", "drop_rate = 1", "tiny.txt [MODEL]: drop_rate = 1 should be less than 1"),
         ("[2, 2]", "2", "tiny.txt [MODEL]: cluster_nums = 2 should be a list of whole numbers"),
-        ("[2, 2]", "[2, 'x']", "tiny.txt [MODEL]: cluster_nums = [2, 'x'] should be a list of whole numbers"),
+        (
+            "[2, 2]",
+            "[2, 'x']",
+            "tiny.txt [MODEL]: cluster_nums = [2, 'x'] should be a list of whole numbers (entry 1 is 'x')",
+        ),
         ("[2, 2]", "[]", "tiny.txt [MODEL]: cluster_nums = [] should be a list of whole numbers"),
         ("[2, 2]", "[2]", "tiny.txt [MODEL]: cluster_nums has 1 entries, but feature_num = 2"),
         ("[VALID]", "[VALIDATE]", "tiny.txt: unknown section [VALIDATE]; did you mean 'VALID'?"),

@@ -91,3 +91,13 @@ def test_the_errors_of_a_process_follow_its_log(tmp_path):
         subprocess.run([sys.executable, "-c", REDIRECTED, str(tmp_path)], cwd=PROJECT, stderr=stderr, check=True)
     assert (tmp_path / "away/rank1.log").read_text() == "earlier\n"
     assert (tmp_path / "logs/rank1.log").read_text() == "error: at the end\n"
+
+
+def test_a_closed_standard_error_has_no_bar_and_keeps_nobody_from_working(tmp_path):
+    code = CODE.replace(
+        "    for number",
+        "    from tools.runtime.log import progress_bar\n    progress_bar(3, 0, 'x').update()\n    for number",
+    )
+    command = ["bash", "-c", 'exec "$0" -c "$1" "${@:2}" 2>&-', sys.executable, code, str(tmp_path), "run"]
+    result = subprocess.run(command, cwd=PROJECT, stdout=subprocess.PIPE, text=True, check=False, timeout=60)
+    assert (result.returncode, result.stdout) == (0, "line 0\nline 1\nline 2\n")

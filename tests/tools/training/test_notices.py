@@ -8,7 +8,7 @@ import models  # noqa: F401  (registers the specs)
 from tests.conftest import PROJECT
 from tools.config.load import Override, load_config, parse_set
 from tools.registry import MODELS
-from tools.training.notices import compare_rate, count_left_out
+from tools.training.notices import compare_balancing, compare_rate, count_left_out
 
 PATH = str(PROJECT / "configs/tsn.txt")  # batch_size = 256, learning_rate = 0.01
 
@@ -50,11 +50,10 @@ def test_a_batch_size_of_a_file_that_is_no_number_is_passed_over(tmp_path):
 @pytest.mark.parametrize(
     ("records", "batch_size", "parts", "line"),
     [
-        (40, 30, 1, "10 of 40 records (25%), others in each epoch, are not read: they do not fill a batch of 30; "
+        (40, 30, 1, "10 of 40 records (25 %), others in each epoch, are not read: they do not fill a batch of 30; "
          "--batch-size 20 would leave out 0"),
-        (40, 30, 3, "10 of 40 records (25%), others in each epoch, are not read: they do not fill a batch of 30; "
-         "--batch-size 3 would leave out 1"),
-        (7, 4, 4, "3 of 7 records (43%), others in each epoch, are not read: they do not fill a batch of 4"),
+        (40, 30, 3, "10 of 40 records (25 %), others in each epoch, are not read: they do not fill a batch of 30"),
+        (7, 4, 4, "3 of 7 records (43 %), others in each epoch, are not read: they do not fill a batch of 4"),
     ],
 )  # fmt: skip
 def test_a_batch_that_leaves_a_good_part_out_is_told_with_a_size_that_does_not(records, batch_size, parts, line):
@@ -64,3 +63,13 @@ def test_a_batch_that_leaves_a_good_part_out_is_told_with_a_size_that_does_not(r
 @pytest.mark.parametrize(("records", "batch_size"), [(40, 8), (1000, 97), (100, 97)])
 def test_a_few_records_are_left_out_without_a_word(records, batch_size):
     assert count_left_out(records, batch_size, 1) == []
+
+
+def test_balancing_twice_is_told():
+    def notices(*settings):
+        overrides = [parse_set(f"TRAIN.{text}") for text in settings]
+        return compare_balancing(load_config(PATH, MODELS.get("TSN").schema, ["MODEL", "TRAIN"], "TSN", overrides))
+
+    assert notices("class_weights=balanced") == notices("sampling=balanced") == []
+    (line,) = notices("class_weights=balanced", "sampling=balanced")
+    assert 'class_weights = "balanced" stands beside sampling = "balanced"' in line
