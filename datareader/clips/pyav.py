@@ -195,11 +195,21 @@ def read_facts(path: str) -> VideoFacts:
             container=container.format.long_name,
             codec=f"{codec.name}, {codec.pix_fmt}" if codec.pix_fmt else codec.name,
             size=(codec.width, codec.height),
-            frames_per_sec=plausible(float(stream.average_rate or stream.guessed_rate or 0)),
+            frames_per_sec=_frame_rate(stream),
             duration_sec=plausible(float(ticks)),
             colours=_colours_of(stream),
             stream=f"{streams.index(stream) + 1} of {len(streams)} video streams" if len(streams) > 1 else "",
         )
+
+
+def _frame_rate(stream) -> float | None:
+    """Frames a second on average.
+
+    FFmpeg's guess has room for every time of a frame, so that an average above it is wrong: with FFmpeg 8.0 it counts
+    the fields of H.264 in AVI, and is 60000 for DV.
+    """
+    rates = [plausible(float(rate)) for rate in (stream.average_rate, stream.guessed_rate) if rate]
+    return min(filter(None, rates), default=None)
 
 
 @contextmanager

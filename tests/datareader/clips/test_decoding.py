@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 
@@ -134,3 +135,28 @@ def test_a_video_says_what_it_is_before_any_frame_is_decoded(without_pyav, tmp_p
     (tmp_path / "text.mp4").write_text("no video")
     with pytest.raises(DataError, match=r"text.mp4 is not a video"):
         decoding.read_facts(str(tmp_path / "text.mp4"))
+
+
+RATES = [  # clip, frames a second; the times of uneven ones are in 1/30 s
+    (Clip("h264.avi", "libx264", b_frames=2), 30),
+    (Clip("mpeg4.avi", "mpeg4", b_frames=2), 30),
+    (Clip("uneven.mp4", "libx264", num_frames=60, ticks=[*range(0, 60, 2), *range(60, 90)]), 20),
+    (Clip("slow-fast.mov", "libx264", num_frames=60, ticks=[*range(0, 300, 10), *range(300, 330)]), 60 / 11),
+]
+
+
+@pytest.mark.pyav
+@pytest.mark.parametrize(("clip", "rate"), RATES, ids=[clip.name for clip, _ in RATES])
+def test_the_frame_rate_is_the_average_of_the_frames_themselves(folder, clip, rate):
+    assert decoding.read_frame_rate(make_clip(folder, clip)) == pytest.approx(rate, rel=0.04)
+
+
+@pytest.mark.pyav
+def test_the_frame_rate_of_dv_is_that_of_its_frames(tmp_path):
+    with av.open(str(tmp_path / "x.dv"), "w") as container:
+        stream = container.add_stream("dvvideo", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 720, 576, "yuv420p"
+        for frame in [av.VideoFrame(720, 576, "yuv420p")] * 5:
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    assert decoding.read_frame_rate(str(tmp_path / "x.dv")) == 25
