@@ -15,7 +15,7 @@ READABLE = "mp4, mov, mkv, webm, avi, gif, y4m, raw H.264 and H.265"
 class Header:
     """What is known of how a video looks. colours: (primaries, transfer) by their numbers in ITU-T H.273.
 
-    has_orientation: whether the stream itself says how it was held.
+    has_orientation: whether the stream itself says how it was held. frames_per_sec: of an AVI, None of others.
     """
 
     num_videos: int = 0
@@ -23,6 +23,7 @@ class Header:
     has_orientation: bool = False
     is_interlaced: bool = False
     colours: list[tuple[int, int]] = field(default_factory=list)
+    frames_per_sec: float | None = None
 
 
 def read_header(path: str) -> Header | None:
@@ -137,7 +138,10 @@ def _read_matroska(data: memoryview, header: Header) -> None:
 
 def _read_avi(data: memoryview, header: Header) -> None:
     length = int.from_bytes(data[16:20], "little")  # of the list of streams, which is the first
-    header.num_videos = len(re.findall(b"strh.{4}vids", data[20 : 20 + length], re.DOTALL))
+    streams = re.findall(b"strh.{4}vids.{16}(.{8})", data[20 : 20 + length], re.DOTALL)
+    header.num_videos = len(streams)
+    for scale, rate in (struct.unpack("<2I", stream) for stream in streams[:1]):
+        header.frames_per_sec = rate / scale if scale else None
 
 
 def _read_y4m(data: memoryview, header: Header) -> None:

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 
 from datareader.clips.bitstreams import CODECS, UnknownError, read_stream
-from datareader.clips.headers import READABLE, read_header
+from datareader.clips.headers import READABLE, Header, read_header
 from datareader.clips.video import (
     VideoFacts,
     check_file,
@@ -59,15 +59,17 @@ class Video:
 
 def read_facts(path: str) -> VideoFacts:
     """What a video says of itself; not its container. Raises DataError naming the file."""
-    _require_likeness(path)
+    header = _require_likeness(path)
     with _open_capture(path) as capture:
         code = _read_code(capture)
         size = int(capture.get(cv2.CAP_PROP_FRAME_WIDTH)), int(capture.get(cv2.CAP_PROP_FRAME_HEIGHT))
         rate, count = capture.get(cv2.CAP_PROP_FPS), capture.get(cv2.CAP_PROP_FRAME_COUNT)
-    return VideoFacts("", code, size, plausible(rate), plausible(count / rate if rate else 0))
+    duration_sec = plausible(count / rate if rate else 0)
+    # Of H.264 in AVI OpenCV counts the fields (seen in 5.0.0).
+    return VideoFacts("", code, size, plausible(min(rate, header.frames_per_sec or rate)), duration_sec)
 
 
-def _require_likeness(path: str) -> None:
+def _require_likeness(path: str) -> Header:
     """Raise DataError for a video of which OpenCV would give other pixels than PyAV, as far as that can be known."""
     check_file(path)
     header = read_header(path)
@@ -101,6 +103,7 @@ def _require_likeness(path: str) -> None:
     ):
         if is_so:
             raise _refusal(path, text)
+    return header
 
 
 def _refusal(path: str, why: str, issue: DataIssue = DataIssue.FORMAT) -> DataError:

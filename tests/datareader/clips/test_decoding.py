@@ -9,7 +9,7 @@ import av
 import numpy as np
 import pytest
 
-from datareader.clips import decoding
+from datareader.clips import decoding, opencv
 from tests.conftest import PROJECT
 from tests.datareader.clips.videos import (
     CLIPS,
@@ -145,10 +145,11 @@ RATES = [  # clip, frames a second; the times of uneven ones are in 1/30 s
 ]
 
 
-@pytest.mark.pyav
 @pytest.mark.parametrize(("clip", "rate"), RATES, ids=[clip.name for clip, _ in RATES])
 def test_the_frame_rate_is_the_average_of_the_frames_themselves(folder, clip, rate):
-    assert decoding.read_frame_rate(make_clip(folder, clip)) == pytest.approx(rate, rel=0.04)
+    path = make_clip(folder, clip)
+    assert decoding.read_frame_rate(path) == pytest.approx(rate, rel=0.04)
+    assert opencv.read_facts(path).frames_per_sec == pytest.approx(rate, rel=0.04)
 
 
 @pytest.mark.pyav
