@@ -7,6 +7,8 @@ upright where the file says how it was held, and with its colours as they are st
 would give others. Of a file that is cut short, the frames that can be decoded count.
 """
 
+import cv2
+
 from datareader.clips import opencv
 from datareader.clips.video import FrameSource, VideoFacts
 from tools.errors import DataError, DataIssue
@@ -32,6 +34,16 @@ def open_video(path: str) -> FrameSource:
 def read_facts(path: str) -> VideoFacts:
     """What a video says of itself, without decoding a frame. Raises DataError naming the file."""
     return _library().read_facts(path)
+
+
+def try_first_frame(path: str) -> None:
+    """Decode a video up to the first frame that it gives. Raises DataError as ``open_video``, which takes longer."""
+    _library().try_first_frame(path)
+
+
+def name_decoder() -> str:
+    """The library that decodes, with its version: which videos can be read depends on it."""
+    return f"OpenCV {cv2.__version__}" if opencv_decodes() else f"PyAV {av.__version__}"
 
 
 def read_frame_rate(path: str) -> float:

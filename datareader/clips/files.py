@@ -31,12 +31,14 @@ from tools.files.recognise import (
     HEAD_SIZE,
     PICTURES,
     TEXTS,
+    FileKind,
     describe_content,
     recognise_file,
 )
 from tools.runtime.text import decode_text
 
 PICKLE_STARTS = (b"\x80", b"(", b"]")
+MAYBE_STILLS = PICTURES | {FileKind.GIF}  # kinds of one picture or of many
 _PICKLE_SUFFIXES = {".pkl", ".pickle"}
 _PNG_START = b"\x89PNG\r\n\x1a\n"
 _PLAYLISTS = (b"#EXTM3U", b"ffconcat")  # texts that name parts of a video
@@ -83,7 +85,7 @@ class Clip:
             video = open_video(self.path)
         except DataError as error:
             raise explain_refused(self.path, error) from None
-        if video.num_frames == 1 and (kind := describe_content(read_head(self.path))) in PICTURES:
+        if video.num_frames == 1 and (kind := describe_content(read_head(self.path))) in MAYBE_STILLS:
             raise refuse_stranger(self.path, kind)
         return video
 
@@ -130,18 +132,30 @@ def _open_pickle(entry: ListEntry, settings: ClipSettings) -> Clip:
     where = entry.path
     content = load_data_pickle(entry.path, where)
     if not isinstance(content, list | tuple) or len(content) != 3:
+        count = f" of {len(content)}" if isinstance(content, list | tuple) else ""
         raise DataError(
-            f"{where} holds a {type(content).__name__}; expected (video_id, label, [JPEG bytes, ...])",
+            f"{where} holds a {type(content).__name__}{count}; expected (video_id, label, [JPEG bytes, ...])",
             DataIssue.STRUCTURE,
         )
     video_id, label, frames = content
     if not isinstance(frames, list | tuple) or not all(isinstance(frame, bytes) for frame in frames):
-        raise DataError(f"{where}: its frames are not a list of JPEG bytes", DataIssue.DTYPE)
+        raise DataError(f"{where}: its frames are {_describe_frames(frames)}", DataIssue.DTYPE)
     if not frames:
         raise DataError(f"{where} holds no frames", DataIssue.NO_FRAMES)
     label = check_label(label if entry.label is None else entry.label, settings, where)
     names = [f"{where} frame {number}" for number in range(len(frames))]
     return Clip(decode_text(video_id), label, entry.path, JpegFrames(frames, settings, names))
+
+
+def _describe_frames(frames) -> str:
+    """What stands where frames should, and what would work."""
+    others = [frame for frame in frames if not isinstance(frame, bytes)] if isinstance(frames, list | tuple) else []
+    odd = others[0] if others else frames
+    is_array = isinstance(odd, np.ndarray)
+    name = "NumPy array" if is_array else type(odd).__name__
+    held = f"a {type(frames).__name__} of {name}s" if others else f"a {name}"
+    advice = '; encode each as JPEG: cv2.imencode(".jpg", frame)[1].tobytes()' if is_array else ""
+    return f"{held}; expected a list of JPEG bytes{advice}"
 
 
 def check_line(entry: ListEntry, settings: ClipSettings) -> None:

@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,7 +38,19 @@ class FrameFiles(Sequence[bytes]):
         try:
             return Path(self.paths[number]).read_bytes()
         except OSError as error:
-            raise DataError(f"{self.paths[number]} cannot be read: {error.strerror}", DataIssue.UNREADABLE) from None
+            raise _unreadable(self.paths[number], error) from None
+
+    def sizes(self) -> Iterator[int]:
+        """Bytes of each frame. Raises DataError as for its content."""
+        for path in self.paths:
+            try:
+                yield Path(path).stat().st_size
+            except OSError as error:
+                raise _unreadable(path, error) from None
+
+
+def _unreadable(path: str, error: OSError) -> DataError:
+    return DataError(f"{path} cannot be read: {error.strerror}", DataIssue.UNREADABLE)
 
 
 def is_frame_name(name: str) -> bool:

@@ -41,6 +41,16 @@ def read_header(path: str) -> Header | None:
     return header
 
 
+def names_film(kind: FileKind, data: bytes) -> bool:
+    """Whether the beginning of a file, or an mp4's table, names a video stream for certain."""
+    header = Header()
+    try:
+        _READERS[kind](memoryview(data), header)
+    except (IndexError, struct.error):
+        return False
+    return header.num_videos > 0
+
+
 Walk = Callable[[memoryview], Iterator[tuple[bytes | int, memoryview]]]
 
 
@@ -114,6 +124,17 @@ def _elements(data: memoryview) -> Iterator[tuple[int, memoryview]]:
         end = len(data) if length == unknown else at + length
         yield name, data[at:end]
         at = end
+
+
+def find_segment_end(head: bytes) -> int | None:
+    """Where a Matroska file says that it ends, by its beginning; None where it does not."""
+    at = head.find(_SEGMENT.to_bytes(4, "big")) + 4
+    if not 4 < at < len(head) - 8 or not head[at]:
+        return None
+    width = 9 - head[at].bit_length()
+    unknown = (1 << 7 * width) - 1
+    length = int.from_bytes(head[at : at + width], "big") & unknown
+    return None if length == unknown else at + width + length
 
 
 def _read_matroska(data: memoryview, header: Header) -> None:

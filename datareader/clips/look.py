@@ -8,7 +8,8 @@ beside the list, by the file's number on the disk, size and time of change; what
 import io
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
@@ -16,8 +17,9 @@ from typing import BinaryIO, NamedTuple
 import numpy as np
 
 from datareader.caches import load_cache, lock_beside
-from datareader.clips.decoding import opencv_decodes, read_facts
+from datareader.clips.decoding import name_decoder, opencv_decodes, try_first_frame
 from datareader.clips.files import (
+    MAYBE_STILLS,
     PICKLE_STARTS,
     Clip,
     check_label,
@@ -27,7 +29,9 @@ from datareader.clips.files import (
     read_pickle_head,
 )
 from datareader.clips.frame_folders import FrameFiles, list_frames
+from datareader.clips.headers import find_segment_end, names_film
 from datareader.clips.settings import ClipSettings
+from datareader.clips.video import FrameCountError, FrameSource
 from datareader.lists import ListEntry
 from tools.errors import DataError
 from tools.files.atomic import atomic_write
@@ -36,14 +40,23 @@ from tools.files.recognise import HEAD_SIZE, PICTURES, FileKind, describe_conten
 from tools.runtime.workers import QUICK, map_files
 
 REMEMBERED_AT_LEAST = 100  # clips in a list; fewer are looked at in a moment
-FORMAT = "1"
+FORMAT = "2"
 UNKNOWN = -1 << 62  # the class id of a file that has none, or was not asked for it
-_SMALL = 1024  # bytes of a pickle that is read wholly as fast as it is looked at
-_MORE = 1 << 16  # bytes in which a Matroska file has named its streams, and an MPEG one has begun with a picture
-_STOP = b"."  # how every pickle ends
-_MP4_TABLE = b"moov"
-_MPEG_PICTURES = re.compile(rb"\x00\x00\x01[\xb3\xe0-\xef]")  # a sequence's header, or a packet of a video stream
-_VIDEO_STREAM = bytes.fromhex("c0ef19bc4d5bcf11a8fd00805f5c442b")  # in a Windows Media file
+_SMALL = 1024  # bytes of a clip that is read wholly as fast as it is looked at
+_MORE = 1 << 16  # bytes in which a Matroska file has named its streams
+_MP4_TABLE, _MP4_FRAMES = b"moov", b"mdat"
+_MEMO = rb"(?:q.|r.{4}|\x94|p\d+\n)?"
+# Behind a class id, the first JPEG or PNG of a list; the last frame of a list, and the end of a tuple.
+_FIRST_FRAME = re.compile(
+    _MEMO + rb"(?:\](?:q.|r.{4}|\x94)?|\(l)" + _MEMO + rb"\(?(?:\x95.{8})?"
+    rb"(?:(?:B.{4}|\x8e.{8}|C.|T.{4}|U.)(?:\xff\xd8\xff|\x89PNG)|S'(?:\\xff\\xd8\\xff|\\x89PNG))",
+    re.DOTALL,
+)
+_LAST_FRAME = re.compile(
+    rb"(?:\xff\xd9|IEND\xaeB`\x82|(?:\\xff\\xd9|IEND\\xaeB`\\x82)'\n)" + _MEMO + rb"[ae](?:\x87|t)" + _MEMO + rb"\.$",
+    re.DOTALL,
+)
+_LAST_BYTES = 64
 
 
 # One clip
@@ -75,47 +88,49 @@ def look_at_ends(entry: ListEntry, label_needed: bool) -> Ends | None:
 
 
 def _look_at_pickle(file: BinaryIO, head: bytes, size: int, label_needed: bool) -> Ends | None:
+    beginning = io.BytesIO(head)
     try:
-        start = read_pickle_head(io.BytesIO(head)) if size > _SMALL else None
+        start = read_pickle_head(beginning) if size > _SMALL else None
     except DAMAGED:
         return None
-    if start is None or (label_needed and start[1] is None):
+    if start is None or (label_needed and start[1] is None) or not _FIRST_FRAME.match(head, beginning.tell()):
         return None
-    file.seek(-1, os.SEEK_END)
-    return Ends(*start) if file.read(1) == _STOP else None
+    file.seek(-_LAST_BYTES, os.SEEK_END)
+    return Ends(*start) if _LAST_FRAME.search(file.read(_LAST_BYTES)) else None
 
 
 def _has_whole_frames(entry: ListEntry) -> bool:
     frames = FrameFiles(entry.path, list_frames(entry.path, entry.num_frames))
+    if _empty_frames(frames):
+        return False
     ends = (frames[0], frames[len(frames) - 1])
     return all(describe_content(data[:HEAD_SIZE]) in PICTURES and not is_cut_off(data) for data in ends)
 
 
+def _empty_frames(frames: Sequence[bytes]) -> list[int]:
+    """The numbers of frames of no bytes, which a full disk leaves. Raises DataError."""
+    sizes = frames.sizes() if isinstance(frames, FrameFiles) else map(len, frames)
+    return [number for number, size in enumerate(sizes) if not size]
+
+
 def _looks_whole(file: BinaryIO, head: bytes, size: int) -> bool:
-    """Whether a file looks as whole videos of common kinds do, and names a video stream."""
-    match describe_content(head):
+    """Whether a file looks as whole videos of the most common kinds do, and names a video stream."""
+    if size < _SMALL:
+        return False
+    match kind := describe_content(head):
         case FileKind.MP4:
             return _has_whole_boxes(file, size)
         case FileKind.AVI:
-            return int.from_bytes(head[4:8], "little") + 8 <= size and b"vids" in head
+            return 8 < int.from_bytes(head[4:8], "little") + 8 <= size and names_film(kind, head)
         case FileKind.MATROSKA:
-            return b"V_" in head or b"V_" in file.read(_MORE)
-        case FileKind.WMV:
-            return _VIDEO_STREAM in head
-        case FileKind.OGG:
-            return b"theora" in head
-        case FileKind.FLV:
-            return bool(head[4] & 1)
-        case FileKind.MPEG_PS | FileKind.MPEG_TS:
-            return bool(_MPEG_PICTURES.search(head + file.read(_MORE)))
-        case FileKind.GIF | FileKind.Y4M | FileKind.IVF:
-            return True
+            end = find_segment_end(head)
+            return end is not None and end <= size and names_film(kind, head + file.read(_MORE))
     return False
 
 
 def _has_whole_boxes(file: BinaryIO, size: int) -> bool:
-    """Whether an mp4's boxes end with the file and one of them is the table of a video's frames."""
-    at, has_table = 0, False
+    """Whether an mp4's boxes end with the file and hold frames, and the table of a video's."""
+    at, has_film, has_frames = 0, False, False
     while at < size:
         file.seek(at)
         header = file.read(16)
@@ -128,9 +143,10 @@ def _has_whole_boxes(file: BinaryIO, size: int) -> bool:
             return False
         if header[4:8] == _MP4_TABLE:
             file.seek(at)
-            has_table |= b"vide" in file.read(length)
+            has_film |= names_film(FileKind.MP4, file.read(length))
+        has_frames |= header[4:8] == _MP4_FRAMES
         at += length
-    return has_table
+    return has_film and has_frames
 
 
 def look(entry: ListEntry, settings: ClipSettings) -> int:
@@ -141,21 +157,26 @@ def look(entry: ListEntry, settings: ClipSettings) -> int:
     clip = open_clip(entry, settings)
     if clip.jpegs is None:
         _open_video(clip)
-    elif Path(entry.path).is_dir():
-        for _ in clip.jpegs.frames(np.array([0, clip.jpegs.num_frames - 1])):
-            pass
+    else:
+        _read_frames(clip.jpegs, 0, clip.jpegs.num_frames - 1, *_empty_frames(clip.jpegs.data))
     return _as_number(clip.label if entry.label is None else None)
 
 
 def _open_video(clip: Clip) -> None:
-    """Raise DataError where its decoder cannot open a video; none of its frames is decoded unless it is odd."""
-    if describe_content(read_head(clip.path)) in PICTURES:
+    """Raise DataError where its decoder gives no frame of a video; not all are decoded unless it is odd."""
+    if describe_content(read_head(clip.path)) in MAYBE_STILLS:
         clip.open()  # which tells a picture from many
         return
     try:
-        read_facts(clip.path)
+        try_first_frame(clip.path)
     except DataError:
-        clip.open()  # what training does
+        with suppress(FrameCountError):  # there are others
+            _read_frames(clip.open(), 0)  # what training does
+
+
+def _read_frames(source: FrameSource, *numbers: int) -> None:
+    for _ in source.frames(np.array(numbers)):
+        pass
 
 
 def _as_number(label: int | None) -> int:
@@ -271,7 +292,12 @@ def _mix(stamps: np.ndarray) -> np.ndarray:
 def _parse(table: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray] | None:
     stamps, labels = table["stamps"], table["labels"]
     right = stamps.dtype == np.uint64 and labels.dtype == np.int64 and stamps.shape == (len(labels), 4)
-    return (stamps, labels) if str(table["format"]) == FORMAT and right else None
+    return (stamps, labels) if str(table["format"]) == _identity() and right else None
+
+
+def _identity() -> str:
+    """Of what is remembered: which videos are well depends on the decoder."""
+    return f"{FORMAT}, {name_decoder()}"
 
 
 def _remember(path: Path, stamps: np.ndarray, labels: np.ndarray, broken: dict[int, DataError]) -> list[str]:
@@ -280,7 +306,7 @@ def _remember(path: Path, stamps: np.ndarray, labels: np.ndarray, broken: dict[i
     well[list(broken)] = False
     try:
         with atomic_write(path) as file:
-            np.savez(file, format=FORMAT, stamps=stamps[well], labels=labels[well])
+            np.savez(file, format=_identity(), stamps=stamps[well], labels=labels[well])
     except OSError as error:
         return [f"{path} cannot be written ({error}); the next run will look at the files again"]
     return []

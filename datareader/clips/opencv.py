@@ -57,6 +57,14 @@ class Video:
                     yield i, cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
 
 
+def try_first_frame(path: str) -> None:
+    """Decode the first frame of a video. Raises DataError."""
+    _require_likeness(path)
+    with _open_capture(path) as capture:
+        if not capture.read()[0]:
+            raise no_frames(path, "its video stream")
+
+
 def read_facts(path: str) -> VideoFacts:
     """What a video says of itself; not its container. Raises DataError naming the file."""
     header = _require_likeness(path)

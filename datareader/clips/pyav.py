@@ -155,9 +155,7 @@ class SequentialVideo:
                     try:
                         image = _to_rgb(frame, reformatter)
                     except av.error.FFmpegError as error:
-                        raise DataError(
-                            f"{self.path}: frame {i} cannot be made RGB ({error.strerror})", DataIssue.FRAME
-                        ) from None
+                        raise _no_rgb(self.path, i, error) from None
                     wanted.discard(i)
                     yield i, image
         if wanted:  # the file has changed since its frames were counted
@@ -200,6 +198,18 @@ def read_facts(path: str) -> VideoFacts:
             colours=_colours_of(stream),
             stream=f"{streams.index(stream) + 1} of {len(streams)} video streams" if len(streams) > 1 else "",
         )
+
+
+def try_first_frame(path: str) -> None:
+    """Decode and convert the first frame that a video gives. Raises DataError."""
+    with _open_container(path) as (container, stream):
+        frame = next(_decode_all(container, stream), None)
+        if frame is None:
+            raise no_frames(path, f"its {stream.codec_context.name} video stream")
+        try:
+            _to_rgb(frame, av.video.reformatter.VideoReformatter())
+        except av.error.FFmpegError as error:
+            raise _no_rgb(path, 0, error) from None
 
 
 def _frame_rate(stream) -> float | None:
@@ -268,6 +278,10 @@ def _to_rgb(frame, reformatter) -> np.ndarray:
     # One thread: the default starts one for every core and frame.
     image = reformatter.reformat(frame, format="bgr24", interpolation="BICUBIC", threads=1).to_ndarray()
     return _turn_upright(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), frame.side_data.get("DISPLAYMATRIX"))
+
+
+def _no_rgb(path: str, number: int, error: av.error.FFmpegError) -> DataError:
+    return DataError(f"{path}: frame {number} cannot be made RGB ({error.strerror})", DataIssue.FRAME)
 
 
 def _turn_upright(image: np.ndarray, matrix: av.buffer.Buffer | None) -> np.ndarray:

@@ -69,7 +69,7 @@ def plant_features(folder):
     }
 
 
-NEEDS_DECODING = {"grey.pkl", "half.pkl"}  # of the clips below
+NEEDS_DECODING = {"half.pkl"}  # of the clips below
 
 
 def plant_clips(folder):
