@@ -8,8 +8,12 @@ from typing import Literal
 
 from PIL import Image
 
+from datareader.clips.decoding import read_facts, try_first_frame
 from datareader.clips.frame_folders import is_frame_name, list_folder, shorten_names
+from datareader.clips.look import look_at_ends
+from datareader.clips.video import NoFilmError
 from datareader.kinds import find_pickle_kind
+from datareader.lists import ListEntry
 from dataset.youtube8m.shards import is_shard
 from tools.errors import DataError
 from tools.files.recognise import ARCHIVES, COMPRESSED, PICTURES, SOUNDS, TEXTS, VIDEOS, FileKind, recognise_file
@@ -18,6 +22,7 @@ MediaKind = Literal["video", "pickle", "shard", "frames"]
 VIDEO_SUFFIXES = {".3gp", ".avi", ".flv", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".ogv", ".webm", ".wmv"}
 PICKLE_SUFFIXES = {".pkl", ".pickle"}
 _UNFINISHED = {".part", ".partial", ".crdownload", ".download", ".aria2", ".ytdl", ".tmp"}
+_MAYBE_FILMS = {FileKind.PNG, FileKind.WEBP}
 _NOT_DATA = TEXTS | PICTURES | SOUNDS | COMPRESSED | ARCHIVES
 
 
@@ -38,22 +43,46 @@ def identify(path: Path) -> tuple[MediaKind | None, str]:
     if content is FileKind.PICKLE:
         return ("pickle", "") if suffix in PICKLE_SUFFIXES or find_pickle_kind(str(path)) else (None, str(content))
     if content in VIDEOS and not (content is FileKind.GIF and _is_still(path)):
-        return "video", ""
+        return (None, "a file without a video stream") if _lacks_film(path) else ("video", "")
     if content not in _NOT_DATA:
         if suffix in VIDEO_SUFFIXES | PICKLE_SUFFIXES:
             return "video" if suffix in VIDEO_SUFFIXES else "pickle", ""
         if is_shard(path):
             return "shard", ""
+    # The decoder knows more kinds than there are names for.
+    if (content is None or (content in _MAYBE_FILMS and not _is_still(path))) and _decodes(path):
+        return "video", ""
     return None, str(content or "a file of a kind that is not known")
 
 
 def _is_still(path: Path) -> bool:
-    """Whether a GIF is one picture."""
+    """Whether a GIF, PNG or WebP is one picture."""
     try:
         with Image.open(path) as image:
             return not image.is_animated
     except (OSError, ValueError, AttributeError, EOFError):
         return False  # its decoder says what is wrong
+
+
+def _lacks_film(path: Path) -> bool:
+    """Whether a file of a container of films holds none; its ends are enough where they tell."""
+    if look_at_ends(ListEntry(str(path)), label_needed=False) is not None:
+        return False
+    try:
+        read_facts(str(path))
+    except NoFilmError:
+        return True
+    except DataError:
+        pass  # broken, which is said when it is read
+    return False
+
+
+def _decodes(path: Path) -> bool:
+    try:
+        try_first_frame(str(path))
+    except DataError:
+        return False
+    return True
 
 
 def walk_folders(folder: Path) -> Iterator[tuple[Path, list[str]]]:

@@ -253,7 +253,7 @@ def _choose_stream(container, path: str):
     if not films:
         others = " and ".join(sorted({stream.type for stream in container.streams if stream.type != "video"}))
         cover = f"{others} and a cover picture".removeprefix(" and ")
-        held = cover if container.streams.video else f"{others or 'nothing'} only"
+        held = cover if container.streams.video else f"{others} only" if others else "no streams at all"
         raise no_film(path, held)
     best = container.streams.best("video")
     return best if best in films else films[0]

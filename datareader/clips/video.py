@@ -41,6 +41,10 @@ class FrameCountError(Exception):
     """A damaged video has another number of frames than its packets say; sample of ``num_frames`` again."""
 
 
+class NoFilmError(DataError):
+    """A file that can be opened holds sound, subtitles or a cover, and no video stream."""
+
+
 @dataclass(frozen=True)
 class VideoFacts:
     """What a file says of itself, which may be wrong. "" and None where it does not say.
@@ -106,9 +110,9 @@ def not_a_video(path: str, why: str) -> DataError:
     return DataError(f"{path} is not a video ({why}); expected a whole file such as an mp4", DataIssue.NOT_A_VIDEO)
 
 
-def no_film(path: str, held: str = "") -> DataError:
+def no_film(path: str, held: str = "") -> NoFilmError:
     """The error of a file without a video stream. held: what it holds instead, where that is known."""
-    return DataError(
+    return NoFilmError(
         f"{path} has no video stream{f' ({held})' * bool(held)}; expected a video such as an mp4", DataIssue.NOT_A_VIDEO
     )
 

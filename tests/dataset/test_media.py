@@ -4,6 +4,7 @@ import io
 import pickle
 import shutil
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -13,9 +14,10 @@ from dataset.kinetics import video2pkl
 from dataset.media import find_media, identify
 from tests.datareader.clips.synthetic import encode_jpeg, make_frames, open_dataset, read_all, write_pickle
 from tests.datareader.clips.test_frame_folders import write_folder
-from tests.datareader.clips.test_look import CONTAINERS, write_container
+from tests.datareader.clips.test_look import CONTAINERS, SOUNDS, write_container, write_sound
 from tests.dataset.programs import load, start
 from tools.errors import DataError
+from tools.show.kinds import recognise
 
 ODD = {"clip0.mp4": "a.mp4", "clip1.ts": "a.ts", "clip2.MTS": "a.ts", "clip3.gif": "a.gif", "clip4.h264": "a.h264"}
 ODD |= {"clip5.y4m": "a.y4m", "clip6": "a.mkv", "clip7.dat": "a.flv"}
@@ -85,6 +87,25 @@ def test_a_folder_with_nothing_to_list_says_what_is_there(monkeypatch, tmp_path)
         (tmp_path / f"{i}.txt").write_text("text")
     with pytest.raises(DataError, match=r"no video, .*; left out: 5 x text \(0\.txt, 1\.txt, 2\.txt and 2 more\)"):
         start(monkeypatch, make_list, tmp_path, "--output", tmp_path / "out")
+
+
+@pytest.mark.pyav
+@pytest.mark.parametrize("kind", ["nut", "m4v", "apng", "rm"])
+def test_videos_that_only_the_decoder_knows_are_videos(tmp_path, kind):
+    codec = {"apng": "apng", "rm": "rv10"}.get(kind, "mpeg4")
+    path = write_container(tmp_path / f"a.{kind}", kind, codec, size=(176, 144))
+    path = path.rename(tmp_path / "a.dat")
+    assert identify(path) == ("video", "")
+    assert recognise(str(path)) == "clips"
+    path.write_bytes(np.random.default_rng(0).bytes(100_000))
+    assert identify(path)[0] is None
+
+
+@pytest.mark.pyav
+@pytest.mark.parametrize("kind", SOUNDS)
+def test_sound_alone_is_left_out_and_named(tmp_path, kind):
+    path = write_sound(tmp_path / "a.mp4", kind, SOUNDS[kind])
+    assert identify(path) == (None, "a file without a video stream")
 
 
 def test_an_empty_file_counts_by_its_name(tmp_path):

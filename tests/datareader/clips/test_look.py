@@ -43,12 +43,12 @@ BY_THEIR_ENDS = {"a.mp4", "a.mov", "a.mkv", "a.avi"}  # of which the reader is n
 SOUNDS = {"mp4": "aac", "matroska": "aac", "avi": "pcm_s16le", "mpegts": "mp2", "mpeg": "mp2", "flv": "adpcm_swf"}
 
 
-def write_container(path, kind, codec):
+def write_container(path, kind, codec, size=(64, 48)):
     with av.open(str(path), "w", format=kind) as container:
         stream = container.add_stream(codec, rate=25)
-        stream.width, stream.height = 64, 48
-        stream.pix_fmt = "rgb8" if codec == "gif" else "yuv420p"
-        for frame in make_frames(8, width=64, height=48):
+        stream.width, stream.height = size
+        stream.pix_fmt = {"gif": "rgb8", "apng": "rgb24"}.get(codec, "yuv420p")
+        for frame in make_frames(8, *size):
             container.mux(stream.encode(av.VideoFrame.from_ndarray(frame)))
         container.mux(stream.encode(None))
     return path
