@@ -31,8 +31,8 @@ _ADVICE = {
     FileKind.LFS_POINTER: "git lfs pull fetches it",
     FileKind.ANNEX_POINTER: "git annex get fetches it",
     FileKind.ZEROS: "copy it again",
-    FileKind.TEXT: "a list names the files themselves, not other lists",
 }
+_LISTS_NAMED = {"", ".txt", ".list", ".lst", ".csv", ".tsv"}
 
 
 def find_data_kind(path: str) -> DataKind | None:
@@ -121,6 +121,11 @@ def _advise(path: str, kind: FileKind) -> str:
         return f"unpack what is in it{known}" + f", as with gzip -dc {path} > NEW" * (kind is FileKind.GZIP)
     if kind in ARCHIVES:
         return "unpack it and list the files in it"
-    if kind in PICTURES:
+    suffix = Path(path).suffix.lower()
+    if kind is FileKind.TEXT and suffix in _LISTS_NAMED:
+        return "a list names the files themselves, not other lists"
+    if kind in (FileKind.TEXT, FileKind.JSON, FileKind.XML) and suffix not in _LISTS_NAMED | {".json", ".xml"}:
+        return "perhaps the download failed: fetch it again"
+    if kind in PICTURES or kind is FileKind.GIF:
         return "the frames of a clip are listed by their folder"
     return _ADVICE.get(kind, "")

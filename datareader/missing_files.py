@@ -15,6 +15,11 @@ from tools.runtime.text import printable, shorten
 _QUOTED = re.compile(r"""["'\u201c\u2018](.+?)["'\u201d\u2019]\s*(.*)""")
 _SEPARATED = re.compile(r"(.*?)\s*[,;|]\s*([+-]?\d+(\.0*)?)")
 _BEHIND_A_PATH = "a space or a tab stands behind a path, not a comma or the like"
+_HEADING = (
+    r"(file_?)?(path|name)|file|videos?(_?(path|id|name))?|youtube_id|clip|(num_)?frames|labels?|class(_?id)?|category|"
+    r"target|id|split"
+)
+_HEADINGS = re.compile(rf"({_HEADING})( +({_HEADING}))+", re.IGNORECASE)
 _WITH_FRACTION = re.compile(r"(.*\S\s+[+-]?\d+)\.0*")
 
 
@@ -30,6 +35,8 @@ def explain_missing(line: str, list_path: str, labelled: bool) -> str:
 
 
 def _hint(line: str, folder: str, labelled: bool) -> str:
+    if re.fullmatch(r"\[\w+\]", line):
+        return "this looks like a config; give the list itself, which a config names as filelist"
     if foreign := _hint_of_foreign_path(line):
         return foreign
     reasons, repaired = [], line
@@ -77,7 +84,8 @@ def _repairs(line: str) -> Iterator[tuple[str, str]]:
     if "\\" in line:
         line = line.replace("\\", "/")
         yield "/ stands between folders, not a backslash", line
-    if re.fullmatch(r"[\w ]+([,;|\t][\w ]+)+", line) and not re.search(r"\d", line):
+    is_table = re.fullmatch(r"[\w ]+([,;|\t][\w ]+)+", line) and not re.search(r"\d", line)
+    if is_table or _HEADINGS.fullmatch(line):
         yield "this looks like the header of a table; a list has none, and a space between path and class id", line
     elif match := _SEPARATED.fullmatch(line):
         line = f"{match[1]} {match[2]}"
@@ -102,12 +110,14 @@ def _hint_of_rest(name: str, rest: str, labelled: bool) -> str:
 
 
 def _hint_of_name(line: str, folder: str, labelled: bool) -> str:
-    """Of a link that leads nowhere, and of a name in other letters."""
+    """Of a link that leads nowhere, of a device or a pipe, and of a name in other letters."""
     for reading in list_readings(line, labelled):
         for path in map(Path, list_places(reading.name, folder)):
             try:
                 if path.is_symlink():
                     return f"{path} is a link to {path.readlink()}, which is not there"
+                if path.exists() and not path.is_dir():
+                    return f"{path} is there, but is no regular file; copy what it holds into one"
                 other = _folded_names(path.parent, path.parent.stat().st_mtime_ns).get(_fold(path.name))
             except (OSError, ValueError):
                 continue

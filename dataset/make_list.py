@@ -78,12 +78,15 @@ def list_lines(
         path = item.path.parent.resolve() / item.path.name
         text = str(path) if absolute else os.path.relpath(path, base)
         text = f"./{text}" if text[0] in "# \t\ufeff" else text
+        ends_plain = text == text.rstrip()
         label = None
         if class_ids is not None and item.is_video:
             label = class_ids[item.group] if item.group is not None else -1
             frames = f" {len(list_frames(str(item.path), None))}" if item.path.is_dir() else ""
             text = f"{text}{frames} {label}"
-        if len(text.splitlines()) != 1 or re.search("[\udc80-\udcff]", text):  # the latter is not UTF-8
+        if (
+            not ends_plain or len(text.splitlines()) != 1 or re.search("[\udc80-\udcff]", text)
+        ):  # the latter is not UTF-8
             raise DataError(f"{str(item.path)!a} cannot stand in a list; rename it")
         lines.append((text, item, label))
     return lines
@@ -91,7 +94,11 @@ def list_lines(
 
 def check_lines(temporary: str, path: Path, lines: list[tuple[str, Item, int | None]]) -> None:
     """Raise DataError unless a list, written to ``temporary``, is read back as the files and class ids of ``lines``."""
-    for entry, (text, item, label) in zip(load_list(temporary, labelled=True), lines, strict=True):
+    try:
+        entries = load_list(temporary, labelled=True)
+    except DataError as error:
+        raise DataError(f"{path} cannot be read back: {error.text}; rename that, or pass --absolute") from None
+    for entry, (text, item, label) in zip(entries, lines, strict=True):
         if entry.label != label or identify_file(Path(entry.path)) != identify_file(item.path):
             raise DataError(f"{path}: {text!r} would be read as {entry.path}; rename one, or pass --absolute")
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from tools.errors import DataError, DataIssue
 
 _FRAME_NAME = re.compile(r".*[0-9].*\.(jpg|jpeg|png)", re.IGNORECASE)
+_OTHER_PICTURE = re.compile(r"\.(bmp|webp|tiff?|gif|p[bgnp]m|jp2|tga|heic|avif)$", re.IGNORECASE)
 _SHOWN = 3  # names in a message
 
 
@@ -104,6 +105,12 @@ def _no_frames(path: str, content: FolderContent) -> DataError:
         return DataError(
             f"{path} holds optical flow ({shorten_names(content.flow)}), which these networks do not read; they need "
             "the frames themselves, such as img_00001.jpg",
+            DataIssue.NO_FRAMES,
+        )
+    if others := [name for name in content.others if _OTHER_PICTURE.search(name)]:
+        return DataError(
+            f"{path} holds pictures of other kinds ({shorten_names(others)}); frames must be JPEG or PNG, such as "
+            "img_00001.jpg: convert them",
             DataIssue.NO_FRAMES,
         )
     held = f"; it holds {shorten_names(content.others)}" if content.others else ", nor anything else"

@@ -10,6 +10,7 @@ import av
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
 
 from tests.conftest import make_record
 from tests.datareader.clips.synthetic import (
@@ -32,11 +33,14 @@ FOUND = {
     "x.npz": "is not a video (it is a NumPy .npz archive); expected a video such as an mp4, a pickle of JPEG frames,",
     "other.list": "is not a video (it is a text); a list names the files themselves, not other lists; expected",
     "x.txt": "is not a video (it is a text); ",
+    "words.mp4": "is not a video (it is a text); perhaps the download failed: fetch it again; expected",
+    "error.mp4": "is not a video (it is a JSON text); perhaps the download failed: fetch it again; expected",
     "page.mp4": "is not a video (it is a web page (HTML)); the download failed: fetch it again; expected",
     "pointer.mp4": "which stands for a file that was not fetched); git lfs pull fetches it; expected",
     "zeros.mp4": "is not a video (it is a file of zeros, as an interrupted copy leaves); copy it again; expected",
     "picture.jpg": "is not a video (it is a JPEG picture); the frames of a clip are listed by their folder; expected",
     "picture.png": "is not a video (it is a PNG picture); the frames of a clip are listed by their folder; expected",
+    "still.gif": "is not a video (it is a GIF picture); the frames of a clip are listed by their folder; expected",
     "tone.wav": "has no video stream (",
 }
 
@@ -56,6 +60,8 @@ def folder(tmp_path_factory):
         "x.zz": zlib.compress(shard),
         "other.list": b"clip.mp4 1\n",
         "x.txt": b"a text that a decoder would draw\n" * 40,
+        "words.mp4": b"Video unavailable\n",
+        "error.mp4": b'{"error": 404}',
         "page.mp4": b"<html>404</html>",
         "pointer.mp4": b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n",
         "zeros.mp4": bytes(5000),
@@ -64,6 +70,7 @@ def folder(tmp_path_factory):
     }
     for name, data in contents.items():
         (folder / name).write_bytes(data)
+    Image.fromarray(frames[0]).save(folder / "still.gif")
     with tarfile.open(folder / "x.tar", "w") as archive:
         archive.add(folder / "clip.mp4", "clip.mp4")
     with zipfile.ZipFile(folder / "x.zip", "w") as archive:

@@ -177,6 +177,10 @@ def test_odd_names_are_read_back_or_refused(monkeypatch, tmp_path):
     assert {path.split("/")[0] for path, _ in read_lists(folder, "infer")["infer"]} == {"#1 best", " lead", "7"}
     with pytest.raises(DataError, match=r"' lead' cannot be a class name"):
         start(monkeypatch, make_list, folder, "--output", folder / "out", "--split", "train")
+    (folder / "7" / "end.mp4 ").write_bytes(b"\x1a\x45\xdf\xa3" + bytes(9))
+    with pytest.raises(DataError, match=r"end\.mp4 ' cannot stand in a list; rename it"):
+        start(monkeypatch, make_list, folder, "--output", folder / "out", "--split", "infer")
+    (folder / "7" / "end.mp4 ").unlink()
     (folder / "7" / "new\nline.mp4").touch()
     with pytest.raises(DataError, match=r"cannot stand in a list; rename it"):
         start(monkeypatch, make_list, folder, "--output", folder / "out", "--split", "infer")

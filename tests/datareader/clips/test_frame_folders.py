@@ -110,6 +110,13 @@ def test_a_folder_without_frames_is_refused(tmp_path):
     )
 
 
+@pytest.mark.parametrize("suffix", ["bmp", "webp", "TIF"])
+def test_a_folder_of_other_pictures_says_which_frames_may_be(tmp_path, suffix):
+    (tmp_path / "v").mkdir()
+    (tmp_path / f"v/1.{suffix}").touch()
+    expect_error(list_of(tmp_path, "v 1"), f"other kinds (1.{suffix}); frames must be JPEG or PNG")
+
+
 @pytest.mark.parametrize(
     ("suffix", "data", "message"),
     [

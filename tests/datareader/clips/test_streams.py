@@ -142,3 +142,11 @@ def test_videos_of_any_container_are_read(folder, name):
 def test_a_video_with_a_title_that_looks_like_a_playlist_is_read(folder, h264):
     path = rewrite(h264, folder / "playlist.m3u8.mp4", lambda i, packet: (bytes(packet), 0))
     assert read_frames(path, np.arange)[1] == 30
+
+
+def test_a_file_without_any_stream_is_told(tmp_path):
+    (tmp_path / "a.mp4").write_bytes(bytes.fromhex("00000018") + b"ftypisom" + bytes(4) + b"isommp42" + MOOV)
+    assert "has no video stream (no streams at all)" in error_of(read_frames, tmp_path / "a.mp4")
+
+
+MOOV = (116).to_bytes(4, "big") + b"moov" + (108).to_bytes(4, "big") + b"mvhd" + bytes(12) + b"\0\0\x03\xe8" + bytes(84)
