@@ -21,7 +21,7 @@ from tools.weights.checkpoint_files import network_arrays
         ("batch_size = 8", "batch_sise = 8", "tiny.txt [TRAIN]: unknown key 'batch_sise'; did you mean 'batch_size'?"),
         ("batch_size = 8", "batch_size = eight", "batch_size = eight should be a whole number"),
         ("[TRAIN]", "[TRIAN]", "section [TRAIN] is missing"),
-        ("[MODEL]", "no section", "contains no section headers"),
+        ("[MODEL]", "no section", "stands in no section"),
         ('name = "AttentionCluster"', 'name = "Attention"', "no model named 'Attention'"),
         ('name = "AttentionCluster"', "", "[MODEL] has no name; add one, or pass --model-name"),
         ("['rgb', 'audio']", "['rgb', 'sound']", "feature_names has 'sound'; records hold rgb, audio"),
