@@ -126,7 +126,8 @@ def test_a_download_that_is_stopped_goes_on_later(server, root, number):
         process.send_signal(number)
         _, errors = process.communicate()
     server.pages[ARCHIVE].hold.set()
-    assert process.returncode == (130 if number == signal.SIGINT else -number)
+    assert process.returncode == (-number if number == signal.SIGKILL else 128 + number)
+    assert errors.endswith("" if number == signal.SIGKILL else "stopped\n")
     assert "Traceback" not in errors
     assert part.read_bytes() == SAMPLE[:half]
     assert not (root / "cache" / "tsn_kinetics").exists()
