@@ -4,6 +4,7 @@ import json
 import os
 import pickle
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -91,6 +92,9 @@ IS_WORKER = "PYTEST_XDIST_WORKER" in os.environ
 
 
 def pytest_configure(config):
+    for number in (signal.SIGINT, signal.SIGQUIT):  # ignored by what a shell starts with "&", and so by its children
+        if signal.getsignal(number) == signal.SIG_IGN:
+            signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
     limit_sec = config.getoption("timeout")
     limit_sec = float(config.getini("timeout") if limit_sec is None else limit_sec)
     if limit_sec and not config.getoption("usepdb"):
