@@ -178,7 +178,7 @@ def test_balanced_classes_and_smoothing_change_the_training_loss_and_no_other(ti
         losses += [event["loss"] for event in events if event["event"] == "train_epoch"]
     assert scores[0] == scores[1]
     assert abs(losses[0] - losses[1]) > 0.01
-    assert '[TRAIN] sampling = "balanced": an epoch draws 40 records' in shown
+    assert '[TRAIN] sampling = "balanced": all classes come as often' in shown
     assert 'class_weights = "balanced": 0.' in shown
 
 

@@ -3,6 +3,7 @@
 Lists, index and plans are made by the same code that trains; only the files are empty, or as good as that.
 """
 
+import struct
 import tempfile
 import time
 from collections.abc import Callable
@@ -27,7 +28,20 @@ from tools.runtime.workers import call_in_process
 NUM_SHARDS, NUM_RECORDS = 3844, 3_900_000  # of YouTube-8M's frame features for training
 NUM_CLIPS = 240_000  # of Kinetics-400 for training
 _EXPECTED = Expected(("rgb", "audio"), (1024, 128), num_classes=3862)
-_MP4 = b"\0\0\0\x10ftypisom\0\0\0\0\0\0\0\x10moovvide\0\0\0\0"  # as much as the first look reads of one
+
+
+def _box(name: bytes, content: bytes) -> bytes:
+    """A part of an mp4: ISO 14496-12, 4.2."""
+    return struct.pack(">I4s", 8 + len(content), name) + content
+
+
+_HANDLER = _box(b"hdlr", bytes(8) + b"vide" + bytes(13))
+# What the first look reads of a video, and frames that nothing reads.
+_MP4 = (
+    _box(b"ftyp", b"isom" + bytes(4))
+    + _box(b"moov", _box(b"trak", _box(b"mdia", _HANDLER)))
+    + _box(b"mdat", bytes(1024))
+)
 _CLIPS = ClipSettings(
     num_classes=400, seg_num=3, seglen=1, short_size=256, target_size=224, image_mean=(0,) * 3, image_std=(1,) * 3
 )
