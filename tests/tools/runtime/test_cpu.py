@@ -2,7 +2,6 @@
 
 import subprocess
 import sys
-import time
 
 import pytest
 
@@ -130,10 +129,8 @@ def test_the_processor_is_read_from_cpuinfo(tmp_path):
 
 
 @pytest.mark.parametrize("script", ["train", "test", "infer"])
-def test_help_needs_no_paddle_and_is_quick(script):
+def test_help_needs_no_paddle(script):
     command = [sys.executable, "-X", "importtime", str(PROJECT / f"{script}.py"), "--help"]
-    began = time.perf_counter()
     result = subprocess.run(command, capture_output=True, text=True, check=True, env=clean_env())
-    assert time.perf_counter() - began < 5  # about 0.3 s; the bound only catches gross mistakes
     assert "--model-name" in result.stdout
     assert "paddle" not in result.stderr

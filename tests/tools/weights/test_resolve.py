@@ -91,7 +91,7 @@ def test_without_weights_and_network_one_line_says_what_to_fetch_and_where_to_pu
     began = time.monotonic()
     command = [sys.executable, str(PROJECT / "test.py"), "--model-name=TSN", *flags]
     result = subprocess.run(command, cwd=tmp_path, env=clean_env(), capture_output=True, text=True, check=False)
-    assert time.monotonic() - began < 20
+    assert time.monotonic() - began < 60
     assert result.returncode == 1
     line = result.stderr.splitlines()[-1]
     assert line.startswith("error: ")
