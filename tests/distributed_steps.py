@@ -61,7 +61,7 @@ def make_video(name: str, step: int, number: int):
     """The inputs and the label of one video."""
     rng = np.random.default_rng([step, number])
     if name in CHANNELS:
-        return rng.standard_normal((3, CHANNELS[name], 48, 48)), number % 7
+        return rng.standard_normal((3, CHANNELS[name], 32, 32)), number % 7
     length = 5 if name == "AttentionCluster" else int(rng.integers(1, 7))
     label = np.zeros(7, np.float32)
     label[rng.choice(7, 2, replace=False)] = 1
