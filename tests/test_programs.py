@@ -112,7 +112,9 @@ def test_a_signal_while_paddle_is_imported_is_one_line(trained, tmp_path, script
     ]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     command = [sys.executable, *script_command(script, flags)]
-    process = subprocess.Popen(command, cwd=trained, env=clean_env() | {"PYTHONUNBUFFERED": "1"}, **pipes)
+    env = clean_env() | {"PYTHONUNBUFFERED": "1"}
+    heard = lambda: signal.signal(number, signal.SIG_DFL)  # noqa: E731  (also where nohup runs these tests)
+    process = subprocess.Popen(command, cwd=trained, env=env, preexec_fn=heard, **pipes)
     assert "records in" in process.stdout.readline()  # the last thing before Paddle
     process.send_signal(number)
     _, errors = process.communicate(timeout=120)

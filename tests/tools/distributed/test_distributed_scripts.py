@@ -221,11 +221,13 @@ def test_a_folder_in_use_is_one_error_and_two_runs_in_folders_of_their_own_do_no
 
 @pytest.fixture
 def clips(tmp_path):
-    """Eight clips for TSN; the first that rank 1 of two reads in training is broken."""
+    """Eight clips for TSN; the first that rank 1 of two reads in training is broken, where only decoding tells."""
     broken = int(np.random.default_rng([0, 0]).permutation(8)[4])
     for i in range(8):
         write_pickle(tmp_path / f"p{i}.pkl", make_frames(6 + i, seed=i), label=i % 6)
-    (tmp_path / f"p{broken}.pkl").write_bytes(b"\x80broken")
+    path = tmp_path / f"p{broken}.pkl"
+    name, label, (first, *between, last) = pickle.loads(path.read_bytes())
+    path.write_bytes(pickle.dumps((name, label, [first, *(b"broken" for _ in between), last]), protocol=4))
     (tmp_path / "clips.list").write_text("".join(f"p{i}.pkl\n" for i in range(8)))
     (tmp_path / "tsn.txt").write_text(CLIP_CONFIG)
     return tmp_path, f"clips.list line {broken + 1}"
