@@ -115,6 +115,8 @@ def launch(planned: Processes, log_folder: Path | None) -> int:
             print("stopped", file=sys.stderr)
             return 128 + heard[0]
         if heard and codes[failed] in (128 + heard[0], -heard[0], PeerError.exit_code):
+            if codes[0] == -heard[0]:  # before or after it would have said so itself
+                print("stopped", file=sys.stderr)
             return 128 + heard[0]
         code, log = codes[failed], logs[failed]
         if code < 0:

@@ -141,6 +141,16 @@ def test_a_signal_is_passed_on_once_and_its_exit_code_is_that_of_a_shell(tmp_pat
     assert [(tmp_path / f"heard{rank}").read_text() for rank in range(3)] == ["x"] * 3
 
 
+def test_a_signal_that_comes_before_a_process_could_say_so_is_a_line(tmp_path):
+    act = ["signal.signal(signal.SIGTERM, signal.SIG_DFL)", "Path(f'ready{rank}').touch()", "time.sleep(60)"]
+    process = start_program(tmp_path, *act)
+    while not all((tmp_path / f"ready{rank}").exists() for rank in range(3)):
+        time.sleep(0.01)
+    process.send_signal(signal.SIGTERM)
+    _, errors = process.communicate(timeout=20)
+    assert (process.returncode, errors) == (143, "stopped\n")
+
+
 @pytest.mark.parametrize("deaf", ["rank", "True"])
 def test_a_second_ctrl_c_ends_those_that_do_not_hear_the_first(tmp_path, monkeypatch, deaf):
     monkeypatch.setenv("GRACE_SEC", "60")
