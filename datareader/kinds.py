@@ -11,14 +11,12 @@ from tools.files.pickles import DAMAGED
 from tools.files.recognise import (
     ARCHIVES,
     COMPRESSED,
-    HEAD_SIZE,
     PICTURES,
     SOUNDS,
     VIDEOS,
     FileKind,
-    decompress_head,
-    describe_content,
     recognise_file,
+    recognise_packed,
 )
 
 DataKind = Literal["clips", "features"]
@@ -115,9 +113,8 @@ def refuse_folder(path: str) -> DataError:
 
 def _advise(path: str, kind: FileKind) -> str:
     if kind in COMPRESSED:
-        with open(path, "rb") as file:
-            inner = describe_content(decompress_head(file.read(HEAD_SIZE)))
-        known = f" ({inner})" if inner not in (None, FileKind.EMPTY) else ""
+        inner = recognise_packed(path)
+        known = f" ({inner})" if inner else ""
         return f"unpack what is in it{known}" + f", as with gzip -dc {path} > NEW" * (kind is FileKind.GZIP)
     if kind in ARCHIVES:
         return "unpack it and list the files in it"

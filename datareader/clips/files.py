@@ -7,7 +7,7 @@ their label stands behind their path in the list.
 import io
 import pickletools
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -39,6 +39,7 @@ from tools.runtime.text import decode_text
 
 PICKLE_STARTS = (b"\x80", b"(", b"]")
 MAYBE_STILLS = PICTURES | {FileKind.GIF}  # kinds of one picture or of many
+_NO_CLIPS = TEXTS | COMPRESSED | ARCHIVES
 _PICKLE_SUFFIXES = {".pkl", ".pickle"}
 _PNG_START = b"\x89PNG\r\n\x1a\n"
 _PLAYLISTS = (b"#EXTM3U", b"ffconcat")  # texts that name parts of a video
@@ -48,11 +49,11 @@ _BOOKKEEPING = re.compile("PROTO|FRAME|MARK|MEMOIZE|.*PUT")  # a pickle's operat
 
 @dataclass(frozen=True)
 class JpegFrames:
-    """The frames of a pickle or a folder. data: a JPEG or PNG each. names: what messages call them."""
+    """The frames of a pickle or a folder. data: a JPEG or PNG each. name: number -> what messages call it."""
 
     data: Sequence[bytes]
     settings: ClipSettings
-    names: Sequence[str]
+    name: Callable[[int], str]
 
     @property
     def num_frames(self) -> int:
@@ -62,7 +63,7 @@ class JpegFrames:
         """As of every source, in the order of ``numbers.ravel()``."""
         for number in distinct_numbers(numbers, self.num_frames):
             reduced = self.settings.short_size if self.settings.fast_decode else None
-            yield number, decode_image(self.data[number], self.names[number], reduced)
+            yield number, decode_image(self.data[number], self.name(number), reduced)
 
 
 @dataclass(frozen=True)
@@ -118,14 +119,16 @@ def open_clip(entry: ListEntry, settings: ClipSettings) -> Clip:
     if head is None:
         return _open_folder(entry, settings, label)
     # FFmpeg draws some texts as pictures, and finds the first video of an archive that is not compressed.
-    if describe_content(head) in TEXTS | COMPRESSED | ARCHIVES and not head.startswith(_PLAYLISTS):
+    if describe_content(head) in _NO_CLIPS and not head.startswith(_PLAYLISTS):
         raise refuse_stranger(entry.path, recognise_file(entry.path))
     return Clip(Path(entry.path).stem, label, entry.path)
 
 
 def _open_folder(entry: ListEntry, settings: ClipSettings, label: int | None) -> Clip:
     files = FrameFiles(entry.path, list_frames(entry.path, entry.num_frames))
-    return Clip(Path(entry.path).absolute().name, label, entry.path, JpegFrames(files, settings, files.paths))
+    return Clip(
+        Path(entry.path).absolute().name, label, entry.path, JpegFrames(files, settings, files.paths.__getitem__)
+    )
 
 
 def _open_pickle(entry: ListEntry, settings: ClipSettings) -> Clip:
@@ -143,8 +146,8 @@ def _open_pickle(entry: ListEntry, settings: ClipSettings) -> Clip:
     if not frames:
         raise DataError(f"{where} holds no frames", DataIssue.NO_FRAMES)
     label = check_label(label if entry.label is None else entry.label, settings, where)
-    names = [f"{where} frame {number}" for number in range(len(frames))]
-    return Clip(decode_text(video_id), label, entry.path, JpegFrames(frames, settings, names))
+    name = lambda number: f"{where} frame {number}"  # noqa: E731
+    return Clip(decode_text(video_id), label, entry.path, JpegFrames(frames, settings, name))
 
 
 def _describe_frames(frames) -> str:

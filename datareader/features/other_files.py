@@ -6,14 +6,12 @@ from tools.errors import DataError, DataIssue
 from tools.files.recognise import (
     ARCHIVES,
     COMPRESSED,
-    HEAD_SIZE,
     PICTURES,
     SOUNDS,
     VIDEOS,
     FileKind,
-    decompress_head,
-    describe_content,
     recognise_file,
+    recognise_packed,
 )
 
 _UNPACKED_BY = {
@@ -44,16 +42,11 @@ def refuse_other_kind(path: str, *own: FileKind) -> None:
         kind = recognise_file(path)
         if kind is None or kind in (FileKind.EMPTY, *own):
             return
-        held = _describe_held(path) if kind in (FileKind.GZIP, FileKind.ZLIB) else ""
+        inner = recognise_packed(path) if kind in (FileKind.GZIP, FileKind.ZLIB) else None
     except OSError:
         return  # what reads it says so
+    held = f" (in it: {inner})" if inner else ""
     raise DataError(f"{path} is {kind}{held}; {_advise(path, kind)}", DataIssue.FORMAT)
-
-
-def _describe_held(path: str) -> str:
-    with open(path, "rb") as file:
-        held = describe_content(decompress_head(file.read(HEAD_SIZE)))
-    return f" (in it: {held})" if held else ""
 
 
 def _advise(path: str, kind: FileKind) -> str:

@@ -212,6 +212,13 @@ def decompress_head(head: bytes) -> bytes:
         return b""
 
 
+def recognise_packed(path: str | Path) -> FileKind | None:
+    """The kind of what a gzip or zlib file holds; None where nothing is known of it. Raises OSError."""
+    with open(path, "rb") as file:
+        kind = describe_content(decompress_head(file.read(HEAD_SIZE)))
+    return None if kind is FileKind.EMPTY else kind
+
+
 def is_tfrecord(head: bytes) -> bool:
     """Whether a file that begins so is a TFRecord: its first length has the right checksum."""
     return len(head) >= 12 and masked_crc32c(head[:8]) == int.from_bytes(head[8:12], "little")

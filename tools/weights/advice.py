@@ -3,15 +3,7 @@
 from pathlib import Path
 
 from tools.errors import CheckpointError
-from tools.files.recognise import (
-    ARCHIVES,
-    COMPRESSED,
-    HEAD_SIZE,
-    FileKind,
-    decompress_head,
-    describe_content,
-    recognise_file,
-)
+from tools.files.recognise import ARCHIVES, COMPRESSED, FileKind, recognise_file, recognise_packed
 
 WEIGHTS = "model.pdparams"  # of a checkpoint folder
 TAKEN = "weights are a checkpoint folder, a .pdparams file, or variables of 2019 in a folder or in a single file"
@@ -29,11 +21,11 @@ def refuse(place: Path, kind: FileKind | None) -> CheckpointError:
     if kind is None and is_tensorflow_shard(place):
         kind = FileKind.TF_CHECKPOINT
     with open(place, "rb") as file:
-        head = file.read(HEAD_SIZE)
+        head = file.read(16)
     what = f"{kind}" if kind else "a file"
-    what += f" that begins {head[:16]!r}" if kind in (None, FileKind.TEXT) else ""
-    inner = describe_content(decompress_head(head)) if kind in (FileKind.GZIP, FileKind.ZLIB) else None
-    what += f", in it {inner}" if inner not in (None, FileKind.EMPTY) else ""
+    what += f" that begins {head!r}" if kind in (None, FileKind.TEXT) else ""
+    inner = recognise_packed(place) if kind in (FileKind.GZIP, FileKind.ZLIB) else None
+    what += f", in it {inner}" if inner else ""
     return CheckpointError(f"{place} is no file of weights, but {what}; {near(place) or _advise(kind)}")
 
 
