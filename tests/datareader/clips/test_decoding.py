@@ -1,5 +1,6 @@
 """Frames of videos by number: every way of decoding against decoding everything, and what a video says of itself."""
 
+import os
 import struct
 import subprocess
 import sys
@@ -161,3 +162,10 @@ def test_the_frame_rate_of_dv_is_that_of_its_frames(tmp_path):
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
     assert decoding.read_frame_rate(str(tmp_path / "x.dv")) == 25
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="realtime threads are Linux's")
+def test_making_a_video_leaves_the_process_no_realtime_one(folder):
+    before = os.sched_getscheduler(0)
+    make_clip(folder, Clip("realtime.mp4", "libsvtav1", num_frames=2, options={"preset": "10"}))
+    assert os.sched_getscheduler(0) == before
