@@ -16,7 +16,7 @@ from pathlib import Path
 import datareader  # noqa: F401  (registers the readers)
 import metrics  # noqa: F401
 import models  # noqa: F401
-from datareader.class_names import load_class_names
+from datareader.class_names import choose_class_names
 from datareader.loader import EvaluationLoader
 from datareader.sharding import Shard
 from tools.config.flags import (
@@ -75,7 +75,7 @@ def parse_args() -> InferOptions:
 
 def main() -> int:
     options = parse_args()
-    run = plan_run(options.run, ["MODEL", "INFER"], gpu_wanted=lambda config: True)
+    run = plan_run(options.run, ["MODEL", "INFER"], gpu_wanted=lambda config: True, weights=options.weights)
     code = launch_processes(run, lambda: run.open_dataset("INFER", training=False), options.save_dir)
     if code is not None:
         return code
@@ -85,8 +85,10 @@ def main() -> int:
         require_writable(base)
     except OSError as error:
         raise DataError(f"--save-dir {options.save_dir} cannot be written: {error}") from None
-    section = run.config.INFER
-    names = load_class_names(section.class_names, run.config.MODEL.num_classes) if section.class_names else None
+    own_names = run.described and run.described.class_names
+    names, lines = choose_class_names(run.config.INFER.class_names, own_names, run.config.MODEL.num_classes)
+    for line in lines:
+        log.info(line)
     with open_evaluation(run, "INFER", options.weights, options.engine) as evaluation:
         group, dataset = evaluation.group, evaluation.dataset
         gathered = group.gather(classify(run, options, evaluation, names))

@@ -70,7 +70,7 @@ def main() -> int:
     options = parse_args()
     if not options.output:
         require_output()
-    run = plan_run(options.run, ["MODEL", "TEST"], gpu_wanted=lambda config: True)
+    run = plan_run(options.run, ["MODEL", "TEST"], gpu_wanted=lambda config: True, weights=options.weights)
     code = launch_processes(run, lambda: run.open_dataset("TEST", training=False), None)
     if code is not None:
         return code

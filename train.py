@@ -15,6 +15,7 @@ from pathlib import Path
 import datareader  # noqa: F401  (registers the readers)
 import metrics  # noqa: F401
 import models  # noqa: F401
+from datareader.class_names import find_class_names
 from datareader.loader import EvaluationLoader, TrainingLoader
 from datareader.sharding import Shard, check_batch_size
 from tools.config.flags import (
@@ -35,6 +36,7 @@ from tools.runtime.entry import run_program
 from tools.training.checkpoint import CheckpointStore
 from tools.training.options import TrainingOptions
 from tools.weights.files import recognise
+from tools.weights.self_description import describe_itself
 
 log = logging.getLogger(__name__)
 
@@ -117,10 +119,12 @@ def main() -> int:
     code = launch_processes(run, check, training.save_dir)
     if code is not None:
         return code
-    store = CheckpointStore(training.save_dir, run.name, training.keep) if processes.rank == 0 else None
+    names, notice = find_class_names(config)
+    companions = describe_itself(config, run.spec.schema, names)
+    store = CheckpointStore(training.save_dir, run.name, training.keep, companions) if processes.rank == 0 else None
     run.start_log(training.save_dir, f"{run.name}_train")
-    for flag in obsolete:
-        log.info(f"{flag} has no effect any more")
+    for line in [f"{flag} has no effect any more" for flag in obsolete] + [notice] * bool(notice):
+        log.info(line)
     datasets = open_inputs() if processes.world == 1 else None  # what is wrong does not wait for Paddle
     device = run.start_paddle(gpu_wanted=config.TRAIN.use_gpu)
     training = fit_to(device, training)

@@ -8,14 +8,17 @@ from pathlib import Path
 from tools.errors import DataError
 from tools.files.recognise import FileKind, recognise_file
 from tools.files.texts import NotTextError, read_text
+from tools.runtime.text import short_repr
 
+BESIDE_LISTS = "class_names.txt"  # what dataset/make_list.py writes
 _EXPECTED = "expected a text with one name a line, or a .csv with the columns Index and Name"
 
 
-def load_class_names(path: str, num_classes: int) -> list[str]:
+def load_class_names(path: str, num_classes: int, *, complete: bool = False) -> list[str]:
     """Class names by id: a text file as ``parse_class_names`` takes it, or a CSV with columns Index and Name.
 
     YouTube-8M's vocabulary.csv is of the second kind. Classes that a CSV leaves out have no name.
+    complete: it may not leave out any. Raises DataError.
     """
     try:
         text = read_text(path)
@@ -46,7 +49,58 @@ def load_class_names(path: str, num_classes: int) -> list[str]:
             raise DataError(f"class names {path} line {number}: Index {row['Index']} is given twice")
         given.add(int(row["Index"]))
         names[int(row["Index"])] = row["Name"] or ""
+    if complete and len(given) < num_classes:
+        raise DataError(f"class names {path} names {len(given)} of {num_classes} classes; copy it again")
     return names
+
+
+def choose_class_names(given: str | None, own: str | None, num_classes: int) -> tuple[list[str] | None, list[str]]:
+    """The names of the classes that an inference tells, None where none are known, and lines on what is odd about them.
+
+    given: the file that the config or the command line names. own: that of the checkpoint, which names every class;
+    the same where the checkpoint's settings hold. Raises DataError.
+    """
+    names = load_class_names(given, num_classes) if given and given != own else None
+    if own is None:
+        return names, []
+    try:
+        own_names = load_class_names(own, num_classes, complete=True)
+    except DataError as error:
+        if given == own:
+            raise
+        return names, [f"not used: {error}"]
+    if names is None:
+        return own_names, []
+    return names, _compare_names(given, names, own_names)
+
+
+def _compare_names(given: str, names: list[str], own: list[str]) -> list[str]:
+    others = [class_id for class_id, name in enumerate(names) if name != own[class_id]]
+    if not others:
+        return []
+    first = others[0]
+    return [
+        f"{given} names {len(others)} of {len(names)} classes otherwise than the weights were trained with: class "
+        f"{first} is {short_repr(names[first])} there, {short_repr(own[first])} in the checkpoint"
+    ]
+
+
+def find_class_names(config) -> tuple[list[str] | None, str | None]:
+    """The names of the classes that a training learns, None where none are known, and a line on what keeps them back.
+
+    They are INFER.class_names of the config, or else the class_names.txt beside the training list, as
+    dataset/make_list.py leaves it. A file that cannot be used is told and keeps no training back.
+    """
+    path = config.INFER.class_names if "INFER" in config else None
+    if not path:
+        beside = Path(config.TRAIN.filelist).parent / BESIDE_LISTS
+        path = str(beside) if beside.is_file() else None
+    if not path:
+        return None, None
+    try:
+        return load_class_names(path, config.MODEL.num_classes), None
+    except DataError as error:
+        return None, f"checkpoints hold no class names: {error}"
 
 
 def parse_class_names(text: str) -> list[str]:

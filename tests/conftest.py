@@ -182,17 +182,22 @@ def trained_copy(trained, tmp_path):
     return shutil.copytree(trained, tmp_path / "copy")
 
 
-def script_command(script, arguments):
+def script_command(script, arguments, as_given=False):
     """A script of the project and its flags, with AttentionCluster on tiny.txt unless told otherwise."""
+    if as_given:
+        return [str(PROJECT / f"{script}.py"), *arguments]
     given = " ".join(arguments)
     defaults = [] if "--model-name" in given else ["--model-name=AttentionCluster"]
     defaults += [] if "--config" in given else ["--config=tiny.txt"]
     return [str(PROJECT / f"{script}.py"), *defaults, *arguments]
 
 
-def run_script(script, *arguments, cwd, check=True):
-    """Run a script of the project in a folder to its end; return its exit code and what it printed."""
-    command = script_command(script, arguments)
+def run_script(script, *arguments, cwd, check=True, as_given=False):
+    """Run a script of the project in a folder to its end; return its exit code and what it printed.
+
+    as_given: add no flags, see ``script_command``.
+    """
+    command = script_command(script, arguments, as_given)
     with tempfile.TemporaryFile("w+") as stdout, tempfile.TemporaryFile("w+") as stderr:
         pid = SCRIPTS.start(command, cwd, clean_env(), stdout.fileno(), stderr.fileno())
         process = ScriptProcess(SCRIPTS, pid)

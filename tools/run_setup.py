@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from tools.config.flags import EngineOptions, RunOptions, read_config
+from tools.config.flags import EngineOptions, RunOptions
 from tools.config.load import Config
 from tools.distributed.launcher import Processes, follow_launcher, launch, plan_processes
 from tools.distributed.skipped import report_skipped
@@ -16,19 +16,26 @@ from tools.runtime.device import start_paddle
 from tools.runtime.log import log_folder, start_log
 from tools.weights.files import WeightFile
 from tools.weights.resolve import find_weights
+from tools.weights.self_description import SelfDescription, choose_model, choose_settings, find_self_description
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Run:
-    """One run of one model. name: as published. spec: see ``models/spec.py``."""
+    """One run of one model. name: as published. spec: see ``models/spec.py``.
+
+    described: what the checkpoint that it tests or infers with says of itself, None for other weights. notices: lines
+    on where its settings are from.
+    """
 
     name: str
     spec: Any
     config: Config
     options: RunOptions
     processes: Processes
+    described: SelfDescription | None = None
+    notices: tuple[str, ...] = ()
 
     def open_dataset(self, section: str, *, training: bool):
         """The data set of a section, with a line on its size and one on every record that is skipped, now or later."""
@@ -44,6 +51,8 @@ class Run:
         """Start the log of this process, with what there is to say of the config. See ``tools.runtime.log``."""
         rank = self.processes.rank if self.processes.world > 1 else None
         start_log(folder, name, rank, verbose=self.options.verbose)
+        for notice in self.notices:
+            log.info(notice)
         for notice in self.config.notices:
             log.debug(notice)
 
@@ -52,16 +61,20 @@ class Run:
         return start_paddle(self.options.threads, self.options.use_gpu, gpu_wanted, self.processes.on_this_machine)
 
 
-def plan_run(options: RunOptions, sections: list[str], gpu_wanted: Callable[[Config], bool]) -> Run:
-    """What the flags and the environment say. sections: of the config, without which the run cannot start.
+def plan_run(
+    options: RunOptions, sections: list[str], gpu_wanted: Callable[[Config], bool], weights: str | None = None
+) -> Run:
+    """What the flags, the checkpoint and the environment say.
 
-    gpu_wanted: whether GPUs are used where --use-gpu says nothing. Raises ConfigError.
+    sections: of the config, without which the run cannot start. gpu_wanted: whether GPUs are used where --use-gpu says
+    nothing. weights: --weights of a test or an inference. Raises ConfigError, and CheckpointError for weights.
     """
-    name = MODELS.canonical_name(options.model_name)
+    name = choose_model(options.model_name, options.config.path, weights)
     spec = MODELS.get(name)()
-    config = read_config(options.config, spec, name, sections)
+    described = find_self_description(weights) if weights else None
+    config, notices = choose_settings(options.config, described, spec, name, sections)
     use_gpu = gpu_wanted(config) if options.use_gpu is None else options.use_gpu
-    return Run(name, spec, config, options, plan_processes(options.nproc, use_gpu))
+    return Run(name, spec, config, options, plan_processes(options.nproc, use_gpu), described, tuple(notices))
 
 
 def launch_processes(run: Run, check: Callable[[], Any], save_dir: str | None) -> int | None:

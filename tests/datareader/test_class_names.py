@@ -1,8 +1,11 @@
 """Names of classes."""
 
+from types import SimpleNamespace
+
 import pytest
 
-from datareader.class_names import load_class_names
+from datareader.class_names import choose_class_names, find_class_names, load_class_names
+from tools.config.load import Config
 from tools.errors import DataError
 
 
@@ -53,3 +56,48 @@ def test_class_names_come_in_the_encodings_that_lists_come_in(tmp_path):
     assert str(error.value) == (
         f"class names {tmp_path}/a.txt is not UTF-8 in line 2 (it looks like GBK); save it as UTF-8"
     )
+
+
+def training(filelist, names=None, num_classes=2):
+    """What of a config says where the names of a training's classes are."""
+    return Config(
+        "test",
+        {
+            "MODEL": SimpleNamespace(num_classes=num_classes),
+            "TRAIN": SimpleNamespace(filelist=str(filelist)),
+            "INFER": SimpleNamespace(class_names=names and str(names)),
+        },
+        [],
+    )
+
+
+def test_a_training_takes_the_names_of_its_config_or_those_beside_its_list(tmp_path):
+    config = training(tmp_path / "train.list")
+    assert find_class_names(config) == (None, None)
+    (tmp_path / "class_names.txt").write_text("a\nb\n")
+    assert find_class_names(config) == (["a", "b"], None)
+    (tmp_path / "mine.txt").write_text("c\nd\n")
+    assert find_class_names(training(tmp_path / "train.list", tmp_path / "mine.txt")) == (["c", "d"], None)
+
+
+def test_names_that_cannot_be_used_keep_no_training_back(tmp_path):
+    (tmp_path / "class_names.txt").write_text("only one\n")
+    names, line = find_class_names(training(tmp_path / "train.list"))
+    assert names is None
+    assert line.startswith(f"checkpoints hold no class names: class names {tmp_path}/class_names.txt has 1 lines")
+    _, line = find_class_names(training(tmp_path / "train.list", tmp_path / "missing.txt"))
+    assert "missing.txt cannot be read" in line
+
+
+def test_names_of_a_checkpoint_have_to_be_whole_where_they_are_used(tmp_path):
+    own = tmp_path / "class_names.csv"
+    own.write_text("Index,Name\n0,a\n")
+    with pytest.raises(DataError, match=r"class_names\.csv names 1 of 2 classes; copy it again"):
+        choose_class_names(str(own), str(own), 2)
+    (tmp_path / "mine.txt").write_text("c\nd\n")
+    names, (line,) = choose_class_names(str(tmp_path / "mine.txt"), str(own), 2)
+    assert names == ["c", "d"]
+    assert line.startswith("not used: class names")
+    own.write_text("Index,Name\n1,\n0,a\n")
+    assert choose_class_names(None, str(own), 2) == (["a", ""], [])
+    assert choose_class_names(None, None, 2) == (None, [])

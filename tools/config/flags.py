@@ -142,19 +142,14 @@ def make_run_parser(description: str, prog: str | None = None) -> argparse.Argum
     )
 
 
-def add_run_flags(parser: argparse.ArgumentParser, sections: tuple[str, ...], name_needed: bool = True) -> None:
-    """The flags that the scripts share.
-
-    sections: of the config, where --batch-size and --num-workers go. name_needed: whether --model-name has to be
-    given.
-    """
+def add_run_flags(parser: argparse.ArgumentParser, sections: tuple[str, ...]) -> None:
+    """The flags that the scripts share. sections: of the config, where --batch-size and --num-workers go."""
     add = parser.add_argument
     add(
         "--model-name",
-        required=name_needed,
         type=parse_text,
         metavar="NAME",
-        help=f"{', '.join(MODELS.names())}; case is ignored",
+        help=f"{', '.join(MODELS.names())}; case is ignored; default: what the config or the checkpoint says",
     )
     add(
         "--config",

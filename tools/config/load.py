@@ -46,7 +46,7 @@ class Config:
 
     path: what the user can open. sections: name -> an object of the schema's dataclass, which cannot be changed.
     notices: lines worth logging once. replaced: (section, key) -> what the file says, or None, in place of which the
-    command line's value holds; unchecked.
+    command line's value holds; unchecked. model_name: whose config it is, "" where that is not said.
     """
 
     def __init__(
@@ -55,8 +55,10 @@ class Config:
         sections: dict[str, Any],
         notices: list[str],
         replaced: dict[tuple[str, str], Any] | None = None,
+        model_name: str = "",
     ):
         self.path = path
+        self.model_name = model_name
         self.notices = notices
         self.replaced = replaced or {}
         self._sections = sections
@@ -78,12 +80,18 @@ class Config:
 
     def text(self) -> str:
         """The settings in force as an INI file that ``load_config`` reads back to the same values."""
-        lines = []
-        for name, section in self._sections.items():
-            lines.append(f"[{name}]")
-            lines += [f"{key} = {value!r}" for key, value in asdict(section).items()]
-            lines.append("")
-        return "\n".join(lines)
+        sections = {name: asdict(section) for name, section in self._sections.items()}
+        if self.model_name and "MODEL" in sections:
+            sections["MODEL"] = {"name": self.model_name} | sections["MODEL"]
+        return format_ini(sections)
+
+
+def format_ini(sections: dict[str, dict[str, Any]]) -> str:
+    """Sections as a text that ``load_config`` reads."""
+    lines = []
+    for name, values in sections.items():
+        lines += [f"[{name}]", *(f"{key} = {value!r}" for key, value in values.items()), ""]
+    return "\n".join(lines)
 
 
 def load_config(
@@ -122,7 +130,7 @@ def load_config(
             obsolete.append(f"{name}.{key}")
         sections[name] = schema.sections[name](**check_section(values, schema.keys(name), where))
     notices = [f"{path}: without effect since 2019: {', '.join(obsolete)}"] if obsolete else []
-    config = Config(path, sections, notices, replaced)
+    config = Config(path, sections, notices, replaced, model_name)
     if check:
         schema.check(config)
     return config

@@ -35,7 +35,7 @@ from tools.runtime.entry import run_program
 def parse_args(arguments: list[str] | None = None) -> DoctorOptions:
     """arguments: those of the command line unless given."""
     parser = make_run_parser(__doc__, prog="python -m tools.doctor")
-    add_run_flags(parser, sections=("TRAIN", "VALID"), name_needed=False)
+    add_run_flags(parser, sections=("TRAIN", "VALID"))
     count, add = whole_number(), parser.add_argument
     add(
         "--section",

@@ -1,4 +1,7 @@
-"""The packages of requirements.txt: which are installed, and whether they are new enough. Imports nothing of weight."""
+"""This project's version, and the packages of requirements.txt: which are installed, and whether they are new enough.
+
+Imports nothing of weight.
+"""
 
 import re
 from collections.abc import Iterator
@@ -8,6 +11,7 @@ from typing import NamedTuple
 
 from tools.errors import PackageError
 
+VERSION = "3.1.0"  # of this project
 REQUIREMENTS = Path(__file__).resolve().parents[2] / "requirements.txt"
 # What brings the same modules; the first that is installed counts.
 OTHER_BUILDS = {

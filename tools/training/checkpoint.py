@@ -13,8 +13,10 @@ import pickle
 import re
 import shutil
 import time
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 
@@ -22,8 +24,10 @@ from tools.errors import CheckpointError
 from tools.files.atomic import atomic_folder, atomic_write, temporary_path
 from tools.files.locks import HeldLock
 from tools.runtime.log import log_folder
+from tools.runtime.packages import VERSION, find_installed
 from tools.weights.checkpoint_files import (
     AVERAGED,
+    FORMAT,
     OPTIMIZER,
     STATE,
     WEIGHTS,
@@ -80,13 +84,21 @@ class Checkpoint:
 class CheckpointStore:
     """The checkpoints of one model in one save_dir.
 
-    keep: how many finished epochs to keep besides the best; 0 keeps all.
+    keep: how many finished epochs to keep besides the best; 0 keeps all. companions: files that every checkpoint has
+    besides, name -> content.
     """
 
-    def __init__(self, save_dir: str, model_name: str, keep: int = 0):
+    def __init__(
+        self,
+        save_dir: str,
+        model_name: str,
+        keep: int = 0,
+        companions: Mapping[str, bytes] = MappingProxyType({}),
+    ):
         self.save_dir = Path(save_dir)
         self.model_name = model_name
         self.keep = keep
+        self.companions = companions
         self.best_path = self.save_dir / f"{model_name}_best"
         self._lock = self._prepare()  # held for as long as this store is used
 
@@ -108,7 +120,8 @@ class CheckpointStore:
         path = self.save_dir / name
         try:
             files = {WEIGHTS: weights, OPTIMIZER: optimizer} | ({AVERAGED: averaged} if averaged else {})
-            _write_folder(path, files, asdict(progress) | {"model": self.model_name})
+            facts = {"model": self.model_name, "versions": list_versions()}
+            _write_folder(path, files, self.companions, asdict(progress) | facts)
             self._drop_old()
         except OSError as error:
             raise CheckpointError(
@@ -244,8 +257,18 @@ def load_checkpoint(path: Path, model_name: str) -> Checkpoint:
     return Checkpoint(path, load_arrays(path / WEIGHTS), load_dict(path / OPTIMIZER), progress, averaged=averaged)
 
 
-def _write_folder(path: Path, contents: dict[str, dict], state: dict) -> None:
+def list_versions() -> dict[str, str | int | None]:
+    """What a checkpoint is written by and in. Paddle: None for one that was not installed by pip."""
+    paddle = find_installed("paddlepaddle")
+    return {"project": VERSION, "paddle": paddle and paddle[1], "format": FORMAT}
+
+
+def _write_folder(path: Path, contents: dict[str, dict], companions: Mapping[str, bytes], state: dict) -> None:
+    """contents: what is pickled, by name. companions: as they are."""
     with atomic_folder(path) as folder:
+        for name, content in companions.items():
+            with atomic_write(folder / name) as file:
+                file.write(content)
         files = {}
         for name, content in contents.items():
             with atomic_write(folder / name) as file:

@@ -3,7 +3,8 @@
 - ``model.pdparams``: a pickled dict of NumPy arrays by parameter name, which ``paddle.load`` reads;
 - ``optimizer.pdopt``: the same for the optimizer, by accumulator and parameter name;
 - ``averaged.pdparams``: as the first, with the averages that ``--ema`` keeps of the weights, if it does;
-- ``state.json``: position, scores and settings, and the size and CRC-32 of the other files.
+- ``state.json``: position, scores, settings and versions, and the size and CRC-32 of the files above;
+- ``config.txt``, ``class_names.csv``: see ``self_description.py``.
 """
 
 import json
@@ -14,10 +15,13 @@ import numpy as np
 
 from tools.errors import CheckpointError
 from tools.files.pickles import DAMAGED, UnsafePickle, load_pickle, require_bounded
+from tools.runtime.packages import VERSION
+from tools.runtime.text import printable
 from tools.weights.advice import WEIGHTS, describe_contents, near
 from tools.weights.state_names import is_optimizer_state
 
 OPTIMIZER, AVERAGED, STATE = "optimizer.pdopt", "averaged.pdparams", "state.json"  # beside WEIGHTS
+FORMAT = 2  # of such a folder; 1 had no self-description and did not say its number
 _EXPECTED = "a .pdparams is a dict of NumPy arrays by name, as paddle.save writes one of network.state_dict()"
 _NAME_TABLE = "StructuredToParameterName@@"  # what paddle.save adds to a state dict
 
@@ -54,7 +58,18 @@ def read_state(path: Path) -> dict | None:
         raise CheckpointError(f"{path / STATE} cannot be read: {error}") from None
     if not isinstance(state, dict):
         raise CheckpointError(f"{path / STATE} holds a {type(state).__name__}, expected a training state")
+    _require_known_format(path, state)
     return state
+
+
+def _require_known_format(path: Path, state: dict) -> None:
+    versions = state.get("versions")
+    written = versions.get("format") if isinstance(versions, dict) else None
+    if isinstance(written, int) and written > FORMAT:
+        raise CheckpointError(
+            f"{path} is in format {written}, written by version {printable(versions.get('project'))} of this project; "
+            f"this is version {VERSION}, which reads up to format {FORMAT}"
+        )
 
 
 def require_whole(content: Path, state: dict) -> None:

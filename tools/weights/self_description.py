@@ -1,0 +1,136 @@
+"""What a checkpoint folder says of its own use, so that nothing but it is needed to test and to infer.
+
+- ``config.txt``: the settings it was trained with, as a config that ``--config`` takes;
+- ``class_names.csv``: Index and Name of every class, as ``--class-names`` takes them; not there where none are known.
+"""
+
+import csv
+import io
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from tools.config.flags import ConfigSource, read_config
+from tools.config.load import Config, Override, format_ini, read_model_name
+from tools.config.schema import Schema
+from tools.errors import CheckpointError, ConfigError
+from tools.registry import MODELS
+from tools.runtime.text import short_repr
+from tools.weights.advice import WEIGHTS
+from tools.weights.checkpoint_files import AVERAGED, STATE, read_state
+from tools.weights.files import recognise
+
+CONFIG, CLASS_NAMES = "config.txt", "class_names.csv"
+_WITHOUT_EFFECT = {  # keys that change no answer, or that name a file which may lie elsewhere
+    "batch_size",
+    "class_names",
+    "eigen_file",
+    "filelist",
+    "format",
+    "num_reader_threads",
+}
+
+
+@dataclass(frozen=True)
+class SelfDescription:
+    """What a checkpoint folder holds for its use; ones of earlier versions say no more than whose they are.
+
+    model_name: as state.json has it, None where it does not say. config, class_names: paths, None where not there.
+    """
+
+    folder: Path
+    model_name: str | None
+    config: str | None
+    class_names: str | None
+
+
+def describe_itself(config: Config, schema: Schema, class_names: list[str] | None) -> dict[str, bytes]:
+    """The files that a checkpoint of a training has for its own use: name -> content.
+
+    [TEST] and [INFER] are there whether or not the training's config has them: without one, the sizes and switches are
+    those of the validation, or of the training.
+    """
+    text = config.text()
+    for name in ("TEST", "INFER"):
+        if name not in config:
+            source = "VALID" if "VALID" in config else "TRAIN"
+            keys = schema.keys(name)
+            values = {key: value for key, value in asdict(config[source]).items() if key in keys}
+            text += f"\n# as [{source}], for want of another\n{format_ini({name: values})}"
+    files = {CONFIG: text.encode()}
+    if class_names is not None:
+        table = io.StringIO()
+        csv.writer(table).writerows([["Index", "Name"], *enumerate(class_names)])
+        files[CLASS_NAMES] = table.getvalue().encode("utf-8", "surrogateescape")
+    return files
+
+
+def find_self_description(weights: str) -> SelfDescription | None:
+    """That of a checkpoint folder, or of a file of weights in one; None for any other weights."""
+    folder = Path(weights)
+    if folder.name in (WEIGHTS, AVERAGED) and not folder.is_dir():
+        folder = folder.parent
+    if not (folder / STATE).is_file():
+        return None
+    name = read_state(folder).get("model")
+    paths = (str(folder / file) if (folder / file).is_file() else None for file in (CONFIG, CLASS_NAMES))
+    return SelfDescription(folder, name if isinstance(name, str) else None, *paths)
+
+
+def choose_model(given: str | None, config_path: str | None, weights: str | None) -> str:
+    """The name of a run's model, as published: --model-name, or what --config says, or the checkpoint of --weights.
+
+    Raises ConfigError where none of them does, and CheckpointError for a checkpoint of another model.
+    """
+    described = find_self_description(weights) if weights else None
+    of_weights = described.model_name if described else None
+    if given:
+        name = MODELS.canonical_name(given)
+        if of_weights and not config_path and of_weights.upper() != name.upper():
+            raise CheckpointError(f"{described.folder} holds {of_weights}, but --model-name is {name}")
+        return name
+    if config_path:
+        if (name := read_model_name(config_path)) is None:
+            raise ConfigError(f"{config_path} [MODEL] has no name; add one, or pass --model-name")
+        return MODELS.canonical_name(name)
+    if of_weights:
+        return MODELS.canonical_name(of_weights)
+    known = ", ".join(MODELS.names())
+    if weights:
+        recognise(weights)  # what holds no weights is told as such
+        raise ConfigError(f"{weights} does not say which model it is; pass --model-name ({known})")
+    raise ConfigError(f"which model? Pass --model-name ({known}), or a --config whose [MODEL] has a name")
+
+
+def choose_settings(
+    source: ConfigSource, described: SelfDescription | None, spec, model_name: str, sections: list[str]
+) -> tuple[Config, list[str]]:
+    """The config of a run, and lines on where it is from or how it differs from what its weights were trained with.
+
+    source: what the flags say. Without --config a checkpoint's own settings and class names hold. spec: see
+    ``models/spec.py``.
+    """
+    if described is None or described.config is None:
+        return read_config(source, spec, model_name, sections), []
+    if source.path is None:
+        named = Override("INFER", "class_names", described.class_names, flag="--weights")
+        overrides = (*[named] * ("INFER" in sections), *source.overrides)
+        config = read_config(ConfigSource(described.config, overrides), spec, model_name, sections)
+        names = "INFER" in sections and described.class_names and config.INFER.class_names == described.class_names
+        return config, [f"settings{' and class names' if names else ''} of {described.folder}"]
+    config = read_config(source, spec, model_name, sections)
+    try:
+        own = read_config(ConfigSource(described.config), spec, model_name, sections, check=False)
+    except ConfigError as error:
+        return config, [f"what {described.folder} was trained with is not known: {error}"]
+    return config, compare_settings(config, own, sections)
+
+
+def compare_settings(config: Config, own: Config, sections: list[str]) -> list[str]:
+    """A line on the settings that change answers and are not those of a checkpoint; none where all are."""
+    others = [
+        f"{name}.{key} = {short_repr(value, 60)} (trained with {short_repr(was, 60)})"
+        for name in sections
+        for (key, value), was in zip(asdict(config[name]).items(), asdict(own[name]).values(), strict=True)
+        if key not in _WITHOUT_EFFECT and value != was
+    ]
+    return [f"{config.path} differs from what the weights were trained with: {', '.join(others)}"] if others else []
