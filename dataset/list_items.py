@@ -15,6 +15,8 @@ from dataset.youtube8m.shards import is_shard, pickle_name
 from tools.errors import DataError
 from tools.files.pickles import DAMAGED, load_data_pickle
 
+UNLABELLED = "infer"  # the list without class ids
+
 
 @dataclass(frozen=True)
 class Item:

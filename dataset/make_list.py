@@ -1,6 +1,7 @@
-"""Write file lists, such as train.list and val.list, of what is in folders.
+"""Write file lists, such as train.list and val.list, of what is in folders, and a config to train with.
 
-python dataset/make_list.py SOURCE [SOURCE ...] --output FOLDER [--split train=0.8 val=0.1 test=0.1]
+python dataset/make_list.py SOURCE [SOURCE ...] [--config-for TSN]
+python dataset/make_list.py SOURCE [SOURCE ...] --output FOLDER --split train=0.8 val=0.1 test=0.1
 
 SOURCE may hold, at any depth,
   videos in one folder a class: class ids number the folders' names in alphabetical order, from 0;
@@ -11,9 +12,11 @@ SOURCE may hold, at any depth,
   to classes.
 
 --split gives each list its share of every class; shares that add up to less than 1 leave the rest out. Without it, a
-CSV's own column split decides, or else train=0.8 val=0.1 test=0.1. The list infer has no class ids. The same --seed
-makes the same lists wherever the files are. Class names are written to FOLDER/class_names.txt once and are used from
-then on, so that lists made one after another agree.
+CSV's own column split decides, or else train=0.8 val=0.1 test=0.1, with a file of each class in each list where there
+are enough. The list infer has no class ids. The same --seed makes the same lists wherever the files are. Class names
+are written to FOLDER/class_names.txt once and are used from then on, so that lists made one after another agree.
+
+--config-for writes FOLDER/<model>.txt too, which names these lists and has all that was decided for them, with reasons.
 
 Nothing is written if a file would be in two lists, including the lists that are in FOLDER already.
 """
@@ -37,19 +40,21 @@ import numpy as np
 
 from datareader.clips.frame_folders import list_frames
 from datareader.lists import load_list
-from dataset.kinetics.annotations import load_annotations, load_class_list, sort_classes
-from dataset.list_items import Item, find_annotated, find_items, identify_file, refuse_duplicates
+from dataset.class_list import CLASS_NAMES, resolve_class_names, write_class_names
+from dataset.config_file import know_data, open_model_config, refuse_other_data, write_config
+from dataset.kinetics.annotations import load_annotations, sort_classes
+from dataset.list_items import UNLABELLED, Item, find_annotated, find_items, identify_file, refuse_duplicates
 from dataset.media import describe_left_out
+from dataset.origins import find_origins, parse_pattern, split_by_origin
 from dataset.splits import parse_shares, split_as_csv, split_items
-from dataset.text_files import write_lines
+from dataset.training_config import know_machine
 from tools.config.flags import make_parser, parse_text, whole_number
 from tools.errors import DataError
 from tools.files.atomic import atomic_write, require_writable
+from tools.registry import MODELS
 from tools.runtime.entry import run_program
 
 DEFAULT_SHARES = ["train=0.8", "val=0.1", "test=0.1"]
-UNLABELLED = "infer"  # the list without class ids
-CLASS_NAMES = "class_names.txt"
 
 
 @dataclass(frozen=True)
@@ -57,14 +62,21 @@ class ListOptions:
     """What the flags say; the names are theirs."""
 
     sources: list[Path]
-    output: Path
+    output: Path | None
     split: list[str] | None
+    group: re.Pattern | None
+    config_for: str | None
     csv: str | None
     class_names: str | None
     seed: int
     shuffle: bool
     absolute: bool
     force: bool
+
+    @property
+    def folder(self) -> Path:
+        """Where the lists go."""
+        return self.output or Path(f"{self.sources[0].resolve().name}_lists")
 
 
 def list_lines(
@@ -103,27 +115,6 @@ def check_lines(temporary: str, path: Path, lines: list[tuple[str, Item, int | N
             raise DataError(f"{path}: {text!r} would be read as {entry.path}; rename one, or pass --absolute")
 
 
-def resolve_class_names(named: set[str], given: str | None, output: Path) -> list[str]:
-    """Class names by id, from a file that is given or in ``output``, or else those that occur, in order.
-
-    Raises DataError where both files are there and differ.
-    """
-    written = output / CLASS_NAMES
-    path = given or (str(written) if written.exists() else None)
-    names = load_class_list(path) if path else sorted(named)
-    if given and written.exists() and load_class_list(str(written)) != names:
-        raise DataError(
-            f"--class-names {given} does not number the classes as {written} does; leave it out, or write to another "
-            "folder"
-        )
-    if unknown := sorted(named - set(names)):
-        hint = "" if given else "; remove it to number the classes anew"
-        raise DataError(f"class {unknown[0]!r} is not among the {len(names)} names in {path}{hint}")
-    if bad := [name for name in names if len(name.splitlines()) != 1 or name != name.strip()]:
-        raise DataError(f"{bad[0]!r} cannot be a class name; rename its folder")
-    return names
-
-
 def check_labelled(lists: dict[str, list[Item]], with_csv: bool) -> None:
     """Only the list to infer from, and lists of a CSV without some labels, may hold videos without a class."""
     for name, items in lists.items():
@@ -136,7 +127,7 @@ def check_labelled(lists: dict[str, list[Item]], with_csv: bool) -> None:
 
 def write_lists(lists: dict[str, list[Item]], class_names: list[str] | None, options: ListOptions) -> None:
     """Write the lists and, where there is none yet, class_names.txt."""
-    output = options.output
+    output = options.folder
     ids = None if class_names is None else {name: class_id for class_id, name in enumerate(class_names)}
     lines = {
         name: list_lines(items, output, None if name == UNLABELLED else ids, options.absolute)
@@ -153,7 +144,7 @@ def write_lists(lists: dict[str, list[Item]], class_names: list[str] | None, opt
             raise DataError(f"{path} is there already; --force replaces it")
     names_path = output / CLASS_NAMES
     if class_names is not None and not names_path.exists():
-        write_lines(names_path, class_names)
+        write_class_names(names_path, class_names)
     with ExitStack() as stack:  # at its end every list takes its place
         for name, path in paths.items():
             file = stack.enter_context(atomic_write(path))
@@ -185,46 +176,87 @@ def parse_args() -> ListOptions:
     parser = make_parser(__doc__)
     add = parser.add_argument
     add("sources", nargs="+", type=Path, metavar="SOURCE", help="folder of videos, frames, pickles or shards")
-    add("--output", required=True, type=Path, metavar="FOLDER", help="where the lists go")
+    add("--output", type=Path, metavar="FOLDER", help="where the lists go; default: SOURCE_lists, here")
+    add("--config-for", type=parse_text, metavar="MODEL", help=f"write a config too; {', '.join(MODELS.names())}")
     add("--split", nargs="+", metavar="NAME=SHARE", help="lists and their shares; a name alone takes all")
+    add(
+        "--group",
+        type=parse_pattern,
+        metavar="PATTERN",
+        help="regular expression, searched for in each path below SOURCE: files with the same first group (or match) "
+        "come of one recording, and stay in one list",
+    )
     add("--csv", type=parse_text, metavar="CSV", help="official Kinetics CSV: which files, their classes and splits")
     add("--class-names", type=parse_text, metavar="FILE", help="classes by id, as generate_label.py writes them")
     add("--seed", type=whole_number(), default=0, metavar="N", help="of the choice and of --shuffle; default: 0")
     add("--shuffle", action="store_true", help="shuffled lists; default: sorted, as training shuffles every epoch")
     add("--absolute", action="store_true", help="absolute paths; default: relative to the list's folder")
-    add("--force", action="store_true", help="replace lists that are there")
+    add("--force", action="store_true", help="replace lists and a config that are there")
     return ListOptions(**vars(parser.parse_args()))
+
+
+def split_found(items: list[Item], options: ListOptions) -> dict[str, list[Item]]:
+    """The lists that the flags ask for. Raises DataError for one that would be empty."""
+    if options.csv and not options.split and any(item.split for item in items):
+        if options.group:
+            raise DataError(f"{options.csv} has a column split, which --group cannot change; pass --split with it")
+        return split_as_csv(items, options.csv)
+    shares = parse_shares(options.split or DEFAULT_SHARES)
+    if options.group:
+        origins, unmatched = find_origins(items, options.sources, options.group)
+        lists = split_by_origin(items, origins, shares, options.seed)
+        alone = f", {unmatched} of them files that --group does not match" if unmatched else ""
+        print(f"{len(items)} files of {len(set(origins))} sources{alone}")
+    else:
+        lists = split_items(items, shares, options.seed, everywhere=not options.split)
+    if not options.split and lists["val"] and not lists["test"]:
+        print("test.list is not written: there are too few files for it")
+        del lists["test"]
+    if empty := [name for name, part in lists.items() if not part]:
+        raise DataError(f"{empty[0]}.list would be empty: {len(items)} files are too few for these shares")
+    return lists
+
+
+def name_classes(named: set[str], lists: dict[str, list[Item]], options: ListOptions) -> list[str] | None:
+    """The class names by id of lists that have class ids, None of others. Raises DataError."""
+    if named and set(lists) != {UNLABELLED}:
+        return resolve_class_names(named, options.class_names, options.folder)
+    if options.class_names:
+        raise DataError(f"--class-names {options.class_names}: no list of these has class ids; leave it out")
+    return None
 
 
 def main() -> None:
     options = parse_args()
+    output = options.folder
+    model = open_model_config(options.config_for) if options.config_for else None
     annotations = load_annotations(options.csv) if options.csv else None
     missing, left_out = 0, {}
     if options.csv:
         items, missing = find_annotated(annotations, options.sources)
     else:
         items, left_out = find_items(options.sources)
-    if options.csv and not options.split and any(item.split for item in items):
-        lists = split_as_csv(items, options.csv)
-    else:
-        lists = split_items(items, parse_shares(options.split or DEFAULT_SHARES), options.seed)
-    if empty := [name for name, part in lists.items() if not part]:
-        raise DataError(f"{empty[0]}.list would be empty: {len(items)} files are too few for these shares")
+    if model:
+        refuse_other_data(items, model)
+    lists = split_found(items, options)
     check_labelled(lists, with_csv=bool(options.csv))
     named = set(sort_classes(annotations)) if options.csv else {item.group for item in items if item.is_video} - {None}
     files = {f"{name}.list" for name in lists}
     try:
-        for name in (*files, CLASS_NAMES):
-            require_writable(options.output / name)
-        refuse_duplicates(items, options.output, files)
-        labelled = named and set(lists) != {UNLABELLED}
-        if options.class_names and not labelled:
-            raise DataError(f"--class-names {options.class_names}: no list of these has class ids; leave it out")
-        class_names = resolve_class_names(named, options.class_names, options.output) if labelled else None
+        for name in (*files, CLASS_NAMES, *([model.file_name] if model else [])):
+            require_writable(output / name)
+        refuse_duplicates(items, output, files)
+        if model:
+            data, class_names = know_data(model, items, named, lists, options.class_names, output)
+        else:
+            class_names = name_classes(named, lists, options)
         write_lists(lists, class_names, options)
+        print_summary(lists, output, len(items) - sum(map(len, lists.values())), missing, left_out)
+        if model:
+            for line in write_config(output / model.file_name, model, data, know_machine(), force=options.force):
+                print(line)
     except OSError as error:
-        raise DataError(f"{options.output} cannot be written: {error}") from None
-    print_summary(lists, options.output, len(items) - sum(map(len, lists.values())), missing, left_out)
+        raise DataError(f"{output} cannot be written: {error}") from None
 
 
 if __name__ == "__main__":

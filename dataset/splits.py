@@ -50,14 +50,32 @@ def apportion(sizes: list[int], shares: list[Fraction]) -> list[list[int]]:
     return rows
 
 
-def split_items(items: list[Item], shares: dict[str, Fraction], seed: int) -> dict[str, list[Item]]:
-    """A random stratified split: each group is split by itself. Every list keeps the order of ``items``."""
+def spread(row: list[int]) -> list[int]:
+    """A row of ``apportion`` in which no list goes without while there are files enough; the first lists go first."""
+    row = list(row)
+    for place in range(min(len(row), sum(row))):
+        if not row[place]:
+            spare = [count - (other < min(len(row), sum(row))) for other, count in enumerate(row)]
+            row[spare.index(max(spare))] -= 1
+            row[place] = 1
+    return row
+
+
+def split_items(
+    items: list[Item], shares: dict[str, Fraction], seed: int, *, everywhere: bool = False
+) -> dict[str, list[Item]]:
+    """A random stratified split: each group is split by itself. Every list keeps the order of ``items``.
+
+    everywhere: each list gets a file of each group, where the group has enough; the shares have to add up to 1.
+    """
     groups = defaultdict(list)
     for place, item in enumerate(items):
         groups[str(item.group)].append(place)
     names = sorted(groups)
     rest = 1 - sum(shares.values())
     rows = apportion([len(groups[name]) for name in names], [*shares.values(), rest])
+    if everywhere:
+        rows = [[*spread(row[:-1]), 0] for row in rows]
     selected = {name: [] for name in shares}
     for group, row in zip(names, rows, strict=True):
         rng = np.random.default_rng([seed, zlib.crc32(group.encode("utf-8", "surrogateescape"))])

@@ -20,6 +20,9 @@ from tools.config.load import Config
 from tools.config.schema import Schema, key
 from tools.errors import ConfigError
 
+LONGEST_VIDEO = 300  # frames; YouTube-8M has one a second of a video's first five minutes
+BYTES_PER_VALUE = 40
+
 
 @dataclass(frozen=True, kw_only=True)
 class FeatureModelSection(ModelSection):
@@ -45,6 +48,11 @@ class FeatureSpec(ModelSpec):
 
     data = "features"
     metrics = "youtube8m"
+    rate_rule = "square root"  # for the adaptive optimizers that all of these have
+
+    def video_bytes(self, config) -> int:
+        frames = config.MODEL.seg_num or LONGEST_VIDEO
+        return BYTES_PER_VALUE * frames * sum(config.MODEL.feature_dims)
 
 
 def feature_schema(

@@ -9,7 +9,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Literal, Protocol
+from typing import Any, ClassVar, Literal, NamedTuple, Protocol
 
 from tools.config.load import Override
 from tools.config.schema import Schema, key
@@ -61,6 +61,13 @@ class InferSection(DataSection):
     """INFER. class_names: a file of the names by class id."""
 
     class_names: str | None = key(None)
+
+
+class Choice(NamedTuple):
+    """A value that was chosen for a key of a config, and why, as a sentence without its full stop."""
+
+    value: Any
+    reason: str
 
 
 class Network(Protocol):
@@ -115,6 +122,7 @@ class ModelSpec(ABC):
     reader: the name of what reads it, registered in ``datareader``. metrics: that of its scores, in ``metrics``.
     schema: what its config may hold. default_config: path in the project.
     optimizer_states: numbers that the optimizer keeps for each one it trains.
+    rate_rule: how the learning rate follows the batch size, as is usual for such an optimizer.
     """
 
     data: Literal["clips", "features"]
@@ -123,6 +131,11 @@ class ModelSpec(ABC):
     schema: Schema
     default_config: str
     optimizer_states: int
+    rate_rule: Literal["linear", "square root"]
+
+    @abstractmethod
+    def video_bytes(self, config) -> int:
+        """About how much memory a training step takes for each video of its batch, as was measured on a CPU."""
 
     @abstractmethod
     def build_network(self, config) -> Network:
@@ -143,6 +156,10 @@ class ModelSpec(ABC):
     def input_shape(self, config, section: str) -> tuple[int, ...] | None:
         """The shape of one record's only input, for exporting the network; None where it is not exported."""
         return None
+
+    def fit_schedule(self, num_videos: int, epochs: int) -> dict[str, Choice]:
+        """Keys of TRAIN, epoch aside, that make the schedule fit so many epochs of a list of so many videos."""
+        return {}
 
     def notices(self, config, num_videos: int) -> list[str]:
         """Lines worth logging once it is known how many videos the training list holds."""

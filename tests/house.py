@@ -39,7 +39,7 @@ MAY_IMPORT = {
     "tools.inference": (*GROUND_FLOOR, *MACHINERY[:2]),
     "tools.training": (*GROUND_FLOOR, *MACHINERY[:3]),
     "tools.run_setup": (*GROUND_FLOOR, *MACHINERY[:3]),
-    "dataset": (*GROUND_FLOOR, "datareader"),
+    "dataset": (*GROUND_FLOOR, "datareader", "models"),
     **dict.fromkeys(PROGRAMS, (*GROUND_FLOOR, *MACHINERY, "models", "datareader", "metrics", "dataset", "tests")),
     **dict.fromkeys(SCRIPTS, (*GROUND_FLOOR, *MACHINERY, "models", "datareader", "metrics")),
 }

@@ -62,7 +62,7 @@ PLANTED = {
     "inference to what stands on it": ("tools/inference/load.py", "import tools.training.amp", "tools.inference.load"),
     "training to its neighbour": ("tools/training/amp.py", "from tools import run_setup", "tools.training.amp imports"),
     "dataset to machinery": ("dataset/make_list.py", "import tools.weights.files", "dataset.make_list imports"),
-    "dataset to models": ("dataset/make_list.py", "import models", "dataset.make_list imports models"),
+    "dataset to metrics": ("dataset/make_list.py", "import metrics", "dataset.make_list imports metrics"),
     "machinery to a program": ("tools/training/trainer.py", "import tools.summary", "tools.training.trainer imports"),
     "a script to a program": ("train.py", "from tools.doctor import text", "train imports tools.doctor.text"),
     "a program to a program": (

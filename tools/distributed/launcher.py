@@ -3,7 +3,6 @@
 Does not import Paddle: where one process is enough, that is this one, whose CPU is still to be tuned.
 """
 
-import ctypes
 import math
 import os
 import signal
@@ -14,12 +13,12 @@ import tempfile
 import threading
 import time
 from dataclasses import dataclass
-from importlib import metadata
 from pathlib import Path
 
 from tools.errors import ConfigError, PeerError
 from tools.runtime.cpu import OF_PADDLE
 from tools.runtime.entry import ERROR
+from tools.runtime.memory import gpu_bytes
 from tools.runtime.signals import heeded_signals
 
 WATCHED = "PADDLE_VIDEO_LAUNCHER"  # the process number of the launcher, in the environment of those it started
@@ -53,7 +52,7 @@ def plan_processes(asked: int | None, use_gpu: bool) -> Processes:
                 "says how many there are"
             )
         return Processes(rank, world, here)
-    gpus = _count_gpus() if use_gpu and asked != 1 else 0
+    gpus = len(gpu_bytes()) if use_gpu and asked != 1 else 0
     if gpus and asked and asked > gpus:
         raise ConfigError(
             f"--nproc {asked}: {gpus} GPU{'s are' if gpus > 1 else ' is'} visible; CUDA_VISIBLE_DEVICES says which, "
@@ -75,18 +74,6 @@ def _read_environment() -> tuple[int, int, int]:
     raise ConfigError(
         f"the environment has {found}, which no launcher sets; without PADDLE_TRAINERS_NUM, --nproc starts processes"
     )
-
-
-def _count_gpus() -> int:
-    """The GPUs that Paddle will see, asked of their driver, which goes by CUDA_VISIBLE_DEVICES too."""
-    try:
-        metadata.version("paddlepaddle-gpu")
-        driver = ctypes.CDLL("libcuda.so.1")
-    except (metadata.PackageNotFoundError, OSError):
-        return 0
-    count = ctypes.c_int()
-    failed = driver.cuInit(0) or driver.cuDeviceGetCount(ctypes.byref(count))
-    return 0 if failed else count.value
 
 
 def launch(planned: Processes, log_folder: Path | None) -> int:

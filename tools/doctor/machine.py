@@ -31,16 +31,6 @@ def processor_name() -> str:
     return next(names, "") or platform.processor() or platform.machine()
 
 
-def memory_bytes() -> tuple[int, int] | None:
-    """(all there is, what programs can have now); None where the system does not say."""
-    try:
-        lines = Path("/proc/meminfo").read_text().splitlines()
-    except OSError:
-        return None
-    values = {line.split(":")[0]: int(line.split()[1]) * 1024 for line in lines if line.endswith(" kB")}
-    return (values["MemTotal"], values["MemAvailable"]) if {"MemTotal", "MemAvailable"} <= values.keys() else None
-
-
 def existing_parent(path: Path) -> Path:
     """The folder itself, or the nearest one above it that is there."""
     path = path.absolute()

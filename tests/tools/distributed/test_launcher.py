@@ -16,6 +16,7 @@ from tests.conftest import PROJECT, clean_env
 from tools.distributed import launcher
 from tools.distributed.launcher import Processes, plan_processes
 from tools.errors import ConfigError
+from tools.runtime.memory import gpu_bytes
 
 PROGRAM = """
 import os, signal, sys, time
@@ -205,12 +206,12 @@ def alone(monkeypatch):
     ],
 )
 def test_there_is_one_process_for_each_gpu_unless_told_otherwise(alone, monkeypatch, asked, use_gpu, gpus, planned):
-    monkeypatch.setattr(launcher, "_count_gpus", lambda: gpus)
+    monkeypatch.setattr(launcher, "gpu_bytes", lambda: [1 << 30] * gpus)
     assert plan_processes(asked, use_gpu) == planned
 
 
 def test_more_processes_than_gpus_are_an_error(alone, monkeypatch):
-    monkeypatch.setattr(launcher, "_count_gpus", lambda: 2)
+    monkeypatch.setattr(launcher, "gpu_bytes", lambda: [1 << 30] * 2)
     with pytest.raises(ConfigError, match=r"--nproc 3: 2 GPUs are visible; CUDA_VISIBLE_DEVICES says which"):
         plan_processes(3, use_gpu=True)
 
@@ -249,10 +250,10 @@ def test_each_process_finds_its_place_and_its_gpu_in_its_environment(on_gpus):
 
 
 class Driver:
-    """Stands in for libcuda.so.1. failure: what cuInit returns."""
+    """Stands in for libcuda.so.1. failure, silent: what cuInit and the question for the memory return."""
 
-    def __init__(self, count, failure=0):
-        self.count, self.failure = count, failure
+    def __init__(self, count, failure=0, silent=0):
+        self.count, self.failure, self.silent = count, failure, silent
 
     def cuInit(self, flags):  # noqa: N802
         return self.failure
@@ -261,9 +262,25 @@ class Driver:
         pointer._obj.value = self.count
         return 0
 
+    def cuDeviceGet(self, pointer, number):  # noqa: N802
+        pointer._obj.value = number
+        return 0
 
-@pytest.mark.parametrize(("driver", "found"), [(Driver(3), 3), (Driver(3, failure=100), 0), (None, 0)])
-def test_gpus_are_counted_by_their_driver_where_paddle_is_built_for_them(monkeypatch, driver, found):
+    def cuDeviceTotalMem_v2(self, pointer, device):  # noqa: N802
+        pointer._obj.value = (device.value + 1) << 30
+        return self.silent
+
+
+@pytest.mark.parametrize(
+    ("driver", "found"),
+    [
+        (Driver(3), [1 << 30, 2 << 30, 3 << 30]),
+        (Driver(2, silent=1), [0, 0]),
+        (Driver(3, failure=100), []),
+        (None, []),
+    ],
+)
+def test_gpus_and_their_memory_are_known_by_their_driver_where_paddle_is_built_for_them(monkeypatch, driver, found):
     def load(name):
         if driver is None:
             raise OSError(name)
@@ -271,13 +288,13 @@ def test_gpus_are_counted_by_their_driver_where_paddle_is_built_for_them(monkeyp
 
     monkeypatch.setattr(ctypes, "CDLL", load)
     monkeypatch.setattr(metadata, "version", lambda name: "3.3.1")
-    assert launcher._count_gpus() == found
+    assert gpu_bytes() == found
 
     def missing(name):
         raise metadata.PackageNotFoundError(name)
 
     monkeypatch.setattr(metadata, "version", missing)
-    assert launcher._count_gpus() == 0
+    assert gpu_bytes() == []
 
 
 def test_planning_leaves_paddle_alone_so_that_the_cpu_can_be_tuned_where_there_is_one_gpu():
