@@ -27,6 +27,7 @@ class AttentionClusterSpec(FeatureSpec):
     reader = "feature_segments"
     default_config = "configs/attention_cluster.txt"
     optimizer_states = 2
+    bytes_per_value = 20
     schema = feature_schema(
         ModelSection, check=partial(check_streams, keys=("feature_names", "feature_dims", "cluster_nums"))
     )

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from models.feature_spec import FeatureModelSection, FeatureSpec, FeatureTrainSection, check_streams, feature_schema
-from models.spec import compare_length
+from models.spec import Choice, compare_length
 from tools.config.schema import key
 from tools.registry import MODELS
 
@@ -73,6 +73,12 @@ class AttentionLSTMSpec(FeatureSpec):
         train = config.TRAIN
         ends = [epoch * train.num_samples // train.batch_size for epoch in sorted(train.decay_epochs)]
         return lambda step: train.learning_rate * train.decay_gamma ** sum(step >= end for end in ends)
+
+    def fit_schedule(self, num_videos, epochs):
+        return {
+            "num_samples": Choice(num_videos, "the training list's videos, which make an epoch of the schedule"),
+            "decay_epochs": Choice([max(epochs // 2, 1)], "after half of the epochs, as published"),
+        }
 
     def notices(self, config, num_videos):
         return compare_length(config, "num_samples", config.TRAIN.num_samples, num_videos)

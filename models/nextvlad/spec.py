@@ -8,6 +8,7 @@ from typing import ClassVar
 import numpy as np
 
 from models.feature_spec import FeatureModelSection, FeatureSpec, FeatureTrainSection, feature_schema
+from models.spec import Choice
 from tools.config.load import Config, Override
 from tools.config.schema import key
 from tools.errors import ConfigError, ConfigFileError
@@ -102,6 +103,7 @@ class NeXtVLADSpec(FeatureSpec):
     reader = "feature_frames_unbiased_rgb"  # the network whitens its rgb itself
     default_config = "configs/nextvlad.txt"
     optimizer_states = 2
+    bytes_per_value = 70
     schema = feature_schema(ModelSection, TrainSection, check=check_sizes)
 
     def build_network(self, config):
@@ -139,6 +141,11 @@ class NeXtVLADSpec(FeatureSpec):
         return lambda step: (
             train.learning_rate * train.learning_rate_decay ** (min(step, train.max_iter - 1) // boundary)
         )
+
+    def fit_schedule(self, num_videos, epochs):
+        """Published are 2,000,000 examples, of which 6 epochs of YouTube-8M's 3.9 million training videos hold 12."""
+        reason = "a twelfth of what the epochs hold, so that the rate falls about as often as published"
+        return {"lr_boundary_examples": Choice(max(epochs * num_videos // 12, 1), reason)}
 
     def notices(self, config, num_videos):
         train = config.TRAIN

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dataset.splits import apportion, parse_shares
+from dataset.splits import apportion, parse_shares, spread
 from tools.errors import DataError
 
 
@@ -22,6 +22,23 @@ def test_every_class_and_the_whole_are_split_as_evenly_as_files_allow(sizes, wei
         assert all(abs(count - size * share) < 1 for count, share in zip(row, shares, strict=True))
     for column, share in enumerate(shares):
         assert abs(sum(row[column] for row in rows) - sum(sizes) * share) <= len(shares)
+
+
+@given(row=st.lists(st.integers(0, 30), min_size=1, max_size=5))
+def test_a_spread_row_leaves_no_list_without_where_there_are_files_enough(row):
+    even = spread(row)
+    assert sum(even) == sum(row)
+    wanted = min(len(row), sum(row))
+    assert all(even[:wanted])
+    assert not any(even[wanted:])
+    assert not all(row[:wanted]) or even == row
+
+
+@pytest.mark.parametrize(
+    ("row", "even"), [([4, 1, 0], [3, 1, 1]), ([1, 0, 1], [1, 1, 0]), ([0, 0, 1], [1, 0, 0]), ([8, 1, 1], [8, 1, 1])]
+)
+def test_what_a_list_lacks_comes_of_the_largest(row, even):
+    assert spread(row) == even
 
 
 @pytest.mark.parametrize(

@@ -54,6 +54,6 @@ def choose_pretrain(
     try:
         path = find_released(RESNET50, weights_dir=weights_dir, offline=offline)
     except DownloadError as error:
-        advice = "--pretrain PATH begins with other weights, --set TRAIN.pretrain_base=None with random ones"
+        advice = "--set TRAIN.pretrain_base=None starts from random weights, --pretrain PATH from others"
         raise DownloadError(f"{where}: {error}; {advice}") from None
     return "TRAIN.pretrain_base", str(path)
