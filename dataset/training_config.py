@@ -15,7 +15,9 @@ from tools.runtime.text import format_bytes
 Choices = dict[tuple[str, str], Choice]  # (section, key) -> value and reason
 
 STEPS_IN_EPOCH = 16  # or more, so that a small list is learnt in more than a few steps
-SMALLEST_BATCH = 2  # batch normalisation knows no spread in one video
+# Of TSN, whose batch normalisation then sees twelve pictures; with fewer than eight its errors grow fast (Wu and He,
+# "Group Normalization", arXiv:1803.08494, figure 1).
+SMALLEST_BATCH = 4
 MEMORY_SHARE = 0.5  # of the memory; the rest is for weights, batches read ahead, and other programs
 LEAST_RATE_SHARE = 0.1  # of the published rate
 STEPS_WANTED, FEWEST_EPOCHS, MOST_EPOCHS = 2000, 10, 50

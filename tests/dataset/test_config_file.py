@@ -57,7 +57,7 @@ def test_a_folder_of_two_classes_of_five_needs_no_more_than_its_name(own, monkey
     start(monkeypatch, make_list, "own/", "--config-for", "tsn")
     printed = capsys.readouterr().out.splitlines()
     assert printed[-1] == f"next: python {PROJECT / 'train.py'} --config own_lists/tsn.txt"
-    assert printed[-2].startswith("own_lists/tsn.txt: TSN, 50 epochs in batches of 2, learning rate 0.001;")
+    assert printed[-2].startswith("own_lists/tsn.txt: TSN, 50 epochs in batches of 3, learning rate 0.001;")
     monkeypatch.chdir("/")  # the config holds wherever it is used
     datasets = open_lists(tmp_path / "own_lists/tsn.txt")
     assert {part: len(dataset) for part, dataset in datasets.items()} == {"TRAIN": 6, "VALID": 2, "TEST": 2, "INFER": 2}
@@ -252,7 +252,7 @@ def test_features_have_the_classes_of_youtube8m_or_those_named(monkeypatch, tmp_
     monkeypatch.chdir("/")
     config = load(path, name)
     assert config.MODEL.num_classes == 3862
-    assert config.TRAIN.batch_size == 2  # 32 videos in eight files
+    assert config.TRAIN.batch_size == 4  # 32 videos in eight files
     assert len(open_lists(path, name)["TRAIN"]) == 32
     (tmp_path / "names.txt").write_text("".join(f"class {i}\n" for i in range(12)))
     start(monkeypatch, make_list, *arguments, "--class-names", tmp_path / "names.txt", "--force")
