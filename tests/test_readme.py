@@ -14,9 +14,9 @@ STAND_INS = {
     "bash scripts/run_tests.sh": "bash scripts/run_tests.sh --help",  # this is them
     "python -m pip install -r": "test -f",  # the tests need no network
     "python -m tools.benchmark_clips": "python -m tools.benchmark_clips --help",
-    "python train.py --config my_videos_lists/tsn.txt": "python train.py --model-name TSN --config "
-    "my_videos_lists/tsn.txt --epoch 1 --set TRAIN.pretrain_base=None --set TRAIN.short_size=72 --set TRAIN.target_size=64 "
-    "--set VALID.short_size=72 --set VALID.target_size=64",
+    "python train.py --config my_videos_lists/tsn.txt": "python train.py --config my_videos_lists/tsn.txt --epoch 1 "
+    "--set TRAIN.pretrain_base=None --set TRAIN.short_size=72 --set TRAIN.target_size=64 --set VALID.short_size=72 "
+    "--set VALID.target_size=64",
     "python infer.py --weights=checkpoints/TSN_best --video": "python infer.py --help",
     "python -m tools.benchmark": "python -m tools.benchmark --help",  # tools/benchmark/test_benchmark.py runs them
 }

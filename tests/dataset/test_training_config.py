@@ -100,7 +100,7 @@ def test_a_few_hundred_videos_get_hundreds_of_steps_and_ten_thousand_not_a_week(
     for num_videos in (200, 300, 900):
         batch = choose_batch(num_videos, PLENTY, 256, 0).value
         assert choose_epochs(num_videos, batch).value * (num_videos // batch) >= 500
-    week_sec, sec_per_video = 7 * 86400, 1.0  # of TSN at 224 pixels on two cores
+    week_sec, sec_per_video = 7 * 86400, 1.5  # of TSN at 224 pixels on two cores
     assert choose_epochs(10_000, 25).value * 10_000 * sec_per_video < week_sec / 4
 
 
