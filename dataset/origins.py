@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from dataset.list_items import Item
+from dataset.splits import count_served
 from tools.errors import DataError
 
 
@@ -43,9 +44,9 @@ def split_by_origin(
 ) -> dict[str, list[Item]]:
     """A random split in which all files of one origin are in one list, stratified as well as that allows.
 
-    origins: the name of each item's. First each list gets an origin of each class, the classes with few origins first;
-    then the others, in random order, go where their classes are furthest from their shares. Every list keeps the order
-    of ``items``. Raises DataError for a class of several files and a single origin, which only one list could have.
+    origins: the name of each item's. First each list gets an origin of each class that has enough, the classes with few
+    of them first; then the others, in random order, go where their classes are furthest from their shares. Every list
+    keeps the order of ``items``. Raises DataError for a class of several files and a single origin, which only one list could have.
     """
     members = defaultdict(list)
     for place, origin in enumerate(origins):
@@ -59,7 +60,7 @@ def split_by_origin(
     plan = _Plan(counts, shares)
     for group in sorted(by_class, key=lambda group: (len(by_class[group]), group)):
         _refuse_single(group, by_class[group], counts, shares)
-        plan.cover(group, by_class[group])
+        plan.cover(group, by_class[group], [*shares][: count_served(len(by_class[group]), len(shares))])
     for origin in dict.fromkeys(origin for group in sorted(by_class) for origin in by_class[group]):
         plan.place(origin)
     selected = {name: [place for origin in plan.chosen[name] for place in members[origin]] for name in shares}
@@ -68,8 +69,9 @@ def split_by_origin(
 
 def _refuse_single(group: str, origins: list[str], counts: dict[str, Counter], shares: dict[str, Fraction]) -> None:
     if len(origins) == 1 and len(shares) > 1 and (total := counts[origins[0]][group]) > 1:
+        owner = "" if group == str(None) else f" of class {group!r}"
         raise DataError(
-            f"--group puts all {total} files of class {group!r} into one source, {origins[0]!r}, so that "
+            f"--group puts all {total} files{owner} into one source, {origins[0]!r}, so that "
             f"{[*shares][1]}.list gets none of them; a pattern that tells its sources apart would do"
         )
 
@@ -80,18 +82,20 @@ class _Plan:
     def __init__(self, counts: dict[str, Counter], shares: dict[str, Fraction]):
         self.counts = counts
         self.shares = {**shares, None: 1 - sum(shares.values())}
-        self.totals = sum(counts.values(), Counter())
+        self.totals = Counter()
+        for numbers in counts.values():
+            self.totals.update(numbers)
         self.chosen = {name: [] for name in self.shares}
         self._loads = {name: Counter() for name in self.shares}
         self._placed = set()
 
-    def cover(self, group: str, origins: list[str]) -> None:
-        """Give each list that has nothing of a class the first of its origins that fits, or else the smallest."""
-        for name, share in self.shares.items():
+    def cover(self, group: str, origins: list[str], names: list[str]) -> None:
+        """Give each of some lists that has nothing of a class the first of its origins that fits, or the smallest."""
+        for name in names:
             free = [origin for origin in origins if origin not in self._placed]
-            if name is None or self._loads[name][group] or not free:
+            if self._loads[name][group] or not free:
                 continue
-            room = share * self.totals[group]
+            room = self.shares[name] * self.totals[group]
             fits = next((origin for origin in free if self.counts[origin][group] <= room), None)
             self._put(fits or min(free, key=lambda origin: self.counts[origin][group]), name)
 

@@ -50,13 +50,19 @@ def apportion(sizes: list[int], shares: list[Fraction]) -> list[list[int]]:
     return rows
 
 
+def count_served(num_files: int, num_lists: int) -> int:
+    """How many lists, the first ones, get a part of a group: of three files, two are learnt from and one validates."""
+    return min(num_lists, num_files, max(num_files - 1, 2))
+
+
 def spread(row: list[int]) -> list[int]:
-    """A row of ``apportion`` in which no list goes without while there are files enough; the first lists go first."""
+    """A row of ``apportion`` in which the lists that ``count_served`` says get a file at least."""
     row = list(row)
-    for place in range(min(len(row), sum(row))):
+    served = count_served(sum(row), len(row))
+    for place in range(served):
         if not row[place]:
-            spare = [count - (other < min(len(row), sum(row))) for other, count in enumerate(row)]
-            row[spare.index(max(spare))] -= 1
+            donors = [other for other, count in enumerate(row) if count > (other < served)]
+            row[max(donors, key=lambda other: (other >= served, row[other]))] -= 1
             row[place] = 1
     return row
 
@@ -66,7 +72,7 @@ def split_items(
 ) -> dict[str, list[Item]]:
     """A random stratified split: each group is split by itself. Every list keeps the order of ``items``.
 
-    everywhere: each list gets a file of each group, where the group has enough; the shares have to add up to 1.
+    everywhere: small groups are shared out as ``spread`` does; the shares have to add up to 1.
     """
     groups = defaultdict(list)
     for place, item in enumerate(items):

@@ -91,7 +91,7 @@ def test_names_of_any_kind_come_back_as_they_are(own, monkeypatch, tmp_path):
     monkeypatch.chdir("/")
     config = load(path)
     assert load_class_names(config.INFER.class_names, len(HOSTILE)) == sorted(HOSTILE)
-    assert len(open_lists(path)["TRAIN"]) == len(HOSTILE)
+    assert len(open_lists(path)["TRAIN"]) == 2 * len(HOSTILE)
     start(monkeypatch, make_list, folder, "--output", path.parent, "--config-for", "TSN")  # the same again
 
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dataset.splits import apportion, parse_shares, spread
+from dataset.splits import apportion, count_served, parse_shares, spread
 from tools.errors import DataError
 
 
@@ -28,14 +28,22 @@ def test_every_class_and_the_whole_are_split_as_evenly_as_files_allow(sizes, wei
 def test_a_spread_row_leaves_no_list_without_where_there_are_files_enough(row):
     even = spread(row)
     assert sum(even) == sum(row)
-    wanted = min(len(row), sum(row))
-    assert all(even[:wanted])
-    assert not any(even[wanted:])
-    assert not all(row[:wanted]) or even == row
+    served = count_served(sum(row), len(row))
+    assert all(even[:served])
+    assert not all(row[:served]) or even == row
 
 
 @pytest.mark.parametrize(
-    ("row", "even"), [([4, 1, 0], [3, 1, 1]), ([1, 0, 1], [1, 1, 0]), ([0, 0, 1], [1, 0, 0]), ([8, 1, 1], [8, 1, 1])]
+    ("row", "even"),
+    [
+        ([8, 1, 1], [8, 1, 1]),
+        ([4, 1, 0], [3, 1, 1]),
+        ([4, 0, 0], [2, 1, 1]),
+        ([2, 0, 1], [2, 1, 0]),
+        ([1, 0, 1], [1, 1, 0]),
+        ([0, 0, 1], [1, 0, 0]),
+        ([0, 0, 0], [0, 0, 0]),
+    ],
 )
 def test_what_a_list_lacks_comes_of_the_largest(row, even):
     assert spread(row) == even
