@@ -46,7 +46,8 @@ def split_by_origin(
 
     origins: the name of each item's. First each list gets an origin of each class that has enough, the classes with few
     of them first; then the others, in random order, go where their classes are furthest from their shares. Every list
-    keeps the order of ``items``. Raises DataError for a class of several files and a single origin, which only one list could have.
+    keeps the order of ``items``. Raises DataError for a class of several files and a single origin, which only one list
+    could have.
     """
     members = defaultdict(list)
     for place, origin in enumerate(origins):
