@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The tests of the readers with the oldest and the newest packages that requirements.txt allows; see --help.
+# The tests of readers and pages with the oldest and the newest packages that requirements.txt allows; see --help.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 source scripts/environment.sh
@@ -9,12 +9,12 @@ usage() {
 usage: bash scripts/run_versions.sh [--keep FOLDER] [pytest arguments]
 
 Makes a virtual environment with the oldest versions that requirements.txt allows, and one with the newest, and runs in
-each the tests of what reads data, with PyAV and without. Ends with a line for each run; exit code 1 if one fails.
+each the tests of what reads data and makes pages, with PyAV and without. Ends with a line for each run; exit code 1 if one fails.
 The oldest are found by uv, which pip installs into the environments; where a version has no wheel for this Python, the
 oldest that has one counts, which is said. Needs a network for pip, 4 GB of disk, and about ten minutes.
 
   --keep FOLDER     make the environments in this folder, or use those that are there; default: a temporary one
-  pytest arguments  instead of the tests of datareader, dataset, tools/show, tools/doctor and tools/runtime
+  pytest arguments  instead of the tests of datareader, dataset, and tools/show, doctor, runtime and pages
   PYTHON=...        the Python to use
 TEXT
 }
@@ -31,7 +31,7 @@ if [ -z "$folder" ]; then
     folder=$(mktemp -d)
     trap 'rm -rf "$folder"' EXIT
 fi
-[ $# -gt 0 ] || set -- tests/datareader tests/dataset tests/tools/show tests/tools/doctor tests/tools/runtime
+[ $# -gt 0 ] || set -- tests/datareader tests/dataset tests/tools/{show,doctor,runtime,pages}
 base=$(find_python)
 
 # Bring the environment $1 to the versions that uv calls $2.

@@ -13,7 +13,7 @@ MAX_FILE_LINES, MAX_FUNCTION_LINES, MAX_FOLDER_SHARE = 400, 60, 0.25
 
 ENTRANCE = ("tools.errors", "tools.registry")
 ROOMS_OF_THE_GROUND_FLOOR = ("tools.files", "tools.runtime", "tools.drawing")
-GROUND_FLOOR = (*ENTRANCE, *ROOMS_OF_THE_GROUND_FLOOR, "tools.config")
+GROUND_FLOOR = (*ENTRANCE, *ROOMS_OF_THE_GROUND_FLOOR, "tools.config", "tools.pages")
 MACHINERY = ("tools.distributed", "tools.weights", "tools.inference", "tools.training", "tools.run_setup")
 PROGRAMS = (
     "tools.benchmark",
@@ -32,7 +32,7 @@ MAY_IMPORT = {
     "tools.errors": (),
     "tools.registry": ("tools.errors",),
     **dict.fromkeys(ROOMS_OF_THE_GROUND_FLOOR, ENTRANCE),
-    "tools.config": (*ENTRANCE, *ROOMS_OF_THE_GROUND_FLOOR),
+    **dict.fromkeys(("tools.config", "tools.pages"), (*ENTRANCE, *ROOMS_OF_THE_GROUND_FLOOR)),
     **dict.fromkeys(("metrics", "datareader", "models"), GROUND_FLOOR),
     "tools.distributed": GROUND_FLOOR,
     "tools.weights": (*GROUND_FLOOR, *MACHINERY[:1]),

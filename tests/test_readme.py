@@ -56,7 +56,7 @@ def test_every_longer_command_runs(project_copy):
     run_pages(MODEL_PAGES, project_copy)
 
 
-@pytest.mark.parametrize("room", ["datareader", "tools/distributed", "tools/training", "tools/weights"])
+@pytest.mark.parametrize("room", ["datareader", "tools/distributed", "tools/pages", "tools/training", "tools/weights"])
 def test_page_at_a_door_names_every_file_of_the_room(room):
     page = (PROJECT / room / "README.md").read_text()
     named = set(re.findall(r"`([a-z_]+\.py)`", page))

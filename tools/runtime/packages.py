@@ -24,6 +24,8 @@ MODULES = {  # where a package's module has another name
     "Pillow": "PIL",
     "PyYAML": "yaml",
     "google-crc32c": "google_crc32c",
+    "Jinja2": "jinja2",
+    "MarkupSafe": "markupsafe",
 }
 _LINE = re.compile(r"([\w-]+)>=([\d.]+)$")
 

@@ -1,0 +1,56 @@
+"""A page with a block of every kind, on names that are given."""
+
+import numpy as np
+
+from tools.pages.blocks import (
+    Card,
+    Cards,
+    Cell,
+    Charts,
+    Column,
+    Facts,
+    Items,
+    Page,
+    Paragraph,
+    Picture,
+    Section,
+    Table,
+)
+from tools.pages.charts import BarChart, DotChart, LineChart, Series
+from tools.pages.pictures import encode_picture
+
+
+def make_sample(names: list[str], *, num_classes: int = 20, num_points: int = 30) -> Page:
+    rng = np.random.default_rng(0)
+    x, counts, scores = np.arange(num_points), rng.integers(1, 3000, num_classes), 100 * rng.random(num_classes)
+    of_class = [names[i % len(names)] for i in range(num_classes)]
+    charts = [
+        LineChart(
+            names[0], "epoch", [Series(name, x, rng.random(num_points)) for name in names], unit=f" {names[0]}", floor=0
+        ),
+        LineChart("learning rate", "step", [Series("rate", x, 10.0 ** -(1 + x // 10))], log_wanted=True),
+        DotChart(names[0], "clips", names[0], of_class, counts, scores, " %"),
+        BarChart(names[0], "top-1", names[0], names[:5], rng.integers(0, 9, 5)),
+    ]
+    rows = [
+        [
+            Cell(str(i), i),
+            name,
+            Cell(f"{counts[i]:,}", counts[i]),
+            Cell(f"{scores[i]:.1f} %", scores[i], scores[i] / 100),
+        ]
+        for i, name in enumerate(of_class)
+    ]
+    columns = [Column("class", True), Column("name"), Column("clips", True), Column("top-1", True)]
+    picture = Picture(encode_picture(rng.integers(0, 256, (60, 80, 3), np.uint8)), names[0], names[1])
+    cards = [Card(name, [picture] * 3, [Facts([("file", name)])]) for name in names]
+    return Page(
+        f"TSN {names[0]}",
+        [
+            Section("charts", names[0], [Charts(charts)]),
+            Section("classes", "Classes", [Paragraph(names[1]), Table(names[0], columns, rows)]),
+            Section("mistakes", "Mistakes", [Cards(cards)]),
+            Section("warnings", "Warnings", [Items(names), Facts([(name, name) for name in names])]),
+        ],
+        head=[Facts([("best", names[0])], wide=True)],
+    )
