@@ -89,5 +89,11 @@ class Dataset(Protocol):
         broken record that may not be skipped.
         """
 
+    def pictures(self, entry: ListEntry, count: int) -> dict[int, np.ndarray]:
+        """Number -> (H, W, 3) uint8 RGB of up to ``count`` frames of an entry, all over it; none of what has no frames.
+
+        For people to look at. Raises DataError for an entry that cannot be read.
+        """
+
     def to_float(self, batch: Batch) -> Batch:
         """The batch with what is stored as uint8 made into what a network computes with, for the CPU."""

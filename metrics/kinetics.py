@@ -7,9 +7,11 @@ Ties: among equal scores of one video the lower class counts as the higher.
 """
 
 import math
+from typing import Any
 
 import numpy as np
 
+from metrics.margins import margins_of
 from tools.errors import DataError
 from tools.registry import METRICS
 
@@ -149,9 +151,20 @@ class KineticsMetrics:
             text += " (95 %: {top1_low:.1f} to {top1_high:.1f})".format(**values)
         return f"{text}, top5_acc: {values['top5_acc']:.2f} %{self._of_all_classes()}"
 
+    def margins(self, probs: np.ndarray, labels: np.ndarray) -> np.ndarray:
+        """(N,) float64; see ``metrics/metric.py``."""
+        return margins_of(probs, np.arange(self.num_classes) == labels[:, None])
+
     def rows(self, values: dict[str, float]) -> list[tuple[str, str]]:
         notes = {"loss": "", "top5_acc": f" %{self._of_all_classes()}"}
         return [(name, f"{value:.6f}{notes.get(name, ' %')}") for name, value in values.items()]
+
+    def shown(self, values: dict[str, Any]) -> dict[str, Any]:
+        names = {"loss": "loss", "top1_acc": "top-1 accuracy, %", "top5_acc": "top-5 accuracy, %"}
+        return {name: values[key] for key, name in names.items() if key in values}
+
+    def interval(self, values: dict[str, float]) -> tuple[float, float] | None:
+        return (values["top1_low"], values["top1_high"]) if {"top1_low", "top1_high"} <= values.keys() else None
 
     def _of_all_classes(self) -> str:
         """What to say behind a top-5 accuracy that is 100 whatever the network does."""

@@ -1,6 +1,6 @@
 """What the scripts and the trainer need of a model's scores: the written contract."""
 
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -32,10 +32,31 @@ class Metric(Protocol):
         """Name -> value; ``full`` adds what takes longer. Raises RuntimeError if nothing was counted."""
 
     def report(self) -> dict[str, list[dict]]:
-        """What the scores do not tell, ready for JSON."""
+        """What the scores do not tell, ready for JSON.
+
+        per_class: {class_id, videos, and one value that ``shown`` has a name for} of every class that has videos.
+        confusions: where videos have one class each, {label, predicted, videos, share_percent of the label's videos} of
+        the pairs most often mistaken, most frequent first.
+        """
+
+    def margins(self, probs: np.ndarray, labels: np.ndarray) -> np.ndarray:
+        """(N,) float64: how far from right each of a batch's answers is, of arguments as ``update`` takes them.
+
+        The best probability less that of the best of a video's own classes, which is 0 to 1; -1 where the answer is
+        right, or none is known.
+        """
 
     def describe(self, values: dict[str, float]) -> str:
         """What ``compute`` gives, as a line of the log: shares of the videos in percent, with their unit."""
 
     def rows(self, values: dict[str, float]) -> list[tuple[str, str]]:
         """What ``compute`` gives, name and text of each value, with units as in ``describe``; test.py prints them."""
+
+    def shown(self, values: dict[str, Any]) -> dict[str, Any]:
+        """Name for people -> value, of what ``compute`` and ``report`` give, without the ends of intervals.
+
+        Shares are in percent, and their names end with ", %". The values may be arrays.
+        """
+
+    def interval(self, values: dict[str, float]) -> tuple[float, float] | None:
+        """The 95 % interval of ``score`` in percent, by what ``compute`` gives; None where none is computed."""

@@ -10,9 +10,11 @@ gives everything the same score earns nothing by it.
 """
 
 import math
+from typing import Any
 
 import numpy as np
 
+from metrics.margins import margins_of
 from tools.errors import DataError
 from tools.registry import METRICS
 
@@ -122,6 +124,7 @@ class YouTube8MMetrics:
         self.loss_sums = []
         self.positives = np.zeros(self.num_classes, dtype=np.int64)  # labels there are, by class
         self.keys = PairStore(np.uint32)
+        self._of_classes = None  # the average precisions, once they have been computed of all that was counted
         self.classes = PairStore(np.uint16 if self.num_classes <= 65536 else np.uint32)
 
     def update(self, probs: np.ndarray, labels: np.ndarray, loss: float) -> None:
@@ -131,6 +134,7 @@ class YouTube8MMetrics:
         """
         if not (probs.min() >= 0 and probs.max() <= 1):
             raise DataError("some probabilities are not in [0, 1]; the weights or the features are broken")
+        self._of_classes = None
         present = labels > 0
         num_labels = present.sum(axis=1)  # (N,)
         deepest = max(self.top_k, int(num_labels.max()))
@@ -147,6 +151,7 @@ class YouTube8MMetrics:
 
     def merge(self, other: "YouTube8MMetrics") -> None:
         """Count what another has counted, as if its batches had come here."""
+        self._of_classes = None
         self.keys.append(other.keys.view())
         self.classes.append(other.classes.view())
         self.positives += other.positives
@@ -171,17 +176,33 @@ class YouTube8MMetrics:
 
     def average_precision_per_class(self) -> np.ndarray:
         """(C,) float64. As in 2019 a class sees only the predictions among their video's top_k."""
+        if self._of_classes is not None:
+            return self._of_classes
         combined = self.classes.view().astype(np.uint64) << np.uint64(32) | self.keys.view()
         combined.sort()
         edges = np.searchsorted(combined, np.arange(self.num_classes + 1, dtype=np.uint64) << np.uint64(32))
         keys = combined.astype(np.uint32)  # the low 32 bits
-        return np.array(
+        self._of_classes = np.array(
             [average_precision(keys[edges[c] : edges[c + 1]], int(self.positives[c])) for c in range(self.num_classes)]
         )
+        return self._of_classes
 
     def report(self) -> dict[str, list[dict]]:
-        """What the scores do not tell, ready for JSON: nothing here, where a video has several labels."""
-        return {}
+        """What the scores do not tell, ready for JSON; class ids throughout.
+
+        per_class: {class_id, videos, average_precision in [0, 1]} of every class that has videos, whose mean over all
+        classes is map. No confusions, where a video has several labels.
+        """
+        precisions = self.average_precision_per_class()
+        per_class = [
+            {"class_id": int(c), "videos": int(self.positives[c]), "average_precision": float(precisions[c])}
+            for c in np.flatnonzero(self.positives)
+        ]
+        return {"per_class": per_class}
+
+    def margins(self, probs: np.ndarray, labels: np.ndarray) -> np.ndarray:
+        """(N,) float64; see ``metrics/metric.py``."""
+        return margins_of(probs, labels > 0)
 
     def describe(self, values: dict[str, float]) -> str:
         """The values under their names in the log lines of 2019, in percent as those of the other kind of data."""
@@ -191,6 +212,15 @@ class YouTube8MMetrics:
 
     def rows(self, values: dict[str, float]) -> list[tuple[str, str]]:
         return [(name, f"{value:.6f}" if name == "loss" else f"{100 * value:.6f} %") for name, value in values.items()]
+
+    def shown(self, values: dict[str, Any]) -> dict[str, Any]:
+        names = {"hit_at_one": "Hit@1, %", "perr": "PERR, %", "gap": "GAP, %", "map": "MAP, %"}
+        names["average_precision"] = "average precision, %"
+        shares = {name: 100 * values[key] for key, name in names.items() if key in values}
+        return ({"loss": values["loss"]} if "loss" in values else {}) | shares
+
+    def interval(self, values: dict[str, float]) -> tuple[float, float] | None:
+        return None
 
 
 @METRICS.register("youtube8m")

@@ -2,7 +2,7 @@
 
 import zlib
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from threading import Lock
 
@@ -13,10 +13,12 @@ from datareader.balancing import make_draws
 from datareader.clips.files import check_line, open_clip
 from datareader.clips.look import look_over
 from datareader.clips.settings import ClipSettings, build_clip_settings
+from datareader.clips.video import FrameCountError
 from datareader.clips.views import decode_views
 from datareader.dataset import Batch
 from datareader.labels import RecordLabels, describe_classes, label_rows, warn_of_classes
 from datareader.lists import ListEntry, load_list
+from datareader.sampling import sample_span_frames
 from datareader.transforms import normalize
 from tools.errors import DataError
 from tools.registry import READERS
@@ -128,6 +130,17 @@ class ClipDataset:
         """Give ``fetch(i) -> Batch`` for these batches of clip numbers; safe to call from threads."""
         cv2.setNumThreads(0)  # the reading threads are as many as they should be
         yield lambda i: self._make_batch(batches[i], seed, epoch)
+
+    def pictures(self, entry: ListEntry, count: int) -> dict[int, np.ndarray]:
+        """Number -> (H, W, 3) uint8 RGB of the frames in the middle of ``count`` equal parts of a clip, as they are."""
+        try:
+            source = open_clip(entry, replace(self.settings, labels_needed=False)).open()
+            while True:
+                numbers = sample_span_frames(source.num_frames, count)
+                with suppress(FrameCountError):  # a damaged file: sample again from the frames that it has
+                    return dict(sorted(source.frames(numbers), key=lambda found: found[0]))
+        except DataError as error:
+            raise error.at(entry.where) from None
 
     def to_float(self, batch: Batch) -> Batch:
         """The batch with its frames normalised, for networks on the CPU."""

@@ -18,7 +18,7 @@ from datareader.features.inputs import RaggedFrames, SegmentFrames
 from datareader.features.order import group_by_length, shuffle_files
 from datareader.features.records import Expected, Record, expect_records, load_records, parse_record
 from datareader.labels import RecordLabels, describe_classes, join_labels, warn_of_classes
-from datareader.lists import load_list
+from datareader.lists import ListEntry, load_list
 from datareader.transforms import DEQUANTIZED, DEQUANTIZED_UNBIASED
 from tools.errors import DataError
 from tools.registry import READERS
@@ -116,6 +116,11 @@ class FeatureDataset:
                 yield fetch
             finally:
                 pool.shutdown(wait=False, cancel_futures=True)
+
+    @staticmethod
+    def pictures(entry: ListEntry, count: int) -> dict[int, np.ndarray]:
+        """Features have no frames to look at."""
+        return {}
 
     def to_float(self, batch: Batch) -> Batch:
         """The batch with its features dequantised, for networks on the CPU."""

@@ -182,3 +182,22 @@ def test_it_tells_the_class_of_each_clip_and_how_many_clips_each_class_has(clips
     assert rows == [[2], [0], [2], [1], [4], [], [], [], []]
     assert dataset.class_counts().tolist() == [1, 1, 2, 0, 1]
     assert open_dataset(folder / "x.list", labels_needed=False, skip_broken=1).class_counts() is None
+
+
+def test_pictures_are_whole_frames_of_all_parts_of_a_clip(clips):
+    dataset = open_dataset(clips)
+    for entry, num_frames in zip(dataset.entries, (3, 3, 20, 20, 40, 40), strict=True):
+        pictures = dataset.pictures(entry, 4)
+        wanted = sorted({(2 * part + 1) * num_frames // 8 for part in range(4)})
+        assert list(pictures) == wanted
+        frames = make_frames(num_frames, seed=(3, 20, 40).index(num_frames))
+        for number, picture in pictures.items():
+            assert picture.shape == frames[number].shape
+            assert np.abs(picture.astype(int) - frames[number]).mean() < 12
+
+
+def test_pictures_of_a_clip_that_has_gone_are_an_error_that_names_its_line(clips):
+    dataset = open_dataset(clips)
+    (clips.parent / "v 1.mp4").unlink()
+    with pytest.raises(DataError, match=r"clips\.list line 5: .*v 1\.mp4 cannot be read"):
+        dataset.pictures(dataset.entries[3], 3)
