@@ -35,6 +35,7 @@ from tools.run_setup import Run, launch_processes, plan_run
 from tools.runtime.entry import run_program
 from tools.training.checkpoint import CheckpointStore
 from tools.training.options import TrainingOptions
+from tools.training.visualdl import require_visualdl, write_scalars
 from tools.weights.files import recognise
 from tools.weights.self_description import describe_itself
 
@@ -79,6 +80,7 @@ def parse_args() -> tuple[RunOptions, TrainingOptions, list[str]]:
         "EPS towards no answer, in the training's loss; 0.1 is usual, 0: not at all")  # fmt: skip
     add("--early-stop", type=count, default=0, metavar="N", help="end after N validations without a better score; 0: "
         "never")  # fmt: skip
+    add("--visualdl", type=parse_text, metavar="DIR", help="also write loss, rate and scores as scalars for VisualDL")
     parser.add_argument("--no-use-pyreader", action="store_true", help="of 2019: accepted, no effect")
     parser.add_argument("--no-memory-optimize", action="store_true", help="of 2019: accepted, no effect")
     args = parser.parse_args()
@@ -105,6 +107,8 @@ def main() -> int:
     run = plan_run(options, needs, gpu_wanted=lambda config: config.TRAIN.use_gpu)
     config, processes = run.config, run.processes
     check_batch_size(config.TRAIN.batch_size, processes.world, training.accumulate)
+    if training.visualdl:
+        require_visualdl(Path(training.visualdl))
     for path in (training.pretrain, training.resume):
         if path and path != "auto":
             recognise(path, run.name)  # what holds no weights is told before anything that takes long
@@ -129,12 +133,15 @@ def main() -> int:
     device = run.start_paddle(gpu_wanted=config.TRAIN.use_gpu)
     training = fit_to(device, training)
     from tools.distributed.group import connect  # these import Paddle
+    from tools.training.report import RunReport
     from tools.training.trainer import Trainer
 
-    with connect(device) as group:
+    scalars = Path(training.visualdl) if training.visualdl and store else None
+    with write_scalars(scalars, run.name), connect(device) as group:
         datasets = datasets or open_inputs()  # of several processes all hear what is wrong with the files of one
         loaders = build_loaders(run, training, *datasets, as_float=device == "cpu")
-        trainer = Trainer(run.name, run.spec, config, training, group, store, *loaders)
+        report = RunReport(store, run.spec, config, training, names, device)
+        trainer = Trainer(run.name, run.spec, config, training, group, store, report, *loaders)
         trainer.begin()
         settings = Path(training.save_dir, f"{run.name}_config.txt")
         if store:

@@ -27,7 +27,8 @@ from tools.run_setup import plan_run
 from tools.training.options import TrainingOptions
 
 # What one epoch leaves, and what is moved aside of it.
-WHOLE_RUN = [f"AttentionCluster_{kind}" for kind in ("best", "config.txt", "epoch0", "train.jsonl", "train.log")]
+KINDS = ("best", "config.txt", "epoch0", "report.html", "train.jsonl", "train.log", "valid.json")
+WHOLE_RUN = [f"AttentionCluster_{kind}" for kind in KINDS]
 
 
 def weights_of(folder):
@@ -51,7 +52,7 @@ def wait_for(process, text):
 def test_a_run_leaves_checkpoints_a_log_numbers_and_its_settings(tiny):
     result = run_script("train", "--log-interval=2", "--seed=3", "--keep=1", "--valid-first", cwd=tiny)
     saved = tiny / "checkpoints"
-    kinds = ["best", "config.txt", "epoch1", "train.jsonl", "train.log"]
+    kinds = ["best", "config.txt", "epoch1", "report.html", "train.jsonl", "train.log", "valid.json"]
     assert sorted(path.name for path in saved.iterdir() if path.suffix != ".lock") == [
         f"AttentionCluster_{kind}" for kind in kinds
     ]

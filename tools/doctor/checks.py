@@ -12,10 +12,11 @@ from models.spec import ModelSpec
 from tools.config.flags import RunOptions, read_config
 from tools.config.load import Config, read_model_name
 from tools.distributed.launcher import plan_processes
-from tools.doctor.machine import PACKAGES, find_version, processor_name, refuses_writing
+from tools.doctor.machine import refuses_writing
 from tools.errors import ConfigError, ConfigFileError, DataError
 from tools.registry import MODELS
 from tools.runtime.cpu import usable_cores
+from tools.runtime.environment import PACKAGES, find_version, processor_name
 from tools.runtime.memory import memory_bytes
 from tools.runtime.text import format_bytes
 from tools.weights.released import RESNET50, CacheEntry

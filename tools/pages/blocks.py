@@ -27,12 +27,29 @@ class Items:
 
 @dataclass(frozen=True)
 class Facts:
-    """Names and what they stand for, such as a version. wide: of a page's head, larger and side by side."""
+    """Names and what they stand for, such as a version."""
 
     template: ClassVar[str] = "facts.html"
 
     rows: Sequence[tuple[str, str]]
-    wide: bool = False
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One of the few things that a page is opened for, in large letters. note: what belongs to it, in small ones."""
+
+    name: str
+    text: str
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Figures:
+    """Side by side at the head of a page."""
+
+    template: ClassVar[str] = "figures.html"
+
+    figures: Sequence[Figure]
 
 
 @dataclass(frozen=True)

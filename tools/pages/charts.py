@@ -1,5 +1,6 @@
 """Charts as SVG: what is drawn where. Templates write it down, and a script reads values out under the pointer."""
 
+import functools
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -68,7 +69,8 @@ class LineChart:
     log_wanted: bool = False
     floor: float | None = None
 
-    def draw(self) -> Drawing | None:
+    @functools.cached_property
+    def drawing(self) -> Drawing | None:
         """None where there is nothing to draw."""
         curves = [(i, one.name, thin(one.x, one.y)) for i, one in enumerate(self.series)]
         curves = [(i, name, curve) for i, name, curve in curves if np.isfinite(curve.y).any()]
@@ -127,7 +129,8 @@ class DotChart:
     y: Sequence[float]
     unit: str = ""
 
-    def draw(self) -> Drawing | None:
+    @functools.cached_property
+    def drawing(self) -> Drawing | None:
         """None where there is nothing to draw."""
         if not len(self.x):
             return None
@@ -177,7 +180,8 @@ class BarChart:
     values: Sequence[float]
     unit: str = ""
 
-    def draw(self) -> tuple[list[Bar], str] | None:
+    @functools.cached_property
+    def drawing(self) -> tuple[list[Bar], str] | None:
         """The bars, and what they show in words; None where there are none."""
         if not len(self.values):
             return None

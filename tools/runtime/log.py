@@ -13,7 +13,7 @@ import logging
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from tqdm import tqdm
@@ -85,6 +85,17 @@ def record_event(event: str, **values) -> None:
 
 
 @contextlib.contextmanager
+def hear_events(hear: Callable[[str, dict], None]) -> Iterator[None]:
+    """Give the name and the values of each event that is recorded meanwhile to a function, too."""
+    listener = _Listener(hear)
+    _EVENTS.addHandler(listener)
+    try:
+        yield
+    finally:
+        _EVENTS.removeHandler(listener)
+
+
+@contextlib.contextmanager
 def collect_lines() -> Iterator[list[str]]:
     """Give a list of all lines for people that are logged meanwhile, whether the log is started or not."""
     collector = _Collector()
@@ -125,6 +136,15 @@ def beside(bar: tqdm) -> int:
 
 def _is_event(record: logging.LogRecord) -> bool:
     return record.name == _EVENTS.name
+
+
+class _Listener(logging.Handler):
+    def __init__(self, hear: Callable[[str, dict], None]):
+        super().__init__()
+        self._hear = hear
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._hear(record.getMessage(), record.values)
 
 
 class _Collector(logging.Handler):

@@ -181,7 +181,7 @@ class CheckpointStore:
         return target
 
     def _files_beside(self, has_checkpoints: bool) -> list[Path]:
-        """The settings, logs and numbers of a run that has saved something or at least begun to train.
+        """The settings, page, logs and numbers of a run that has saved something or at least begun to train.
 
         The numbers come last: they tell, should moving all of it be interrupted.
         """
@@ -192,7 +192,8 @@ class CheckpointStore:
         # The logs of processes have no model's name: they stay where another model is trained too, perhaps now.
         alone = all(path == log for path in self.save_dir.glob("*_train.log"))
         of_processes = sorted(log_folder(str(self.save_dir)).glob("rank*.log")) if alone else []
-        return [path for path in (Path(f"{base}_config.txt"), log, *of_processes, numbers) if path.exists()]
+        others = (Path(f"{base}_{end}") for end in ("config.txt", "report.html", "valid.json"))
+        return [path for path in (*others, log, *of_processes, numbers) if path.exists()]
 
     def _best_epoch(self) -> float:
         try:

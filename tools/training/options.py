@@ -3,7 +3,7 @@
 from dataclasses import dataclass, fields
 
 # Of places, of the machine, and of where weights come from: the processes of a run may have their own.
-_OWN = {"save_dir", "keep", "pretrain", "resume", "weights_dir", "offline"}
+_OWN = {"save_dir", "keep", "pretrain", "resume", "visualdl", "weights_dir", "offline"}
 
 
 @dataclass(frozen=True)
@@ -15,7 +15,7 @@ class TrainingOptions:
     accumulate: micro-batches that each process's batch is split into. grad_clip: the largest norm of all
     gradients together, 0 for what the config says. ema: decay of the averaged weights. label_smoothing: of the
     training's loss, 0 for none. early_stop: after so many validations without a better score, 0 for never.
-    weights_dir, offline: as ``find_released`` takes them.
+    visualdl: a folder for scalars, None for none. weights_dir, offline: as ``find_released`` takes them.
     """
 
     save_dir: str = "checkpoints"
@@ -34,11 +34,22 @@ class TrainingOptions:
     ema: float | None = None
     label_smoothing: float = 0.0
     early_stop: int = 0
+    visualdl: str | None = None
     weights_dir: str | None = None
     offline: bool = False
+
+    def changed(self) -> dict[str, str]:
+        """Flag -> value of those that are not as by default, but for where things lie and what is kept of them."""
+        of_places = _OWN - {"pretrain"}
+        values = {one.name: (getattr(self, one.name), one.default) for one in fields(self) if one.name not in of_places}
+        return {_flag(name): str(value) for name, (value, default) in values.items() if value != default}
 
     def shared(self) -> dict[str, object]:
         """Flag -> value, of those that all processes of a run must have the same."""
         names = (field.name for field in fields(self) if field.name not in _OWN)
-        flags = {f"--{name.replace('_', '-')}": getattr(self, name) for name in names}
+        flags = {_flag(name): getattr(self, name) for name in names}
         return {**flags, "--resume auto": self.resume == "auto"}
+
+
+def _flag(name: str) -> str:
+    return f"--{name.replace('_', '-')}"

@@ -12,6 +12,7 @@ from tools.config.load import Config
 from tools.distributed.group import ProcessGroup
 from tools.distributed.skipped import gather_broken, require_records
 from tools.errors import DataError
+from tools.inference.mistakes import WorstMistakes
 from tools.inference.predict import evaluate
 from tools.registry import METRICS
 from tools.runtime.log import beside, progress_bar, record_event, restart_files
@@ -22,6 +23,7 @@ from tools.training.loss_options import build_loss_options
 from tools.training.notices import compare_balancing, compare_rate, count_left_out
 from tools.training.optimizer_state import optimizer_arrays
 from tools.training.options import TrainingOptions
+from tools.training.report import RunReport
 from tools.training.resume import build_state, find_checkpoint, restore, set_later_aside
 from tools.training.step import Step, train_epoch
 from tools.training.time_left import TimeLeft, describe_left
@@ -36,14 +38,16 @@ log = logging.getLogger(__name__)
 class Trainer:
     """The loop over a run's epochs. Every process of the run goes through the same steps.
 
-    store: of the first process, which alone writes checkpoints. valid_loader: None without validation.
+    store: of the first process, which alone writes checkpoints. report: the page of the run. valid_loader: None without
+    validation.
     """
 
     def __init__(
         self, name: str, spec, config: Config, options: TrainingOptions, group: ProcessGroup,
-        store: CheckpointStore | None, train_loader, valid_loader,
+        store: CheckpointStore | None, report: RunReport, train_loader, valid_loader,
     ):  # fmt: skip
         self.name, self.config, self.options, self.group, self.store = name, config, options, group, store
+        self.report = report
         self.train_loader, self.valid_loader = train_loader, valid_loader
         self.state = build_state(spec, config, options, train_loader.dataset, group.world)
         self.schedule = spec.build_schedule(config, len(train_loader))
@@ -56,12 +60,13 @@ class Trainer:
         left_out = count_left_out(num_records, batch_size, group.world * options.accumulate)
         if config.TRAIN.sampling == "balanced":  # which draws as many as fill the batches
             left_out = []
-        for notice in (
+        self.notices = [
             *spec.notices(config, num_records),
             *compare_rate(config),
             *compare_balancing(config),
             *left_out,
-        ):
+        ]
+        for notice in self.notices:
             log.info(notice)
 
     def begin(self) -> None:
@@ -91,6 +96,14 @@ class Trainer:
         restart_files()
         if checkpoint and state.progress.epoch and not state.progress.step:
             self.resumed_path = checkpoint.path if here else self.save()
+        loaders = {"TRAIN": self.train_loader} | ({"VALID": self.valid_loader} if self.valid_loader else {})
+        self.report.begin(
+            resumed=checkpoint and str(checkpoint.path),
+            processes=group.world,
+            steps=len(self.train_loader),
+            datasets={section: loader.dataset for section, loader in loaders.items()},
+            notices=self.notices,
+        )
 
     def load_pretrained(self) -> None:
         """Take the weights that --pretrain or the config names, if one does."""
@@ -106,7 +119,7 @@ class Trainer:
 
     def run(self) -> int:
         """Train to the last epoch; return the exit code."""
-        epochs = self.config.TRAIN.epoch
+        epochs, early = self.config.TRAIN.epoch, False
         with StopRequest() as stop:
             if self.state.progress.epoch >= epochs and self.state.progress.validated:
                 log.info(f"nothing left to do: {self.state.progress.epoch} of {epochs} epochs are done")
@@ -114,13 +127,15 @@ class Trainer:
                 self.validate(self.resumed_path, stop)
             if self.options.valid_first and not self.state.progress.steps_taken:
                 self.score("before training", stop)
+                self.report.write()
             while self.state.progress.epoch < epochs and not agree_to_stop(self.group, stop):
-                if self.has_stopped_improving():
+                if early := self.has_stopped_improving():
                     break
                 self.train_epoch(stop)
             stopped = agree_to_stop(self.group, stop)
         if stopped:
             log.info(f"stopped by {stop.signal.name}; --resume auto resumes from here")
+        self.report.end(f"stopped by {stop.signal.name}" if stopped else "early stop" if early else "finished")
         return stop.exit_code if stopped else 0
 
     def describe_end(self, settings: Path) -> list[str]:
@@ -206,9 +221,12 @@ class Trainer:
         began = time.perf_counter()
         path = self.save()
         self.time_left.add("save", time.perf_counter() - began)
-        gather_broken(self.group, self.train_loader.dataset, self.options.skip_broken)
+        broken = gather_broken(self.group, self.train_loader.dataset, self.options.skip_broken)
+        self.report.skipped("TRAIN", broken)
         if not progress.validated:
             self.validate(path, stop)
+        if not interval:
+            self.report.write()
 
     def validate(self, path: Path, stop: StopRequest) -> None:
         """Score the weights as they are, those of the checkpoint at ``path``; keep them if they are the best."""
@@ -234,20 +252,24 @@ class Trainer:
             paths += [self.store.set_best(path)] if is_best else []
             for place in paths:
                 self.store.add_to_state(place, **asdict(progress), valid=values)
+        self.report.write()
 
     def score(self, title: str, stop: StopRequest, **facts) -> dict[str, float] | None:
         """The scores of the validation data; None when the run was asked to stop meanwhile.
 
         facts: for the record of it, besides the scores.
         """
-        metric, progress, total = self.new_metric(), self.state.progress, len(self.valid_loader)
+        metric, worst = self.new_metric(), WorstMistakes()
+        progress, total = self.state.progress, len(self.valid_loader)
         left = self.time_left.estimate(progress.epoch, progress.step)
         epoch = f"epoch {progress.epoch} of {self.config.TRAIN.epoch}, " if progress.epoch else ""
         began = time.perf_counter()
         with progress_bar(total, 0, f"{epoch}validating", shown=self.group.is_first) as bar:
             bar.facts = describe_left(left)
             bar.refresh()
-            for done, _ in enumerate(evaluate(self.state.network, self.valid_loader.epoch(), metric), start=1):
+            predictions = evaluate(self.state.network, self.valid_loader.epoch(), metric)
+            for done, prediction in enumerate(predictions, start=1):
+                worst.add(prediction, metric.margins(prediction.probs, prediction.batch.labels))
                 of_this = (time.perf_counter() - began) * (total - done) / done
                 bar.facts = describe_left(of_this + (left or 0))
                 bar.update()
@@ -256,10 +278,14 @@ class Trainer:
         if agree_to_stop(self.group, stop):
             return None
         self.group.merge(metric)
-        gather_broken(self.group, self.valid_loader.dataset, self.options.skip_broken)
+        self.group.merge(worst)
+        broken = gather_broken(self.group, self.valid_loader.dataset, self.options.skip_broken)
+        self.report.skipped("VALID", broken)
         values, videos = self.group.broadcast(lambda: self.compute_scores(metric))
         log.info(f"[VALID] {title}, {metric.describe(values)}, {videos} videos")
-        record_event("valid_epoch", epoch=self.state.progress.epoch - 1, **facts, videos=videos, **values)
+        epoch = self.state.progress.epoch - 1
+        record_event("valid_epoch", epoch=epoch, **facts, videos=videos, **values)
+        self.report.keep(metric, worst, self.valid_loader.dataset, epoch=epoch, **facts)
         return values
 
     def compute_scores(self, metric) -> tuple[dict[str, float], int]:
@@ -300,6 +326,7 @@ class Trainer:
             videos_per_sec=step.num_videos / (step.data_sec + step.step_sec),
             data_sec=step.data_sec,
             step_sec=step.step_sec,
+            steps_taken=self.state.progress.steps_taken,
         )
 
 

@@ -9,6 +9,8 @@ from tools.pages.blocks import (
     Charts,
     Column,
     Facts,
+    Figure,
+    Figures,
     Items,
     Page,
     Paragraph,
@@ -52,5 +54,5 @@ def make_sample(names: list[str], *, num_classes: int = 20, num_points: int = 30
             Section("mistakes", "Mistakes", [Cards(cards)]),
             Section("warnings", "Warnings", [Items(names), Facts([(name, name) for name in names])]),
         ],
-        head=[Facts([("best", names[0])], wide=True)],
+        head=[Figures([Figure("best", names[0], names[1]), Figure(names[2], names[3])])],
     )

@@ -63,7 +63,7 @@ def test_a_curve_of_many_points_keeps_its_peaks_and_says_how_many_are_one():
     assert (curve.low <= curve.y).all()
     assert (curve.y <= curve.high).all()
     chart = LineChart("loss", "step", [Series("training", np.arange(len(y)), y)])
-    drawing = chart.draw()
+    drawing = chart.drawing
     assert f"mean of up to {curve.of_each} at a time" in drawing.note
     assert "greatest 9." in drawing.about
     assert len(drawing.values) + len(drawing.lines[0].path) < 30_000
@@ -81,7 +81,7 @@ def test_means_and_ends_of_a_thinned_curve_are_those_of_all_points(values):
 
 def test_all_that_is_drawn_lies_inside_the_axes_and_gaps_stay_gaps():
     y = [0.5, math.nan, 3, 1, math.inf, -2]
-    drawing = LineChart("t", "epoch", [Series("a", range(6), y)]).draw()
+    drawing = LineChart("t", "epoch", [Series("a", range(6), y)]).drawing
     (line,) = drawing.lines
     assert line.path.count("M") == 3
     numbers = line.path.replace("M", " ").replace("L", " ").split()
@@ -94,27 +94,27 @@ def test_all_that_is_drawn_lies_inside_the_axes_and_gaps_stay_gaps():
 def test_lines_keep_their_looks_where_others_have_no_values():
     nothing = Series("none", [0, 1], [math.nan, math.nan])
     some = Series("some", [0, 1], [1, 2])
-    drawing = LineChart("t", "epoch", [nothing, some, *[some] * STYLES]).draw()
+    drawing = LineChart("t", "epoch", [nothing, some, *[some] * STYLES]).drawing
     assert [line.style for line in drawing.lines[:2]] == [1, 2]
     assert drawing.lines[-1].style == 1
-    assert LineChart("t", "epoch", [nothing]).draw() is None
-    assert LineChart("t", "epoch", []).draw() is None
+    assert LineChart("t", "epoch", [nothing]).drawing is None
+    assert LineChart("t", "epoch", []).drawing is None
 
 
 def test_one_point_is_a_dot_in_the_middle_and_equal_ones_a_level_line():
-    drawing = LineChart("t", "epoch", [Series("a", [3], [0.5])]).draw()
+    drawing = LineChart("t", "epoch", [Series("a", [3], [0.5])]).drawing
     assert drawing.lines[0].dots
     assert drawing.about == "a: 0.5 at epoch 3; least 0.5, greatest 0.5."
-    level = LineChart("t", "epoch", [Series("a", range(100), [0] * 100)]).draw()
+    level = LineChart("t", "epoch", [Series("a", range(100), [0] * 100)]).drawing
     assert len({point.split()[1] for point in level.lines[0].path[1:].split("L")}) == 1
 
 
 def test_charts_of_things_and_of_counts_say_what_they_show():
-    dots = DotChart("t", "clips", "top-1", ["a", "b", "c"], [1, 10, 1000], [0, 50, 100], " %").draw()
+    dots = DotChart("t", "clips", "top-1", ["a", "b", "c"], [1, 10, 1000], [0, 50, 100], " %").drawing
     assert dots.about.startswith("3 dots. clips: 1 to 1,000. top-1: 0 % to 100 %, half of them at 50 % or more.")
     assert dots.lines[0].dots.count("h0") == 3
-    bars, about = BarChart("t", "top-1", "classes", ["0", "50"], [3, 0]).draw()
+    bars, about = BarChart("t", "top-1", "classes", ["0", "50"], [3, 0]).drawing
     assert about == "0: 3; 50: 0"
     assert bars[0].height > bars[1].height == 0
-    assert BarChart("t", "x", "y", [], []).draw() is None
-    assert DotChart("t", "x", "y", [], [], []).draw() is None
+    assert BarChart("t", "x", "y", [], []).drawing is None
+    assert DotChart("t", "x", "y", [], [], []).drawing is None

@@ -48,6 +48,7 @@ def leave_run(folder):
     store.set_best(path)
     (folder / "logs").mkdir()
     texts = {"TSN_train.log": "log", "TSN_train.jsonl": "numbers", "TSN_config.txt": "settings"}
+    texts |= {"TSN_report.html": "page", "TSN_valid.json": "validation"}
     for name, text in (texts | {"logs/rank0.log": "rank 0", "logs/rank1.log": "rank 1"}).items():
         (folder / name).write_text(f"{text} of the first\n")
     store.close()
@@ -63,7 +64,8 @@ def test_a_new_run_moves_all_that_is_there_and_logs_for_itself(tmp_path):
     leave_run(tmp_path)
     assert not begin_run(tmp_path, 1000)
     (moved,) = tmp_path.glob("TSN_before_*")
-    names = ["TSN_config.txt", "TSN_train.jsonl", "TSN_train.log", "logs/rank0.log", "logs/rank1.log"]
+    names = ["TSN_config.txt", "TSN_report.html", "TSN_train.jsonl", "TSN_train.log", "TSN_valid.json"]
+    names += ["logs/rank0.log", "logs/rank1.log"]
     assert found_in(tmp_path, "of the first\n") == [f"{moved.name}/{name}" for name in names]
     assert found_in(tmp_path, "line of the new run\n") == ["TSN_train.log", "logs/rank0.log"]
     assert sorted(path.name for path in moved.iterdir() if path.is_dir()) == ["TSN_best", "TSN_epoch0", "logs"]
@@ -76,8 +78,11 @@ def test_a_run_killed_while_it_moved_another_aside_loses_nothing_and_the_next_mo
         folder.mkdir()
         leave_run(folder)
         was_killed = begin_run(folder, steps)
-        texts = [f"{kind} of the first\n" for kind in ("log", "numbers", "settings", "rank 0", "rank 1")]
-        assert [len(found_in(folder, text)) for text in texts] == [1] * 5
+        texts = [
+            f"{kind} of the first\n"
+            for kind in ("log", "numbers", "settings", "page", "validation", "rank 0", "rank 1")
+        ]
+        assert [len(found_in(folder, text)) for text in texts] == [1] * 7
         assert len(found_in(folder, "weights")) == 2
         if not was_killed:
             break

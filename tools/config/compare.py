@@ -1,0 +1,52 @@
+"""The settings of a run beside those of others: the model's published config, the defaults, another run."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from tools.config.load import Config
+from tools.config.schema import REQUIRED, Schema
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One key of a config, as ``SECTION.key``; values as a config writes them, None where there is none.
+
+    published: in the model's own config. default: of a key that is left out.
+    """
+
+    name: str
+    value: str
+    published: str | None
+    default: str | None
+
+    @property
+    def differs(self) -> bool:
+        """From the published config, or from the default where that does not say."""
+        usual = self.default if self.published is None else self.published
+        return usual is not None and self.value != usual
+
+
+def list_settings(config: Config, published: Config | None, schema: Schema) -> list[Setting]:
+    """All of a config's settings in its order. published: None where it cannot be read."""
+    found = []
+    own = flatten(published, schema) if published else {}
+    for name, value in flatten(config, schema).items():
+        section, key = name.split(".")
+        default = schema.keys(section)[key].default
+        usual = repr(own[name]) if name in own else None
+        found.append(Setting(name, repr(value), usual, None if default is REQUIRED else repr(default)))
+    return found
+
+
+def flatten(config: Config, schema: Schema) -> dict[str, Any]:
+    """``SECTION.key`` -> value, of all sections."""
+    sections = {name: asdict(config[name]) for name in schema.sections if name in config}
+    return {f"{name}.{key}": value for name, values in sections.items() for key, value in values.items()}
+
+
+def differing(all_settings: Sequence[dict[str, str]]) -> dict[str, list[str | None]]:
+    """Name -> its value in each of several runs, None where one lacks it, of settings that are not the same in all."""
+    names = dict.fromkeys(name for settings in all_settings for name in settings)
+    values = {name: [settings.get(name) for settings in all_settings] for name in names}
+    return {name: row for name, row in values.items() if len(set(row)) > 1}

@@ -1,0 +1,97 @@
+"""Charts of runs: what they measured, over steps and epochs.
+
+One run has its training and its validation in a chart, several have a line each.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from tools.pages.charts import LineChart, Series
+from tools.training.history import History
+
+Run = tuple[str, History, Any]  # what lines of it are called, "" where there is one run; None for an unknown metric
+_OF_SPEED = ("videos_per_sec", "data_wait", "learning_rate", "data_sec", "step_sec", "steps_taken", "videos")
+
+
+def show(metric, values: dict[str, Any]) -> dict[str, Any]:
+    """Name for people -> values of scores; as they are where the metric, and so the units, are not known."""
+    return metric.shown(values) if metric else values
+
+
+def list_epoch_charts(runs: Sequence[Run]) -> list[LineChart]:
+    """Loss, scores and speed over epochs."""
+    curves = _Curves("epoch")
+    for label, history, metric in runs:
+        alone = not label
+        for kind, events in _kinds(history):
+            for name, values in show(metric, _columns(events, but=_OF_SPEED)).items():
+                curves.add(name, _join(label, kind), [event["epoch"] for event in events], values)
+        of_epochs = _columns(history.epochs, but=())
+        x = [event["epoch"] for event in history.epochs]
+        if "videos_per_sec" in of_epochs:
+            curves.add("videos a second", label or "training", x, of_epochs["videos_per_sec"])
+        if "data_wait" in of_epochs and alone:
+            curves.add("waiting for data, %", "training", x, 100 * of_epochs["data_wait"])
+    return curves.charts()
+
+
+def list_step_charts(runs: Sequence[Run]) -> list[LineChart]:
+    """Loss, learning rate, scores and speed over steps."""
+    curves = _Curves("step")
+    for label, history, metric in runs:
+        steps, name_of_line = history.steps, label or "training"
+        if not len(steps):
+            continue
+        x, values = steps.taken()[0], steps.values()
+        scores = {name: column for name, column in values.items() if name not in _OF_SPEED}
+        for name, column in show(metric, scores).items():
+            curves.add(name, name_of_line, x, column)
+        if "learning_rate" in values:
+            curves.add("learning rate", name_of_line, x, values["learning_rate"])
+        if "videos_per_sec" in values:
+            curves.add("videos a second", name_of_line, x, values["videos_per_sec"])
+        for key, kind in (("step_sec", "computing"), ("data_sec", "waiting for data")):
+            if key in values and not label:
+                curves.add("time of a step, ms", kind, x, 1000 * values[key])
+    return curves.charts()
+
+
+def _kinds(history: History) -> list[tuple[str, list[dict]]]:
+    """The events of an epoch with scores, by what their lines are called."""
+    plain = [one for one in history.validations if not one["averaged"]]
+    averaged = [one for one in history.validations if one["averaged"]]
+    kinds = [("training", history.epochs), ("validation", plain), ("validation, averaged weights", averaged)]
+    return [(kind, events) for kind, events in kinds if events]
+
+
+def _join(label: str, kind: str) -> str:
+    return f"{label}, {kind}" if label else kind
+
+
+def _columns(events: list[dict], but: Sequence[str]) -> dict[str, np.ndarray]:
+    """Name -> (events,) float64, NaN where an event has no such number."""
+    names = dict.fromkeys(name for event in events for name in event if name not in ("epoch", "averaged", *but))
+    return {name: np.array([event.get(name, np.nan) for event in events]) for name in names}
+
+
+class _Curves:
+    """Lines by the chart that they belong into, in the order in which charts were first named."""
+
+    def __init__(self, over: str):
+        self._over = over
+        self._series: dict[str, list[Series]] = {}
+
+    def add(self, chart: str, line: str, x, y) -> None:
+        self._series.setdefault(chart, []).append(Series(line, x, y))
+
+    def charts(self) -> list[LineChart]:
+        found = []
+        for name, series in self._series.items():
+            unit = name.partition(", ")[2]
+            log_wanted = name == "learning rate"
+            chart = LineChart(name, self._over, series, f" {unit}" * bool(unit), log_wanted=log_wanted, floor=0)
+            if chart.drawing is not None:
+                found.append(chart)
+        return found
