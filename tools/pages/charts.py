@@ -22,11 +22,12 @@ STYLES = 28  # different looks of lines in the style sheet; more begin again
 
 @dataclass(frozen=True)
 class Series:
-    """A line of a chart. x, y: (N,), y NaN where there is no value."""
+    """A line of a chart. x, y: (N,), y NaN where there is no value. style: its looks; None for those of its place."""
 
     name: str
     x: Sequence[float]
     y: Sequence[float]
+    style: int | None = None
 
 
 @dataclass(frozen=True)
@@ -72,8 +73,9 @@ class LineChart:
     @functools.cached_property
     def drawing(self) -> Drawing | None:
         """None where there is nothing to draw."""
-        curves = [(i, one.name, thin(one.x, one.y)) for i, one in enumerate(self.series)]
-        curves = [(i, name, curve) for i, name, curve in curves if np.isfinite(curve.y).any()]
+        styles = [i if one.style is None else one.style for i, one in enumerate(self.series)]
+        curves = [(style, one.name, thin(one.x, one.y)) for style, one in zip(styles, self.series, strict=True)]
+        curves = [(style, name, curve) for style, name, curve in curves if np.isfinite(curve.y).any()]
         if not curves:
             return None
         ends = np.concatenate(
@@ -82,7 +84,7 @@ class LineChart:
         places = np.concatenate([curve.x for *_, curve in curves])
         across = span_scale(float(places.min()), float(places.max()), LEFT + 6, RIGHT - 6)
         up = make_scale(ends, BOTTOM, TOP, is_log=self.log_wanted, floor=self.floor)
-        lines = [Line(name, i % STYLES, *_paths(curve, across, up)) for i, name, curve in curves]
+        lines = [Line(name, style % STYLES, *_paths(curve, across, up)) for style, name, curve in curves]
         thinned = max(curve.of_each for *_, curve in curves)
         note = f"Many points: a line is the mean of up to {thinned:,} at a time, the band shows all of them."
         return Drawing(

@@ -6,7 +6,6 @@ import numpy as np
 
 from tools.config.compare import differing, list_settings
 from tools.pages.blocks import Cell, Charts, Column, Items, Page, Paragraph, Section, Table
-from tools.pages.scales import format_number
 from tools.training.curves import list_epoch_charts, list_step_charts, show
 from tools.training.run_files import RecordedRun
 from tools.training.run_page import describe_state, find_best, show_texts
@@ -26,7 +25,7 @@ def build_comparison(runs: list[RecordedRun]) -> Page:
     ]
     names = list(dict.fromkeys(run.files.model_name for run in runs))
     return Page(
-        f"{len(runs)} runs of {', '.join(names)}",
+        f"{len(runs)} runs: {', '.join(names)}",
         [section for section in sections if section.blocks],
         head=[Paragraph(_introduce(runs, names))],
     )
@@ -96,6 +95,7 @@ def _list_setting_blocks(labels: list[str], runs: list[RecordedRun]) -> list:
     ]
     if not rows:
         return [*blocks, Paragraph("None: these runs have the same settings.")]
-    text = f"{format_number(len(settings[0]) - len(rows))} settings are the same in all."
+    same = set.intersection(*map(set, settings)) - {name for name, *_ in rows}
+    text = f"{len(same)} settings are the same in all."
     columns = [Column("setting"), *(Column(label) for label, _ in known)]
     return [*blocks, Paragraph(text), Table("Settings, and flags of train.py", columns, rows)]

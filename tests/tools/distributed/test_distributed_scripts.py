@@ -272,3 +272,16 @@ def test_the_demo_reaches_the_same_gap_with_one_process_and_with_two(tmp_path):
         gaps.append(state_of(tmp_path / str(world) / "AttentionCluster_epoch9")["valid"]["gap"])
     assert gaps[0] > 0.9
     assert gaps[1] == pytest.approx(gaps[0], abs=0.005)
+
+
+@pytest.mark.slow
+def test_the_last_validation_tells_the_same_of_any_number_of_processes(tmp_path):
+    fill(tmp_path)
+    found = []
+    for world in (1, 2):
+        flags = (f"--nproc={world}", f"--save-dir={world}", "--learning-rate=0", "--epoch=1", "--threads=1")
+        run_script("train", *flags, cwd=tmp_path)
+        found.append(json.loads((tmp_path / f"{world}/AttentionCluster_valid.json").read_text()))
+        assert (tmp_path / f"{world}/AttentionCluster_report.html").exists()
+    assert [one["source"] for one in found[0]["mistakes"]] == [one["source"] for one in found[1]["mistakes"]]
+    assert found[0]["report"]["per_class"] == found[1]["report"]["per_class"]
