@@ -227,15 +227,3 @@ def test_a_broken_clip_of_validation_stops_a_run_before_its_first_step(clips_cop
     shown = run_script("train", *flags, "--skip-broken=1", cwd=clips_copy).stdout
     assert shown.index("[VALID] skipped: val.list line 2") < shown.index("[TRAIN] Epoch 0")
     assert not list(clips_copy.glob("*.looked.npz"))  # of a few clips nothing is remembered
-
-
-def test_the_page_of_a_run_on_clips_shows_frames_of_its_worst_mistakes(clips_copy):
-    run_script("train", *FLAGS, "--resume=auto", "--epoch=2", cwd=clips_copy)
-    validation = json.loads((clips_copy / "checkpoints/TSN_valid.json").read_text())
-    assert validation["mistakes"]
-    for mistake in validation["mistakes"]:
-        assert len(mistake["pictures"]) == 3
-        assert mistake["best"][0][0] != mistake["own"][0][0]
-    page = (clips_copy / "checkpoints/TSN_report.html").read_text()
-    assert page.count('<img src="data:image/jpeg;base64,') == 3 * len(validation["mistakes"])
-    assert "pairs of classes that are mistaken most often" in page

@@ -368,38 +368,3 @@ def test_resuming_inside_an_epoch_needs_the_same_data(tiny):
     result = run_script("train", "--resume=auto", cwd=tiny, check=False)
     assert "stands inside an epoch" in result.stderr
     assert "data " in result.stderr
-
-
-def test_a_resumed_run_has_the_whole_of_it_on_its_page(trained_copy):
-    page = trained_copy / "checkpoints/AttentionCluster_report.html"
-    before = page.read_text()
-    assert "By the last validation, epoch 0." in before
-    assert "Start 2" not in before
-    run_script("train", "--epoch=3", "--resume=auto", "--valid-interval=2", cwd=trained_copy)
-    text = page.read_text()
-    assert "3 of 3" in text
-    assert "Start 2" in text
-    assert "checkpoints/AttentionCluster_epoch0" in text
-    assert "By the last validation, epoch 1." in text
-    validation = json.loads((trained_copy / "checkpoints/AttentionCluster_valid.json").read_text())
-    assert len(validation["mistakes"]) == 12
-    assert {row["class_id"] for row in validation["report"]["per_class"]} == set(range(12))
-
-
-def test_a_run_without_validation_has_its_page_from_the_first_epoch_on(tiny):
-    process = start_script("train", "--epoch=400", "--valid-interval=0", cwd=tiny)
-    wait_for(process, "Epoch 1 done")
-    process.kill()
-    process.communicate()
-    text = (tiny / "checkpoints/AttentionCluster_report.html").read_text()
-    assert "running when this page was written, or killed since" in text
-    assert "of 400" in text
-
-
-def test_a_page_that_cannot_be_made_leaves_the_run_as_it_is(tiny):
-    (tiny / "checkpoints/AttentionCluster_report.html").mkdir(parents=True)
-    shown = run_script("train", "--epoch=1", cwd=tiny).stdout
-    (warning,) = {line for line in shown.splitlines() if line.startswith("warning: ")}
-    assert "AttentionCluster_report.html could not be made (DataError: the page" in warning
-    assert (tiny / "checkpoints/AttentionCluster_best").is_dir()
-    assert "best: epoch 0" in shown

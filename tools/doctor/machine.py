@@ -1,4 +1,4 @@
-"""What a machine has: memory, disks, and folders one may write to. Imports nothing of weight."""
+"""What a machine has: disks, and folders one may write to. Imports nothing of weight."""
 
 import os
 import shutil

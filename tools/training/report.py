@@ -72,6 +72,10 @@ class RunReport:
             record_event("end", reason=reason)
             self.write()
 
+    def describe(self) -> list[str]:
+        """A line on where the page is, for the end of a run."""
+        return [f"page of this run: {self._files.page}"] if self._files and self._files.page.is_file() else []
+
     def write(self) -> None:
         """Make the page of what has been recorded so far."""
         if not self._files:

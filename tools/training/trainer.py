@@ -141,7 +141,7 @@ class Trainer:
     def describe_end(self, settings: Path) -> list[str]:
         """Lines on what a finished run leaves; in the first process. settings: where its config was written."""
         config_path = settings if "TEST" in self.config else None
-        return describe_end(self.store, self.state.progress, self.new_metric(), config_path)
+        return [*self.report.describe(), *describe_end(self.store, self.state.progress, self.new_metric(), config_path)]
 
     def has_stopped_improving(self) -> bool:
         """Whether --early-stop ends the run here; says so."""

@@ -2,10 +2,16 @@
 
 import pytest
 
+import metrics  # noqa: F401  (registers them)
+import models  # noqa: F401
 from tests.browser import Browser
 from tests.tools.pages.hostile import HOSTILE
 from tests.tools.pages.sample import make_sample
+from tests.tools.training.recorded_runs import START, events_of, make_validation, write_run
 from tools.pages.page import write_page
+from tools.report.comparison import build_comparison
+from tools.training.run_files import load_run
+from tools.training.run_page import build_run_page
 
 pytestmark = pytest.mark.slow
 
@@ -33,11 +39,28 @@ def page(tmp_path_factory):
     return path
 
 
+@pytest.fixture(scope="module", params=["sample", "2", "6", "400", "3862", "several"])
+def any_page(request, page, tmp_path_factory):
+    """The page of a run of so many classes, whatever they are called, one of several runs, and the sample."""
+    if request.param == "sample":
+        return page
+    folder = tmp_path_factory.mktemp(request.param)
+    several = request.param == "several"
+    num_classes = 6 if several else int(request.param)
+    names = [folder / f"run {i} {'x' * 150}" for i in range(9)] if several else [folder]
+    validation = make_validation(999, HOSTILE, num_classes)
+    files = [write_run(name, [START, *events_of(range(1000))], validation) for name in names]
+    runs = [load_run(one) for one in files]
+    write_page(folder / "page.html", build_comparison(runs) if several else build_run_page(runs[0]))
+    return folder / "page.html"
+
+
+@pytest.mark.parametrize("dark", [False, True])
 @pytest.mark.parametrize("width", [320, 400, 1400])
-def test_nothing_runs_nothing_is_asked_for_and_nothing_is_cut_off(browser, page, width):
-    browser.open(page, width=width)
+def test_nothing_runs_nothing_is_asked_for_and_nothing_is_cut_off(browser, any_page, width, dark):
+    browser.open(any_page, width=width, dark=dark)
     assert browser.problems == []
-    assert [address for address in browser.requests if not address.startswith("data:")] == [page.as_uri()]
+    assert [address for address in browser.requests if not address.startswith("data:")] == [any_page.as_uri()]
     assert browser.run("document.scrollingElement.scrollWidth") <= width
     assert browser.run(CUT_OFF) == []
     assert browser.run("document.querySelectorAll('script').length") == 1
