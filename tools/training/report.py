@@ -13,6 +13,7 @@ from tools.inference.mistakes import WorstMistakes, picture_mistakes
 from tools.registry import METRICS
 from tools.runtime.environment import describe_environment
 from tools.runtime.log import record_event
+from tools.runtime.packages import explain_import
 from tools.training.checkpoint import CheckpointStore
 from tools.training.history import History
 from tools.training.options import TrainingOptions
@@ -64,7 +65,8 @@ class RunReport:
 
     def keep(self, metric, worst: WorstMistakes, dataset, *, epoch: int, averaged: bool = False) -> None:
         """Of a validation, what ``write`` needs; the last one counts."""
-        self._last = (metric, worst, dataset, epoch, averaged)
+        if self._files:
+            self._last = (metric, worst, dataset, epoch, averaged)
 
     def end(self, reason: str) -> None:
         """Record what the run ends with, and write its page for the last time."""
@@ -83,8 +85,9 @@ class RunReport:
         try:
             self._write()
         except Exception as error:  # noqa: BLE001  (whatever it is, it must not end a training)
-            reason = " ".join(str(error).split())
-            log.info(f"warning: the page {self._files.page} could not be made ({type(error).__name__}: {reason})")
+            known = explain_import(error) if isinstance(error, ImportError) else None
+            reason = known or f"{type(error).__name__}: {' '.join(str(error).split())}"
+            log.info(f"warning: the page {self._files.page} could not be made ({reason})")
 
     def _write(self) -> None:
         from tools.pages.page import write_page

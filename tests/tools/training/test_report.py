@@ -135,3 +135,12 @@ def test_processes_but_the_first_make_no_page(tmp_path):
     report.write()
     report.end("finished")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_page_without_jinja_is_one_line_that_says_how_to_install_it(report, log_lines, monkeypatch):
+    def fail(run):
+        raise ModuleNotFoundError("No module named 'jinja2'", name="jinja2")
+
+    monkeypatch.setattr(run_page, "build_run_page", fail)
+    report.write()
+    assert log_lines[-1].endswith('could not be made (Jinja2 is not installed; python -m pip install "Jinja2>=3.0")')
