@@ -7,9 +7,9 @@ from pathlib import Path
 
 from datareader.class_names import load_class_names, parse_class_names
 from datareader.lists import load_list
+from datareader.media import PICKLE_SUFFIXES
 from dataset.kinetics.annotations import load_class_list
 from dataset.list_items import Item, read_label
-from dataset.media import PICKLE_SUFFIXES
 from dataset.output_folder import SETTINGS
 from dataset.text_files import write_lines
 from models.spec import Choice

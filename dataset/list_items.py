@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 
 from datareader.clips.files import read_pickle_head
+from datareader.features.shards import is_shard, pickle_name
 from datareader.lists import load_list
+from datareader.media import PICKLE_SUFFIXES, VIDEO_SUFFIXES, describe_left_out, find_media, identify_file
 from dataset.kinetics.annotations import Annotation, VideoFolder
-from dataset.media import PICKLE_SUFFIXES, VIDEO_SUFFIXES, describe_left_out, find_media
-from dataset.youtube8m.shards import is_shard, pickle_name
 from tools.errors import DataError
 from tools.files.pickles import DAMAGED, load_data_pickle
 
@@ -119,12 +119,3 @@ def refuse_duplicates(items: list[Item], output: Path, replaced: set[str]) -> No
             if in_lists and isinstance(other, str):
                 hint = "leave it out, or write to another folder"
             raise DataError(f"{item.path} is the same file as {other}; {hint}")
-
-
-def identify_file(path: Path) -> tuple[int, int]:
-    """Equal for all names of a file: links of both kinds, and spellings of its path."""
-    try:
-        status = path.stat()
-    except OSError as error:
-        raise DataError(f"{path} cannot be read: {error.strerror}") from None
-    return status.st_dev, status.st_ino

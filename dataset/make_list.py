@@ -40,11 +40,11 @@ import numpy as np
 
 from datareader.clips.frame_folders import list_frames
 from datareader.lists import load_list
+from datareader.media import describe_left_out, identify_file
 from dataset.class_list import CLASS_NAMES, resolve_class_names, write_class_names
 from dataset.config_file import know_data, open_model_config, refuse_other_data, write_config
 from dataset.kinetics.annotations import load_annotations, sort_classes
-from dataset.list_items import UNLABELLED, Item, find_annotated, find_items, identify_file, refuse_duplicates
-from dataset.media import describe_left_out
+from dataset.list_items import UNLABELLED, Item, find_annotated, find_items, refuse_duplicates
 from dataset.origins import find_origins, parse_pattern, split_by_origin
 from dataset.splits import parse_shares, split_as_csv, split_items
 from dataset.training_config import know_machine

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from datareader.class_names import parse_class_names
 from datareader.clips.frame_folders import is_frame_name
-from dataset.media import identify, walk_folders
+from datareader.media import identify, walk_folders
 from tools.errors import DataError
 from tools.files.texts import NotTextError, read_text
 

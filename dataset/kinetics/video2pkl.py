@@ -35,9 +35,9 @@ from datareader.clips.decoding import open_video, read_frame_rate
 from datareader.clips.files import decode_image, read_pickle_head
 from datareader.clips.frame_folders import FrameFiles, list_frames
 from datareader.clips.video import FrameCountError
+from datareader.media import VIDEO_SUFFIXES
 from datareader.transforms import scale_size
 from dataset.kinetics.annotations import Annotation, VideoFolder, load_annotations, load_class_list, sort_classes
-from dataset.media import VIDEO_SUFFIXES
 from dataset.output_folder import open_output_folder
 from dataset.text_files import write_lines
 from tools.config.flags import make_parser, parse_text, parse_threads, real_number, whole_number

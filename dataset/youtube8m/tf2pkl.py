@@ -40,12 +40,12 @@ from datareader.features.index import (
     index_records,
 )
 from datareader.features.records import Expected
+from datareader.features.shards import is_shard, pickle_name
 from datareader.features.tfrecord import Problem, read_tfrecord
 from datareader.lists import ListEntry
 from dataset.output_folder import open_output_folder
 from dataset.text_files import write_lines
 from dataset.youtube8m.journal import Journal, Result, fingerprint_of
-from dataset.youtube8m.shards import is_shard, pickle_name
 from tools.config.flags import make_parser, parse_text, parse_threads, whole_number
 from tools.errors import DataError, DataIssue
 from tools.files.atomic import atomic_write

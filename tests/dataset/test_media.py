@@ -1,23 +1,20 @@
-"""Files of a folder by their content, folders of frames, and what is left out."""
+"""Lists and pickles of what is in folders: videos whatever they are called, folders of frames; what is left out."""
 
 import io
 import pickle
 import shutil
 
-import numpy as np
 import pytest
 from PIL import Image
 
 from datareader.lists import load_list
 from dataset import make_list
 from dataset.kinetics import video2pkl
-from dataset.media import find_media, identify
-from tests.datareader.clips.synthetic import encode_jpeg, make_frames, open_dataset, read_all, write_pickle
+from tests.datareader.clips.synthetic import encode_jpeg, make_frames, open_dataset, read_all
 from tests.datareader.clips.test_frame_folders import write_folder
-from tests.datareader.clips.test_look import CONTAINERS, SOUNDS, write_container, write_sound
+from tests.datareader.clips.test_look import CONTAINERS, write_container
 from tests.dataset.programs import load, start
 from tools.errors import DataError
-from tools.show.kinds import recognise
 
 ODD = {"clip0.mp4": "a.mp4", "clip1.ts": "a.ts", "clip2.MTS": "a.ts", "clip3.gif": "a.gif", "clip4.h264": "a.h264"}
 ODD |= {"clip5.y4m": "a.y4m", "clip6": "a.mkv", "clip7.dat": "a.flv"}
@@ -89,31 +86,6 @@ def test_a_folder_with_nothing_to_list_says_what_is_there(monkeypatch, tmp_path)
         start(monkeypatch, make_list, tmp_path, "--output", tmp_path / "out")
 
 
-@pytest.mark.pyav
-@pytest.mark.parametrize("kind", ["nut", "m4v", "apng", "rm"])
-def test_videos_that_only_the_decoder_knows_are_videos(tmp_path, kind):
-    codec = {"apng": "apng", "rm": "rv10"}.get(kind, "mpeg4")
-    path = write_container(tmp_path / f"a.{kind}", kind, codec, size=(176, 144))
-    path = path.rename(tmp_path / "a.dat")
-    assert identify(path) == ("video", "")
-    assert recognise(str(path)) == "clips"
-    path.write_bytes(np.random.default_rng(0).bytes(100_000))
-    assert identify(path)[0] is None
-
-
-@pytest.mark.pyav
-@pytest.mark.parametrize("kind", SOUNDS)
-def test_sound_alone_is_left_out_and_named(tmp_path, kind):
-    path = write_sound(tmp_path / "a.mp4", kind, SOUNDS[kind])
-    assert identify(path) == (None, "a file without a video stream")
-
-
-def test_an_empty_file_counts_by_its_name(tmp_path):
-    for name, kind in {"a.mp4": "video", "b.pkl": "pickle", "c.tfrecord": "shard", "d": None}.items():
-        (tmp_path / name).touch()
-        assert identify(tmp_path / name)[0] == kind
-
-
 @pytest.fixture
 def frame_folders(tmp_path):
     """Two classes with two folders of frames each, one with a file beside them, and a folder of optical flow."""
@@ -140,14 +112,6 @@ def test_folders_of_frames_are_listed_with_their_number(frame_folders, monkeypat
     assert (tmp_path / "plain/infer.list").read_text().splitlines()[3] == "../frames/jump/v4"
     start(monkeypatch, make_list, frame_folders / "jump/v4", "--output", tmp_path / "one", "--split", "infer")
     assert (tmp_path / "one/infer.list").read_text() == "../frames/jump/v4\n"
-
-
-def test_pictures_beside_videos_are_no_clips(tmp_path):
-    write_pickle(tmp_path / "a.pkl", make_frames(3))
-    write_folder(tmp_path / "thumbs", make_frames(2))
-    found, left_out = find_media(tmp_path)
-    assert found == [(tmp_path / "a.pkl", "pickle")]
-    assert left_out == {"a picture beside videos": ["img_00001.jpg", "img_00002.jpg"]}
 
 
 def test_folders_of_frames_become_pickles_of_the_same_pixels(frame_folders, monkeypatch, tmp_path):

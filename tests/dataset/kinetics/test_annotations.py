@@ -3,8 +3,8 @@
 import pytest
 
 from datareader.class_names import load_class_names
+from datareader.media import VIDEO_SUFFIXES
 from dataset.kinetics.annotations import VideoFolder, load_annotations, load_class_list
-from dataset.media import VIDEO_SUFFIXES
 from tests.dataset.kinetics.annotated_videos import HEADER, csv_line
 from tools.errors import DataError
 

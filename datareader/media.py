@@ -12,17 +12,19 @@ from datareader.clips.decoding import read_facts, try_first_frame
 from datareader.clips.frame_folders import is_frame_name, list_folder, shorten_names
 from datareader.clips.look import look_at_ends
 from datareader.clips.video import NoFilmError
+from datareader.features.shards import is_shard
 from datareader.kinds import find_pickle_kind
 from datareader.lists import ListEntry
-from dataset.youtube8m.shards import is_shard
 from tools.errors import DataError
 from tools.files.recognise import ARCHIVES, COMPRESSED, PICTURES, SOUNDS, TEXTS, VIDEOS, FileKind, recognise_file
+from tools.runtime.workers import QUICK, map_files
 
 MediaKind = Literal["video", "pickle", "shard", "frames"]
 VIDEO_SUFFIXES = {".3gp", ".avi", ".flv", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".ogv", ".webm", ".wmv"}
 PICKLE_SUFFIXES = {".pkl", ".pickle"}
 _UNFINISHED = {".part", ".partial", ".crdownload", ".download", ".aria2", ".ytdl", ".tmp"}
 _MAYBE_FILMS = {FileKind.PNG, FileKind.WEBP}
+_MANY = 500  # files that it takes more than a moment to look at
 _NOT_DATA = TEXTS | PICTURES | SOUNDS | COMPRESSED | ARCHIVES
 
 
@@ -110,15 +112,16 @@ def find_media(folder: Path) -> tuple[list[tuple[Path, MediaKind]], dict[str, li
 
     Folders of frames count where there is nothing else, as pictures beside videos are of other uses.
     """
-    found, pictures, left_out = [], {}, defaultdict(list)
+    found, pictures, left_out, paths = [], {}, defaultdict(list), []
     for place, names in walk_folders(folder):
         pictures[place] = [name for name in names if is_frame_name(name)]
-        for name in names:
-            kind, words = (None, "") if is_frame_name(name) else identify(place / name)
-            if kind:
-                found.append((place / name, kind))
-            elif words:
-                left_out[words].append(name)
+        paths += [place / name for name in names if not is_frame_name(name)]
+    kinds = map_files(identify, paths, f"looking at {folder}", QUICK, shown=len(paths) >= _MANY)
+    for path, (kind, words) in zip(paths, kinds, strict=True):
+        if kind:
+            found.append((path, kind))
+        else:
+            left_out[words].append(path.name)
     if found:
         left_out["a picture beside videos"] = [name for names in pictures.values() for name in names]
     else:
@@ -134,3 +137,12 @@ def describe_left_out(left_out: dict[str, list[str]]) -> list[str]:
         f"left out: {len(names)} x {words.split(maxsplit=1)[1]} ({shorten_names(names)})"
         for words, names in sorted(left_out.items())
     ]
+
+
+def identify_file(path: Path) -> tuple[int, int]:
+    """Equal for all names of a file: links of both kinds, and spellings of its path."""
+    try:
+        status = path.stat()
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror}") from None
+    return status.st_dev, status.st_ino
