@@ -6,27 +6,32 @@ pictures it gives what is in memory. It tells of none of that. Its wheels cannot
 """
 
 import os
+from array import array
 from collections.abc import Iterator
 from contextlib import contextmanager
+from fractions import Fraction
 
 import cv2
 import numpy as np
 
 from datareader.clips.bitstreams import CODECS, UnknownError, read_stream
 from datareader.clips.headers import READABLE, Header, read_header
+from datareader.clips.times import FrameTimes, find_times
 from datareader.clips.video import (
     VideoFacts,
     check_file,
     describe_colours,
     describe_stranger,
-    distinct_numbers,
     no_film,
     no_frames,
     not_a_video,
     plausible,
+    rising_numbers,
 )
 from tools.errors import DataError, DataIssue
 from tools.files.recognise import SOUNDS, recognise_file
+
+_TICK_SEC = Fraction(1, 10**9)  # of times: more exact than any file's, so that rounding gives those of the file
 
 
 class Video:
@@ -37,24 +42,42 @@ class Video:
 
     def __init__(self, path: str):
         self.path = path
-        self.num_frames = 0
+        self._stamps = array("q")
         _require_likeness(path)
         with _open_capture(path) as capture:
             while capture.grab():  # the header's count may be wrong
-                self.num_frames += 1
+                self._stamps.append(round(capture.get(cv2.CAP_PROP_POS_MSEC) * 10**6))
         if not self.num_frames:
             raise no_frames(path, "its video stream")
 
+    @property
+    def num_frames(self) -> int:
+        return len(self._stamps)
+
+    @property
+    def times(self) -> FrameTimes:
+        """As ``VideoSource`` says. Of some containers OpenCV tells the times of the first frames alone."""
+        stamps, rate = np.array(self._stamps), read_facts(self.path).frames_per_sec
+        rises = stamps[1:] > stamps[:-1]
+        if not rises.all() and rate is not None:
+            gaps = np.diff(stamps[: int(rises.argmin()) + 1]) * float(_TICK_SEC) * rate  # in frames
+            if (abs(gaps - 1) > 0.5).any():
+                raise _refusal(self.path, "has frames at uneven times, the last of which OpenCV does not tell")
+        return find_times(self.path, stamps, _TICK_SEC, lambda: rate)
+
     def frames(self, numbers: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
-        wanted = set(distinct_numbers(numbers, self.num_frames))
+        wanted, done = rising_numbers(numbers, self.num_frames), 0
         with _open_capture(self.path) as capture:
-            for i in range(max(wanted, default=-1) + 1):
+            for i in range(int(wanted[-1]) + 1 if len(wanted) else 0):
                 capture.grab()
-                if i in wanted:
+                if i == wanted[done]:
                     found, image = capture.retrieve()
                     if not found:
                         raise no_frames(self.path, f"its video stream at {i}")
                     yield i, cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+                    done += 1
+
+    frames_once = frames  # which never begins again
 
 
 def try_first_frame(path: str) -> None:

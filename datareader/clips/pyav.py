@@ -1,7 +1,10 @@
 """Videos with PyAV: planned from the packets or, where that cannot be, decoded from the start."""
 
+from array import array
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
+from fractions import Fraction
 from itertools import islice
 
 import av
@@ -9,19 +12,21 @@ import cv2
 import numpy as np
 from av.stream import Disposition
 
-from datareader.clips.packets import PacketInfo, demux, list_packets, plan_runs
+from datareader.clips.packets import Packets, demux, list_packets, plan_runs
+from datareader.clips.times import NO_TIME, FrameTimes, find_times
 from datareader.clips.video import (
     FrameCountError,
+    RestartError,
     VideoFacts,
     check_file,
     describe_colours,
     describe_stranger,
-    distinct_numbers,
     no_film,
     no_frames,
     not_a_video,
     note_colours,
     plausible,
+    rising_numbers,
 )
 from tools.errors import DataError, DataIssue
 
@@ -51,17 +56,27 @@ class Video:
     def num_frames(self) -> int:
         return self._way.num_frames
 
+    @property
+    def times(self) -> FrameTimes:
+        return self._way.times
+
     def frames(self, numbers: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
         planned_frames = self.num_frames
         try:
-            yield from self._way.frames(numbers)
+            yield from self.frames_once(numbers)
             return
+        except RestartError:
+            if self.num_frames != planned_frames:
+                raise FrameCountError from None
+        yield from self.frames_once(numbers)
+
+    def frames_once(self, numbers: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
+        """As ``VideoSource`` says; damage is seen at most once."""
+        try:
+            yield from self._way.frames(numbers)
         except DamageError:
-            pass
-        self._way = SequentialVideo(self.path)
-        if self.num_frames != planned_frames:
-            raise FrameCountError
-        yield from self._way.frames(numbers)
+            self._way = SequentialVideo(self.path)
+            raise RestartError from None
 
 
 # Planned from the packets
@@ -71,7 +86,7 @@ def plan_video(path: str) -> "PlannedVideo | None":
     """A video to decode in part, or None where its packets do not say in which. Raises DataError."""
     with _open_container(path) as (container, stream):
         packets = list_packets(container, stream)
-    return None if packets is None else PlannedVideo(path, packets)
+        return None if packets is None else PlannedVideo(path, packets, stream.time_base)
 
 
 class PlannedVideo:
@@ -80,51 +95,60 @@ class PlannedVideo:
     Damage in groups that are not decoded goes unseen: their frames count.
     """
 
-    def __init__(self, path: str, packets: list[PacketInfo]):
+    def __init__(self, path: str, packets: Packets, tick_sec: Fraction):
         self.path = path
-        self._packets = packets
-        self._shown = sorted(packet.pts for packet in packets if packet.is_shown)
+        self._packets, self._tick_sec = packets, tick_sec
+        self._shown = np.sort(packets.pts[packets.is_shown])
 
     @property
     def num_frames(self) -> int:
         return len(self._shown)
 
+    @property
+    def times(self) -> FrameTimes:
+        return find_times(self.path, self._shown, self._tick_sec, lambda: read_facts(self.path).frames_per_sec)
+
     def frames(self, numbers: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
         """As of every source. Raises DamageError for a picture that is damaged or missing."""
-        wanted = {self._shown[number]: number for number in distinct_numbers(numbers, self.num_frames)}
+        numbers = rising_numbers(numbers, self.num_frames)
         with _open_container(self.path) as (container, stream):  # the packets come once more, so that none need be kept
             try:
-                yield from _decode_runs(container, stream, self._packets, wanted)
+                for place, image in _decode_runs(container, stream, self._packets, self._shown[numbers]):
+                    yield int(numbers[place]), image
             except av.error.FFmpegError:
                 raise DamageError from None
 
 
-def _decode_runs(
-    container, stream, packets: list[PacketInfo], wanted: dict[int, int]
-) -> Iterator[tuple[int, np.ndarray]]:
-    """(number, (H, W, 3) uint8 RGB) of the frames shown at ``wanted``, a number by pts. Raises DamageError."""
-    missing = set(wanted)
+def _decode_runs(container, stream, packets: Packets, wanted: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
+    """(place in ``wanted``, (H, W, 3) uint8 RGB) of the frames shown at ``wanted``, rising. Raises DamageError."""
+    found = np.zeros(len(wanted), bool)
     reformatter = av.video.reformatter.VideoReformatter()
     demuxed, position = demux(container, stream), 0
-    for run in plan_runs(packets, missing):
+    for run in plan_runs(packets, wanted):
         stretch = islice(demuxed, run.start - position, run.stop - position)
         position = run.stop
         for frame in _decode_run(stream.codec_context, stretch, wanted):
-            if frame.pts is None or (frame.is_corrupt and frame.pts >= packets[run.start].pts):
+            if frame.pts is None or (frame.is_corrupt and frame.pts >= packets.pts[run.start]):
                 raise DamageError  # what is shown before the first key picture is corrupt by nature, and not wanted
-            if frame.pts in wanted:
-                yield wanted[frame.pts], _to_rgb(frame, reformatter)
-                missing.discard(frame.pts)
-    if missing:
+            if (place := _find(wanted, frame.pts)) is not None:
+                yield place, _to_rgb(frame, reformatter)
+                found[place] = True
+    if not found.all():
         raise DamageError
 
 
-def _decode_run(decoder, packets: Iterable, wanted: Iterable[int]) -> Iterator:
-    """The frames of packets that begin with a key packet; some unwanted ones are left out."""
+def _find(rising: np.ndarray, value: int) -> int | None:
+    """Where a value stands."""
+    place = bisect_left(rising, value)
+    return place if place < len(rising) and rising[place] == value else None
+
+
+def _decode_run(decoder, packets: Iterable, wanted: np.ndarray) -> Iterator:
+    """The frames of packets that begin with a key packet; some of those not shown at ``wanted`` are left out."""
     may_skip = decoder.codec.canonical_name in SKIPPING_CODECS
     for packet in packets:
         if may_skip:
-            decoder.skip_frame = "DEFAULT" if packet.pts in wanted else "NONREF"
+            decoder.skip_frame = "NONREF" if _find(wanted, packet.pts) is None else "DEFAULT"
         yield from decoder.decode(packet)
     yield from decoder.decode(None)
     decoder.flush_buffers()
@@ -141,25 +165,38 @@ class SequentialVideo:
 
     def __init__(self, path: str):
         self.path = path
+        self._stamps = array("q")
         with _open_container(path) as (container, stream):
-            self.num_frames = sum(1 for _ in _decode_all(container, stream))
+            self._tick_sec = stream.time_base
+            for frame in _decode_all(container, stream):
+                self._stamps.append(NO_TIME if frame.pts is None else frame.pts)
             if not self.num_frames:
                 raise no_frames(path, f"its {stream.codec_context.name} video stream")
 
+    @property
+    def num_frames(self) -> int:
+        return len(self._stamps)
+
+    @property
+    def times(self) -> FrameTimes:
+        return find_times(self.path, self._stamps, self._tick_sec, lambda: read_facts(self.path).frames_per_sec)
+
     def frames(self, numbers: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
-        wanted = set(distinct_numbers(numbers, self.num_frames))
+        wanted, done = rising_numbers(numbers, self.num_frames), 0
+        if not len(wanted):
+            return
         with _open_container(self.path) as (container, stream):
             reformatter = av.video.reformatter.VideoReformatter()
-            for i, frame in enumerate(islice(_decode_all(container, stream), max(wanted, default=-1) + 1)):
-                if i in wanted:
+            for i, frame in enumerate(islice(_decode_all(container, stream), int(wanted[-1]) + 1)):
+                if i == wanted[done]:
                     try:
                         image = _to_rgb(frame, reformatter)
                     except av.error.FFmpegError as error:
                         raise _no_rgb(self.path, i, error) from None
-                    wanted.discard(i)
                     yield i, image
-        if wanted:  # the file has changed since its frames were counted
-            raise no_frames(self.path, f"its video stream at {min(wanted)}")
+                    done += 1
+        if done < len(wanted):  # the file has changed since its frames were counted
+            raise no_frames(self.path, f"its video stream at {wanted[done]}")
 
 
 def _decode_all(container, stream) -> Iterator:

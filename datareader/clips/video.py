@@ -8,6 +8,7 @@ from typing import Protocol
 
 import numpy as np
 
+from datareader.clips.times import FrameTimes
 from tools.errors import DataError, DataIssue
 from tools.files.recognise import VIDEOS, FileKind, recognise_file
 
@@ -37,8 +38,26 @@ class FrameSource(Protocol):
         """
 
 
+class VideoSource(FrameSource, Protocol):
+    """The frames of a video, which are shown at known times."""
+
+    @property
+    def times(self) -> FrameTimes:
+        """When each frame is shown. Raises DataError where the file does not say."""
+
+    def frames_once(self, numbers: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
+        """As ``frames``, in one pass over the file in which no frame comes again.
+
+        Raises RestartError where damage makes the file be read again from its start.
+        """
+
+
 class FrameCountError(Exception):
     """A damaged video has another number of frames than its packets say; sample of ``num_frames`` again."""
+
+
+class RestartError(Exception):
+    """Of a damaged video, the number of frames, their times and pictures may be others than they were so far."""
 
 
 class NoFilmError(DataError):
@@ -129,3 +148,10 @@ def distinct_numbers(numbers: np.ndarray, num_frames: int) -> list[int]:
     distinct = list(dict.fromkeys(np.asarray(numbers).ravel().tolist()))
     assert all(0 <= number < num_frames for number in distinct), f"frames {distinct} chosen of {num_frames}"
     return distinct
+
+
+def rising_numbers(numbers: np.ndarray, num_frames: int) -> np.ndarray:
+    """(N,) int64: each of the numbers once, in the order of the film; asserts that there are such frames."""
+    rising = np.unique(np.asarray(numbers, np.int64))
+    assert not len(rising) or 0 <= rising[0] <= rising[-1] < num_frames, f"frames {rising} chosen of {num_frames}"
+    return rising

@@ -1,15 +1,22 @@
 """Which packets are decoded for a few frames."""
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from datareader.clips.packets import PacketInfo, plan_runs
+from datareader.clips.packets import Packets, plan_runs
 
 
 def packets_of(text):
     """ "0k 3 1h": pictures shown at 0, 3 and 1; the first a key picture, the last never given out."""
-    return [PacketInfo(int(word.rstrip("kh")), "k" in word, "h" not in word) for word in text.split()]
+    words = text.split()
+    return make_packets([int(word.rstrip("kh")) for word in words], ["k" in word for word in words], text)
+
+
+def make_packets(pts, is_key, text=""):
+    hidden = ["h" in word for word in text.split()] or np.zeros(len(pts), bool)
+    return Packets(np.array(pts), np.array(is_key), ~np.array(hidden))
 
 
 @pytest.mark.parametrize(
@@ -27,7 +34,7 @@ def packets_of(text):
     ],
 )
 def test_runs_begin_with_a_key_packet_and_end_with_a_wanted_one(text, wanted, runs):
-    assert plan_runs(packets_of(text), wanted) == runs
+    assert plan_runs(packets_of(text), np.array(sorted(wanted), int)) == runs
 
 
 @given(st.data())
@@ -35,10 +42,10 @@ def test_runs_cover_every_wanted_packet_and_do_not_overlap(data):
     num_packets = data.draw(st.integers(1, 30))
     order = data.draw(st.permutations(range(num_packets)))
     keys = {0} | data.draw(st.sets(st.integers(0, num_packets - 1)))
-    packets = [PacketInfo(pts, i in keys, True) for i, pts in enumerate(order)]
+    packets = make_packets(order, [i in keys for i in range(num_packets)])
     wanted = data.draw(st.sets(st.integers(0, num_packets - 1)))
-    runs = plan_runs(packets, wanted)
+    runs = plan_runs(packets, np.array(sorted(wanted), int))
     covered = [i for run in runs for i in run]
     assert covered == sorted(set(covered))
-    assert wanted <= {packets[i].pts for i in covered}
-    assert all(packets[run.start].is_key and packets[run.stop - 1].pts in wanted for run in runs)
+    assert wanted <= {order[i] for i in covered}
+    assert all(packets.is_key[run.start] and order[run.stop - 1] in wanted for run in runs)
