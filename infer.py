@@ -1,6 +1,7 @@
 """Name the classes of videos.
 
 python infer.py --model-name=AttentionCluster --config=configs/attention_cluster.txt --weights=PATH --filelist=LIST
+python infer.py --model-name=TSN --config=configs/tsn.txt --weights=PATH --video clip.mp4 [folder/ 'more*.mkv']
 """
 
 if __name__ == "__main__":  # before anything slow, so that Ctrl-C is one line from here on
@@ -9,7 +10,10 @@ if __name__ == "__main__":  # before anything slow, so that Ctrl-C is one line f
     begin_program()
 
 import logging
-from dataclasses import dataclass
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from fractions import Fraction
 from itertools import chain
 from pathlib import Path
 
@@ -17,7 +21,10 @@ import datareader  # noqa: F401  (registers the readers)
 import metrics  # noqa: F401
 import models  # noqa: F401
 from datareader.class_names import choose_class_names
+from datareader.clips.timeline import Windows
+from datareader.clips.window_loader import WindowLoader, refuse_untimed
 from datareader.loader import EvaluationLoader
+from datareader.named_clips import NamedClips, find_clips
 from datareader.sharding import Shard
 from tools.config.flags import (
     EngineOptions,
@@ -31,27 +38,38 @@ from tools.config.flags import (
     parse_text,
     read_engine_options,
     read_run_options,
+    real_number,
     whole_number,
 )
 from tools.distributed.skipped import gather_broken, require_records
-from tools.errors import DataError
+from tools.errors import ConfigError, DataError
 from tools.files.atomic import require_writable
-from tools.inference.predictions import VideoClasses, describe_repeated, rank_classes, write_predictions
+from tools.inference.answers import describe_answers
+from tools.inference.classify import classify
+from tools.inference.predictions import count_videos, describe_repeated, write_predictions
+from tools.registry import READERS
 from tools.run_setup import Evaluation, Run, launch_processes, open_evaluation, plan_run
 from tools.runtime.entry import run_program
-from tools.runtime.log import progress_bar
 
 log = logging.getLogger(__name__)
 
 
+IN_FILES, IN_TABLE = 20, 5  # classes of a video, where --infer-topk does not say
+LEAST_SEC = 0.001  # as results tell times
+
+
 @dataclass(frozen=True)
 class InferOptions:
+    """top_k, log_interval: None where it was not said. videos: in place of a list. windows: None for whole videos."""
+
     run: RunOptions
     engine: EngineOptions
     weights: str | None
-    top_k: int
-    log_interval: int
+    top_k: int | None
+    log_interval: int | None
     save_dir: str
+    videos: tuple[str, ...]
+    windows: Windows | None
 
 
 def parse_args() -> InferOptions:
@@ -62,20 +80,58 @@ def parse_args() -> InferOptions:
     add_weights_flag(parser)
     add_override(parser, "--filelist", ("INFER",), "filelist", parse_text, "list of the files to look at")
     add_override(parser, "--class-names", ("INFER",), "class_names", parse_text, "names by class id, .txt or .csv")
-    add("--infer-topk", type=whole_number(), default=20, metavar="K", help="classes to keep of each video; 0: all")
-    add("--log-interval", type=whole_number(), default=1, metavar="BATCHES", help="batches between log lines; 0: none")
+    add(
+        "--video",
+        action="extend",
+        nargs="+",
+        type=parse_text,
+        default=[],
+        metavar="PATH",
+        help="videos, folders of videos, and quoted patterns such as 'clips/*.mkv', in place of a list",
+    )
+    add("--window-sec", type=real_number(0), metavar="SEC", help="the classes of windows of so many seconds of videos")
+    add("--stride-sec", type=real_number(0), metavar="SEC", help="from one window to the next; default: --window-sec")
+    add(
+        "--infer-topk",
+        type=whole_number(),
+        metavar="K",
+        help=f"classes to keep of each video, 0 for all; default: {IN_FILES}, and {IN_TABLE} in the table of --video",
+    )
+    add(
+        "--log-interval",
+        type=whole_number(),
+        metavar="BATCHES",
+        help="batches between log lines, 0 for none; default: 1, with --video 0",
+    )
     add("--save-dir", type=parse_text, default="./", metavar="DIR", help="where the results go")
     add_engine_flags(parser)
     args = parser.parse_args()
+    run = read_run_options(args)
+    if args.video and any((given.section, given.key) == ("INFER", "filelist") for given in run.config.overrides):
+        parser.error("--video stands in place of a list; give --filelist or --video")
     return InferOptions(
-        read_run_options(args), read_engine_options(args), args.weights, args.infer_topk, args.log_interval,
-        args.save_dir,
+        run, read_engine_options(args), args.weights, args.infer_topk, args.log_interval, args.save_dir,
+        tuple(args.video), choose_windows(args.window_sec, args.stride_sec),
     )  # fmt: skip
+
+
+def choose_windows(length_sec: float | None, stride_sec: float | None) -> Windows | None:
+    """What --window-sec and --stride-sec ask for, None without them. Raises ConfigError."""
+    if length_sec is None and stride_sec is None:
+        return None
+    if length_sec is None:
+        raise ConfigError(f"--stride-sec {stride_sec:g} is from one window to the next; give --window-sec too")
+    stride_sec = length_sec if stride_sec is None else stride_sec
+    if min(length_sec, stride_sec) < LEAST_SEC:
+        raise ConfigError(f"windows of {length_sec:g} s every {stride_sec:g} s: {LEAST_SEC} s is the least for each")
+    return Windows(Fraction(str(length_sec)), Fraction(str(stride_sec)))
 
 
 def main() -> int:
     options = parse_args()
     run = plan_run(options.run, ["MODEL", "INFER"], gpu_wanted=lambda config: True, weights=options.weights)
+    clips = choose_clips(run, options)
+    run = replace(run, reader=choose_reader(run, options, clips))
     code = launch_processes(run, lambda: run.open_dataset("INFER", training=False), options.save_dir)
     if code is not None:
         return code
@@ -85,51 +141,73 @@ def main() -> int:
         require_writable(base)
     except OSError as error:
         raise DataError(f"--save-dir {options.save_dir} cannot be written: {error}") from None
+    for notice in clips.notices if clips else []:
+        log.info(notice)
     own_names = run.described and run.described.class_names
     names, lines = choose_class_names(run.config.INFER.class_names, own_names, run.config.MODEL.num_classes)
     for line in lines:
         log.info(line)
     with open_evaluation(run, "INFER", options.weights, options.engine) as evaluation:
         group, dataset = evaluation.group, evaluation.dataset
-        gathered = group.gather(classify(run, options, evaluation, names))
+        gathered = group.gather(classify_all(run, options, evaluation, names))
         broken = gather_broken(group, dataset, options.run.skip_broken)
         if not group.is_first:
             return 0
         results = list(chain.from_iterable(gathered))  # in list order, as the processes have stretches of the list
         require_records(len(results), dataset)
         paths = write_predictions(base, results, names)
+    if clips:
+        top_k = IN_TABLE if options.top_k is None else options.top_k
+        log.info(describe_answers(results, names, top_k, shutil.get_terminal_size().columns))
     if repeated := describe_repeated(results):
         log.info(repeated)
-    log.info(f"{len(results)} of {len(results) + len(broken)} videos; results in {', '.join(map(str, paths))}")
+    count = count_videos(results)
+    windows = f", {len(results)} windows" if options.windows else ""
+    log.info(f"{count} of {count + len(broken)} videos{windows}; results in {', '.join(map(str, paths))}")
     return 0
 
 
-def classify(run: Run, options: InferOptions, evaluation: Evaluation, names: list[str] | None) -> list[VideoClasses]:
-    """The best classes of each video of this process."""
-    from tools.inference.predict import predict  # imports Paddle
+def choose_clips(run: Run, options: InferOptions) -> NamedClips | None:
+    """What --video names, None without it. Raises ConfigError for a model that takes no videos."""
+    if run.spec.data != "clips" and (options.videos or options.windows):
+        flag = "--video" if options.videos else "--window-sec"
+        raise ConfigError(
+            f"{flag}: {run.name} takes YouTube-8M features, not videos. --filelist names pickles of them, which "
+            "python dataset/youtube8m/tf2pkl.py SHARDS FOLDER makes of YouTube-8M's shards"
+        )
+    return find_clips(options.videos) if options.videos else None
 
+
+def choose_reader(run: Run, options: InferOptions, clips: NamedClips | None) -> Callable:
+    """What opens the videos of a list, or those that are named."""
+    reader = clips.open if clips else READERS.get(run.spec.reader)
+    return refuse_untimed(reader) if options.windows else reader
+
+
+def classify_all(run: Run, options: InferOptions, evaluation: Evaluation, names: list[str] | None):
+    """The best classes of each video of this process, or of each window of it: a list of VideoClasses."""
     section = run.config.INFER
-    loader = EvaluationLoader(
-        evaluation.dataset,
-        section.batch_size,
-        num_workers=section.num_reader_threads,
-        as_float=evaluation.device == "cpu",
-        shard=Shard(run.processes.rank, run.processes.world),
+    shared = {
+        "num_workers": section.num_reader_threads,
+        "as_float": evaluation.device == "cpu",
+        "shard": Shard(run.processes.rank, run.processes.world),
+    }
+    if options.windows:
+        loader = WindowLoader(evaluation.dataset, options.windows, section.batch_size, **shared)
+        if options.windows.stride_sec > options.windows.length_sec:
+            gap = float(options.windows.stride_sec - options.windows.length_sec)
+            log.info(f"--stride-sec is longer than --window-sec: {gap:g} s behind each window are not looked at")
+    else:
+        loader = EvaluationLoader(evaluation.dataset, section.batch_size, **shared)
+    usual_interval = 0 if options.videos else 1
+    return classify(
+        evaluation.network,
+        loader,
+        IN_FILES if options.top_k is None else options.top_k,
+        names,
+        log_interval=usual_interval if options.log_interval is None else options.log_interval,
+        shown=evaluation.group.is_first,
     )
-    results = []
-    with progress_bar(len(loader), 0, "inferring", shown=evaluation.group.is_first) as bar:
-        for number, prediction in enumerate(predict(evaluation.network, loader.epoch())):
-            batch = prediction.batch
-            for video_id, entry, probs in zip(batch.ids, batch.entries, prediction.probs, strict=True):
-                path = entry.written or entry.path
-                results.append(VideoClasses(video_id, path, entry.line, *rank_classes(probs, options.top_k)))
-            bar.update()
-            if options.log_interval and number % options.log_interval == 0:
-                last = results[-1]
-                best = names[last.class_ids[0]] if names else f"class {last.class_ids[0]}"
-                # Beside a bar too: these are answers, not how far the work is.
-                log.info(f"[INFER] iter {number:<4}, {last.video_id}: {best} {last.probs[0]:.4f}")
-    return results
 
 
 if __name__ == "__main__":

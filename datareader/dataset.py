@@ -8,12 +8,25 @@ be used, and for more than ``skip_broken`` records that are known to be broken.
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Protocol, runtime_checkable
 
 import numpy as np
 
 from datareader.labels import RecordLabels
 from datareader.lists import ListEntry
+
+
+@dataclass(frozen=True)
+class Span:
+    """A part of a video, from start_sec up to end_sec, counted from its first frame.
+
+    frames: the numbers in the video of those that the network sees, in its order.
+    """
+
+    start_sec: Fraction
+    end_sec: Fraction
+    frames: tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -25,6 +38,8 @@ class Batch:
     inputs: arrays for the network's ``forward``, N first where they are not ragged.
     labels: (N, num_classes) float32 multi-hot or (N,) int64; None when the data has none.
     views: how often each record is in the inputs, one after another, for a result averaged over them.
+    spans: where the records are parts of one video, which; they come in order. begins: its first part is among them,
+    also where it came before and damage makes the video be read again. ends: so is its last, and all are well.
     """
 
     ids: list[str]
@@ -33,6 +48,9 @@ class Batch:
     inputs: tuple[np.ndarray, ...]
     labels: np.ndarray | None
     views: int = 1
+    spans: list[Span] | None = None
+    begins: bool = True
+    ends: bool = True
 
     def __len__(self) -> int:
         return len(self.ids)

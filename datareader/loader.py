@@ -50,8 +50,10 @@ class Loader:
 class EvaluationLoader(Loader):
     """Every record once: a batch is read by one process, and none is filled up.
 
-    So whatever the number of processes, the batches are the same.
+    So whatever the number of processes, the batches are the same. unit: what ``len`` counts.
     """
+
+    unit = "batch"
 
     def __len__(self) -> int:
         """Batches of this process."""

@@ -34,6 +34,14 @@ def explain_missing(line: str, list_path: str, labelled: bool) -> str:
     return f"{text}; {hint}" if hint else text
 
 
+def explain_missing_path(path: str) -> str:
+    """The text of the error of a path, given on the command line, where nothing is."""
+    shown = shorten(printable(path), 300)
+    text = f"no file or folder {shown}; looked for {Path(shown).absolute()}"
+    hint = _hint_of_foreign_path(path) or _hint_of_name(path, "", labelled=False)
+    return f"{text}; {hint}" if hint else text
+
+
 def _hint(line: str, folder: str, labelled: bool) -> str:
     if re.fullmatch(r"\[\w+\]", line):
         return "this looks like a config; give the list itself, which a config names as filelist"

@@ -26,7 +26,8 @@ class Run:
     """One run of one model. name: as published. spec: see ``models/spec.py``.
 
     described: what the checkpoint that it tests or infers with says of itself, None for other weights. notices: lines
-    on where its settings are from.
+    on where its settings are from. reader: opens data sets in place of the model's own, as ``datareader/dataset.py``
+    says.
     """
 
     name: str
@@ -36,10 +37,11 @@ class Run:
     processes: Processes
     described: SelfDescription | None = None
     notices: tuple[str, ...] = ()
+    reader: Callable[..., Any] | None = None
 
     def open_dataset(self, section: str, *, training: bool):
         """The data set of a section, with a line on its size and one on every record that is skipped, now or later."""
-        reader = READERS.get(self.spec.reader)
+        reader = self.reader or READERS.get(self.spec.reader)
         dataset = reader(self.config, section, training=training, skip_broken=self.options.skip_broken)
         log.info(f"[{section}] {len(dataset)} records in {dataset.name}")
         for notice in dataset.notices:

@@ -150,41 +150,51 @@ class ClipDataset:
     def _make_batch(self, numbers: np.ndarray, seed: int, epoch: int) -> Batch:
         settings = self.settings
         views = 1 if self.training else settings.num_clips * settings.num_crops
-        shape = (views, settings.seg_num, 3 * settings.seglen, settings.target_size, settings.target_size)
-        frames = np.empty((len(numbers), *shape), np.uint8)
+        frames = np.empty((len(numbers), views, *settings.shape), np.uint8)
         clips, sources, entries = [], [], []
         for number in numbers.tolist():
             place = number % len(self)
             entry = self.entries[place]
             try:
-                if place in self._broken:
+                if self.is_broken(place):
                     continue
                 clip = open_clip(entry, settings)
                 rng = np.random.default_rng([seed, epoch, number]) if self.training else None
                 decode_views(frames[len(clips)], clip, settings, rng)
             except DataError as error:
-                self._skip(place, str(error.at(entry.where)))
+                self.skip(place, error)
                 continue
             clips.append(clip)
-            sources.append(f"{entry.path} ({entry.where})" if entry.where else entry.path)
+            sources.append(describe_source(entry))
             entries.append(entry)
         labels = [clip.label for clip in clips]
         return Batch(
             ids=[clip.video_id for clip in clips],
             sources=sources,
             entries=entries,
-            inputs=(frames[: len(clips)].reshape(-1, *shape[1:]),),
+            inputs=(frames[: len(clips)].reshape(-1, *settings.shape),),
             labels=None if None in labels else np.array(labels, np.int64),
             views=views,
         )
 
-    def _skip(self, place: int, text: str) -> None:
+    def is_broken(self, place: int) -> bool:
+        """Whether a clip was found to be broken so far."""
+        return place in self._broken
+
+    def skip(self, place: int, error: DataError) -> None:
+        """Count a clip as broken, and tell of it. Raises DataError where too many are."""
+        text = str(error.at(self.entries[place].where))
         with self._lock:
             if len(self._broken) >= self.skip_broken:
                 more = f"; {len(self._broken)} were skipped before it" if self._broken else ""
                 raise DataError(f"{text}{more}; --skip-broken N skips up to N such clips") from None
             self._broken[place] = text
         self.on_broken(text)
+
+
+def describe_source(entry: ListEntry) -> str:
+    """A clip's file, and the line that names it."""
+    return f"{entry.path} ({entry.where})" if entry.where else entry.path
 
 
 @READERS.register("clips")

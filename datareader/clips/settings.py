@@ -24,6 +24,11 @@ class ClipSettings:
     num_crops: int = 1
     labels_needed: bool = True
 
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of one view: (S, 3 * L, H, W)."""
+        return self.seg_num, 3 * self.seglen, self.target_size, self.target_size
+
     def describe(self) -> str:
         """The testing protocol, for the result table."""
         clips = f"{self.num_clips} clip{'s' * (self.num_clips > 1)}"

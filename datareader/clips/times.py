@@ -26,8 +26,9 @@ class FrameTimes:
 
     @property
     def last_sec(self) -> Fraction:
-        """How long the last frame is shown: as long as the one before, as not every file says it."""
-        return self.tick_sec * (int(self.ticks[-1] - self.ticks[-2]) if len(self.ticks) > 1 else 1)
+        """How long the last frame is shown: as long as most, the median, as not every file says it."""
+        gaps = np.sort(np.diff(self.ticks))
+        return self.tick_sec * (int(gaps[(len(gaps) - 1) // 2]) if len(gaps) else 1)
 
     @property
     def end_sec(self) -> Fraction:

@@ -1,4 +1,4 @@
-"""The best classes of each video, and the files that infer.py leaves."""
+"""The best classes of each video, or of each span of it, and the files that infer.py leaves."""
 
 import csv
 import io
@@ -6,7 +6,9 @@ import json
 import pickle
 from collections import Counter
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -17,9 +19,11 @@ from tools.runtime.text import printable
 
 @dataclass(frozen=True)
 class VideoClasses:
-    """The best classes of one video, highest first.
+    """The best classes of one video or of one span of it, highest first.
 
     path, line: where the list names its file, as it is written there; line None where there is no list.
+    start_sec, end_sec: the span's, from the video's first frame, in whole milliseconds; None for a whole video.
+    frames: the numbers in the video of those that the network saw of a span; none for a whole video.
     """
 
     video_id: str
@@ -27,6 +31,35 @@ class VideoClasses:
     line: int | None
     probs: list[float]
     class_ids: list[int]
+    start_sec: float | None = None
+    end_sec: float | None = None
+    frames: tuple[int, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """The video's id, and of a span its times behind it, as a W3C media fragment (1.0, section 4.2.1)."""
+        if self.start_sec is None:
+            return self.video_id
+        return f"{self.video_id}#t={format_seconds(self.start_sec)},{format_seconds(self.end_sec)}"
+
+    @property
+    def begins(self) -> bool:
+        """Whether this is a whole video or the first span of one."""
+        return not self.start_sec
+
+
+@dataclass(frozen=True)
+class MergedSpans:
+    """So many neighbouring spans of a video whose best class is the same; prob: the mean of its probabilities."""
+
+    video_id: str
+    path: str
+    line: int | None
+    class_id: int
+    prob: float
+    start_sec: float
+    end_sec: float
+    num_spans: int
 
 
 def rank_classes(probs: np.ndarray, top_k: int) -> tuple[list[float], list[int]]:
@@ -35,48 +68,69 @@ def rank_classes(probs: np.ndarray, top_k: int) -> tuple[list[float], list[int]]
     return probs[order].tolist(), order.tolist()
 
 
+def format_seconds(seconds: float) -> str:
+    """To the millisecond, without zeros at the end."""
+    return f"{seconds:.3f}".rstrip("0").rstrip(".")
+
+
+def merge_spans(results: list[VideoClasses]) -> list[MergedSpans]:
+    """The spans of each video, neighbours of the same best class as one."""
+    numbers = np.cumsum([part.begins for part in results]).tolist()  # of the video that each is of
+    merged = []
+    for _, group in groupby(zip(numbers, results, strict=True), key=lambda pair: (pair[0], pair[1].class_ids[0])):
+        parts = [part for _, part in group]
+        first, prob = parts[0], float(np.mean([part.probs[0] for part in parts]))
+        start, end = first.start_sec, parts[-1].end_sec
+        merged.append(
+            MergedSpans(first.video_id, first.path, first.line, first.class_ids[0], prob, start, end, len(parts))
+        )
+    return merged
+
+
+def count_videos(results: list[VideoClasses]) -> int:
+    """How many there are, whole or in spans."""
+    return sum(part.begins for part in results)
+
+
 def describe_repeated(results: list[VideoClasses]) -> str | None:
     """A line on ids that several videos have, as those of one file name in several folders do; None without any."""
-    counts = Counter(video.video_id for video in results)
+    counts = Counter(part.video_id for part in results if part.begins)
     (video_id, most), *_ = counts.most_common(1)
     if most == 1:
         return None
     repeated = sum(count for count in counts.values() if count > 1)
     return (
-        f"{repeated} of {len(results)} videos share their id with another ({printable(video_id)}: {most} of them); "
+        f"{repeated} of {counts.total()} videos share their id with another ({printable(video_id)}: {most} of them); "
         "path and line in the .json and .csv tell them apart, the pickle has ids alone"
     )
 
 
 def write_predictions(base: Path, results: list[VideoClasses], names: list[str] | None) -> list:
-    """Write ``base`` (the pickle of 2019), ``base.json`` and ``base.csv``; return the three paths.
+    """Write ``base`` (the pickle of 2019), ``base.json`` and ``base.csv``; return the paths.
 
-    What of an id or a path is not valid Unicode becomes a question mark in ``.json`` and ``.csv``.
+    Of spans, also ``base_merged.json`` and ``base_merged.csv``. What of an id or a path is not valid Unicode becomes a
+    question mark in ``.json`` and ``.csv``.
     """
-    videos = [
-        {
-            "id": video.video_id,
-            "path": video.path,
-            "line": video.line,
-            "classes": [
-                {"rank": rank, "class_id": class_id, "name": names[class_id] if names else "", "probability": prob}
-                for rank, (prob, class_id) in enumerate(zip(video.probs, video.class_ids, strict=True), start=1)
-            ],
-        }
-        for video in results
-    ]
-    table = io.StringIO()
-    writer = csv.DictWriter(table, ["id", "rank", "class_id", "name", "probability", "path", "line"])
-    writer.writeheader()
-    for video in videos:
-        place = {key: video[key] for key in ("id", "path", "line")}
-        writer.writerows({**place, **row} for row in video["classes"])
-    of_2019 = [(video.video_id, video.probs, video.class_ids) for video in results]
+    items, rows = [], []
+    for part in results:
+        place = {"id": part.video_id, "path": part.path, "line": part.line}
+        times = {} if part.start_sec is None else {"start_sec": part.start_sec, "end_sec": part.end_sec}
+        classes = [
+            {"rank": rank, "class_id": class_id, "name": names[class_id] if names else "", "probability": prob}
+            for rank, (prob, class_id) in enumerate(zip(part.probs, part.class_ids, strict=True), start=1)
+        ]
+        items.append({**place, "classes": classes, **times})
+        rows += [{"id": part.video_id, **row, **place, **times} for row in classes]
+    of_2019 = [(part.name, part.probs, part.class_ids) for part in results]
     contents = {
         base: pickle.dumps(of_2019, protocol=2),  # what Python 2 reads too
-        base.with_name(base.name + ".json"): json.dumps(videos, indent=1, ensure_ascii=False).encode(errors="replace"),
-        base.with_name(base.name + ".csv"): table.getvalue().encode(errors="replace"),
+        base.with_name(f"{base.name}.json"): _as_json(items),
+        base.with_name(f"{base.name}.csv"): _as_csv(rows),
     }
+    if results[0].start_sec is not None:
+        rows = [_describe_merged(part, names) for part in merge_spans(results)]
+        contents[base.with_name(f"{base.name}_merged.json")] = _as_json(rows)
+        contents[base.with_name(f"{base.name}_merged.csv")] = _as_csv(rows)
     try:
         for path, content in contents.items():
             with atomic_write(path) as file:
@@ -84,3 +138,30 @@ def write_predictions(base: Path, results: list[VideoClasses], names: list[str] 
     except OSError as error:
         raise DataError(f"results could not be written to {base.parent}: {error}") from None
     return list(contents)
+
+
+def _describe_merged(part: MergedSpans, names: list[str] | None) -> dict[str, Any]:
+    return {
+        "id": part.video_id,
+        "class_id": part.class_id,
+        "name": names[part.class_id] if names else "",
+        "probability": part.prob,
+        "path": part.path,
+        "line": part.line,
+        "start_sec": part.start_sec,
+        "end_sec": part.end_sec,
+        "spans": part.num_spans,
+    }
+
+
+def _as_json(items: list[dict[str, Any]]) -> bytes:
+    return json.dumps(items, indent=1, ensure_ascii=False).encode(errors="replace")
+
+
+def _as_csv(rows: list[dict[str, Any]]) -> bytes:
+    """All rows have the keys of the first."""
+    table = io.StringIO()
+    writer = csv.DictWriter(table, list(rows[0]))
+    writer.writeheader()
+    writer.writerows(rows)
+    return table.getvalue().encode(errors="replace")

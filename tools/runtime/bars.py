@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from tqdm import tqdm
 from tqdm.utils import disp_len
 
+from tools.runtime.text import shorten_middle
+
 _LEAST_BAR = 8  # columns of a bar with its ends
 _LEAST_TITLE = 16  # of a title that is cut
 _UNKNOWN_WIDTH = 80  # columns, of a terminal that does not say
@@ -33,21 +35,12 @@ class ProgressBar(tqdm):
         is_done = self.total is not None and self.n >= self.total
         facts = ["in {elapsed}" if is_done else "{remaining} left"] if self.facts is None else render_plain(self.facts)
         details = ["{rate_fmt}"] if self.details is None else render_plain(self.details)
-        title = _shorten(self.desc.removesuffix(": "), max(_LEAST_TITLE, width // 2))
+        title = shorten_middle(self.desc.removesuffix(": "), max(_LEAST_TITLE, width // 2))
         line = _Line(*render_plain([title]))
         for part in (*facts, "title", "percent", "count", "bar", *details):
             if disp_len(render(line.text(part, bar=" " * _LEAST_BAR))) <= width:
                 line.add(part)
         return render(line.text(), width)
-
-
-def _shorten(text: str, columns: int) -> str:
-    """The text without its middle where it takes more columns: a path's end says more than that."""
-    shown, kept = text, len(text)
-    while disp_len(shown) > columns:
-        kept -= 1
-        shown = f"{text[: kept // 2]}...{text[-(kept - kept // 2) :]}"
-    return shown
 
 
 class _Line:

@@ -2,6 +2,8 @@
 
 from collections.abc import Iterable, Sequence
 
+from tools.runtime.text import display_width
+
 
 def format_columns(rows: Iterable[Sequence[str]], align: str = "<", gap: str = "  ") -> str:
     """Rows of equally many cells as lines, each column as wide as its widest cell.
@@ -9,9 +11,12 @@ def format_columns(rows: Iterable[Sequence[str]], align: str = "<", gap: str = "
     align: "<" or ">" for each column in turn; the last holds for those that follow. Nothing is padded at a line's end.
     """
     rows = [list(row) for row in rows]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    widths = [max(map(display_width, column)) for column in zip(*rows, strict=True)]
     sides = align + align[-1] * len(widths)
-    lines = (
-        gap.join(f"{cell:{side}{width}}" for cell, side, width in zip(row, sides, widths, strict=False)) for row in rows
-    )
+    lines = (gap.join(map(_pad, row, sides, widths)) for row in rows)
     return "\n".join(line.rstrip() for line in lines)
+
+
+def _pad(cell: str, side: str, width: int) -> str:
+    room = " " * (width - display_width(cell))
+    return room + cell if side == ">" else cell + room

@@ -3,6 +3,8 @@
 None of these functions fails, whatever a data file holds.
 """
 
+import unicodedata
+
 
 def decode_text(value) -> str:
     """Text of Python 2 or 3, which can be written anywhere; what is not valid UTF-8 becomes a question mark."""
@@ -23,6 +25,26 @@ def short_repr(value, most: int = 80) -> str:
 def shorten(text: str, most: int) -> str:
     """The text, or its beginning and "..." where it has more than ``most`` characters."""
     return text if len(text) <= most else f"{text[: most - 3]}..."
+
+
+def display_width(text: str) -> int:
+    """The columns that a text takes on a terminal: two for a wide letter, as of Chinese, none for a combining one."""
+    return sum(_width(letter) for letter in text)
+
+
+def _width(letter: str) -> int:
+    if unicodedata.category(letter) in ("Mn", "Me", "Cf"):
+        return 0
+    return 2 if unicodedata.east_asian_width(letter) in "WF" else 1
+
+
+def shorten_middle(text: str, columns: int) -> str:
+    """The text without its middle where it takes more columns: a path's end says more than that."""
+    shown, kept = text, len(text)
+    while display_width(shown) > columns and kept > 2:
+        kept -= 1
+        shown = f"{text[: kept // 2]}...{text[-(kept - kept // 2) :]}"
+    return shown
 
 
 def format_bytes(count: float) -> str:

@@ -105,7 +105,7 @@ def make_clip(folder, clip):
         stream = container.add_stream(clip.codec, rate=30, options=clip.options)
         stream.width, stream.height = clip.size
         stream.pix_fmt = clip.pix_fmt
-        stream.codec_context.thread_count = 1  # with two, the vp8 of PyAV 18.1 was seen to spin for ever on a busy machine
+        stream.codec_context.thread_count = 1  # with more, vp8 was seen to spin for ever (PyAV 18.1, busy machine)
         stream.codec_context.gop_size = clip.gop
         stream.codec_context.max_b_frames = clip.b_frames
         for i in range(clip.num_frames):

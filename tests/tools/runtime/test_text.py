@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from tools.runtime.text import decode_text, printable, short_repr, shorten
+from tools.runtime.tables import format_columns
+from tools.runtime.text import decode_text, display_width, printable, short_repr, shorten, shorten_middle
 
 
 @pytest.mark.parametrize(
@@ -61,3 +62,21 @@ def test_what_python_does_not_write_is_named_by_its_type():
 @pytest.mark.parametrize(("text", "short"), [("", ""), ("1234567", "1234567"), ("12345678", "1234...")])
 def test_what_is_shortened_says_so(text, short):
     assert shorten(text, 7) == short
+
+
+@pytest.mark.parametrize(
+    ("text", "columns"), [("abc", 3), ("打太极", 6), ("e\u0301", 1), ("\u0645\u200c\u062f", 2), ("한글ｱ", 5), ("", 0)]
+)
+def test_a_text_takes_the_columns_that_a_terminal_gives_it(text, columns):
+    assert display_width(text) == columns
+
+
+def test_a_path_that_is_too_long_loses_its_middle():
+    assert shorten_middle("videos/2024/clip.mp4", 20) == "videos/2024/clip.mp4"
+    assert shorten_middle("videos/2024/clip.mp4", 15) == "videos...ip.mp4"
+    assert shorten_middle("视频/太极/片段.mp4", 12) == "视频/....mp4"
+
+
+def test_columns_stay_below_one_another_whatever_their_letters():
+    lines = format_columns([("打太极", "1"), ("e\u0301e", "22"), ("abc", "3")], "<>").splitlines()
+    assert lines == ["打太极   1", "e\u0301e      22", "abc      3"]

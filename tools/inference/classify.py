@@ -1,0 +1,51 @@
+"""From batches to the best classes of each video."""
+
+import logging
+
+from tools.inference.predictions import VideoClasses, rank_classes
+from tools.runtime.log import progress_bar
+
+log = logging.getLogger(__name__)
+
+
+def classify(
+    network, loader, top_k: int, names: list[str] | None, *, log_interval: int, shown: bool
+) -> list[VideoClasses]:
+    """The best top_k classes of each video, or of each span of it, in the order of the loader's batches; 0 means all.
+
+    A video in spans counts once its last span has come. log_interval: batches between log lines, 0 for none. shown:
+    whether there is a bar.
+    """
+    from tools.inference.predict import predict  # imports Paddle
+
+    results, under_way = [], []
+    with progress_bar(max(len(loader), 1), 0, "inferring", loader.unit, shown=shown) as bar:
+        for number, prediction in enumerate(predict(network, loader.epoch())):
+            batch = prediction.batch
+            under_way = [*([] if batch.begins else under_way), *_rank(batch, prediction.probs, top_k)]
+            if log_interval and number % log_interval == 0:
+                last = under_way[-1]
+                best = names[last.class_ids[0]] if names else f"class {last.class_ids[0]}"
+                # Beside a bar too: these are answers, not how far the work is.
+                log.info(f"[INFER] iter {number:<4}, {last.name}: {best} {last.probs[0]:.4f}")
+            if batch.ends:
+                results += under_way
+                under_way = []
+            done = 1 if batch.spans is None else len(batch)
+            bar.total = max(len(loader), bar.n + done)  # how many windows there are is known once videos are opened
+            bar.update(done)
+    return results
+
+
+def _rank(batch, probs, top_k: int) -> list[VideoClasses]:
+    """The classes of each record of a batch."""
+    ranked = []
+    for i, (video_id, entry) in enumerate(zip(batch.ids, batch.entries, strict=True)):
+        part = {}
+        if batch.spans is not None:
+            span = batch.spans[i]
+            times = (round(float(seconds), 3) for seconds in (span.start_sec, span.end_sec))
+            part = dict(zip(("start_sec", "end_sec"), times, strict=True), frames=span.frames)
+        path = entry.written or entry.path
+        ranked.append(VideoClasses(video_id, path, entry.line, *rank_classes(probs[i], top_k), **part))
+    return ranked
