@@ -48,7 +48,8 @@ class Progress:
     epoch, step: what comes next; a step of 0 begins an epoch. validated: whether the epoch before has
     been scored, if it was to be. batch_size, seed, records, data: what the meaning of a position inside
     an epoch depends on; data is a checksum of the training list's files and lengths, and of what else the order of its
-    records depends on. validations_since_best: those in a row that gave no better score.
+    records depends on. validations_since_best: those in a row that gave no better one. best_score, best_loss: of the
+    best validation, None before it; see ``rank_validation``.
     """
 
     batch_size: int
@@ -64,6 +65,15 @@ class Progress:
     world: int = 1
     loss_scaling: dict[str, float] = field(default_factory=dict)
     validations_since_best: int = 0
+    best_loss: float | None = None
+
+
+def rank_validation(score: float, loss: float | None) -> tuple[float, float]:
+    """The greater, the better: of equal scores, as short lists have them again and again, that of the lower loss.
+
+    loss: None where an earlier version has kept none; then the score counts for all that is equal.
+    """
+    return score, math.inf if loss is None else -loss
 
 
 @dataclass(frozen=True)
@@ -292,7 +302,7 @@ def _json(content: dict) -> bytes:
 
 
 def _parse_progress(state: dict | None, path: Path) -> Progress:
-    """The fields of a Progress, each of its own type and none negative. Earlier versions left out the last three."""
+    """The fields of a Progress, each of its own type and none negative. Earlier versions left out the last four."""
     state = {"world": 1, "loss_scaling": {}, "validations_since_best": 0} | (state or {})
     values = {field.name: state.get(field.name) for field in fields(Progress)}
     for name, value in values.items():
@@ -300,7 +310,7 @@ def _parse_progress(state: dict | None, path: Path) -> Progress:
             good = isinstance(value, bool)
         elif name == "loss_scaling":
             good = isinstance(value, dict) and all(isinstance(number, float | int) for number in value.values())
-        elif name == "best_score":
+        elif name in ("best_score", "best_loss"):
             good = value is None or (isinstance(value, float | int) and math.isfinite(value))
         else:
             good = isinstance(value, int) and not isinstance(value, bool) and value >= 0

@@ -157,7 +157,7 @@ def set_later_aside(
         record_event("begin")
     elif progress.best_score is not None and not store.best_path.exists():
         log.info(f"there is no {store.best_path.name} here: the best is looked for anew")
-        progress.best_score = progress.best_epoch = None
+        progress.best_score = progress.best_loss = progress.best_epoch = None
         progress.validations_since_best = 0
         progress.validated = False
     return progress

@@ -23,6 +23,7 @@ from tools.pages.blocks import (
     Table,
 )
 from tools.pages.scales import format_number
+from tools.training.checkpoint import rank_validation
 from tools.training.curves import list_epoch_charts, list_step_charts, show
 from tools.training.history import History
 from tools.training.run_files import RecordedRun
@@ -56,7 +57,7 @@ def find_best(run: RecordedRun) -> dict | None:
         return None
     choosing = {one["epoch"]: one for one in run.history.validations if one["epoch"] >= 0}  # the last of each epoch
     scored = [one for one in choosing.values() if run.metric.score in one]
-    return max(scored, key=lambda one: one[run.metric.score], default=None)  # of equal ones the first
+    return max(scored, key=lambda one: rank_validation(one[run.metric.score], one.get("loss")), default=None)
 
 
 def describe_validation(run: RecordedRun, one: dict) -> tuple[str, str, str]:

@@ -1,6 +1,7 @@
 """A training run from its beginning, or where one stopped, to its last epoch. Imports Paddle: tune the CPU first."""
 
 import logging
+import math
 import time
 from dataclasses import asdict
 from pathlib import Path
@@ -17,7 +18,7 @@ from tools.inference.predict import evaluate
 from tools.registry import METRICS
 from tools.runtime.log import beside, progress_bar, record_event, restart_files
 from tools.runtime.signals import StopRequest
-from tools.training.checkpoint import CheckpointStore
+from tools.training.checkpoint import CheckpointStore, rank_validation
 from tools.training.ending import describe_end
 from tools.training.loss_options import build_loss_options
 from tools.training.notices import compare_balancing, compare_rate, count_left_out
@@ -241,10 +242,14 @@ class Trainer:
         self.time_left.add("validation", time.perf_counter() - began)
         paths = [path]
         progress.validated = True
-        score = values[self.new_metric().score]
-        is_best = progress.best_score is None or score > progress.best_score
+        score, loss = values[self.new_metric().score], values.get("loss")
+        loss = loss if loss is not None and math.isfinite(loss) else None
+        is_best = progress.best_score is None or rank_validation(score, loss) > rank_validation(
+            progress.best_score, progress.best_loss
+        )
         if is_best:
-            progress.best_score, progress.best_epoch, progress.validations_since_best = score, progress.epoch - 1, 0
+            progress.best_score, progress.best_loss, progress.best_epoch = score, loss, progress.epoch - 1
+            progress.validations_since_best = 0
         else:
             progress.validations_since_best += 1
         if self.group.is_first:

@@ -10,7 +10,7 @@ import pytest
 from models.optimizers import FluidAdam
 from tests.tools.expected_errors import error_of
 from tests.tools.small_networks import Network, train
-from tools.training.checkpoint import CheckpointStore, Progress, load_checkpoint
+from tools.training.checkpoint import CheckpointStore, Progress, load_checkpoint, rank_validation
 from tools.training.optimizer_state import load_into_optimizer, optimizer_arrays
 from tools.weights.checkpoint_files import network_arrays
 from tools.weights.files import load_weights
@@ -58,6 +58,12 @@ def test_what_is_saved_is_read_back_and_paddle_reads_it_too(store):
     assert checkpoint.optimizer == {"steps": 1}
     assert checkpoint.progress == position(1)
     np.testing.assert_array_equal(paddle.load(str(path / "model.pdparams"))["fc.weight"], WEIGHTS["fc.weight"])
+
+
+def test_of_equal_scores_that_of_the_lower_loss_is_better():
+    order = [(0.4, 0.1), (0.5, 3.0), (0.5, 0.2), (0.6, 9.0)]
+    assert sorted(order[::-1], key=lambda one: rank_validation(*one)) == order
+    assert not rank_validation(0.5, 0.2) > rank_validation(0.5, None)  # of an earlier version: the first stays
 
 
 def test_the_latest_position_comes_first(store):

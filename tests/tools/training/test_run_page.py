@@ -71,6 +71,12 @@ def test_the_best_epoch_is_that_of_the_trainer(tmp_path):
     assert (best["epoch"], best["averaged"], best["top1_acc"]) == (1, True, 60.0)
 
 
+def test_of_epochs_of_one_score_that_of_the_lowest_loss_is_the_best(tmp_path):
+    losses = (2.0, 0.4, 0.3, 0.3, 0.5)
+    events = [{**valid_of(epoch, 50.0), "loss": loss} for epoch, loss in enumerate(losses)]
+    assert find_best(load_run(write_run(tmp_path, events)))["epoch"] == 2
+
+
 def test_a_run_without_validation_settings_or_starts_has_what_there_is(tmp_path):
     old = [event for event in events_of(range(2)) if event["event"] != "valid_epoch"]
     files = write_run(tmp_path, [{k: v for k, v in event.items() if k != "steps_taken"} for event in old])
