@@ -20,7 +20,7 @@ from pathlib import Path
 import datareader  # noqa: F401  (registers the readers)
 import metrics  # noqa: F401
 import models  # noqa: F401
-from datareader.class_names import choose_class_names
+from datareader.class_names import choose_class_names, load_class_names
 from datareader.clips.timeline import Windows
 from datareader.clips.window_loader import WindowLoader, refuse_untimed
 from datareader.loader import EvaluationLoader
@@ -50,6 +50,7 @@ from tools.inference.predictions import count_videos, describe_repeated, write_p
 from tools.registry import READERS
 from tools.run_setup import Evaluation, Run, launch_processes, open_evaluation, plan_run
 from tools.runtime.entry import run_program
+from tools.weights.released_names import find_released_names
 
 log = logging.getLogger(__name__)
 
@@ -149,6 +150,15 @@ def main() -> int:
         log.info(line)
     with open_evaluation(run, "INFER", options.weights, options.engine) as evaluation:
         group, dataset = evaluation.group, evaluation.dataset
+        if names is None:
+            names, line = find_released_names(
+                run.name,
+                evaluation.weights,
+                run.config.MODEL.num_classes,
+                weights_dir=options.run.weights_dir,
+                load=load_class_names,
+            )
+            log.info(line)
         gathered = group.gather(classify_all(run, options, evaluation, names))
         broken = gather_broken(group, dataset, options.run.skip_broken)
         if not group.is_first:

@@ -20,37 +20,55 @@ def load_class_names(path: str, num_classes: int, *, complete: bool = False) -> 
     YouTube-8M's vocabulary.csv is of the second kind. Classes that a CSV leaves out have no name.
     complete: it may not leave out any. Raises DataError.
     """
+    called = f"class names {path}"
+    text = _read(path, called)
+    if Path(path).suffix.lower() == ".csv":
+        names = _parse_csv(text, num_classes, called)
+        if complete and len(names) < num_classes:
+            raise DataError(f"{called} names {len(names)} of {num_classes} classes; copy it again")
+        return [names.get(class_id, "") for class_id in range(num_classes)]
+    names = parse_class_names(text)
+    if len(names) != num_classes:
+        raise DataError(f"{called} has {len(names)} lines, but num_classes = {num_classes}")
+    return names
+
+
+def require_vocabulary(path: str, num_classes: int, called: str) -> None:
+    """Raise DataError unless a file is a CSV of the names of all classes. called: what messages call it."""
+    names = _parse_csv(_read(path, called), num_classes, called)
+    if len(names) != num_classes:
+        raise DataError(f"{called} has rows of {len(names)} classes, expected {num_classes}")
+
+
+def _read(path: str, called: str) -> str:
     try:
         text = read_text(path)
     except NotTextError as error:
-        raise DataError(f"class names {path} {error}") from None
+        raise DataError(f"{called} {error}") from None
     except IsADirectoryError:
-        raise DataError(f"class names {path} is a folder; {_EXPECTED}") from None
+        raise DataError(f"{called} is a folder; {_EXPECTED}") from None
     except (OSError, ValueError) as error:
-        raise DataError(f"class names {path} cannot be read: {error}") from None
+        raise DataError(f"{called} cannot be read: {error}") from None
     if (kind := recognise_file(path)) in (FileKind.JSON, FileKind.HTML, FileKind.XML):
-        raise DataError(f"class names {path} is {kind}; {_EXPECTED}")
-    if Path(path).suffix.lower() != ".csv":
-        names = parse_class_names(text)
-        if len(names) != num_classes:
-            raise DataError(f"class names {path} has {len(names)} lines, but num_classes = {num_classes}")
-        return names
+        raise DataError(f"{called} is {kind}; {_EXPECTED}")
+    return text
+
+
+def _parse_csv(text: str, num_classes: int, called: str) -> dict[int, str]:
+    """Class id -> name, of the rows that there are."""
     try:
         rows = list(csv.DictReader(io.StringIO(text)))
     except csv.Error as error:
-        raise DataError(f"class names {path} is not a CSV: {error}") from None
+        raise DataError(f"{called} is not a CSV: {error}") from None
     if not rows or not {"Index", "Name"} <= rows[0].keys():
-        raise DataError(f"class names {path} needs the columns Index and Name")
-    names, given = [""] * num_classes, set()
+        raise DataError(f"{called} needs the columns Index and Name")
+    names = {}
     for number, row in enumerate(rows, start=2):
         if not re.fullmatch("[0-9]{1,9}", row["Index"] or "") or int(row["Index"]) >= num_classes:
-            raise DataError(f"class names {path} line {number}: Index {row['Index']} is not in 0 to {num_classes - 1}")
-        if int(row["Index"]) in given:
-            raise DataError(f"class names {path} line {number}: Index {row['Index']} is given twice")
-        given.add(int(row["Index"]))
+            raise DataError(f"{called} line {number}: Index {row['Index']} is not in 0 to {num_classes - 1}")
+        if int(row["Index"]) in names:
+            raise DataError(f"{called} line {number}: Index {row['Index']} is given twice")
         names[int(row["Index"])] = row["Name"] or ""
-    if complete and len(given) < num_classes:
-        raise DataError(f"class names {path} names {len(given)} of {num_classes} classes; copy it again")
     return names
 
 

@@ -1,11 +1,13 @@
 """Fetch published files that are not this project's to ship.
 
 python -m tools.download list | all | NAME [--weights-dir DIR] [--offline]
+python -m tools.download vocabulary [--weights-dir DIR] [--offline]
 python -m tools.download eigenvals [--output FILE]
 
 NAME: the released weights of a model, or ResNet50_pretrained; case is ignored. all: every one of them.
 list: what there is, what is here, and where. They are kept in ~/.paddle/weights unless --weights-dir or
 PADDLE_WEIGHTS_DIR names another folder; PADDLE_WEIGHTS_URL names a mirror to fetch them from.
+vocabulary: the names of YouTube-8M's classes, vocabulary.csv, in the same folder.
 eigenvals: the eigenvalues of YouTube-8M's PCA, which NeXtVLAD whitens rgb features with.
 """
 
@@ -26,6 +28,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from datareader.class_names import require_vocabulary
 from tools.config.flags import make_parser, parse_text
 from tools.errors import ConfigError, DataError, DownloadError, UnusableError
 from tools.files.atomic import atomic_write, require_writable
@@ -33,7 +36,9 @@ from tools.files.fetch import DEFAULT_RETRY, RetryPolicy, fetch
 from tools.runtime.entry import run_program
 from tools.runtime.log import start_log
 from tools.runtime.tables import format_columns
-from tools.weights.released import RELEASED, CacheEntry, find_released
+from tools.weights.released import RELEASED, YOUTUBE_8M, CacheEntry, find_released
+from tools.weights.released_names import NUM_CLASSES
+from tools.weights.vocabulary import URL, find_vocabulary, vocabulary_path, vocabulary_url
 
 PCA_URL = "http://data.yt8m.org/yt8m_pca.tgz"
 MEMBER = "eigenvals.npy"
@@ -52,21 +57,27 @@ class DownloadOptions:
     weights_dir: str | None
     offline: bool
     output: Path
-    url: str
+    url: str | None
 
 
 def list_released(weights_dir: str | None) -> str:
-    """A line for each set of weights: its name, whether and where it is here, and its address."""
+    """A line for each set of weights, and for the vocabulary: its name, whether and where it is here, its address."""
     rows = []
     for item in RELEASED:
         entry = CacheEntry.of(item.name, weights_dir)
         try:
             found = entry.present()
-            state = f"present, {size_of(found) / 1e6:.1f} MB" if found else "not here"
+            state = describe_size(found)
         except OSError as error:
             raise DownloadError(f"{entry.cache} cannot be read: {error}") from None
-        rows.append([item.name, f"{state:<18}", str(found or entry.folder), entry.url(item.archive)])
+        rows.append([item.name, state, str(found or entry.folder), entry.url(item.archive)])
+    path = vocabulary_path(weights_dir)
+    rows.append(["vocabulary", describe_size(path if path.is_file() else None), str(path), vocabulary_url()])
     return format_columns(rows)
+
+
+def describe_size(found: Path | None) -> str:
+    return f"{f'present, {size_of(found) / 1e6:.1f} MB' if found else 'not here':<18}"
 
 
 def size_of(path: Path) -> int:
@@ -89,6 +100,20 @@ def fetch_released(names: list[str], weights_dir: str | None, offline: bool, ret
             missing.append(name)
     if missing:
         raise DownloadError(f"{len(missing)} of {len(names)} cannot be had, as said above: {', '.join(missing)}")
+
+
+def fetch_vocabulary(options: DownloadOptions, retry: RetryPolicy) -> None:
+    def check(path: str, called: str) -> None:
+        require_vocabulary(path, NUM_CLASSES[YOUTUBE_8M], called)
+
+    path = find_vocabulary(
+        check,
+        weights_dir=options.weights_dir,
+        offline=options.offline,
+        url=options.url or vocabulary_url(),
+        retry=retry,
+    )
+    log.info(f"vocabulary: {path}")
 
 
 def fetch_eigenvalues(url: str, output: Path, retry: RetryPolicy) -> None:
@@ -130,21 +155,25 @@ def parse_args() -> DownloadOptions:
     parser = make_parser(__doc__, prog="python -m tools.download")
     add = parser.add_argument
     names = [item.name for item in RELEASED]
-    add("what", type=parse_text, metavar="NAME", help=f"eigenvals, list, all, {', '.join(names)}")
+    add("what", type=parse_text, metavar="NAME", help=f"vocabulary, eigenvals, list, all, {', '.join(names)}")
     add("--weights-dir", type=parse_text, metavar="DIR", help="where released weights are kept")
     add("--offline", action="store_true", help="take what is here, and fail rather than use the network")
     add("--output", type=Path, metavar="FILE", help=f"of eigenvals; default: {OUTPUT}")
-    add("--url", help=f"of eigenvals; default: {PCA_URL}")
+    add("--url", help=f"of vocabulary or eigenvals; default: {URL}, {PCA_URL}")
     args = parser.parse_args()
     what = args.what.lower()
     if what == "eigenvals" and (args.weights_dir or args.offline):
         parser.error("--weights-dir and --offline are for released weights, not for eigenvals")
-    if what != "eigenvals" and (args.output or args.url):
-        parser.error("--output and --url are for eigenvals, not for released weights")
+    if what != "eigenvals" and args.output:
+        parser.error("--output is for eigenvals alone")
+    if what not in ("eigenvals", "vocabulary") and args.url:
+        parser.error("--url is for vocabulary and eigenvals, not for released weights")
     chosen = [item.name for item in RELEASED if what in ("all", item.name.lower())]
-    if not (chosen or what in ("eigenvals", "list")):
-        raise ConfigError(f"nothing is named {args.what!r}; known: eigenvals, list, all, {', '.join(names)}")
-    return DownloadOptions(what, chosen, args.weights_dir, args.offline, args.output or OUTPUT, args.url or PCA_URL)
+    if not (chosen or what in ("vocabulary", "eigenvals", "list")):
+        raise ConfigError(
+            f"nothing is named {args.what!r}; known: vocabulary, eigenvals, list, all, {', '.join(names)}"
+        )
+    return DownloadOptions(what, chosen, args.weights_dir, args.offline, args.output or OUTPUT, args.url)
 
 
 def main(retry: RetryPolicy = DEFAULT_RETRY) -> None:
@@ -154,8 +183,10 @@ def main(retry: RetryPolicy = DEFAULT_RETRY) -> None:
         fetch_released(options.names, options.weights_dir, options.offline, retry)
     elif options.what == "list":
         print(list_released(options.weights_dir))
+    elif options.what == "vocabulary":
+        fetch_vocabulary(options, retry)
     else:
-        fetch_eigenvalues(options.url, options.output, retry)
+        fetch_eigenvalues(options.url or PCA_URL, options.output, retry)
 
 
 if __name__ == "__main__":

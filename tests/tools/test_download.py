@@ -8,12 +8,14 @@ import tarfile
 import numpy as np
 import pytest
 
+from datareader.class_names import load_class_names
 from tests.conftest import PROJECT
 from tests.released_server import Page
 from tools.download import main
 from tools.errors import ZooError
 from tools.files.fetch import RetryPolicy
 from tools.weights.released import RELEASED
+from tools.weights.vocabulary import vocabulary_url
 
 VALUES = np.linspace(2, 0.1, 2048, dtype=np.float32)[:, None]
 SAMPLE = (PROJECT / "tests/golden/fluid_samples/persistables_dir.tar.gz").read_bytes()
@@ -110,10 +112,11 @@ def test_the_list_shows_each_name_what_is_here_and_the_address(download, server,
     (tmp_path / "tsn_kinetics").mkdir()
     (tmp_path / "tsn_kinetics" / "fc_0.w_0").write_bytes(bytes(1_500_000))
     lines = [line.split() for line in download("list", f"--weights-dir={tmp_path}")]
-    assert [line[0] for line in lines] == [item.name for item in RELEASED]
+    assert [line[0] for line in lines] == [*(item.name for item in RELEASED), "vocabulary"]
     url = f"{server.url}/tsn_kinetics.tar.gz"
     assert lines[4] == ["TSN", "present,", "1.5", "MB", f"{tmp_path}/tsn_kinetics", url]
     assert lines[3][1:4] == ["not", "here", f"{tmp_path}/stnet_kinetics"]
+    assert lines[6][1:] == ["not", "here", f"{tmp_path}/vocabulary.csv", f"{server.url}/vocabulary.csv"]
     assert server.requests == []
 
 
@@ -134,7 +137,7 @@ def test_a_name_is_found_in_any_case(download, server, tmp_path):
     server.pages["/ResNet50_pretrained.tar.gz"] = Page(SAMPLE)
     lines = download("resnet50_PRETRAINED", f"--weights-dir={tmp_path}")
     assert lines[-1] == f"ResNet50_pretrained: {tmp_path}/ResNet50_pretrained"
-    assert failure(download, "tsm").startswith("nothing is named 'tsm'; known: eigenvals, list, all, AttentionCluster")
+    assert failure(download, "tsm").startswith("nothing is named 'tsm'; known: vocabulary, eigenvals, list, all, Atte")
 
 
 def test_what_cannot_be_had_ends_the_program_with_one_line(tmp_path):
@@ -145,8 +148,88 @@ def test_what_cannot_be_had_ends_the_program_with_one_line(tmp_path):
     assert result.stderr.count("\n") == 1
 
 
-@pytest.mark.parametrize("arguments", [("eigenvals", "--offline"), ("tsn", "--output=x"), ("list", "--url=x"), ()])
+@pytest.mark.parametrize(
+    "arguments",
+    [("eigenvals", "--offline"), ("tsn", "--output=x"), ("vocabulary", "--output=x"), ("list", "--url=x"), ()],
+)
 def test_flags_that_do_not_belong_together_are_refused(download, arguments):
     with pytest.raises(SystemExit) as error:
         download(*arguments)
     assert error.value.code == 2
+
+
+def vocabulary_of(rows):
+    """A file as YouTube-8M's: classes in any order, names with commas and quotes, columns that nobody asks for."""
+    lines = (f'{class_id},7,/m/{class_id},"Name ""{class_id}"", one",,"two\nlines"' for class_id in rows)
+    return "\r\n".join(["Index,TrainVideoCount,KnowledgeGraphId,Name,WikiUrl,WikiDescription", *lines, ""]).encode()
+
+
+VOCABULARY = vocabulary_of(reversed(range(3862)))
+
+
+def test_the_vocabulary_is_fetched_once_and_names_all_classes(download, server, tmp_path):
+    server.pages["/vocabulary.csv"] = Page(VOCABULARY)
+    place = f"--weights-dir={tmp_path}"
+    path = tmp_path / "vocabulary.csv"
+    assert download("vocabulary", place) == [
+        f"vocabulary: fetching {server.url}/vocabulary.csv",
+        f"vocabulary: {path}",
+    ]
+    assert path.read_bytes() == VOCABULARY
+    assert {item.name for item in tmp_path.iterdir()} <= {"vocabulary.csv", ".vocabulary.lock"}
+    assert download("VOCABULARY", place, "--offline") == [f"vocabulary: {path}"]
+    assert len(server.requests) == 1
+    assert load_class_names(str(path), 3862)[17] == 'Name "17", one'
+    assert download("list", place)[6].split()[1:4] == ["present,", f"{len(VOCABULARY) / 1e6:.1f}", "MB"]
+
+
+def test_a_vocabulary_that_was_cut_off_is_resumed(download, server, tmp_path):
+    server.pages["/vocabulary.csv"] = Page(VOCABULARY, cut=10_000, cuts=3)  # as often as it is tried
+    place = f"--weights-dir={tmp_path}"
+    assert "ended after 30000 of" in failure(download, "vocabulary", place)
+    assert not (tmp_path / "vocabulary.csv").exists()
+    download("vocabulary", place)
+    assert (tmp_path / "vocabulary.csv").read_bytes() == VOCABULARY
+    assert server.requests[-1] == ("/vocabulary.csv", "bytes=30000-")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"<html>not here</html>", "is a web page (HTML); expected a text"),
+        (b"a,b\n1,2\n", "needs the columns Index and Name"),
+        (vocabulary_of(range(3000)), "has rows of 3000 classes, expected 3862"),
+        (vocabulary_of([*range(3862), 5]), "line 3864: Index 5 is given twice"),
+        (vocabulary_of(range(1, 3863)), "line 3863: Index 3862 is not in 0 to 3861"),
+        (b"\x1f\x8b\x08", "is a gzip file, not a text"),
+    ],
+    ids=["page", "columns", "short", "twice", "range", "packed"],
+)
+def test_a_file_that_is_no_vocabulary_is_refused_and_not_kept(download, server, tmp_path, content, message):
+    server.pages["/other.csv"] = Page(content)
+    text = failure(download, "vocabulary", f"--weights-dir={tmp_path}", f"--url={server.url}/other.csv")
+    assert text.startswith(f"{server.url}/other.csv {message}")
+    assert f"; by hand: put {server.url}/other.csv at {tmp_path}/vocabulary.csv; " in text
+    assert [item.name for item in tmp_path.iterdir() if item.suffix != ".lock"] == []
+
+
+def test_without_a_network_it_is_said_where_a_vocabulary_goes_and_one_put_there_is_checked(download, server, tmp_path):
+    place, path = f"--weights-dir={tmp_path}", tmp_path / "vocabulary.csv"
+    advice = f"by hand: put {server.url}/vocabulary.csv at {path}; "
+    text = failure(download, "vocabulary", place, "--offline")
+    assert text.startswith(f"no vocabulary.csv in {tmp_path}, and --offline; {advice}")
+    text = failure(download, "vocabulary", place, "--url=http://127.0.0.1:9/v.csv")
+    assert text.startswith("http://127.0.0.1:9/v.csv cannot be fetched: ")
+    assert f"by hand: put http://127.0.0.1:9/v.csv at {path}; " in text
+    path.write_bytes(vocabulary_of(range(10)))
+    assert failure(download, "vocabulary", place, "--offline") == (
+        f"{path} has rows of 10 classes, expected 3862; delete it, and the next call fetches it"
+    )
+    path.write_bytes(VOCABULARY)
+    assert download("vocabulary", place, "--offline")[-1] == f"vocabulary: {path}"
+    assert server.requests == []
+
+
+def test_the_published_address_holds_where_no_mirror_is_named(monkeypatch):
+    monkeypatch.delenv("PADDLE_WEIGHTS_URL", raising=False)
+    assert vocabulary_url() == "https://research.google.com/youtube8m/csv/2/vocabulary.csv"

@@ -29,6 +29,7 @@ BASE_URL = "https://paddlemodels.bj.bcebos.com/video_classification/"
 URL_VARIABLE, FOLDER_VARIABLE = "PADDLE_WEIGHTS_URL", "PADDLE_WEIGHTS_DIR"
 RESNET50 = "ResNet50_pretrained"  # what TSN and STNET begin their training with
 DEFAULT_FOLDER = "~/.paddle/weights"
+KINETICS, YOUTUBE_8M = "Kinetics-400", "YouTube-8M"  # what they were trained on
 
 log = logging.getLogger(__name__)
 
@@ -38,19 +39,23 @@ KNOWN_SUMS: dict[str, str] = {}
 
 @dataclass(frozen=True)
 class Released:
-    """One set of weights: an archive of 2019, and from 2020 a single file with the same variables."""
+    """One set of weights: an archive of 2019, and from 2020 a single file with the same variables.
+
+    data: whose classes they tell, one of the constants of this module; None for those of a backbone.
+    """
 
     name: str
     archive: str
     single: str | None = None
+    data: str | None = None
 
 
 RELEASED = (
-    Released("AttentionCluster", "attention_cluster_youtube8m.tar.gz", "AttentionCluster.pdparams"),
-    Released("AttentionLSTM", "attention_lstm_youtube8m.tar.gz", "AttentionLSTM.pdparams"),
-    Released("NEXTVLAD", "nextvlad_youtube8m.tar.gz", "NEXTVLAD.pdparams"),
-    Released("STNET", "stnet_kinetics.tar.gz", "STNET.pdparams"),
-    Released("TSN", "tsn_kinetics.tar.gz", "TSN.pdparams"),
+    Released("AttentionCluster", "attention_cluster_youtube8m.tar.gz", "AttentionCluster.pdparams", YOUTUBE_8M),
+    Released("AttentionLSTM", "attention_lstm_youtube8m.tar.gz", "AttentionLSTM.pdparams", YOUTUBE_8M),
+    Released("NEXTVLAD", "nextvlad_youtube8m.tar.gz", "NEXTVLAD.pdparams", YOUTUBE_8M),
+    Released("STNET", "stnet_kinetics.tar.gz", "STNET.pdparams", KINETICS),
+    Released("TSN", "tsn_kinetics.tar.gz", "TSN.pdparams", KINETICS),
     Released(RESNET50, "ResNet50_pretrained.tar.gz"),
 )
 
@@ -76,7 +81,7 @@ def find_released(
         if offline and not (entry.by_hand.is_file() or entry.fetched.is_file()):
             raise _offline_error(entry)
         entry.cache.mkdir(parents=True, exist_ok=True)
-        with _await_lock(entry):
+        with await_lock(entry.lock, entry.item.name):
             try:
                 found = entry.present() or _obtain(entry, offline, retry)  # perhaps another was first
                 shutil.rmtree(entry.work, ignore_errors=True)
@@ -89,6 +94,11 @@ def find_released(
             f"{entry.cache} cannot hold the released weights of {entry.item.name}: {error}; make room there, or name "
             f"another folder with --weights-dir or {FOLDER_VARIABLE}"
         ) from None
+
+
+def cache_folder(weights_dir: str | None) -> Path:
+    """Where all of them are kept. weights_dir: as ``find_released`` takes it."""
+    return Path(weights_dir or os.environ.get(FOLDER_VARIABLE) or DEFAULT_FOLDER).expanduser().absolute()
 
 
 @dataclass(frozen=True)
@@ -104,8 +114,7 @@ class CacheEntry:
         item = next((item for item in RELEASED if item.name.lower() == name.lower()), None)
         if item is None:
             raise ConfigError(f"no released weights named {name!r}; known: {', '.join(each.name for each in RELEASED)}")
-        folder = Path(weights_dir or os.environ.get(FOLDER_VARIABLE) or DEFAULT_FOLDER).expanduser().absolute()
-        return cls(item, folder, os.environ.get(URL_VARIABLE) or BASE_URL)
+        return cls(item, cache_folder(weights_dir), os.environ.get(URL_VARIABLE) or BASE_URL)
 
     @property
     def stem(self) -> str:
@@ -293,13 +302,13 @@ def _with_files(folder: Path) -> Path | None:
         folder = shown[0]
 
 
-def _await_lock(entry: CacheEntry) -> HeldLock:
-    """The lock on one set of weights; who has to wait for it hears of that first."""
+def await_lock(path: Path, name: str) -> HeldLock:
+    """The lock on a download; who has to wait for it hears of that first. name: of what is fetched."""
     try:
-        return HeldLock(entry.lock)
+        return HeldLock(path)
     except BlockingIOError:
-        log.info(f"{entry.item.name}: waiting for another process that is fetching it into {entry.cache}")
-        return HeldLock(entry.lock, wait=True)
+        log.info(f"{name}: waiting for another process that is fetching it into {path.parent}")
+        return HeldLock(path, wait=True)
 
 
 def _remove_leftovers(entry: CacheEntry) -> None:

@@ -1,0 +1,48 @@
+"""The names of the classes that the released weights tell."""
+
+from collections.abc import Callable
+
+from tools.config.flags import PROJECT, ConfigSource
+from tools.weights.files import FLUID_FILE, FLUID_FOLDER, PICKLE, WeightFile
+from tools.weights.fluid_names import name_arrays
+from tools.weights.networks import build_network
+from tools.weights.released import KINETICS, RELEASED, YOUTUBE_8M
+from tools.weights.vocabulary import vocabulary_path
+
+KINETICS_NAMES = PROJECT / "dataset" / "kinetics" / "kinetics400_class_names.txt"
+NUM_CLASSES = {KINETICS: 400, YOUTUBE_8M: 3862}
+
+
+def find_released_names(
+    model_name: str,
+    weights: WeightFile,
+    num_classes: int,
+    *,
+    weights_dir: str | None,
+    load: Callable[[str, int], list[str]],
+) -> tuple[list[str] | None, str]:
+    """Names by class id for weights that nothing else names the classes of, and a line on whose, or how to get some.
+
+    They are those of the data that the model's weights of 2019 and 2020 were trained on, for weights in the form of
+    these. None for all others, such as a checkpoint of this project, which would hold the names that it knows.
+    model_name: as published. weights_dir: as ``find_released`` takes it. load: reads a file of names, as (path,
+    num_classes). Imports Paddle where the form alone does not tell. Raises DataError for a file that cannot be read.
+    """
+    data = next((item.data for item in RELEASED if item.name == model_name), None)
+    how = "--class-names FILE takes some"
+    if data and num_classes == NUM_CLASSES[data] and has_released_form(weights, model_name):
+        path = KINETICS_NAMES if data == KINETICS else vocabulary_path(weights_dir)
+        if path.is_file():
+            return load(str(path), num_classes), (
+                f"class names: those of {data}, as {weights.path} has the form of the released weights, which tell its "
+                f"{num_classes} classes; --class-names FILE names others"
+            )
+        how = f"python -m tools.download vocabulary brings those of {data}, --class-names FILE takes any"
+    return None, f"classes have ids only, as no names are known; {how}"
+
+
+def has_released_form(weights: WeightFile, model_name: str) -> bool:
+    """Whether weights have the form and the names of those released in 2019 and 2020."""
+    if weights.kind == PICKLE:
+        return name_arrays(weights, build_network(model_name, ConfigSource(None)))[1]
+    return weights.kind in (FLUID_FOLDER, FLUID_FILE)
