@@ -84,7 +84,7 @@ class Video:
 
 def plan_video(path: str) -> "PlannedVideo | None":
     """A video to decode in part, or None where its packets do not say in which. Raises DataError."""
-    with _open_container(path) as (container, stream):
+    with open_container(path) as (container, stream):
         packets = list_packets(container, stream)
         return None if packets is None else PlannedVideo(path, packets, stream.time_base)
 
@@ -111,7 +111,7 @@ class PlannedVideo:
     def frames(self, numbers: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
         """As of every source. Raises DamageError for a picture that is damaged or missing."""
         numbers = rising_numbers(numbers, self.num_frames)
-        with _open_container(self.path) as (container, stream):  # the packets come once more, so that none need be kept
+        with open_container(self.path) as (container, stream):  # the packets come once more, so that none need be kept
             try:
                 for place, image in _decode_runs(container, stream, self._packets, self._shown[numbers]):
                     yield int(numbers[place]), image
@@ -166,9 +166,9 @@ class SequentialVideo:
     def __init__(self, path: str):
         self.path = path
         self._stamps = array("q")
-        with _open_container(path) as (container, stream):
+        with open_container(path) as (container, stream):
             self._tick_sec = stream.time_base
-            for frame in _decode_all(container, stream):
+            for frame in decode_all(container, stream):
                 self._stamps.append(NO_TIME if frame.pts is None else frame.pts)
             if not self.num_frames:
                 raise no_frames(path, f"its {stream.codec_context.name} video stream")
@@ -185,9 +185,9 @@ class SequentialVideo:
         wanted, done = rising_numbers(numbers, self.num_frames), 0
         if not len(wanted):
             return
-        with _open_container(self.path) as (container, stream):
+        with open_container(self.path) as (container, stream):
             reformatter = av.video.reformatter.VideoReformatter()
-            for i, frame in enumerate(islice(_decode_all(container, stream), int(wanted[-1]) + 1)):
+            for i, frame in enumerate(islice(decode_all(container, stream), int(wanted[-1]) + 1)):
                 if i == wanted[done]:
                     try:
                         image = _to_rgb(frame, reformatter)
@@ -199,7 +199,7 @@ class SequentialVideo:
             raise no_frames(self.path, f"its video stream at {wanted[done]}")
 
 
-def _decode_all(container, stream) -> Iterator:
+def decode_all(container, stream) -> Iterator:
     """All frames that can be decoded, in a decoder's order, passing over damaged packets.
 
     A container that is damaged ends at the damage, as it does for OpenCV.
@@ -207,11 +207,11 @@ def _decode_all(container, stream) -> Iterator:
     decoder = stream.codec_context
     with suppress(av.error.FFmpegError):
         for packet in demux(container, stream):
-            yield from _decode_packet(decoder, packet)
-    yield from _decode_packet(decoder, None)
+            yield from decode_packet(decoder, packet)
+    yield from decode_packet(decoder, None)
 
 
-def _decode_packet(decoder, packet) -> list:
+def decode_packet(decoder, packet) -> list:
     try:
         return decoder.decode(packet)
     except av.error.FFmpegError:
@@ -223,14 +223,14 @@ def _decode_packet(decoder, packet) -> list:
 
 def read_facts(path: str) -> VideoFacts:
     """What a video says of itself. Raises DataError naming the file."""
-    with _open_container(path) as (container, stream):
+    with open_container(path) as (container, stream):
         codec, streams = stream.codec_context, container.streams.video
         ticks = stream.duration * stream.time_base if stream.duration else (container.duration or 0) / av.time_base
         return VideoFacts(
             container=container.format.long_name,
             codec=f"{codec.name}, {codec.pix_fmt}" if codec.pix_fmt else codec.name,
             size=(codec.width, codec.height),
-            frames_per_sec=_frame_rate(stream),
+            frames_per_sec=frame_rate(stream),
             duration_sec=plausible(float(ticks)),
             colours=_colours_of(stream),
             stream=f"{streams.index(stream) + 1} of {len(streams)} video streams" if len(streams) > 1 else "",
@@ -239,8 +239,8 @@ def read_facts(path: str) -> VideoFacts:
 
 def try_first_frame(path: str) -> None:
     """Decode and convert the first frame that a video gives. Raises DataError."""
-    with _open_container(path) as (container, stream):
-        frame = next(_decode_all(container, stream), None)
+    with open_container(path) as (container, stream):
+        frame = next(decode_all(container, stream), None)
         if frame is None:
             raise no_frames(path, f"its {stream.codec_context.name} video stream")
         try:
@@ -249,7 +249,7 @@ def try_first_frame(path: str) -> None:
             raise _no_rgb(path, 0, error) from None
 
 
-def _frame_rate(stream) -> float | None:
+def frame_rate(stream) -> float | None:
     """Frames a second on average.
 
     FFmpeg's guess has room for every time of a frame, so that an average above it is wrong: with FFmpeg 8.0 it counts
@@ -260,7 +260,7 @@ def _frame_rate(stream) -> float | None:
 
 
 @contextmanager
-def _open_container(path: str) -> Iterator[tuple]:
+def open_container(path: str) -> Iterator[tuple]:
     """The container and the video stream of a file, for one thread. Raises DataError."""
     check_file(path)
     av.logging.set_level(None)
@@ -314,15 +314,15 @@ def _to_rgb(frame, reformatter) -> np.ndarray:
     """
     # One thread: the default starts one for every core and frame.
     image = reformatter.reformat(frame, format="bgr24", interpolation="BICUBIC", threads=1).to_ndarray()
-    return _turn_upright(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), frame.side_data.get("DISPLAYMATRIX"))
+    return turn_upright(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), frame.side_data.get("DISPLAYMATRIX"))
 
 
 def _no_rgb(path: str, number: int, error: av.error.FFmpegError) -> DataError:
     return DataError(f"{path}: frame {number} cannot be made RGB ({error.strerror})", DataIssue.FRAME)
 
 
-def _turn_upright(image: np.ndarray, matrix: av.buffer.Buffer | None) -> np.ndarray:
-    """Turn and mirror an image as FFmpeg's display matrix says; as it is where the angle is no right one.
+def turn_upright(image: np.ndarray, matrix: av.buffer.Buffer | None) -> np.ndarray:
+    """Turn and mirror an image or one plane as FFmpeg's display matrix says; as it is where the angle is no right one.
 
     matrix: 3 x 3 int32, which (x, y, 1) stands before in a product. Its signs say all: wherever it moves a picture
     to, that is the frame.
@@ -334,5 +334,5 @@ def _turn_upright(image: np.ndarray, matrix: av.buffer.Buffer | None) -> np.ndar
     if min(straight, crossed) > _SKEW * max(straight, crossed):
         return image
     if crossed > straight:
-        image, x_by_x, y_by_y = image.transpose(1, 0, 2), x_by_y, y_by_x
+        image, x_by_x, y_by_y = image.swapaxes(0, 1), x_by_y, y_by_x
     return np.ascontiguousarray(image[:: -1 if y_by_y < 0 else 1, :: -1 if x_by_x < 0 else 1])

@@ -85,7 +85,7 @@ def test_an_edit_list_and_times_below_zero_shift_no_window(folder, h264):
 def test_a_video_is_opened_twice_and_no_picture_is_decoded_or_converted_twice(folder, monkeypatch):
     path = make_clip(folder, Clip("long.mp4", "libx264", num_frames=300, b_frames=2))
     decoded, converted, opened = [], [], []
-    decode_run, to_rgb, open_container = pyav._decode_run, pyav._to_rgb, pyav._open_container
+    decode_run, to_rgb, open_container = pyav._decode_run, pyav._to_rgb, pyav.open_container
 
     def decode(*arguments):
         for frame in decode_run(*arguments):
@@ -94,7 +94,7 @@ def test_a_video_is_opened_twice_and_no_picture_is_decoded_or_converted_twice(fo
 
     monkeypatch.setattr(pyav, "_decode_run", decode)
     monkeypatch.setattr(pyav, "_to_rgb", lambda frame, *rest: converted.append(frame.pts) or to_rgb(frame, *rest))
-    monkeypatch.setattr(pyav, "_open_container", lambda path: opened.append(path) or open_container(path))
+    monkeypatch.setattr(pyav, "open_container", lambda path: opened.append(path) or open_container(path))
     windows = [*read_windows(decoding.open_video(path), seconds("1", "0.25"), SETTINGS)]
     assert len(windows) == 37
     assert len(decoded) == len(set(decoded)) <= 300

@@ -152,7 +152,7 @@ def test_memory_does_not_grow_with_the_video():
 @pytest.mark.pyav
 def test_packets_and_times_take_a_few_bytes_a_frame(folder):
     path = make_clip(folder, Clip("many.mp4", "libx264", num_frames=400))
-    with pyav._open_container(path) as (container, stream):
+    with pyav.open_container(path) as (container, stream):
         packets = pyav.list_packets(container, stream)
     assert sum(array.nbytes for array in (packets.pts, packets.is_key, packets.is_shown)) == 10 * 400
 
