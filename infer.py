@@ -14,6 +14,7 @@ import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from functools import partial
 from itertools import chain
 from pathlib import Path
 
@@ -21,6 +22,7 @@ import datareader  # noqa: F401  (registers the readers)
 import metrics  # noqa: F401
 import models  # noqa: F401
 from datareader.class_names import choose_class_names, load_class_names
+from datareader.clips.decoding import opencv_decodes, read_facts
 from datareader.clips.timeline import Windows
 from datareader.clips.window_loader import WindowLoader, refuse_untimed
 from datareader.loader import EvaluationLoader
@@ -42,13 +44,16 @@ from tools.config.flags import (
     whole_number,
 )
 from tools.distributed.skipped import gather_broken, require_records
-from tools.errors import ConfigError, DataError
+from tools.drawing.video_captions import Captions
+from tools.errors import ConfigError, DataError, PackageError
 from tools.files.atomic import require_writable
 from tools.inference.answers import describe_answers
 from tools.inference.classify import classify
 from tools.inference.predictions import count_videos, describe_repeated, write_predictions
+from tools.inference.video_copies import VideoCopy, draw_answers, plan_copies, save_copies
 from tools.registry import READERS
 from tools.run_setup import Evaluation, Run, launch_processes, open_evaluation, plan_run
+from tools.runtime.cpu import usable_cores
 from tools.runtime.entry import run_program
 from tools.weights.released_names import find_released_names
 
@@ -57,6 +62,7 @@ log = logging.getLogger(__name__)
 
 IN_FILES, IN_TABLE = 20, 5  # classes of a video, where --infer-topk does not say
 LEAST_SEC = 0.001  # as results tell times
+NO_COPY = "only videos have copies, not pickles or folders of frames"
 
 
 @dataclass(frozen=True)
@@ -69,6 +75,7 @@ class InferOptions:
     top_k: int | None
     log_interval: int | None
     save_dir: str
+    save_video: str | None
     videos: tuple[str, ...]
     windows: Windows | None
 
@@ -105,6 +112,12 @@ def parse_args() -> InferOptions:
         help="batches between log lines, 0 for none; default: 1, with --video 0",
     )
     add("--save-dir", type=parse_text, default="./", metavar="DIR", help="where the results go")
+    add(
+        "--save-video",
+        type=parse_text,
+        metavar="DIR",
+        help="write a copy of each video there, an mp4 with its sound, with the classes drawn in",
+    )
     add_engine_flags(parser)
     args = parser.parse_args()
     run = read_run_options(args)
@@ -112,7 +125,7 @@ def parse_args() -> InferOptions:
         parser.error("--video stands in place of a list; give --filelist or --video")
     return InferOptions(
         run, read_engine_options(args), args.weights, args.infer_topk, args.log_interval, args.save_dir,
-        tuple(args.video), choose_windows(args.window_sec, args.stride_sec),
+        args.save_video, tuple(args.video), choose_windows(args.window_sec, args.stride_sec),
     )  # fmt: skip
 
 
@@ -151,14 +164,8 @@ def main() -> int:
     with open_evaluation(run, "INFER", options.weights, options.engine) as evaluation:
         group, dataset = evaluation.group, evaluation.dataset
         if names is None:
-            names, line = find_released_names(
-                run.name,
-                evaluation.weights,
-                run.config.MODEL.num_classes,
-                weights_dir=options.run.weights_dir,
-                load=load_class_names,
-            )
-            log.info(line)
+            names = name_released_classes(run, options, evaluation)
+        copies = plan_videos(options, dataset) if options.save_video and group.is_first else []
         gathered = group.gather(classify_all(run, options, evaluation, names))
         broken = gather_broken(group, dataset, options.run.skip_broken)
         if not group.is_first:
@@ -166,25 +173,42 @@ def main() -> int:
         results = list(chain.from_iterable(gathered))  # in list order, as the processes have stretches of the list
         require_records(len(results), dataset)
         paths = write_predictions(base, results, names)
+    top_k = IN_TABLE if options.top_k is None else options.top_k
     if clips:
-        top_k = IN_TABLE if options.top_k is None else options.top_k
         log.info(describe_answers(results, names, top_k, shutil.get_terminal_size().columns))
     if repeated := describe_repeated(results):
         log.info(repeated)
     count = count_videos(results)
     windows = f", {len(results)} windows" if options.windows else ""
     log.info(f"{count} of {count + len(broken)} videos{windows}; results in {', '.join(map(str, paths))}")
+    if copies:
+        save_videos(copies, draw_answers(results, files_of(dataset), names, top_k or None), options.run.threads)
     return 0
 
 
+def name_released_classes(run: Run, options: InferOptions, evaluation: Evaluation) -> list[str] | None:
+    names, line = find_released_names(
+        run.name,
+        evaluation.weights,
+        run.config.MODEL.num_classes,
+        weights_dir=options.run.weights_dir,
+        load=load_class_names,
+    )
+    log.info(line)
+    return names
+
+
 def choose_clips(run: Run, options: InferOptions) -> NamedClips | None:
-    """What --video names, None without it. Raises ConfigError for a model that takes no videos."""
-    if run.spec.data != "clips" and (options.videos or options.windows):
-        flag = "--video" if options.videos else "--window-sec"
+    """What --video names, None without it. Raises ConfigError for a model that takes no videos, PackageError."""
+    flags = {"--video": options.videos, "--window-sec": options.windows, "--save-video": options.save_video}
+    flag = next((flag for flag, given in flags.items() if given), None)
+    if run.spec.data != "clips" and flag:
         raise ConfigError(
             f"{flag}: {run.name} takes YouTube-8M features, not videos. --filelist names pickles of them, which "
             "python dataset/youtube8m/tf2pkl.py SHARDS FOLDER makes of YouTube-8M's shards"
         )
+    if options.save_video and opencv_decodes():
+        raise PackageError("--save-video needs PyAV, which is not installed: python -m pip install av")
     return find_clips(options.videos) if options.videos else None
 
 
@@ -218,6 +242,32 @@ def classify_all(run: Run, options: InferOptions, evaluation: Evaluation, names:
         log_interval=usual_interval if options.log_interval is None else options.log_interval,
         shown=evaluation.group.is_first,
     )
+
+
+def plan_videos(options: InferOptions, dataset) -> list[VideoCopy]:
+    """Where the copies of --save-video go. Raises ConfigError where there can be none."""
+    from datareader.clips.copies import is_copy, is_video  # needs PyAV
+
+    paths = list(dict.fromkeys(entry.path for entry in dataset.entries))
+    videos = [path for path in paths if is_video(path)]
+    if not videos:
+        raise ConfigError(f"--save-video: {dataset.name} holds no videos; {NO_COPY}")
+    if len(videos) < len(paths):
+        log.info(f"--save-video leaves out {len(paths) - len(videos)} of {len(paths)} clips; {NO_COPY}")
+    return plan_copies(videos, options.save_video, is_copy)
+
+
+def save_videos(copies: list[VideoCopy], captions: dict[str, Captions], threads: int | None) -> None:
+    """Write them. threads: --threads."""
+    from datareader.clips.copies import copy_video  # needs PyAV
+
+    copy = partial(copy_video, threads=threads or usable_cores())
+    save_copies(copies, captions, copy, lambda path: read_facts(path).duration_sec)
+
+
+def files_of(dataset) -> dict[tuple[str, int | None], str]:
+    """A clip's path and line as results tell them -> the path of its file."""
+    return {(entry.written or entry.path, entry.line): entry.path for entry in dataset.entries}
 
 
 if __name__ == "__main__":
