@@ -91,7 +91,9 @@ def test_sound_that_an_mp4_takes_is_copied_packet_by_packet_and_stays_in_time(tm
         assert packets_of(target) == packets_of(source)
     heard, expected = listen(target), listen(source)
     assert heard[0] == expected[0]
-    np.testing.assert_array_equal(heard[2][: len(expected[2])], expected[2])
+    assert len(heard[2]) > len(expected[2]) - 48  # Matroska's times are whole milliseconds, the end's too (PyAV 19.0)
+    shared = min(len(heard[2]), len(expected[2]))
+    np.testing.assert_array_equal(heard[2][:shared], expected[2][:shared])
     seen, wanted = watch(target), watch(source)
     assert seen[1] - heard[3] == pytest.approx(wanted[1] - expected[3], abs=0.002)
     assert seen[0][0] - heard[1] == pytest.approx(wanted[0][0] - expected[1], abs=0.002)
