@@ -25,6 +25,7 @@ from datareader.class_names import choose_class_names, load_class_names
 from datareader.clips.decoding import opencv_decodes, read_facts
 from datareader.clips.timeline import Windows
 from datareader.clips.window_loader import WindowLoader, refuse_untimed
+from datareader.lists import ListEntry
 from datareader.loader import EvaluationLoader
 from datareader.named_clips import NamedClips, find_clips
 from datareader.sharding import Shard
@@ -33,6 +34,7 @@ from tools.config.flags import (
     RunOptions,
     add_engine_flags,
     add_override,
+    add_report_flag,
     add_run_flags,
     add_verbose_flag,
     add_weights_flag,
@@ -49,12 +51,13 @@ from tools.errors import ConfigError, DataError, PackageError
 from tools.files.atomic import require_writable
 from tools.inference.answers import describe_answers
 from tools.inference.classify import classify
-from tools.inference.predictions import count_videos, describe_repeated, write_predictions
+from tools.inference.predictions import VideoClasses, count_videos, describe_repeated, write_predictions
 from tools.inference.video_copies import VideoCopy, draw_answers, plan_copies, save_copies
-from tools.registry import READERS
+from tools.registry import METRICS, READERS
 from tools.run_setup import Evaluation, Run, launch_processes, open_evaluation, plan_run
 from tools.runtime.cpu import usable_cores
 from tools.runtime.entry import run_program
+from tools.runtime.log import progress_bar
 from tools.weights.released_names import find_released_names
 
 log = logging.getLogger(__name__)
@@ -76,6 +79,7 @@ class InferOptions:
     log_interval: int | None
     save_dir: str
     save_video: str | None
+    report: str | bool
     videos: tuple[str, ...]
     windows: Windows | None
 
@@ -118,6 +122,7 @@ def parse_args() -> InferOptions:
         metavar="DIR",
         help="write a copy of each video there, an mp4 with its sound, with the classes drawn in",
     )
+    add_report_flag(parser, "{model}_infer_report.html in --save-dir")
     add_engine_flags(parser)
     args = parser.parse_args()
     run = read_run_options(args)
@@ -125,7 +130,7 @@ def parse_args() -> InferOptions:
         parser.error("--video stands in place of a list; give --filelist or --video")
     return InferOptions(
         run, read_engine_options(args), args.weights, args.infer_topk, args.log_interval, args.save_dir,
-        args.save_video, tuple(args.video), choose_windows(args.window_sec, args.stride_sec),
+        args.save_video, args.report, tuple(args.video), choose_windows(args.window_sec, args.stride_sec),
     )  # fmt: skip
 
 
@@ -146,6 +151,7 @@ def main() -> int:
     run = plan_run(options.run, ["MODEL", "INFER"], gpu_wanted=lambda config: True, weights=options.weights)
     clips = choose_clips(run, options)
     run = replace(run, reader=choose_reader(run, options, clips))
+    page = choose_page(run, options)
     code = launch_processes(run, lambda: run.open_dataset("INFER", training=False), options.save_dir)
     if code is not None:
         return code
@@ -155,7 +161,8 @@ def main() -> int:
         require_writable(base)
     except OSError as error:
         raise DataError(f"--save-dir {options.save_dir} cannot be written: {error}") from None
-    for notice in clips.notices if clips else []:
+    notices = list(clips.notices) if clips else []
+    for notice in notices:
         log.info(notice)
     own_names = run.described and run.described.class_names
     names, lines = choose_class_names(run.config.INFER.class_names, own_names, run.config.MODEL.num_classes)
@@ -181,9 +188,22 @@ def main() -> int:
     count = count_videos(results)
     windows = f", {len(results)} windows" if options.windows else ""
     log.info(f"{count} of {count + len(broken)} videos{windows}; results in {', '.join(map(str, paths))}")
+    if page:
+        notices += [*run.notices, *dataset.notices, *lines, *filter(None, [repeated])]
+        make_page(page, run, options, evaluation, results, names, paths, broken, notices)
     if copies:
-        save_videos(copies, draw_answers(results, files_of(dataset), names, top_k or None), options.run.threads)
+        files = {place: entry.path for place, entry in entries_of(dataset).items()}
+        save_videos(copies, draw_answers(results, files, names, top_k or None), options.run.threads)
     return 0
+
+
+def choose_page(run: Run, options: InferOptions) -> Path | None:
+    """Where the page of --report goes, None without one. Raises ZooError for what would keep it from there."""
+    if not options.report:
+        return None
+    from tools.pages.page import choose_place
+
+    return choose_place(options.report, Path(options.save_dir) / f"{run.name}_infer_report.html")
 
 
 def name_released_classes(run: Run, options: InferOptions, evaluation: Evaluation) -> list[str] | None:
@@ -265,9 +285,36 @@ def save_videos(copies: list[VideoCopy], captions: dict[str, Captions], threads:
     save_copies(copies, captions, copy, lambda path: read_facts(path).duration_sec)
 
 
-def files_of(dataset) -> dict[tuple[str, int | None], str]:
-    """A clip's path and line as results tell them -> the path of its file."""
-    return {(entry.written or entry.path, entry.line): entry.path for entry in dataset.entries}
+def entries_of(dataset) -> dict[tuple[str, int | None], ListEntry]:
+    """A clip's path and line as results tell them -> its entry."""
+    return {(entry.written or entry.path, entry.line): entry for entry in dataset.entries}
+
+
+def make_page(
+    page: Path, run: Run, options: InferOptions, evaluation: Evaluation,
+    results: list[VideoClasses], names: list[str] | None, paths: list[Path], broken: list[str], notices: list[str],
+) -> None:  # fmt: skip
+    """Write the page of --report, with a line on where it is."""
+    from tools.inference.answer_page import Answers, build_answer_page
+    from tools.inference.run_blocks import EvaluatedRun
+    from tools.pages.page import try_to_write
+
+    def build():
+        dataset, metric = evaluation.dataset, METRICS.get(run.spec.metrics)(run.config)
+        facts = [("device", evaluation.device), ("processes", str(run.processes.world)), *options.engine.describe()]
+        inferred = EvaluatedRun(
+            run.name, run.spec, run.config, "INFER", metric, evaluation.weights, run.described, names, facts
+        )
+        answers = Answers(
+            results, paths, page, dataset, entries_of(dataset) if run.spec.data == "clips" else {},
+            IN_TABLE if options.top_k is None else options.top_k,
+            options.windows.describe() if options.windows else "", broken, notices,
+        )  # fmt: skip
+        with progress_bar(min(count_videos(results), answers.most_shown), 0, "making the page") as bar:
+            return build_answer_page(inferred, answers, bar.update)
+
+    if try_to_write(page, build):
+        log.info(f"page of these videos: {page}")
 
 
 if __name__ == "__main__":

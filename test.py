@@ -16,6 +16,7 @@ from pathlib import Path
 import datareader  # noqa: F401  (registers the readers)
 import metrics  # noqa: F401
 import models  # noqa: F401
+from datareader.class_names import find_class_names, load_class_names
 from datareader.loader import EvaluationLoader
 from datareader.sharding import Shard
 from metrics.metric import Metric
@@ -23,6 +24,7 @@ from tools.config.flags import (
     EngineOptions,
     RunOptions,
     add_engine_flags,
+    add_report_flag,
     add_run_flags,
     add_verbose_flag,
     add_weights_flag,
@@ -33,13 +35,15 @@ from tools.config.flags import (
     whole_number,
 )
 from tools.distributed.skipped import gather_broken, require_records
-from tools.errors import DataError
+from tools.errors import ConfigError, DataError
 from tools.files.atomic import atomic_write, require_writable
+from tools.inference.mistakes import WorstMistakes, picture_mistakes
 from tools.registry import METRICS
 from tools.run_setup import Evaluation, Run, launch_processes, open_evaluation, plan_run
 from tools.runtime.entry import require_output, run_program
 from tools.runtime.log import beside, progress_bar
 from tools.runtime.tables import format_columns
+from tools.weights.released_names import find_released_names
 
 log = logging.getLogger(__name__)
 
@@ -51,6 +55,7 @@ class TestOptions:
     weights: str | None
     log_interval: int
     output: str | None
+    report: str | bool
 
 
 def parse_args() -> TestOptions:
@@ -61,16 +66,20 @@ def parse_args() -> TestOptions:
     add_weights_flag(parser)
     add("--log-interval", type=whole_number(), default=1, metavar="BATCHES", help="batches between log lines; 0: none")
     add("--output", type=parse_text, metavar="FILE", help="also write the scores as JSON")
+    add_report_flag(parser, "{model}_test_report.html beside --output, or here")
     add_engine_flags(parser)
     args = parser.parse_args()
-    return TestOptions(read_run_options(args), read_engine_options(args), args.weights, args.log_interval, args.output)
+    return TestOptions(
+        read_run_options(args), read_engine_options(args), args.weights, args.log_interval, args.output, args.report
+    )
 
 
 def main() -> int:
     options = parse_args()
-    if not options.output:
+    if not options.output and not options.report:
         require_output()
     run = plan_run(options.run, ["MODEL", "TEST"], gpu_wanted=lambda config: True, weights=options.weights)
+    page = choose_page(run, options)
     code = launch_processes(run, lambda: run.open_dataset("TEST", training=False), None)
     if code is not None:
         return code
@@ -81,11 +90,13 @@ def main() -> int:
         except (OSError, ValueError) as error:
             raise DataError(f"--output {options.output} cannot be written: {error}") from None
     section = run.config.TEST
-    metric = METRICS.get(run.spec.metrics)(run.config)
+    metric, worst = METRICS.get(run.spec.metrics)(run.config), WorstMistakes() if page else None
     with open_evaluation(run, "TEST", options.weights, options.engine) as evaluation:
         group, dataset = evaluation.group, evaluation.dataset
-        score(run, options, evaluation, metric)
+        score(run, options, evaluation, metric, worst)
         group.merge(metric)
+        if worst:
+            group.merge(worst)
         broken = gather_broken(group, dataset, options.run.skip_broken)
         if not group.is_first:
             return 0
@@ -99,11 +110,26 @@ def main() -> int:
         report |= {"filelist": section.filelist, "protocol": dataset.protocol, "scores": values, **metric.report()}
         report |= {"evaluated": metric.num_videos, "of": metric.num_videos + len(broken), "broken": broken}
         write_report(Path(options.output), report)
+    if page:
+        make_page(page, run, options, evaluation, metric, values, worst, broken)
     return 0
 
 
-def score(run: Run, options: TestOptions, evaluation: Evaluation, metric: Metric) -> None:
-    """Let the metric count this process's batches, with a line on some of them."""
+def choose_page(run: Run, options: TestOptions) -> Path | None:
+    """Where the page of --report goes, None without one. Raises ZooError for what would keep it from there."""
+    if not options.report:
+        return None
+    from tools.pages.page import choose_place
+
+    output = Path(options.output) if options.output else None
+    page = choose_place(options.report, (output.parent if output else Path()) / f"{run.name}_test_report.html")
+    if output and page.resolve() == output.resolve():
+        raise ConfigError(f"--output and --report are the same file, {page}; name two")
+    return page
+
+
+def score(run: Run, options: TestOptions, evaluation: Evaluation, metric: Metric, worst: WorstMistakes | None) -> None:
+    """Let the metric count this process's batches, with a line on some of them. worst: keeps mistakes for a page."""
     from tools.inference.predict import evaluate  # imports Paddle
 
     section = run.config.TEST
@@ -117,6 +143,8 @@ def score(run: Run, options: TestOptions, evaluation: Evaluation, metric: Metric
     with progress_bar(len(loader), 0, "testing", shown=evaluation.group.is_first) as bar:
         for number, prediction in enumerate(evaluate(evaluation.network, loader.epoch(), metric)):
             bar.update()
+            if worst:
+                worst.add(prediction, metric.margins(prediction.probs, prediction.batch.labels))
             if options.log_interval and number % options.log_interval == 0:
                 of_batch = METRICS.get(run.spec.metrics)(run.config)
                 of_batch.update(prediction.probs, prediction.batch.labels, prediction.loss)
@@ -130,6 +158,48 @@ def write_report(path: Path, report: dict) -> None:
             file.write((json.dumps(report, indent=1) + "\n").encode())
     except OSError as error:
         raise DataError(f"--output {path} could not be written: {error}") from None
+
+
+def make_page(
+    page: Path, run: Run, options: TestOptions, evaluation: Evaluation,
+    metric: Metric, values: dict[str, float], worst: WorstMistakes, broken: list[str],
+) -> None:  # fmt: skip
+    """Write the page of --report, with a line on where it is."""
+    from tools.inference.run_blocks import EvaluatedRun
+    from tools.inference.score_page import Scores, build_score_page
+    from tools.pages.page import try_to_write
+
+    def build():
+        dataset = evaluation.dataset
+        names, lines = name_classes(run, options, evaluation)
+        facts = [("device", evaluation.device), ("processes", str(run.processes.world)), *options.engine.describe()]
+        tested = EvaluatedRun(
+            run.name, run.spec, run.config, "TEST", metric, evaluation.weights, run.described, names, facts
+        )
+        notices = [*run.notices, *dataset.notices, *lines]
+        mistakes = picture_mistakes(worst.found, dataset)
+        protocol = dataset.protocol
+        return build_score_page(tested, Scores(metric, values, mistakes, dataset.name, protocol, broken, notices))
+
+    if try_to_write(page, build):
+        log.info(f"page of this test: {page}")
+
+
+def name_classes(run: Run, options: TestOptions, evaluation: Evaluation) -> tuple[list[str] | None, list[str]]:
+    """The names of the classes for a page, None where none are known, and lines on where they are from."""
+    names, refused = find_class_names(run.config, "TEST", run.described and run.described.class_names)
+    if refused:
+        return None, [f"classes have ids only: {refused}"]
+    if names is not None:
+        return names, []
+    names, line = find_released_names(
+        run.name,
+        evaluation.weights,
+        run.config.MODEL.num_classes,
+        weights_dir=options.run.weights_dir,
+        load=load_class_names,
+    )
+    return names, [line]
 
 
 if __name__ == "__main__":

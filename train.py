@@ -123,12 +123,14 @@ def main() -> int:
     code = launch_processes(run, check, training.save_dir)
     if code is not None:
         return code
-    names, notice = find_class_names(config)
+    names, refused = find_class_names(config)
     companions = describe_itself(config, run.spec.schema, names)
     store = CheckpointStore(training.save_dir, run.name, training.keep, companions) if processes.rank == 0 else None
     run.start_log(training.save_dir, f"{run.name}_train")
-    for line in [f"{flag} has no effect any more" for flag in obsolete] + [notice] * bool(notice):
+    for line in [f"{flag} has no effect any more" for flag in obsolete]:
         log.info(line)
+    if refused:
+        log.info(f"checkpoints hold no class names: {refused}")
     datasets = open_inputs() if processes.world == 1 else None  # what is wrong does not wait for Paddle
     device = run.start_paddle(gpu_wanted=config.TRAIN.use_gpu)
     training = fit_to(device, training)

@@ -103,22 +103,25 @@ def _compare_names(given: str, names: list[str], own: list[str]) -> list[str]:
     ]
 
 
-def find_class_names(config) -> tuple[list[str] | None, str | None]:
-    """The names of the classes that a training learns, None where none are known, and a line on what keeps them back.
+def find_class_names(
+    config, section: str = "TRAIN", own: str | None = None
+) -> tuple[list[str] | None, DataError | None]:
+    """The names of the classes that a training learns or a test scores, None where none are known, and why.
 
-    They are INFER.class_names of the config, or else the class_names.txt beside the training list, as
-    dataset/make_list.py leaves it. A file that cannot be used is told and keeps no training back.
+    own: the file of the checkpoint that is tested. Without one they are INFER.class_names of the config, or else the
+    class_names.txt beside the section's list, as dataset/make_list.py leaves it. A file that cannot be used keeps no
+    work back.
     """
-    path = config.INFER.class_names if "INFER" in config else None
+    path = own or (config.INFER.class_names if "INFER" in config else None)
     if not path:
-        beside = Path(config.TRAIN.filelist).parent / BESIDE_LISTS
+        beside = Path(config[section].filelist).parent / BESIDE_LISTS
         path = str(beside) if beside.is_file() else None
     if not path:
         return None, None
     try:
-        return load_class_names(path, config.MODEL.num_classes), None
+        return load_class_names(path, config.MODEL.num_classes, complete=path == own), None
     except DataError as error:
-        return None, f"checkpoints hold no class names: {error}"
+        return None, error
 
 
 def parse_class_names(text: str) -> list[str]:

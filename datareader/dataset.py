@@ -5,7 +5,7 @@ A reader, registered by name, opens the data set of a config's section:
 be used, and for more than ``skip_broken`` records that are known to be broken.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from fractions import Fraction
@@ -111,6 +111,12 @@ class Dataset(Protocol):
         """Number -> (H, W, 3) uint8 RGB of up to ``count`` frames of an entry, all over it; none of what has no frames.
 
         For people to look at. Raises DataError for an entry that cannot be read.
+        """
+
+    def pictures_at(self, entry: ListEntry, numbers: Sequence[int]) -> Iterator[tuple[int, np.ndarray]]:
+        """(number, (H, W, 3) uint8 RGB) of these frames of an entry, as far as it has them, in any order.
+
+        Of a damaged file a frame may come again; the last one of a number counts. Raises DataError.
         """
 
     def to_float(self, batch: Batch) -> Batch:

@@ -144,6 +144,11 @@ class KineticsMetrics:
         ]
         return {"per_class": per_class, "confusions": confusions}
 
+    def confusion_pairs(self) -> np.ndarray:
+        """(P, 3) int64; see ``metrics/metric.py``."""
+        label, predicted = np.nonzero(self.counts)
+        return np.stack([label, predicted, self.counts[label, predicted]], axis=1)
+
     def describe(self, values: dict[str, float]) -> str:
         """The values as the log lines of 2019 show them, with units, and the interval where there is one."""
         text = "Loss: {loss:.6f}, top1_acc: {top1_acc:.2f} %".format(**values)

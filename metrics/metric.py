@@ -39,6 +39,12 @@ class Metric(Protocol):
         the pairs most often mistaken, most frequent first.
         """
 
+    def confusion_pairs(self) -> np.ndarray | None:
+        """(P, 3) int64: label, best class and number of videos of all pairs that there are, right ones too, in order.
+
+        None where a video may have several classes.
+        """
+
     def margins(self, probs: np.ndarray, labels: np.ndarray) -> np.ndarray:
         """(N,) float64: how far from right each of a batch's answers is, of arguments as ``update`` takes them.
 

@@ -200,6 +200,9 @@ class YouTube8MMetrics:
         ]
         return {"per_class": per_class}
 
+    def confusion_pairs(self) -> None:
+        """None: a video may have several classes."""
+
     def margins(self, probs: np.ndarray, labels: np.ndarray) -> np.ndarray:
         """(N,) float64; see ``metrics/metric.py``."""
         return margins_of(probs, labels > 0)

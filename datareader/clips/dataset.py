@@ -1,7 +1,7 @@
 """Clips in batches: those of a list, or any others that stand alone."""
 
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from threading import Lock
@@ -13,7 +13,7 @@ from datareader.balancing import make_draws
 from datareader.clips.files import check_line, open_clip
 from datareader.clips.look import look_over
 from datareader.clips.settings import ClipSettings, build_clip_settings
-from datareader.clips.video import FrameCountError
+from datareader.clips.video import FrameCountError, FrameSource
 from datareader.clips.views import decode_views
 from datareader.dataset import Batch
 from datareader.labels import RecordLabels, describe_classes, label_rows, warn_of_classes
@@ -133,12 +133,26 @@ class ClipDataset:
 
     def pictures(self, entry: ListEntry, count: int) -> dict[int, np.ndarray]:
         """Number -> (H, W, 3) uint8 RGB of the frames in the middle of ``count`` equal parts of a clip, as they are."""
-        try:
-            source = open_clip(entry, replace(self.settings, labels_needed=False)).open()
+        with self._look_at(entry) as source:
             while True:
                 numbers = sample_span_frames(source.num_frames, count)
                 with suppress(FrameCountError):  # a damaged file: sample again from the frames that it has
                     return dict(sorted(source.frames(numbers), key=lambda found: found[0]))
+
+    def pictures_at(self, entry: ListEntry, numbers: Sequence[int]) -> Iterator[tuple[int, np.ndarray]]:
+        """(number, (H, W, 3) uint8 RGB) of these frames of a clip as they are, in the order of decoding."""
+        with self._look_at(entry) as source:
+            while True:
+                there = np.array([number for number in numbers if number < source.num_frames], np.int64)
+                with suppress(FrameCountError):
+                    yield from source.frames(there)
+                    return
+
+    @contextmanager
+    def _look_at(self, entry: ListEntry) -> Iterator[FrameSource]:
+        """The frames of a clip, whose label does not matter."""
+        try:
+            yield open_clip(entry, replace(self.settings, labels_needed=False)).open()
         except DataError as error:
             raise error.at(entry.where) from None
 

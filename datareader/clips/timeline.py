@@ -23,6 +23,9 @@ class Windows:
     length_sec: Fraction
     stride_sec: Fraction
 
+    def describe(self) -> str:
+        return f"{float(self.length_sec):g} s every {float(self.stride_sec):g} s"
+
 
 class Timeline:
     """The windows of one video, in order; the last is the first to reach its end.

@@ -2,7 +2,7 @@
 
 import zlib
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
@@ -121,6 +121,11 @@ class FeatureDataset:
     def pictures(entry: ListEntry, count: int) -> dict[int, np.ndarray]:
         """Features have no frames to look at."""
         return {}
+
+    @staticmethod
+    def pictures_at(entry: ListEntry, numbers: Sequence[int]) -> Iterator[tuple[int, np.ndarray]]:
+        """Features have no frames to look at."""
+        return iter(())
 
     def to_float(self, batch: Batch) -> Batch:
         """The batch with its features dequantised, for networks on the CPU."""

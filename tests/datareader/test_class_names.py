@@ -82,11 +82,11 @@ def test_a_training_takes_the_names_of_its_config_or_those_beside_its_list(tmp_p
 
 def test_names_that_cannot_be_used_keep_no_training_back(tmp_path):
     (tmp_path / "class_names.txt").write_text("only one\n")
-    names, line = find_class_names(training(tmp_path / "train.list"))
+    names, refused = find_class_names(training(tmp_path / "train.list"))
     assert names is None
-    assert line.startswith(f"checkpoints hold no class names: class names {tmp_path}/class_names.txt has 1 lines")
-    _, line = find_class_names(training(tmp_path / "train.list", tmp_path / "missing.txt"))
-    assert "missing.txt cannot be read" in line
+    assert str(refused).startswith(f"class names {tmp_path}/class_names.txt has 1 lines")
+    _, refused = find_class_names(training(tmp_path / "train.list", tmp_path / "missing.txt"))
+    assert "missing.txt cannot be read" in str(refused)
 
 
 def test_names_of_a_checkpoint_have_to_be_whole_where_they_are_used(tmp_path):

@@ -109,3 +109,18 @@ def test_average_precisions_of_classes_are_those_that_map_is_the_mean_of():
     assert mean == pytest.approx(metric.compute()["map"])
     metric.reset()
     assert metric.report() == {"per_class": []}
+
+
+@given(st.lists(st.integers(1, 9), max_size=5))
+def test_pairs_of_classes_are_counted_one_by_one_and_add_up(sizes):
+    metric, counted = kinetics_metric(enumerate(sizes)), {}
+    for seed, size in enumerate(sizes):
+        rng = np.random.default_rng(seed)
+        for row, label in zip(rng.random((size, 6), np.float32), rng.integers(-1, 6, size), strict=True):
+            if label >= 0:
+                pair = int(label), int(row.argmax())
+                counted[pair] = counted.get(pair, 0) + 1
+    pairs = metric.confusion_pairs()
+    assert (pairs.shape[1], pairs.dtype) == (3, np.int64)
+    assert [tuple(row) for row in pairs.tolist()] == [(*pair, counted[pair]) for pair in sorted(counted)]
+    assert youtube8m_metric(enumerate(sizes)).confusion_pairs() is None

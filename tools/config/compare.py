@@ -21,6 +21,10 @@ class Setting:
     default: str | None
 
     @property
+    def section(self) -> str:
+        return self.name.partition(".")[0]
+
+    @property
     def differs(self) -> bool:
         """From the published config, or from the default where that does not say."""
         usual = self.default if self.published is None else self.published

@@ -111,6 +111,9 @@ class EngineOptions:
     engine: str = "auto"
     precision: str = "fp32"
 
+    def describe(self) -> list[tuple[str, str]]:
+        return [("engine", self.engine), ("precision", self.precision)]
+
 
 class _Parser(argparse.ArgumentParser):
     """Tells of a wrong flag in one line, with the flag that was probably meant."""
@@ -207,6 +210,19 @@ def add_weights_flag(parser: argparse.ArgumentParser) -> None:
         type=parse_text,
         metavar="PATH",
         help="a checkpoint folder, a folder or file of 2019, or a .pdparams file; default: the released weights",
+    )
+
+
+def add_report_flag(parser: argparse.ArgumentParser, usual: str) -> None:
+    """--report: False without it, True where FILE is left out. usual: where the page goes then."""
+    parser.add_argument(
+        "--report",
+        nargs="?",
+        type=parse_text,
+        default=False,
+        const=True,
+        metavar="FILE",
+        help=f"also write a page to look at, FILE.html; without FILE: {usual}",
     )
 
 

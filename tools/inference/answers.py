@@ -4,7 +4,7 @@ import unicodedata
 
 from tools.inference.predictions import VideoClasses, merge_spans
 from tools.runtime.tables import format_columns
-from tools.runtime.text import display_width, printable, shorten_middle
+from tools.runtime.text import display_width, format_clock, printable, shorten_middle
 
 _GAP = "  "
 _LEAST = 12  # columns of a file or a class that is cut
@@ -23,7 +23,7 @@ def describe_answers(results: list[VideoClasses], names: list[str] | None, top_k
     else:
         heads, align = ["file", "time", "class", "probability"], "<><>"
         parts = [
-            (part, f"{_clock(part.start_sec)} - {_clock(part.end_sec)}", [(part.class_id, part.prob)])
+            (part, f"{format_clock(part.start_sec)} - {format_clock(part.end_sec)}", [(part.class_id, part.prob)])
             for part in merge_spans(results)
         ]
     rows, before = [], None
@@ -63,12 +63,3 @@ def _isolate(text: str) -> str:
     """Text that holds letters from right to left, so that the terminal leaves the columns beside it in place."""
     is_from_right = any(unicodedata.bidirectional(letter) in ("R", "AL", "AN") for letter in text)
     return f"{_ISOLATE}{text}{_END_ISOLATE}" if is_from_right else text
-
-
-def _clock(seconds: float) -> str:
-    """h:mm:ss, without hours where there are none, and with milliseconds where there are some."""
-    thousandths = round(seconds * 1000)
-    minutes, rest = divmod(thousandths, 60_000)
-    fraction = f".{rest % 1000:03d}".rstrip("0") if rest % 1000 else ""
-    hours = f"{minutes // 60}:{minutes % 60:02d}" if minutes >= 60 else str(minutes)
-    return f"{hours}:{rest // 1000:02d}{fraction}"

@@ -104,18 +104,39 @@ class Picture:
 
 @dataclass(frozen=True)
 class Card:
-    """One thing of several that stand beside one another, such as a clip."""
+    """One thing of several that stand beside one another, such as a clip. name: the end of its address, if it has one.
+
+    above: blocks that stand above its pictures.
+    """
 
     title: str
     pictures: Sequence[Picture] = ()
     blocks: Sequence = ()
+    name: str = ""
+    above: Sequence = ()
 
 
 @dataclass(frozen=True)
 class Cards:
+    """wide: each has a row of its own."""
+
     template: ClassVar[str] = "cards.html"
 
     cards: Sequence[Card]
+    wide: bool = False
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """Names with their shares, 0 to 1, each with a bar, such as the best classes of a clip."""
+
+    template: ClassVar[str] = "ranking.html"
+
+    rows: Sequence[tuple[str, float]]
+
+    @property
+    def bars(self) -> list[tuple[str, Cell]]:
+        return [(name, Cell(f"{100 * share:.1f} %", share, share)) for name, share in self.rows]
 
 
 @dataclass(frozen=True)

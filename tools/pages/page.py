@@ -4,12 +4,17 @@ import base64
 import functools
 import hashlib
 import itertools
+import logging
+from collections.abc import Callable
 from pathlib import Path
 
-from tools.errors import DataError
-from tools.files.atomic import atomic_write
+from tools.errors import ConfigError, DataError
+from tools.files.atomic import atomic_write, require_writable
 from tools.pages.blocks import Page
 from tools.pages.texts import show_text
+from tools.runtime.packages import explain_import
+
+log = logging.getLogger(__name__)
 
 _TEMPLATES = Path(__file__).parent / "templates"
 _MARK = b'<meta name="generator" content="PaddlePaddle video models">'
@@ -39,6 +44,51 @@ def write_page(path: Path, page: Page) -> None:
             file.write(data)
     except (OSError, ValueError) as error:
         raise DataError(f"the page {path} could not be written: {error}") from None
+
+
+def try_to_write(path: Path, build: Callable[[], Page]) -> bool:
+    """Build a page and write it; whether there is one now.
+
+    What goes wrong, whatever it is, is one line in the log: a page must not end what it tells of.
+    """
+    try:
+        write_page(path, build())
+    except Exception as error:  # noqa: BLE001
+        known = explain_import(error) if isinstance(error, ImportError) else None
+        reason = known or f"{type(error).__name__}: {' '.join(str(error).split())}"
+        log.info(f"warning: the page {path} could not be made ({reason})")
+        return False
+    return True
+
+
+def require_place(path: Path, flag: str) -> None:
+    """What could keep a page from its place, before long work.
+
+    flag: which names the place. Raises ConfigError for what is there already and is no page, DataError for a place that
+    cannot be written.
+    """
+    try:
+        require_writable(path)
+        if path.exists() and not is_page(path):
+            raise ConfigError(
+                f"{flag} {path} is there already and is no page of this project; {flag} FILE.html names another"
+            )
+    except (OSError, ValueError) as error:
+        raise DataError(f"{flag} {path} cannot be written: {error}") from None
+
+
+def choose_place(given: str | bool, usual: Path) -> Path:
+    """Where the page of a --report goes, as ``add_report_flag`` reads it. Raises as ``require_place``, and ImportError.
+
+    usual: without FILE.
+    """
+    import jinja2  # noqa: F401  (without which there would be no page after all the work)
+
+    path = usual if given is True else Path(given)
+    if path.suffix.lower() not in (".html", ".htm"):
+        raise ConfigError(f"--report {path}: the name of a page ends in .html")
+    require_place(path, "--report")
+    return path
 
 
 def is_page(path: Path) -> bool:

@@ -1,6 +1,7 @@
-"""From values to places on a chart: the ends of an axis, its ticks, and how numbers are written beside them."""
+"""From values to places on a chart: the ends of an axis, its ticks, and how numbers and times are written."""
 
 import math
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -93,3 +94,11 @@ def format_number(value: float, digits: int = 6) -> str:
     if abs(value) >= 1000:
         return f"{value:,.1f}"
     return f"{value:.{digits}g}"
+
+
+def format_time(seconds) -> str:
+    """Seconds since 1970 as a local time with its distance from UTC."""
+    try:
+        return time.strftime("%Y-%m-%d %H:%M:%S %z", time.localtime(seconds))
+    except (TypeError, ValueError, OverflowError, OSError):
+        return "-"

@@ -16,7 +16,6 @@ import metrics  # noqa: F401  (registers them)
 import models  # noqa: F401
 from tools.config.flags import make_parser, parse_text
 from tools.errors import ConfigError, DataError
-from tools.files.atomic import require_writable
 from tools.registry import MODELS
 from tools.report.comparison import build_comparison
 from tools.runtime.entry import run_program
@@ -47,18 +46,11 @@ def find_run(path: Path, model_name: str | None) -> RunFiles:
 
 
 def choose_output(given: str | None, files: list[RunFiles]) -> Path:
-    """Where the page goes. Raises ConfigError for what is there already and is no page, DataError where none can be."""
-    from tools.pages.page import is_page
+    """Where the page goes. Raises as ``require_place``."""
+    from tools.pages.page import require_place
 
     path = Path(given) if given else files[0].page if len(files) == 1 else Path(OUTPUT)
-    try:
-        require_writable(path)
-        if path.exists() and not is_page(path):
-            raise ConfigError(
-                f"{path} is there already and is no page of this project; --output FILE.html names another"
-            )
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path} cannot be written: {error}") from None
+    require_place(path, "--output")
     return path
 
 

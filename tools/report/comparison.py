@@ -5,10 +5,11 @@ from collections import Counter
 import numpy as np
 
 from tools.config.compare import differing, list_settings
+from tools.inference.evaluation_blocks import show, show_texts
 from tools.pages.blocks import Cell, Charts, Column, Items, Page, Paragraph, Section, Table
-from tools.training.curves import list_epoch_charts, list_step_charts, show
+from tools.training.curves import list_epoch_charts, list_step_charts
 from tools.training.run_files import RecordedRun
-from tools.training.run_page import describe_state, find_best, show_texts
+from tools.training.run_page import describe_state, find_best
 
 
 def build_comparison(runs: list[RecordedRun]) -> Page:

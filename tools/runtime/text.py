@@ -56,6 +56,15 @@ def format_bytes(count: float) -> str:
     return f"{count:.1f} TB"
 
 
+def format_clock(seconds: float) -> str:
+    """h:mm:ss, without hours where there are none, and with milliseconds where there are some."""
+    thousandths = round(seconds * 1000)
+    minutes, rest = divmod(thousandths, 60_000)
+    fraction = f".{rest % 1000:03d}".rstrip("0") if rest % 1000 else ""
+    hours = f"{minutes // 60}:{minutes % 60:02d}" if minutes >= 60 else str(minutes)
+    return f"{hours}:{rest // 1000:02d}{fraction}"
+
+
 def _convert(value) -> str:
     return value.decode("utf-8", errors="replace") if isinstance(value, bytes) else _attempt(str, value)
 

@@ -8,16 +8,12 @@ from typing import Any
 
 import numpy as np
 
+from tools.inference.evaluation_blocks import show
 from tools.pages.charts import LineChart, Series
 from tools.training.history import History
 
 Run = tuple[str, History, Any]  # what lines of it are called, "" where there is one run; None for an unknown metric
 _OF_SPEED = ("videos_per_sec", "data_wait", "learning_rate", "data_sec", "step_sec", "steps_taken", "videos")
-
-
-def show(metric, values: dict[str, Any]) -> dict[str, Any]:
-    """Name for people -> values of scores; as they are where the metric, and so the units, are not known."""
-    return metric.shown(values) if metric else values
 
 
 def list_epoch_charts(runs: Sequence[Run]) -> list[LineChart]:

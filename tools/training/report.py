@@ -4,23 +4,20 @@ Nothing that goes wrong here ends a training: it is one line in the log. The mod
 the first page is made.
 """
 
-import logging
 import sys
 from collections.abc import Sequence
 
 from tools.config.load import Config
 from tools.inference.mistakes import WorstMistakes, picture_mistakes
+from tools.inference.run_blocks import load_published
 from tools.registry import METRICS
 from tools.runtime.environment import describe_environment
 from tools.runtime.log import record_event
-from tools.runtime.packages import explain_import
 from tools.training.checkpoint import CheckpointStore
 from tools.training.history import History
 from tools.training.options import TrainingOptions
-from tools.training.run_files import RecordedRun, RunFiles, load_published, read_validation
+from tools.training.run_files import RecordedRun, RunFiles, read_validation
 from tools.training.validation_file import Validation
-
-log = logging.getLogger(__name__)
 
 
 class RunReport:
@@ -82,15 +79,11 @@ class RunReport:
         """Make the page of what has been recorded so far."""
         if not self._files:
             return
-        try:
-            self._write()
-        except Exception as error:  # noqa: BLE001  (whatever it is, it must not end a training)
-            known = explain_import(error) if isinstance(error, ImportError) else None
-            reason = known or f"{type(error).__name__}: {' '.join(str(error).split())}"
-            log.info(f"warning: the page {self._files.page} could not be made ({reason})")
+        from tools.pages.page import try_to_write
 
-    def _write(self) -> None:
-        from tools.pages.page import write_page
+        try_to_write(self._files.page, self._build)
+
+    def _build(self):
         from tools.training.run_page import build_run_page
 
         if self._run is None:
@@ -103,7 +96,7 @@ class RunReport:
             self._last = None
             self._run.validation.write(self._files.validation)
         self._run.history.update()
-        write_page(self._files.page, build_run_page(self._run))
+        return build_run_page(self._run)
 
     def _describe_last(self) -> Validation:
         metric, worst, dataset, epoch, averaged = self._last

@@ -7,6 +7,7 @@ from typing import Any
 from tools.config.flags import ConfigSource, read_config
 from tools.config.load import Config
 from tools.errors import ConfigError, DataError
+from tools.inference.run_blocks import load_published
 from tools.registry import METRICS, MODELS
 from tools.training.history import History
 from tools.training.validation_file import Validation, load_validation
@@ -100,14 +101,6 @@ def read_validation(files: RunFiles) -> tuple[Validation | None, tuple[str, ...]
         return load_validation(files.validation), ()
     except DataError as error:
         return None, (str(error),)
-
-
-def load_published(spec, model_name: str) -> Config | None:
-    """The model's own config; None where this project came without it."""
-    try:
-        return read_config(ConfigSource(None), spec, model_name, [], check=False)
-    except ConfigError:
-        return None
 
 
 def find_models(folder: Path) -> list[str]:

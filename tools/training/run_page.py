@@ -5,8 +5,8 @@ import time
 
 import numpy as np
 
-from tools.config.compare import Setting, list_settings
-from tools.inference.evaluation_blocks import list_class_blocks, list_mistake_blocks
+from tools.inference.evaluation_blocks import list_class_blocks, list_mistake_blocks, show, show_texts
+from tools.inference.run_blocks import list_setting_blocks
 from tools.pages.blocks import (
     Card,
     Cards,
@@ -22,14 +22,12 @@ from tools.pages.blocks import (
     Section,
     Table,
 )
-from tools.pages.scales import format_number
+from tools.pages.scales import format_number, format_time
 from tools.training.checkpoint import rank_validation
-from tools.training.curves import list_epoch_charts, list_step_charts, show
+from tools.training.curves import list_epoch_charts, list_step_charts
 from tools.training.history import History
 from tools.training.run_files import RecordedRun
 from tools.training.validation_file import Validation
-
-_LONGEST_SETTING = 400  # characters; class weights of thousands of classes are more
 
 
 def build_run_page(run: RecordedRun) -> Page:
@@ -75,15 +73,6 @@ def describe_state(history: History) -> str:
     if end is None:
         return "running when this page was written, or killed since"
     return str(end.get("reason", "ended"))
-
-
-def show_texts(metric, values: dict[str, float]) -> dict[str, str]:
-    """Name -> text of scores, shares in percent. metric: None where units are not known."""
-    texts = {}
-    for name, value in show(metric, values).items():
-        title, is_share = name.removesuffix(", %"), name.endswith(", %")
-        texts[title] = f"{value:.2f} %" if is_share else format_number(value)
-    return texts
 
 
 def _name_epoch(epoch: int) -> str:
@@ -204,39 +193,7 @@ def _list_warning_blocks(run: RecordedRun) -> list:
 
 
 def _list_setting_blocks(run: RecordedRun) -> list:
-    if run.config is None:
-        return []
-    settings = list_settings(run.config, run.published, run.spec.schema)
-    differing = [setting for setting in settings if setting.differs]
-    published = run.spec.default_config
-    text = (
-        f"{len(differing)} of {len(settings)} differ from {published}, or from the default of a key that it leaves out."
-    )
-    if run.published is None:
-        text = f"{len(differing)} of {len(settings)} differ from the default; {published} cannot be read."
-    tables = [_tabulate("Settings that differ", differing, published)] if differing else []
-    return [Paragraph(text), *tables, _tabulate("All settings in force", settings, published)]
-
-
-def _tabulate(caption: str, settings: list[Setting], published: str) -> Table:
-    def short(value: str | None) -> str:
-        if value is None:
-            return "-"
-        cut = f"{value[:_LONGEST_SETTING]}... ({len(value):,} characters, whole in the config)"
-        return value if len(value) <= _LONGEST_SETTING else cut
-
-    columns = [Column("setting"), Column("in force"), Column(published), Column("default"), Column("differs")]
-    rows = [
-        [
-            one.name,
-            Cell(short(one.value), marked=one.differs),
-            short(one.published),
-            short(one.default),
-            "yes" if one.differs else "no",
-        ]
-        for one in settings
-    ]
-    return Table(caption, columns, rows)
+    return [] if run.config is None else list_setting_blocks(run.config, run.published, run.spec)
 
 
 def _list_environment_blocks(history: History) -> list:
@@ -263,14 +220,6 @@ def _describe_start(number: int, start: dict) -> Card:
 
 def _list_of(value) -> list:
     return value if isinstance(value, list) else []
-
-
-def format_time(seconds) -> str:
-    """Seconds since 1970 as a local time with its distance from UTC."""
-    try:
-        return time.strftime("%Y-%m-%d %H:%M:%S %z", time.localtime(seconds))
-    except (TypeError, ValueError, OverflowError, OSError):
-        return "-"
 
 
 def format_duration(sec: float) -> str:

@@ -8,6 +8,7 @@ import csv
 import io
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from tools.config.flags import ConfigSource, read_config
 from tools.config.load import Config, Override, format_ini, read_model_name
@@ -101,6 +102,11 @@ def choose_model(given: str | None, config_path: str | None, weights: str | None
     raise ConfigError(f"which model? Pass --model-name ({known}), or a --config whose [MODEL] has a name")
 
 
+def read_own_config(described: SelfDescription, spec, model_name: str, sections: list[str]) -> Config:
+    """What a checkpoint that has a config was trained with. Raises ConfigError."""
+    return read_config(ConfigSource(described.config), spec, model_name, sections, check=False)
+
+
 def choose_settings(
     source: ConfigSource, described: SelfDescription | None, spec, model_name: str, sections: list[str]
 ) -> tuple[Config, list[str]]:
@@ -119,18 +125,37 @@ def choose_settings(
         return config, [f"settings{' and class names' if names else ''} of {described.folder}"]
     config = read_config(source, spec, model_name, sections)
     try:
-        own = read_config(ConfigSource(described.config), spec, model_name, sections, check=False)
+        own = read_own_config(described, spec, model_name, sections)
     except ConfigError as error:
         return config, [f"what {described.folder} was trained with is not known: {error}"]
     return config, compare_settings(config, own, sections)
 
 
+@dataclass(frozen=True)
+class OtherSetting:
+    """A setting, as SECTION.key, that is not what weights were trained with. matters: whether it changes answers."""
+
+    name: str
+    value: Any
+    was: Any
+    matters: bool
+
+
+def list_other_settings(config: Config, own: Config, sections: list[str]) -> list[OtherSetting]:
+    """The settings that are not those of a checkpoint."""
+    return [
+        OtherSetting(f"{name}.{key}", value, was, key not in _WITHOUT_EFFECT)
+        for name in sections
+        for (key, value), was in zip(asdict(config[name]).items(), asdict(own[name]).values(), strict=True)
+        if value != was
+    ]
+
+
 def compare_settings(config: Config, own: Config, sections: list[str]) -> list[str]:
     """A line on the settings that change answers and are not those of a checkpoint; none where all are."""
     others = [
-        f"{name}.{key} = {short_repr(value, 60)} (trained with {short_repr(was, 60)})"
-        for name in sections
-        for (key, value), was in zip(asdict(config[name]).items(), asdict(own[name]).values(), strict=True)
-        if key not in _WITHOUT_EFFECT and value != was
+        f"{one.name} = {short_repr(one.value, 60)} (trained with {short_repr(one.was, 60)})"
+        for one in list_other_settings(config, own, sections)
+        if one.matters
     ]
     return [f"{config.path} differs from what the weights were trained with: {', '.join(others)}"] if others else []

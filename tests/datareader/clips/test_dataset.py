@@ -196,8 +196,21 @@ def test_pictures_are_whole_frames_of_all_parts_of_a_clip(clips):
             assert np.abs(picture.astype(int) - frames[number]).mean() < 12
 
 
+def test_pictures_of_given_numbers_are_those_frames_as_far_as_there_are_such(clips):
+    dataset = open_dataset(clips)
+    for entry, num_frames in zip(dataset.entries, (3, 3, 20, 20, 40, 40), strict=True):
+        pictures = dict(dataset.pictures_at(entry, [2, 0, num_frames - 1, num_frames, 99]))
+        assert sorted(pictures) == sorted({0, 2, num_frames - 1})
+        frames = make_frames(num_frames, seed=(3, 20, 40).index(num_frames))
+        for number, picture in pictures.items():
+            assert np.abs(picture.astype(int) - frames[number]).mean() < 12
+    assert list(dataset.pictures_at(dataset.entries[0], [])) == []
+
+
 def test_pictures_of_a_clip_that_has_gone_are_an_error_that_names_its_line(clips):
     dataset = open_dataset(clips)
     (clips.parent / "v 1.mp4").unlink()
     with pytest.raises(DataError, match=r"clips\.list line 5: .*v 1\.mp4 cannot be read"):
         dataset.pictures(dataset.entries[3], 3)
+    with pytest.raises(DataError, match=r"clips\.list line 5: .*v 1\.mp4 cannot be read"):
+        next(dataset.pictures_at(dataset.entries[3], [0]))

@@ -1,5 +1,7 @@
 """A page with a block of every kind, on names that are given."""
 
+from pathlib import Path
+
 import numpy as np
 
 from tools.pages.blocks import (
@@ -15,11 +17,15 @@ from tools.pages.blocks import (
     Page,
     Paragraph,
     Picture,
+    Ranking,
     Section,
     Table,
 )
 from tools.pages.charts import BarChart, DotChart, LineChart, Series
+from tools.pages.matrix import ConfusionMatrix
 from tools.pages.pictures import encode_picture
+from tools.pages.texts import address_of, linked
+from tools.pages.timeline import Stretch, Timeline
 
 
 def make_sample(names: list[str], *, num_classes: int = 20, num_points: int = 30) -> Page:
@@ -45,13 +51,22 @@ def make_sample(names: list[str], *, num_classes: int = 20, num_points: int = 30
     ]
     columns = [Column("class", True), Column("name"), Column("clips", True), Column("top-1", True)]
     picture = Picture(encode_picture(rng.integers(0, 256, (60, 80, 3), np.uint8)), names[0], names[1])
-    cards = [Card(name, [picture] * 3, [Facts([("file", name)])]) for name in names]
+    stretches = [Stretch(i, i + 1, name, (i + 1) / len(names)) for i, name in enumerate(names)]
+    timeline = Timeline(names[0], stretches, len(names), names[1])
+    ranking = Ranking([(name, 1 / (i + 1)) for i, name in enumerate(names)])
+    cards = [Card(name, [picture] * 3, [Facts([("file", name)]), ranking], f"card-{i}") for i, name in enumerate(names)]
+    ways = [address_of(f"films/{name}", Path("pages/page.html"), "t=1.5") or "#films" for name in names]
+    links = [Paragraph(linked(name, way)) for name, way in zip(names, ways, strict=True)]
+    pairs = np.array([[i, j, 1 + (i + j) % 3] for i in range(num_classes) for j in range(i, num_classes, 7)])
+    matrix = ConfusionMatrix([f"{i} {name}" for i, name in enumerate(of_class)], pairs)
     return Page(
         f"TSN {names[0]}",
         [
             Section("charts", names[0], [Charts(charts)]),
             Section("classes", "Classes", [Paragraph(names[1]), Table(names[0], columns, rows)]),
+            Section("confusions", "Confusions", [matrix]),
             Section("mistakes", "Mistakes", [Cards(cards)]),
+            Section("films", "Films", [Cards([Card(names[0], name="film", above=[timeline])], wide=True), *links]),
             Section("warnings", "Warnings", [Items(names), Facts([(name, name) for name in names])]),
         ],
         head=[Figures([Figure("best", names[0], names[1]), Figure(names[2], names[3])])],

@@ -3,10 +3,12 @@
 import base64
 import hashlib
 import io
+import os
 import re
 import subprocess
 import sys
 from html.parser import HTMLParser
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,11 +17,11 @@ from PIL import Image
 from tests.conftest import PROJECT
 from tests.tools.pages.hostile import HOSTILE
 from tests.tools.pages.sample import make_sample
-from tools.errors import DataError
+from tools.errors import ConfigError, DataError
 from tools.pages.blocks import Cell, Column, Facts, Page, Paragraph, Section, Table
-from tools.pages.page import is_page, render_page, write_page
+from tools.pages.page import choose_place, is_page, render_page, try_to_write, write_page
 from tools.pages.pictures import MOST_BYTES, encode_picture
-from tools.pages.texts import foreign, show_text
+from tools.pages.texts import address_of, foreign, linked, show_text
 
 
 class Elements(HTMLParser):
@@ -82,6 +84,47 @@ def test_characters_without_a_picture_show_and_change_no_others():
     assert b"<p><bdi>&lt;i&gt;</bdi> &amp; more</p>" in data
 
 
+def test_links_lead_to_the_page_itself_or_to_files_beside_it():
+    assert linked("<b>", "#a") == '<a href="#a"><bdi>&lt;b&gt;</bdi></a>'
+    for address in ("javascript:alert(1)", "https://example.org", "//example.org", "data:text/html,x", "/etc", ""):
+        with pytest.raises(ValueError, match="does not lead to a place beside the page"):
+            linked("x", address)
+    page = Path("out/page.html")
+    assert address_of("out/javascript:alert(1)", page) == "./javascript%3Aalert%281%29"
+    assert address_of('clips/a b#?%".mp4', page, "t=1.5") == "../clips/a%20b%23%3F%25%22.mp4#t=1.5"
+    assert address_of(os.fsdecode(b"out/\xff"), page) == "./%FF"
+    assert address_of("out/..x", page) == "./..x"
+    assert address_of("out/half \ud800", page) is None
+
+
+def test_a_page_that_fails_is_one_line_in_the_log_and_no_error(tmp_path, log_lines):
+    def fail():
+        raise RuntimeError("two\nlines")
+
+    assert not try_to_write(tmp_path / "a.html", fail)
+    assert log_lines == [f"warning: the page {tmp_path}/a.html could not be made (RuntimeError: two lines)"]
+    assert try_to_write(tmp_path / "a.html", lambda: Page("t", []))
+    assert is_page(tmp_path / "a.html")
+
+
+def test_the_place_of_a_page_is_looked_at_before_the_work(tmp_path):
+    usual = tmp_path / "made" / "later.html"
+    assert choose_place(True, usual) == usual
+    write_page(tmp_path / "mine.html", Page("t", []))
+    assert choose_place(str(tmp_path / "mine.html"), usual) == tmp_path / "mine.html"
+    (tmp_path / "other.html").write_text("<p>of somebody else")
+    (tmp_path / "folder.html").mkdir()
+    for name, error, text in (
+        ("other.html", ConfigError, r"other\.html is there already and is no page of this project; --report FILE"),
+        ("scores.json", ConfigError, r"--report .*scores\.json: the name of a page ends in \.html"),
+        ("folder.html", DataError, r"--report .*folder\.html cannot be written"),
+        ("other.html/x.html", DataError, "cannot be written"),
+    ):
+        with pytest.raises(error, match=text):
+            choose_place(str(tmp_path / name), usual)
+    assert not usual.parent.exists()
+
+
 def test_a_page_allows_its_own_style_and_script_and_pictures_in_it_and_nothing_else(hostile):
     elements = Elements(hostile)
     (policy,) = (a["content"] for a, _ in elements.all("meta") if a.get("http-equiv") == "Content-Security-Policy")
@@ -95,7 +138,9 @@ def test_a_page_allows_its_own_style_and_script_and_pictures_in_it_and_nothing_e
     assert set(allowed.values()) == {"'none'"}
     assert not [a for _, a, _ in elements.found if "style" in a]
     addresses = [a[name] for _, a, _ in elements.found for name in ("src", "href", "action", "data") if name in a]
-    assert all(address.startswith(("#", "data:")) for address in addresses)
+    assert all(address.startswith(("#", "data:", "../films/")) for address in addresses)
+    loaded = [a[name] for tag, a, _ in elements.found if tag != "a" for name in ("src", "href") if name in a]
+    assert all(address.startswith("data:") for address in loaded)
     assert not re.findall(rb"url\(|@import|https?://", hostile)
 
 
@@ -108,15 +153,17 @@ def test_what_a_screen_reader_needs_is_there(hostile):
     assert len(identities) == len(set(identities))
     named = [name for _, a, _ in elements.found for name in a.get("aria-labelledby", "").split()]
     assert set(named) <= set(identities)
-    links = {a["href"][1:] for a, _ in elements.all("a")}
+    links = {a["href"][1:] for a, _ in elements.all("a") if a["href"].startswith("#")}
     assert links <= set(identities)
     for attributes, _ in elements.all("svg"):
         assert attributes.get("aria-hidden") == "true" or attributes["role"] == "img"
     drawings = [a for a, _ in elements.all("svg") if "role" in a]
     assert len(drawings) == len(elements.all("desc")) == 4
+    (film,) = (a for a, _ in elements.all("figure") if a.get("role") == "group")
+    assert film["aria-labelledby"] in identities
     assert all(text for _, text in elements.all("desc"))
     assert all(a["alt"] for a, _ in elements.all("img"))
-    assert len(elements.all("caption")) == len(elements.all("table")) == 1
+    assert len(elements.all("caption")) == len(elements.all("table")) == 2
     assert {a["scope"] for a, _ in elements.all("th")} == {"col", "row"}
 
 
