@@ -6,6 +6,7 @@ import re
 import pytest
 
 from tests.conftest import run_shell
+from tests.test_readme import commands_of
 
 COMMAND = "bash scripts/quickstart.sh --no-install"  # the tests need no network
 
@@ -58,3 +59,5 @@ def test_stnet_sees_the_order_of_frames_and_tsn_does_not(project_copy):
         assert sum(looks) / len(looks) >= 90  # what the looks of a frame tell
     assert accuracy["STNET"] >= 85
     assert accuracy["STNET"] >= accuracy["TSN"] + 10  # without order there is 67 percent to see
+    shown = run_shell(commands_of("README.md")[0], project_copy)  # the first thing that the page shows
+    assert re.search(r"^dataset/kinetics/demo/val/growing_01\.mp4 +growing +\d+\.\d %$", shown, flags=re.MULTILINE)

@@ -17,7 +17,8 @@ STAND_INS = {
     "python train.py --config my_videos_lists/tsn.txt": "python train.py --config my_videos_lists/tsn.txt --epoch 1 "
     "--set TRAIN.pretrain_base=None --set TRAIN.short_size=72 --set TRAIN.target_size=64 --set VALID.short_size=72 "
     "--set VALID.target_size=64",
-    "python infer.py --weights=checkpoints/TSN_best --video": "python infer.py --help",
+    # test_quickstart.py runs it, after what makes the weights.
+    "python infer.py --weights=checkpoints/demo/STNET_best": "python infer.py --help",
     "python -m tools.benchmark": "python -m tools.benchmark --help",  # tools/benchmark/test_benchmark.py runs them
 }
 PAGES = ["README.md", "dataset/README.md"]
@@ -52,6 +53,9 @@ def test_every_longer_command_runs(project_copy):
     shutil.rmtree(project_copy / "dataset/youtube8m/demo", ignore_errors=True)
     for data in ("youtube8m", "kinetics"):
         run_shell(f"python dataset/{data}/make_demo.py", project_copy)
+    (make_folder,) = (line for line in commands_of("dataset/README.md") if line.startswith("for clip in"))
+    run_shell(make_folder, project_copy)
+    shutil.copy(project_copy / "dataset/kinetics/demo/val/growing_00.mp4", project_copy / "clip.mp4")
     run_pages(PAGES, project_copy, LONG_COMMANDS.search)
     run_pages(MODEL_PAGES, project_copy)
 
