@@ -189,7 +189,7 @@ def test_an_early_stop_counts_validations_without_a_better_score_and_a_resume_co
         shown = run_script("train", "--learning-rate=0", "--epoch=9", "--resume=auto", *flags, cwd=trained_copy).stdout
         return re.findall(r"(\[TRAIN\] Epoch \d|\[VALID\] Epoch \d|early stop: .*)", shown)
 
-    stop = "early stop: no better gap in {} validations since epoch 0; {} of 9 epochs are done"
+    stop = "early stop: no better gap in {} validations; {} of 9 epochs are done"
     found = resume("--early-stop=2", "--log-interval=0")
     assert found == [*("[TRAIN] Epoch 1", "[VALID] Epoch 1", "[TRAIN] Epoch 2", "[VALID] Epoch 2"), stop.format(2, 3)]
     assert resume("--early-stop=2") == [stop.format(2, 3)]

@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar
 
+MOST_ITEMS = 1000
+
 
 @dataclass(frozen=True)
 class Paragraph:
@@ -18,11 +20,15 @@ class Paragraph:
 
 @dataclass(frozen=True)
 class Items:
-    """A list, such as of warnings."""
+    """A list, such as of warnings, of which the first MOST_ITEMS are shown."""
 
     template: ClassVar[str] = "items.html"
 
     texts: Sequence[str]
+
+    @property
+    def shown(self) -> Sequence[str]:
+        return self.texts[:MOST_ITEMS]
 
 
 @dataclass(frozen=True)

@@ -48,8 +48,8 @@ class Progress:
     epoch, step: what comes next; a step of 0 begins an epoch. validated: whether the epoch before has
     been scored, if it was to be. batch_size, seed, records, data: what the meaning of a position inside
     an epoch depends on; data is a checksum of the training list's files and lengths, and of what else the order of its
-    records depends on. validations_since_best: those in a row that gave no better one. best_score, best_loss: of the
-    best validation, None before it; see ``rank_validation``.
+    records depends on. validations_since_best: those in a row that gave no better score. best_score, best_loss: of the
+    best validation, see ``rank_validation``; None before it, and for a loss that is not finite.
     """
 
     batch_size: int
@@ -71,9 +71,9 @@ class Progress:
 def rank_validation(score: float, loss: float | None) -> tuple[float, float]:
     """The greater, the better: of equal scores, as short lists have them again and again, that of the lower loss.
 
-    loss: None where an earlier version has kept none; then the score counts for all that is equal.
+    loss: one that is not finite, or not known as in checkpoints of earlier versions, is the worst.
     """
-    return score, math.inf if loss is None else -loss
+    return score, -loss if loss is not None and math.isfinite(loss) else -math.inf
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+_LARGEST_NUMBER = 1e100
 _LARGEST = 2**53  # of an epoch or a step: what a float64 tells from its neighbours
 
 
@@ -131,21 +132,28 @@ class History:
             self.skipped[str(event.get("section"))] = [str(text) for text in event["texts"]]
         elif _is_whole(epoch, least=-1):
             self._take_numbers(kind, epoch, event)
-        if self.starts and isinstance(now, int | float) and math.isfinite(now):
+        if self.starts and isinstance(now, int | float) and math.isfinite(now := _bounded(now)):
             self.busy_sec += max(now - self._last_sec, 0) if self._last_sec is not None else 0
             self._last_sec = now
 
     def _take_numbers(self, kind: Any, epoch: int, event: dict) -> None:
         if not event.get("averaged"):
-            self.validations = [one for one in self.validations if one["epoch"] < epoch]
+            _forget(self.validations, epoch)
         if kind == "train_step" and _is_whole(number := event.get("iter")):
             self.steps.add(epoch, number, _numbers(event))
-            self.epochs = [one for one in self.epochs if one["epoch"] < epoch]
+            _forget(self.epochs, epoch)
         elif kind == "train_epoch":
-            self.epochs = [one for one in self.epochs if one["epoch"] < epoch] + [_of_epoch(epoch, event)]
+            _forget(self.epochs, epoch)
+            self.epochs.append(_of_epoch(epoch, event))
             self.steps.forget(epoch + 1)
         elif kind == "valid_epoch":
             self.validations.append({"averaged": event.get("averaged") is True, **_of_epoch(epoch, event)})
+
+
+def _forget(events: list[dict], epoch: int) -> None:
+    """Drop those of an epoch and later ones, which stand behind the others."""
+    while events and events[-1]["epoch"] >= epoch:
+        events.pop()
 
 
 def _parse(line: bytes) -> dict | None:
@@ -169,8 +177,10 @@ def _numbers(event: dict) -> dict[str, float]:
     found = {}
     for name, value in event.items():
         if isinstance(value, int | float) and not isinstance(value, bool) and name not in ("epoch", "iter", "time"):
-            try:
-                found[name] = float(value)
-            except OverflowError:  # a whole number of hundreds of digits
-                continue
+            found[name] = _bounded(value)
     return found
+
+
+def _bounded(value: float) -> float:
+    """A number that can be added and drawn: what no run measures, such as 1e308, is infinite."""
+    return math.inf if value >= _LARGEST_NUMBER else -math.inf if value <= -_LARGEST_NUMBER else float(value)

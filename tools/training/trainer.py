@@ -150,8 +150,8 @@ class Trainer:
         if not patience or progress.validations_since_best < patience:
             return False
         log.info(
-            f"early stop: no better {self.new_metric().score} in {progress.validations_since_best} validations since "
-            f"epoch {progress.best_epoch}; {progress.epoch} of {self.config.TRAIN.epoch} epochs are done"
+            f"early stop: no better {self.new_metric().score} in {progress.validations_since_best} validations; "
+            f"{progress.epoch} of {self.config.TRAIN.epoch} epochs are done"
         )
         return True
 
@@ -242,16 +242,12 @@ class Trainer:
         self.time_left.add("validation", time.perf_counter() - began)
         paths = [path]
         progress.validated = True
-        score, loss = values[self.new_metric().score], values.get("loss")
-        loss = loss if loss is not None and math.isfinite(loss) else None
-        is_best = progress.best_score is None or rank_validation(score, loss) > rank_validation(
-            progress.best_score, progress.best_loss
-        )
+        score, loss, best = values[self.new_metric().score], values.get("loss"), progress.best_score
+        progress.validations_since_best = 0 if best is None or score > best else progress.validations_since_best + 1
+        is_best = best is None or rank_validation(score, loss) > rank_validation(best, progress.best_loss)
         if is_best:
-            progress.best_score, progress.best_loss, progress.best_epoch = score, loss, progress.epoch - 1
-            progress.validations_since_best = 0
-        else:
-            progress.validations_since_best += 1
+            progress.best_score, progress.best_epoch = score, progress.epoch - 1
+            progress.best_loss = loss if loss is not None and math.isfinite(loss) else None
         if self.group.is_first:
             # Before the state says that it is done: a run killed in between validates once more.
             paths += [self.store.set_best(path)] if is_best else []

@@ -21,14 +21,13 @@ from tools.weights.checkpoint_files import AVERAGED, STATE, read_state
 from tools.weights.files import recognise
 
 CONFIG, CLASS_NAMES = "config.txt", "class_names.csv"
-_WITHOUT_EFFECT = {  # keys that change no answer, or that name a file which may lie elsewhere
+_WITHOUT_EFFECT = {
     "batch_size",
     "class_names",
-    "eigen_file",
     "filelist",
     "format",
     "num_reader_threads",
-}
+}  # keys that change no answer
 
 
 @dataclass(frozen=True)

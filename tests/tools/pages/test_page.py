@@ -18,7 +18,7 @@ from tests.conftest import PROJECT
 from tests.tools.pages.hostile import HOSTILE
 from tests.tools.pages.sample import make_sample
 from tools.errors import ConfigError, DataError
-from tools.pages.blocks import Cell, Column, Facts, Page, Paragraph, Section, Table
+from tools.pages.blocks import Cell, Column, Facts, Items, Page, Paragraph, Section, Table
 from tools.pages.page import choose_place, is_page, render_page, try_to_write, write_page
 from tools.pages.pictures import MOST_BYTES, encode_picture
 from tools.pages.texts import address_of, foreign, linked, show_text
@@ -209,3 +209,11 @@ def test_a_page_that_cannot_be_written_is_one_line_and_leaves_the_one_before(tmp
 def test_jinja_is_imported_only_where_a_page_is_made():
     code = "import sys, train, test, infer, tools.pages.page, tools.pages.charts; sys.exit('jinja2' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=PROJECT, check=False).returncode == 0
+
+
+def test_a_list_of_very_many_says_how_many_it_leaves_out():
+    page = Page("many", [Section("skipped", "Skipped", [Items([f"file {i}" for i in range(1200)])])])
+    text = render_page(page).decode()
+    assert "file 999<" in text
+    assert "file 1000<" not in text
+    assert "and 200 more" in text

@@ -63,7 +63,8 @@ def test_what_is_saved_is_read_back_and_paddle_reads_it_too(store):
 def test_of_equal_scores_that_of_the_lower_loss_is_better():
     found = [(0.6, 9.0), (0.5, 0.2), (0.5, 3.0), (0.4, 0.1)]
     assert sorted(found, key=lambda one: rank_validation(*one)) == [(0.4, 0.1), (0.5, 3.0), (0.5, 0.2), (0.6, 9.0)]
-    assert not rank_validation(0.5, 0.2) > rank_validation(0.5, None)  # of an earlier version: the first stays
+    for unknown in (None, float("nan"), float("inf")):
+        assert rank_validation(0.4, 9.0) < rank_validation(0.5, unknown) < rank_validation(0.5, 9.0)
 
 
 def test_the_latest_position_comes_first(store):
