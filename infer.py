@@ -10,7 +10,6 @@ if __name__ == "__main__":  # before anything slow, so that Ctrl-C is one line f
     begin_program()
 
 import logging
-import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -23,6 +22,7 @@ import metrics  # noqa: F401
 import models  # noqa: F401
 from datareader.class_names import choose_class_names, load_class_names
 from datareader.clips.decoding import opencv_decodes, read_facts
+from datareader.clips.marks import is_copy
 from datareader.clips.timeline import Windows
 from datareader.clips.window_loader import WindowLoader, refuse_untimed
 from datareader.lists import ListEntry
@@ -52,12 +52,13 @@ from tools.files.atomic import require_writable
 from tools.inference.answers import describe_answers
 from tools.inference.classify import classify
 from tools.inference.predictions import VideoClasses, count_videos, describe_repeated, write_predictions
-from tools.inference.video_copies import VideoCopy, draw_answers, plan_copies, save_copies
+from tools.inference.video_copies import VideoCopy, draw_answers, plan_copies, require_folder, save_copies
 from tools.registry import METRICS, READERS
 from tools.run_setup import Evaluation, Run, launch_processes, open_evaluation, plan_run
 from tools.runtime.cpu import usable_cores
 from tools.runtime.entry import run_program
-from tools.runtime.log import progress_bar
+from tools.runtime.log import progress_bar, terminal_columns
+from tools.runtime.text import count_of
 from tools.weights.released_names import find_released_names
 
 log = logging.getLogger(__name__)
@@ -152,7 +153,9 @@ def main() -> int:
     clips = choose_clips(run, options)
     run = replace(run, reader=choose_reader(run, options, clips))
     page = choose_page(run, options)
-    code = launch_processes(run, lambda: run.open_dataset("INFER", training=False), options.save_dir)
+    if options.save_video:
+        require_folder(options.save_video)
+    code = launch_processes(run, partial(check_inputs, run, options), options.save_dir)
     if code is not None:
         return code
     run.start_log(options.save_dir)
@@ -182,12 +185,12 @@ def main() -> int:
         paths = write_predictions(base, results, names)
     top_k = IN_TABLE if options.top_k is None else options.top_k
     if clips:
-        log.info(describe_answers(results, names, top_k, shutil.get_terminal_size().columns))
+        log.info(describe_answers(results, names, top_k, terminal_columns()))
     if repeated := describe_repeated(results):
         log.info(repeated)
     count = count_videos(results)
-    windows = f", {len(results)} windows" if options.windows else ""
-    log.info(f"{count} of {count + len(broken)} videos{windows}; results in {', '.join(map(str, paths))}")
+    windows = f", {count_of(len(results), 'window')}" if options.windows else ""
+    log.info(f"{count:,} of {count_of(count + len(broken), 'video')}{windows}; results in {', '.join(map(str, paths))}")
     if page:
         notices += [*run.notices, *dataset.notices, *lines, *filter(None, [repeated])]
         make_page(page, run, options, evaluation, results, names, paths, broken, notices)
@@ -195,6 +198,13 @@ def main() -> int:
         files = {place: entry.path for place, entry in entries_of(dataset).items()}
         save_videos(copies, draw_answers(results, files, names, top_k or None), options.run.threads)
     return 0
+
+
+def check_inputs(run: Run, options: InferOptions) -> None:
+    """Raise ZooError for data, and for places of copies, that several processes would each find wrong."""
+    dataset = run.open_dataset("INFER", training=False)
+    if options.save_video:
+        plan_videos(options, dataset)
 
 
 def choose_page(run: Run, options: InferOptions) -> Path | None:
@@ -229,7 +239,7 @@ def choose_clips(run: Run, options: InferOptions) -> NamedClips | None:
         )
     if options.save_video and opencv_decodes():
         raise PackageError("--save-video needs PyAV, which is not installed: python -m pip install av")
-    return find_clips(options.videos) if options.videos else None
+    return find_clips(options.videos, options.save_video) if options.videos else None
 
 
 def choose_reader(run: Run, options: InferOptions, clips: NamedClips | None) -> Callable:
@@ -266,7 +276,7 @@ def classify_all(run: Run, options: InferOptions, evaluation: Evaluation, names:
 
 def plan_videos(options: InferOptions, dataset) -> list[VideoCopy]:
     """Where the copies of --save-video go. Raises ConfigError where there can be none."""
-    from datareader.clips.copies import is_copy, is_video  # needs PyAV
+    from datareader.clips.copies import is_video  # needs PyAV
 
     paths = list(dict.fromkeys(entry.path for entry in dataset.entries))
     videos = [path for path in paths if is_video(path)]

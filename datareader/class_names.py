@@ -3,6 +3,7 @@
 import csv
 import io
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 from tools.errors import DataError
@@ -56,20 +57,31 @@ def _read(path: str, called: str) -> str:
 
 def _parse_csv(text: str, num_classes: int, called: str) -> dict[int, str]:
     """Class id -> name, of the rows that there are."""
-    try:
-        rows = list(csv.DictReader(io.StringIO(text)))
-    except csv.Error as error:
-        raise DataError(f"{called} is not a CSV: {error}") from None
-    if not rows or not {"Index", "Name"} <= rows[0].keys():
-        raise DataError(f"{called} needs the columns Index and Name")
     names = {}
-    for number, row in enumerate(rows, start=2):
+    for number, row in enumerate(_read_rows(text, called), start=2):
         if not re.fullmatch("[0-9]{1,9}", row["Index"] or "") or int(row["Index"]) >= num_classes:
             raise DataError(f"{called} line {number}: Index {row['Index']} is not in 0 to {num_classes - 1}")
         if int(row["Index"]) in names:
             raise DataError(f"{called} line {number}: Index {row['Index']} is given twice")
         names[int(row["Index"])] = row["Name"] or ""
+    if not names:
+        raise _lacks_columns(called)
     return names
+
+
+def _read_rows(text: str, called: str) -> Iterator[dict]:
+    """One after another, so that a table of something else ends at its first row."""
+    rows = csv.DictReader(io.StringIO(text))
+    try:
+        if not {"Index", "Name"} <= set(rows.fieldnames or ()):
+            raise _lacks_columns(called)
+        yield from rows
+    except csv.Error as error:
+        raise DataError(f"{called} is not a CSV: {error}") from None
+
+
+def _lacks_columns(called: str) -> DataError:
+    return DataError(f"{called} needs the columns Index and Name")
 
 
 def choose_class_names(given: str | None, own: str | None, num_classes: int) -> tuple[list[str] | None, list[str]]:

@@ -1,6 +1,7 @@
 """What the files of a folder are: videos, pickles, shards and folders of frames by their content, and all the rest."""
 
 import os
+import stat
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +12,7 @@ from PIL import Image
 from datareader.clips.decoding import read_facts, try_first_frame
 from datareader.clips.frame_folders import is_frame_name, list_folder, shorten_names
 from datareader.clips.look import look_at_ends
+from datareader.clips.marks import has_mark
 from datareader.clips.video import NoFilmError
 from datareader.features.shards import is_shard
 from datareader.kinds import find_pickle_kind
@@ -37,7 +39,11 @@ def identify(path: Path) -> tuple[MediaKind | None, str]:
     if suffix in _UNFINISHED:
         return None, "an unfinished download"
     try:
+        if is_special(path):
+            return None, "a pipe, socket or device"
         content = recognise_file(path)
+        if content is FileKind.MP4 and has_mark(path):
+            return None, "a copy with classes drawn in, of --save-video"
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror}") from None
     if content is FileKind.TFRECORD:
@@ -55,6 +61,12 @@ def identify(path: Path) -> tuple[MediaKind | None, str]:
     if (content is None or (content in _MAYBE_FILMS and not _is_still(path))) and _decodes(path):
         return "video", ""
     return None, str(content or "a file of a kind that is not known")
+
+
+def is_special(path: Path) -> bool:
+    """Whether it is neither a file nor a folder, so that reading it may wait for ever. Raises OSError."""
+    mode = path.stat().st_mode
+    return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
 
 
 def _is_still(path: Path) -> bool:

@@ -1,6 +1,7 @@
 """Clips that are named on a command line: files, folders to search, and patterns, in place of a list."""
 
 import glob
+import re
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -11,13 +12,14 @@ from datareader.clips.frame_folders import shorten_names
 from datareader.clips.settings import build_clip_settings
 from datareader.kinds import EXPECTED, find_pickle_kind
 from datareader.lists import ListEntry
-from datareader.media import MediaKind, describe_left_out, find_media, identify, identify_file
+from datareader.media import MediaKind, describe_left_out, find_media, identify, identify_file, is_special
 from datareader.missing_files import explain_missing_path
 from tools.errors import DataError, DataIssue
 from tools.files.recognise import TEXTS, recognise_file
 from tools.runtime.text import printable
 
 _WITHOUT_FRAMES = {"shard": "a shard of YouTube-8M features", "pickle": "a pickle without frames, as of features"}
+_MAGIC = re.compile(r"[*?[]")
 _LISTS = {".txt", ".list", ".lst", ".csv", ".tsv"}
 
 
@@ -37,17 +39,18 @@ class NamedClips:
         return ClipDataset(self.entries, settings, name="--video", training=training, skip_broken=skip_broken)
 
 
-def find_clips(names: Sequence[str]) -> NamedClips:
+def find_clips(names: Sequence[str], apart_from: str | None = None) -> NamedClips:
     """The clips that paths and patterns name.
 
     A pattern may hold ``*``, ``?``, ``[...]`` and ``**``; a file or folder that is called so goes before. In folders
     and among what matches a pattern, what is no clip is left out; a file named by itself is for its reader to refuse.
+    apart_from: a folder of copies; what is in it is left out too, where a search comes there from above.
     Raises DataError for a name that stands for nothing, or for no clip.
     """
     entries, seen, repeated, left_out = [], set(), [], defaultdict(list)
     for name in names:
         others = defaultdict(list)
-        paths = list(dict.fromkeys(_find(name, others)))
+        paths = _leave_out_copies(list(dict.fromkeys(_find(name, others))), name, apart_from, others)
         if not paths:
             there = "; ".join(["", *describe_left_out(others)])
             raise DataError(f"no clip is in {printable(name)}{there}; expected {EXPECTED}", DataIssue.NOT_A_VIDEO)
@@ -66,12 +69,28 @@ def find_clips(names: Sequence[str]) -> NamedClips:
     return NamedClips(entries, list(map(printable, notices)))
 
 
+def _leave_out_copies(paths: list[str], name: str, folder: str | None, left_out: dict[str, list[str]]) -> list[str]:
+    """The paths that a name stands for, without those that a search for it has found in a folder of copies."""
+    if folder is None or paths == [name]:
+        return paths
+    folder = Path(folder).resolve()
+    start = Path(name) if Path(name).is_dir() else Path(_MAGIC.split(name)[0] + "x").parent
+    if start.resolve().is_relative_to(folder):
+        return paths
+    inside = [path for path in paths if Path(path).resolve().is_relative_to(folder)]
+    if inside:
+        left_out["a clip in the folder of --save-video"] += [Path(path).name for path in inside]
+    return [path for path in paths if path not in set(inside)]
+
+
 def _find(name: str, left_out: dict[str, list[str]]) -> Iterator[str]:
     """The clips that one name stands for; the names of what is left out go to ``left_out``, by kind in words."""
     try:
         if Path(name).is_dir():
             yield from _search(name, left_out)
         elif _is_there(name):
+            if is_special(Path(name)):
+                raise DataError(f"{name} is a pipe, socket or device; expected {EXPECTED}", DataIssue.NOT_A_VIDEO)
             _refuse_list(name)
             yield name
         elif glob.has_magic(name):

@@ -43,7 +43,7 @@ def test_a_copy_has_the_classes_of_its_video_and_its_sound(folder):
     shown = infer(folder, "out", "--video", "film.mkv", "--class-names=names.txt", "--save-video=copies").stdout
     lines = [line for line in shown.splitlines() if not line.startswith("no font here has ")]  # where none has Chinese
     assert lines[-1] == "film.mkv: copies/film.mp4"
-    assert lines[-2].startswith("1 of 1 videos; results in ")
+    assert lines[-2].startswith("1 of 1 video; results in ")
     target = folder / "copies" / "film.mp4"
     assert difference(folder, "film.mkv", target).min() > 15
     assert packets_of(target) == packets_of(folder / "film.mkv")
@@ -51,6 +51,17 @@ def test_a_copy_has_the_classes_of_its_video_and_its_sound(folder):
     infer(folder, "out", "--video", "film.mkv", "--infer-topk=1", "--save-video=copies")
     assert target.read_bytes() != first  # an earlier copy is replaced
     assert [path.name for path in target.parent.iterdir()] == ["film.mp4"]
+
+
+def test_copies_in_a_folder_that_is_searched_are_no_videos_of_the_next_run(folder):
+    (folder / "films").mkdir()
+    (folder / "film.mkv").rename(folder / "films" / "film.mkv")
+    flags = ("--video", "films", "--save-video=films/out")
+    infer(folder, "out", *flags)
+    shown = infer(folder, "out", *flags).stdout
+    assert "left out: 1 x copy with classes drawn in, of --save-video (film.mp4)" in shown
+    assert "1 of 1 video; results in " in shown
+    assert [path.name for path in (folder / "films" / "out").iterdir()] == ["film.mp4"]
 
 
 def test_what_is_drawn_changes_with_the_windows(folder):
@@ -79,6 +90,11 @@ def test_copies_of_a_list_leave_out_what_is_no_video_and_tell_videos_of_one_name
 
 BAD = [
     (["--video", "film.mp4", "--save-video=."], "--save-video .: film.mp4 is one of the videos, which its copy would"),
+    (["--video", "film.mp4", "--save-video=tsn.txt"], "--save-video tsn.txt cannot be written: "),
+    (
+        ["--video", "film.mp4", "--save-video=.", "--nproc=2"],
+        "--save-video .: film.mp4 is one of the videos, which its",
+    ),
     (["--video", "p.pkl", "--save-video=out"], "--save-video: --video holds no videos; only videos have copies"),
 ]
 

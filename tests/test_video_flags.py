@@ -135,7 +135,7 @@ def test_a_list_has_windows_too_and_a_stride_may_leave_gaps(films, tmp_path):
         (1, 3.0, 3.5),
     ]
     shown = infer(films, tmp_path, *flags[:1], "--window-sec=100").stdout
-    assert "1 of 1 videos, 1 windows" in shown
+    assert "1 of 1 video, 1 window;" in shown
 
 
 def test_broken_videos_are_skipped_as_far_as_allowed(films, tmp_path):
@@ -146,7 +146,7 @@ def test_broken_videos_are_skipped_as_far_as_allowed(films, tmp_path):
     assert "broken.mp4 is not a video" in stopped.stderr.splitlines()[-1]
     shown = infer(films, tmp_path, *flags, "--skip-broken=1").stdout
     assert "[INFER] skipped: " in shown
-    assert "1 of 2 videos, 1 windows" in shown
+    assert "1 of 2 videos, 1 window;" in shown
 
 
 BAD = [

@@ -12,6 +12,7 @@ from fractions import Fraction
 import av
 import numpy as np
 
+from datareader.clips import marks
 from datareader.clips.files import PICKLE_STARTS, read_head
 from datareader.clips.pyav import decode_all, decode_packet, frame_rate, open_container, turn_upright
 from datareader.clips.sound import add_sound
@@ -19,7 +20,6 @@ from datareader.clips.video import no_frames
 from tools.drawing.video_captions import Planes
 from tools.errors import DataError, DataIssue
 
-MARK = "a copy with classes drawn in, made by infer.py --save-video"  # the comment of every copy
 _ENCODERS = (  # the first that is there; no B-frames, with which an mp4 does not tell uneven times to the end
     ("libx264", {"crf": "18", "preset": "veryfast", "bf": "0", "flags": "+frame_duration"}),
     ("mpeg4", {"flags": "+qscale+frame_duration", "global_quality": str(3 * 118)}),  # a scale of 3, in FFmpeg's units
@@ -40,15 +40,6 @@ def is_video(path: str) -> bool:
     except DataError:
         return False
     return head is not None and not head.startswith(PICKLE_STARTS)
-
-
-def is_copy(path: str) -> bool:
-    """Whether a file was made by ``copy_video``."""
-    try:
-        with open_container(path) as (container, _):
-            return container.metadata.get("comment") == MARK
-    except DataError:
-        return False
 
 
 def copy_video(
@@ -115,7 +106,7 @@ def _open_output(target: str) -> Iterator:
     """An mp4 to write, closed in any case; its index is moved to its front at the end."""
     with _telling(target):
         output = av.open(f"file:{target}", "w", format="mp4", options={"movflags": "+faststart"})
-    output.metadata["comment"] = MARK
+    output.metadata["comment"] = marks.COMMENT
     try:
         yield output
     except BaseException:
@@ -124,6 +115,7 @@ def _open_output(target: str) -> Iterator:
         raise
     with _telling(target):
         output.close()
+    marks.seal(target)
 
 
 def _write(output, packets: list, target: str) -> None:

@@ -22,6 +22,16 @@ def test_class_names_come_from_lines_or_from_a_vocabulary(tmp_path):
         load_class_names(str(tmp_path / "v.csv"), 2)
 
 
+def test_a_table_of_something_else_ends_at_its_first_row(tmp_path):
+    (tmp_path / "v.csv").write_text("Index,Name\n9,a\n" + '"' + "x" * 200_000)  # the last is no row of a CSV
+    with pytest.raises(DataError, match=r"v.csv line 2: Index 9 is not in 0 to 1"):
+        load_class_names(str(tmp_path / "v.csv"), 2)
+    for text in ("", "Index,Name\n"):
+        (tmp_path / "v.csv").write_text(text)
+        with pytest.raises(DataError, match="needs the columns Index and Name"):
+            load_class_names(str(tmp_path / "v.csv"), 2)
+
+
 @pytest.mark.parametrize(
     ("text", "names"),
     [

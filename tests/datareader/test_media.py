@@ -1,5 +1,8 @@
 """Files of a folder by their content, folders of frames, and what is left out."""
 
+import os
+import socket
+
 import numpy as np
 import pytest
 
@@ -41,3 +44,13 @@ def test_pictures_beside_videos_are_no_clips(tmp_path):
     found, left_out = find_media(tmp_path)
     assert found == [(tmp_path / "a.pkl", "pickle")]
     assert left_out == {"a picture beside videos": ["img_00001.jpg", "img_00002.jpg"]}
+
+
+def test_pipes_and_sockets_are_passed_over_without_reading(tmp_path):
+    write_pickle(tmp_path / "a.pkl", make_frames(3))
+    os.mkfifo(tmp_path / "b.mp4")
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(tmp_path / "c.mp4"))
+        found, left_out = find_media(tmp_path)
+    assert found == [(tmp_path / "a.pkl", "pickle")]
+    assert left_out == {"a pipe, socket or device": ["b.mp4", "c.mp4"]}

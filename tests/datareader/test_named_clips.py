@@ -69,6 +69,20 @@ def test_a_file_that_is_named_twice_counts_once(films):
     assert notices[-1] == "named more than once, taken once: 6 x (./b.mp4, linked.mp4, link/c.mp4 and 3 more)"
 
 
+def test_what_lies_in_the_folder_of_copies_is_left_out_of_searches_from_above(films):
+    def paths(*names):
+        return [entry.path for entry in find_clips(names, apart_from="sub/deep").entries]
+
+    assert paths("sub") == paths("su[b]") == paths("sub/**") == ["sub/c.mp4", "sub/p.pkl"]
+    notices = find_clips(["sub"], apart_from="sub/deep").notices
+    assert "left out: 1 x clip in the folder of --save-video (d.avi)" in notices
+    assert paths("sub/deep/d.avi") == paths("sub/deep") == paths("sub/deep/*") == ["sub/deep/d.avi"]
+    with pytest.raises(
+        DataError, match=r"no clip is in \*\*/\*\.avi; left out: 1 x clip in the folder of --save-video"
+    ):
+        paths("**/*.avi")
+
+
 def test_folders_of_frames_are_clips(films):
     for name in ("frames/one", "frames/two"):
         Path(name).parent.mkdir(exist_ok=True)
@@ -90,6 +104,7 @@ def test_folders_of_frames_are_clips(films):
         ("page*", r"no clip is in page\*; left out: 1 x web page \(HTML\) \(page\.mp4\)"),
         ("train.list", r"train\.list is a text; if it is a list of clips, --filelist takes it"),
         ("a\0b", r".*a.x00b.* cannot be looked up: "),
+        ("pipe", r"pipe is a pipe, socket or device; expected a video"),
         ("broken", r"no file or folder broken; .*; broken is a link to nowhere, which is not there"),
     ],
 )
@@ -98,6 +113,7 @@ def test_names_without_a_clip_are_refused_in_one_line(films, name, message):
     Path("texts").mkdir()
     Path("texts/notes.txt").write_text("text")
     Path("train.list").write_text("b.mp4\n")
+    os.mkfifo("pipe")
     Path("broken").symlink_to("nowhere")
     with pytest.raises(DataError, match=f"^{message}") as error:
         find_clips(["b.mp4", name])

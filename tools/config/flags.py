@@ -10,6 +10,7 @@ from typing import NoReturn
 
 from tools.config.load import Config, Override, load_config, parse_set
 from tools.registry import MODELS
+from tools.runtime.text import escape_controls
 
 PROJECT = Path(__file__).resolve().parents[2]
 _MOST_DIGITS = 20
@@ -125,7 +126,7 @@ class _Parser(argparse.ArgumentParser):
             given = (word.partition("=")[0] for word in message.split() if word.startswith("-"))
             near = [match for flag in given for match in get_close_matches(flag.replace("_", "-"), known, n=1)]
             hint = f"; did you mean {', '.join(near)}? --help shows all flags" if near else "; --help shows all flags"
-        self.exit(2, f"{self.prog}: error: {message}{hint}\n")
+        self.exit(2, f"{self.prog}: error: {escape_controls(message)}{hint}\n")
 
 
 def make_parser(description: str, prog: str | None = None) -> argparse.ArgumentParser:

@@ -20,7 +20,7 @@ from tools.inference.run_blocks import (
 )
 from tools.pages.blocks import Cards, Cell, Column, Facts, Figure, Figures, Items, Page, Paragraph, Section, Table
 from tools.pages.texts import linked
-from tools.runtime.text import format_clock
+from tools.runtime.text import count_of, format_clock
 
 MOST_LISTED = 5_000  # videos in the table at the top
 MOST_SHOWN, MOST_IN_SPANS = 1_000, 400  # with classes and frames; with timelines
@@ -73,14 +73,10 @@ def build_answer_page(run: EvaluatedRun, answers: Answers, on_video: Callable[[]
         Section("environment", "Environment", list_environment_blocks(run)),
     ]
     return Page(
-        f"{run.name}: classes of {_count(len(videos), 'video')}",
+        f"{run.name}: classes of {count_of(len(videos), 'video')}",
         [section for section in sections if section.blocks],
         head=[Figures(_list_figures(run, answers, videos))],
     )
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number:,} {what}{'s' * (number != 1)}"
 
 
 def _list_figures(run: EvaluatedRun, answers: Answers, videos: list) -> list[Figure]:
@@ -163,7 +159,7 @@ def _list_answer_blocks(
 def _list_warning_blocks(answers: Answers) -> list:
     blocks = [Items(answers.notices)] if answers.notices else []
     if answers.broken:
-        return [*blocks, Paragraph(f"Skipped: {_count(len(answers.broken), 'record')}."), Items(answers.broken)]
+        return [*blocks, Paragraph(f"Skipped: {count_of(len(answers.broken), 'record')}."), Items(answers.broken)]
     return [*blocks, Paragraph("Nothing was skipped.")]
 
 

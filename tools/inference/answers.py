@@ -1,9 +1,10 @@
 """The best classes of videos as a table for people."""
 
+import sys
 import unicodedata
 
-from tools.inference.predictions import VideoClasses, merge_spans
-from tools.runtime.tables import format_columns
+from tools.inference.predictions import VideoClasses, merge_spans, name_class
+from tools.runtime.tables import Table, format_columns
 from tools.runtime.text import display_width, format_clock, printable, shorten_middle
 
 _GAP = "  "
@@ -12,10 +13,13 @@ _ISOLATE, _END_ISOLATE = "\u2068", "\u2069"  # around text from right to left, s
 _JOINERS = str.maketrans("", "", "\u200c\u200d")  # within words and emoji
 
 
-def describe_answers(results: list[VideoClasses], names: list[str] | None, top_k: int, columns: int) -> str:
+def describe_answers(
+    results: list[VideoClasses], names: list[str] | None, top_k: int, columns: int | None = None
+) -> Table:
     """A table of so many columns of a terminal: file, class and probability, and of spans their times, merged.
 
-    top_k: classes of each whole video; 0 means all. Where there is no room, files and classes lose their middle.
+    top_k: classes of each whole video; 0 means all. Where there is no room, files and classes lose their middle;
+    without columns all are whole.
     """
     if results[0].start_sec is None:
         heads, align = ["file", "class", "probability"], "<<>"
@@ -31,10 +35,10 @@ def describe_answers(results: list[VideoClasses], names: list[str] | None, top_k
         for class_id, prob in classes:
             place = part.path, part.line, part.video_id
             file = "" if place == before else _cell(part.path)  # once a video
-            name = _cell(names[class_id]) if names else f"class {class_id}"
+            name = _cell(name_class(names, class_id))
             rows.append([file, *([times] if times else []), name, f"{100 * prob:.1f} %"])
             before = place
-    return format_columns(_fit([heads, *rows], columns), align, _GAP)
+    return format_columns(_fit([heads, *rows], sys.maxsize if columns is None else columns), align, _GAP)
 
 
 def _fit(rows: list[list[str]], columns: int) -> list[list[str]]:

@@ -2,7 +2,7 @@
 
 import logging
 
-from tools.inference.predictions import VideoClasses, rank_classes
+from tools.inference.predictions import VideoClasses, name_class, rank_classes
 from tools.runtime.log import progress_bar
 
 log = logging.getLogger(__name__)
@@ -25,7 +25,7 @@ def classify(
             under_way = [*([] if batch.begins else under_way), *_rank(batch, prediction.probs, top_k)]
             if log_interval and number % log_interval == 0:
                 last = under_way[-1]
-                best = names[last.class_ids[0]] if names else f"class {last.class_ids[0]}"
+                best = name_class(names, last.class_ids[0])
                 # Beside a bar too: these are answers, not how far the work is.
                 log.info(f"[INFER] iter {number:<4}, {last.name}: {best} {last.probs[0]:.4f}")
             if batch.ends:

@@ -5,6 +5,7 @@ import io
 import json
 import pickle
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
@@ -66,6 +67,11 @@ def rank_classes(probs: np.ndarray, top_k: int) -> tuple[list[float], list[int]]
     """The top_k highest probabilities (C,) and their class ids, highest first; 0 means all."""
     order = np.argsort(-probs, kind="stable")[: top_k or None]
     return probs[order].tolist(), order.tolist()
+
+
+def name_class(names: Sequence[str] | None, class_id: int) -> str:
+    """What people are shown of a class: its name, or its id where it has none. names: by id, or none at all."""
+    return (names[class_id] if names else "") or f"class {class_id}"
 
 
 def format_seconds(seconds: float) -> str:

@@ -12,6 +12,7 @@ from tools.config.flags import ConfigSource, read_config
 from tools.config.load import Config
 from tools.errors import ConfigError
 from tools.inference.evaluation_blocks import show_texts
+from tools.inference.predictions import name_class
 from tools.pages.blocks import Cell, Column, Facts, Paragraph, Table
 from tools.pages.scales import format_time
 from tools.runtime.environment import describe_environment
@@ -43,7 +44,7 @@ class EvaluatedRun:
 
     def name_class(self, class_id: int) -> str:
         """Its name, or its id where it has none."""
-        return (self.names[class_id] if self.names else "") or f"class {class_id}"
+        return name_class(self.names, class_id)
 
     def name_epoch(self) -> str:
         """The epoch of the weights, or "" where they do not say."""

@@ -1,10 +1,12 @@
 """What --save-video leaves: a copy of each video with its classes drawn in, ``{stem}.mp4`` in one folder."""
 
+import errno
 import logging
 import os
 import unicodedata
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from math import ceil, inf
 from pathlib import Path
@@ -13,7 +15,7 @@ from tools.drawing.fonts import find_undrawable
 from tools.drawing.video_captions import Captions, Span
 from tools.errors import ConfigError, DataError
 from tools.files.atomic import atomic_write, require_writable
-from tools.inference.predictions import VideoClasses
+from tools.inference.predictions import VideoClasses, name_class
 from tools.runtime.log import progress_bar
 
 log = logging.getLogger(__name__)
@@ -40,11 +42,8 @@ def draw_answers(
     """
     spans = defaultdict(list)
     for part in results:
-        named = (names[class_id] if names else "" for class_id in part.class_ids)
-        classes = [
-            (name or f"class {class_id}", prob)
-            for name, class_id, prob in zip(named, part.class_ids, part.probs, strict=True)
-        ]
+        shown = [name_class(names, class_id) for class_id in part.class_ids]
+        classes = list(zip(shown, part.probs, strict=True))
         times = (0, inf) if part.start_sec is None else (part.start_sec, part.end_sec)
         spans[files[part.path, part.line]].append(Span(*times, classes))
     return {path: Captions(found, most) for path, found in spans.items()}
@@ -62,13 +61,25 @@ def plan_copies(sources: Iterable[str], folder: str, is_copy: Callable[[str], bo
         distinct.setdefault(os.path.realpath(source), source)
     videos = list(distinct.values())
     copies = [VideoCopy(*pair) for pair in zip(videos, _name_targets(videos, Path(folder)), strict=True)]
-    try:
-        require_writable(Path(folder) / "x.mp4")
+    require_folder(folder)
+    with _explaining(folder):
         for copy in copies:
             _check_target(copy.target, distinct, is_copy)
+    return copies
+
+
+def require_folder(folder: str) -> None:
+    """Raise ConfigError for a folder that no copy can be written to. Ask before long work; nothing is made."""
+    with _explaining(folder):
+        require_writable(Path(folder) / "x.mp4")
+
+
+@contextmanager
+def _explaining(folder: str) -> Iterator[None]:
+    try:
+        yield
     except OSError as error:
         raise ConfigError(f"--save-video {folder} cannot be written: {error}") from None
-    return copies
 
 
 def _name_targets(videos: list[str], folder: Path) -> list[Path]:
@@ -137,7 +148,10 @@ def save_copies(
                 with atomic_write(copy.target) as file:
                     notes = copy_video(copy.source, str(file.name), captions[copy.source].draw, on_time)
             except OSError as error:
-                raise DataError(f"--save-video: {copy.target} cannot be written: {error.strerror}") from None
+                if error.errno != errno.ENAMETOOLONG:
+                    raise DataError(f"--save-video: {copy.target} cannot be written: {error.strerror}") from None
+                log.info(f"no copy: {copy.source}: its name is too long for a copy in {copy.target.parent}; shorten it")
+                failed.append(copy.source)
             except DataError as error:
                 log.info(f"no copy: {error}")
                 failed.append(copy.source)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from tqdm import tqdm
 from tqdm.utils import disp_len
 
-from tools.runtime.text import shorten_middle
+from tools.runtime.text import escape_controls, shorten_middle
 
 _LEAST_BAR = 8  # columns of a bar with its ends
 _LEAST_TITLE = 16  # of a title that is cut
@@ -35,7 +35,7 @@ class ProgressBar(tqdm):
         is_done = self.total is not None and self.n >= self.total
         facts = ["in {elapsed}" if is_done else "{remaining} left"] if self.facts is None else render_plain(self.facts)
         details = ["{rate_fmt}"] if self.details is None else render_plain(self.details)
-        title = shorten_middle(self.desc.removesuffix(": "), max(_LEAST_TITLE, width // 2))
+        title = shorten_middle(escape_controls(self.desc.removesuffix(": ")), max(_LEAST_TITLE, width // 2))
         line = _Line(*render_plain([title]))
         for part in (*facts, "title", "percent", "count", "bar", *details):
             if disp_len(render(line.text(part, bar=" " * _LEAST_BAR))) <= width:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from tools.errors import OutputError, ZooError
 from tools.runtime.packages import check_versions, explain_import
 from tools.runtime.signals import RAISED, end_at_once, heed, raise_stopped
+from tools.runtime.text import escape_controls
 
 ERROR = "error: "  # begins the line that says why a program ended
 
@@ -108,4 +109,4 @@ def _explain(error: BaseException) -> int | None:
 def _say(text: str) -> None:
     if sys.stderr is not None:
         with contextlib.suppress(OSError):
-            print(text, file=sys.stderr)
+            print(escape_controls(text), file=sys.stderr)  # one line, whatever a file in it is called

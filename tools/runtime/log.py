@@ -11,6 +11,7 @@ import io
 import json
 import logging
 import os
+import shutil
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -20,6 +21,8 @@ from tqdm import tqdm
 
 from tools.errors import CheckpointError, OutputError
 from tools.runtime.bars import ProgressBar
+from tools.runtime.tables import Table
+from tools.runtime.text import escape_controls
 
 # Loggers of this project by the first part of their names. The root logger is Paddle's (3.3.1 gives it a handler;
 # PaddlePaddle/Paddle#73985), so nothing is passed on to it once the log is started.
@@ -129,6 +132,12 @@ def progress_bar(total: int, done: int, description: str, unit: str = "batch", s
     )
 
 
+def terminal_columns() -> int | None:
+    """How wide a line on standard output may be; None where it is no terminal."""
+    is_terminal = sys.stdout is not None and sys.stdout.isatty()
+    return shutil.get_terminal_size().columns if is_terminal else None
+
+
 def beside(bar: tqdm) -> int:
     """The level of lines that would interrupt a bar: they are shown only where it is not."""
     return logging.INFO if bar.disable else logging.DEBUG
@@ -136,6 +145,11 @@ def beside(bar: tqdm) -> int:
 
 def _is_event(record: logging.LogRecord) -> bool:
     return record.name == _EVENTS.name
+
+
+def _text_of(record: logging.LogRecord) -> str:
+    """What is shown: one line, unless it is a table. Names of files and classes in it may hold anything."""
+    return escape_controls(record.getMessage(), kept="\n" if isinstance(record.msg, Table) else "")
 
 
 class _Listener(logging.Handler):
@@ -168,7 +182,7 @@ class _Terminal(logging.Handler):
         if _is_event(record) or sys.stdout is None:  # which a shell has closed
             return
         try:
-            tqdm.write(record.getMessage(), file=sys.stdout)
+            tqdm.write(_text_of(record), file=sys.stdout)
             sys.stdout.flush()
         except (OSError, OutputError) as error:  # the latter in a program that ``run_program`` runs
             if error.errno == errno.EIO:  # the terminal was closed
@@ -196,7 +210,7 @@ class _Lines(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         if _is_event(record):
             return
-        self._write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {record.getMessage()}")
+        self._write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {_text_of(record)}")
 
     def _write(self, text: str) -> None:
         try:

@@ -3,7 +3,12 @@
 None of these functions fails, whatever a data file holds.
 """
 
+import re
 import unicodedata
+
+# Control characters, line ends of Unicode, and marks and overrides of the direction of writing. A text may be isolated
+# from those beside it (U+2068, U+2069), which moves nothing else, and tabs are only room.
+_CONTROLS = re.compile("[\x00-\x08\x0a-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066\u2067]")
 
 
 def decode_text(value) -> str:
@@ -17,9 +22,22 @@ def printable(value) -> str:
     return text if text.isprintable() else ascii(text)
 
 
+def escape_controls(text: str, kept: str = "") -> str:
+    """The text with what would move a cursor, end a line or turn others round as Python writes it; the rest as it is.
+
+    kept: characters that are meant.
+    """
+    return _CONTROLS.sub(lambda match: match[0] if match[0] in kept else ascii(match[0])[1:-1], text)
+
+
 def short_repr(value, most: int = 80) -> str:
     """A value as Python writes it, in at most so many characters."""
     return shorten(_attempt(repr, value), most)
+
+
+def count_of(number: int, what: str) -> str:
+    """So many of what has an s behind it where there is not one."""
+    return f"{number:,} {what}{'s' * (number != 1)}"
 
 
 def shorten(text: str, most: int) -> str:

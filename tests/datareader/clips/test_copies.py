@@ -9,7 +9,8 @@ import pytest
 from av.stream import Disposition
 
 from datareader.clips import copies
-from datareader.clips.copies import copy_video, is_copy, is_video
+from datareader.clips.copies import copy_video, is_video
+from datareader.clips.marks import has_mark, is_copy
 from tests.datareader.clips.talkies import listen, make_talkie, packets_of, watch
 from tests.datareader.clips.test_upright import TURNS, name_of, show
 from tests.datareader.clips.tracks import make_films
@@ -288,8 +289,23 @@ def test_a_copy_is_known_for_one_and_can_be_played_while_it_loads(tmp_path):
     assert not is_copy(source)
     (tmp_path / "a.txt").write_text("no video")
     assert not is_copy(str(tmp_path / "a.txt"))
+    assert [has_mark(path) for path in (source, target, tmp_path / "a.txt")] == [False, True, False]
     content = (tmp_path / "copy.mp4").read_bytes()
     assert content.index(b"moov") < content.index(b"mdat")
+
+
+def test_what_somebody_has_made_of_a_copy_is_none_and_keeps_its_mark(tmp_path):
+    target, _ = copy(make_talkie(tmp_path / "a.mp4"), tmp_path)
+    cut = str(tmp_path / "cut.mp4")
+    with av.open(target) as source, av.open(cut, "w") as output:
+        output.metadata.update(source.metadata)
+        stream = source.streams.video[0]
+        track = output.add_stream_from_template(stream)
+        for packet in [packet for packet in source.demux(stream) if packet.size][:5]:
+            packet.stream = track
+            output.mux(packet)
+    assert has_mark(cut)
+    assert not is_copy(cut)
 
 
 def test_without_libx264_the_pictures_are_mpeg_4_which_is_said(tmp_path, monkeypatch):

@@ -25,6 +25,15 @@ def test_a_video_has_a_line_for_each_of_its_best_classes_and_its_name_once():
     assert "class 2" in describe_answers(videos("a.mp4"), None, 1, 80)
 
 
+def test_a_class_without_a_name_is_shown_by_its_id():
+    assert "a.mp4  class 2       75.0 %" in describe_answers(videos("a.mp4"), ["one", "two", ""], 1, 80)
+
+
+def test_nothing_is_cut_where_there_are_no_columns():
+    path, name = "videos/" * 30 + "a.mp4", "a class with a long name " * 9
+    assert describe_answers(videos(path), [name, "two", name], 1).splitlines()[1] == f"{path}  {name}       75.0 %"
+
+
 def test_spans_are_shown_merged_with_their_times():
     assert describe_answers(SPANS, ["one", "two"], 5, 80).splitlines() == [
         "file                time  class  probability",

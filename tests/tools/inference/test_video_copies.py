@@ -121,6 +121,22 @@ def test_copies_appear_when_they_are_whole_and_a_video_that_fails_does_not_stop_
     assert sorted(item.name for item in (tmp_path / "out").iterdir()) == ["one.mp4", "three.mp4"]
 
 
+def test_a_name_that_is_too_long_for_a_copy_fails_alone(tmp_path):
+    long = "n" * 250
+    copies, captions = plan(tmp_path, long, "two")
+
+    def write(path, target, draw, on_time):
+        Path(target).write_bytes(MARK)
+        return []
+
+    with collect_lines() as lines, pytest.raises(DataError, match=r"^1 of 2 videos have no copy"):
+        save_copies(copies, captions, write, lambda path: None)
+    assert lines == [
+        f"no copy: {long}: its name is too long for a copy in {tmp_path}/out; shorten it",
+        f"two: {tmp_path}/out/two.mp4",
+    ]
+
+
 @pytest.mark.parametrize("error", [OSError(28, "No space left on device"), KeyboardInterrupt()])
 def test_a_full_disk_ends_the_run_in_a_line_and_a_stopped_one_leaves_no_half_video(tmp_path, error):
     copies, captions = plan(tmp_path, "one", "two")

@@ -78,3 +78,8 @@ def test_a_fault_of_the_program_is_told_as_such():
     result = run("[][0]")
     assert result.returncode == 1
     assert result.stderr.endswith("IndexError: list index out of range\n")
+
+
+def test_an_error_is_one_line_whatever_a_file_is_called():
+    result = run("raise DataError('a\\n\\x1b[31m\\u202e猫.mp4 is damaged')")
+    assert (result.returncode, result.stderr) == (1, "error: a\\n\\x1b[31m\\u202e猫.mp4 is damaged\n")

@@ -8,6 +8,7 @@ import pytest
 
 from tests.conftest import PROJECT
 from tools.runtime.log import record_event, restart_files, start_log, stop_log
+from tools.runtime.tables import format_columns
 
 CODE = """
 import logging, sys
@@ -37,6 +38,24 @@ def test_a_run_with_a_log_outlives_its_standard_output(tmp_path, output):
     assert (result.returncode, result.stderr) == (0, "")
     assert [line.split(" ", 2)[2] for line in (tmp_path / "run.log").read_text().splitlines()] == [
         f"line {number}" for number in range(3)
+    ]
+
+
+HOSTILE = "a\x1b[31m\n\u202eb\x9b 猫 e\u0301 می\u200cدود \U0001f600"
+HARMLESS = "a\\x1b[31m\\n\\u202eb\\x9b 猫 e\u0301 می\u200cدود \U0001f600"
+
+
+def test_names_in_lines_move_no_cursor_and_tables_keep_their_lines(tmp_path, capsys):
+    start_log(str(tmp_path), "run")
+    log = logging.getLogger("tools")
+    log.info(f"{HOSTILE}: {HOSTILE}")
+    log.info(format_columns([["a", "b"], ["c", "\x1b"]]))
+    stop_log()
+    expected = f"{HARMLESS}: {HARMLESS}\na  b\nc  \\x1b\n"
+    assert capsys.readouterr().out == expected
+    assert [line.split(" ", 2)[-1] for line in (tmp_path / "run.log").read_text().splitlines()][:2] == [
+        f"{HARMLESS}: {HARMLESS}",
+        "a  b",
     ]
 
 
