@@ -14,8 +14,9 @@ import numpy as np
 
 from datareader.clips import marks
 from datareader.clips.files import PICKLE_STARTS, read_head
-from datareader.clips.pyav import decode_all, decode_packet, frame_rate, open_container, turn_upright
+from datareader.clips.pyav import decode_all, decode_packet, frame_rate, open_container, stamp_of, turn_upright
 from datareader.clips.sound import add_sound
+from datareader.clips.times import MENDED, Clock, note_made_up, usual_gap, usual_rate
 from datareader.clips.video import no_frames
 from tools.drawing.video_captions import Planes
 from tools.errors import DataError, DataIssue
@@ -28,9 +29,7 @@ _MOST_TICKS = 65535  # a second, that MPEG-4 Part 2 can say
 _LIMITED, _FULL = 1, 2  # FFmpeg's numbers for luma of 16 to 235, and of 0 to 255
 _BT709 = 1  # ITU-T H.273's number for that matrix
 _WHITE = {16: 143, 18: 180}  # luma of white paper in PQ and in HLG: ITU-R BT.2408, 58 and 75 %
-_USUAL_RATE = 25  # frames a second, of a video that does not say
 _LACKING_SEC = 1.0  # what may be missing at the end without a word
-_BACK_SEC = 1.0  # a frame that is so much before another begins a film anew, as in one that was put together
 
 
 def is_video(path: str) -> bool:
@@ -75,7 +74,7 @@ def _copy(path: str, target: str, draw: Callable, on_time: Callable, threads: in
             for frame in decode_packet(stream.codec_context, packet):
                 _write(output, pictures.take(frame), target)
                 on_time(pictures.end_sec)
-        for frame in decode_packet(stream.codec_context, None):
+        for frame in [*decode_packet(stream.codec_context, None), None]:
             _write(output, pictures.take(frame), target)
             on_time(pictures.end_sec)
         for part in (pictures, *sounds.values()):
@@ -145,7 +144,8 @@ def _explaining(path: str) -> Iterator[None]:
 class _Pictures:
     """The pictures of a copy: each frame upright, drawn into, and encoded for the time that it had.
 
-    end_sec: the time of the latest frame and, once all is written, of the end. notes: what there is to say.
+    end_sec: the time of the latest frame that has one and, once all is written, of the end.
+    notes: what there is to say.
     """
 
     def __init__(self, path: str, output, stream, first, origin_sec: Fraction, draw: Callable, threads: int):
@@ -155,20 +155,20 @@ class _Pictures:
         lies = turn_upright(np.empty((1, 2), bool), self._matrix).shape == (2, 1)  # whether width becomes height
         self._size = tuple(side + side % 2 for side in (self._stored[::-1] if lies else self._stored))
         name, options = next(item for item in _ENCODERS if item[0] in av.codecs_available)
-        rate = Fraction(frame_rate(stream) or _USUAL_RATE).limit_denominator(1001)
-        self._tick_sec = stream.time_base
-        self._usual_ticks = max(1, round(1 / (rate * self._tick_sec)))
+        self._tick_sec, rate = stream.time_base, frame_rate(stream)
+        self._usual_ticks = usual_gap(rate, self._tick_sec)
+        self._clock = Clock(self._tick_sec, self._usual_ticks, round(origin_sec / self._tick_sec))
         fits = name == "libx264" or self._tick_sec.denominator <= _MOST_TICKS
         self._out_tick_sec = self._tick_sec if fits else Fraction(1, _MOST_TICKS)
-        self.track = output.add_stream(name, rate=rate, options=options, time_base=self._out_tick_sec)
+        self.track = output.add_stream(name, rate=usual_rate(rate), options=options, time_base=self._out_tick_sec)
         self.track.width, self.track.height, self.track.pix_fmt = *self._size, "yuv420p"
         self._tag(stream, first, lies)
         self.track.codec_context.thread_count = threads
         self.notes = [] if name == "libx264" else [f"encoded by {name}, as this PyAV has no libx264"]
-        self._held = None  # the latest frame, not yet encoded
-        self._first = self._last = None  # ticks of the first frame and the latest
-        self._moved_ticks = 0  # by which frames are shown later than they say
-        self._shown_ticks = self._usual_ticks  # how long the latest is shown, as its container says
+        self._coming = None  # the latest frame, which has no time before the next one tells its own
+        self._held = None  # the frame before it, not yet encoded
+        self._first = self._last = None  # ticks of the first frame and of that which is held
+        self._shown_ticks = self._usual_ticks  # how long the latter is shown, as its container says
         self._stream_end = None if stream.duration is None else (stream.start_time or 0) + stream.duration
         self.end_sec = 0.0
 
@@ -184,8 +184,14 @@ class _Pictures:
         self._white = _WHITE.get(first.color_trc, 235)
 
     def take(self, frame) -> list:
-        """What to write once a frame of the input has come."""
-        ticks = self._next_ticks(frame)
+        """What to write once a frame of the input has come, or None behind the last."""
+        coming, self._coming = self._coming, frame
+        if coming is None:
+            return []
+        return self._take_at(coming, self._clock.place(stamp_of(coming), None if frame is None else stamp_of(frame)))
+
+    def _take_at(self, frame, ticks: int) -> list:
+        self._first = ticks if self._first is None else self._first
         picture = self._upright(frame)
         luma, blue, red = map(_array, picture.planes)
         time_sec = float((ticks - self._first) * self._tick_sec)
@@ -201,6 +207,8 @@ class _Pictures:
         """What remains to be written at the end."""
         if self._held is None:
             return []
+        if self._clock.num_made_up:
+            note_made_up(self._path, MENDED)
         # Where frames are decoded in another order than shown, mp4 says of the last one how long another is shown.
         left = 0 if self._stream_end is None else self._stream_end - self._last
         end = self._last + min(self._shown_ticks, left if left > 0 else self._usual_ticks)
@@ -223,20 +231,6 @@ class _Pictures:
         except av.error.FFmpegError as error:
             size = "{} x {}".format(*self._size)
             raise DataError(f"{self._path}: pictures of {size} cannot be encoded ({error.strerror})") from None
-
-    def _next_ticks(self, frame) -> int:
-        """When a frame is shown: when it says or, where that is nothing or not after the one before, after that one."""
-        ticks = frame.dts if frame.pts is None else frame.pts
-        if ticks is None:
-            ticks = round(self._origin_sec / self._tick_sec) if self._last is None else self._last
-        ticks += self._moved_ticks
-        if self._last is not None and ticks <= self._last:
-            after = self._last + self._usual_ticks
-            if (self._last - ticks) * self._tick_sec > _BACK_SEC:
-                self._moved_ticks += after - ticks
-            ticks = after
-        self._first = ticks if self._first is None else self._first
-        return ticks
 
     def _upright(self, frame):
         """A new frame for a frame of the input, of the size and turn of the first; an odd side has its edge twice."""

@@ -57,13 +57,13 @@ class Video:
     @property
     def times(self) -> FrameTimes:
         """As ``VideoSource`` says. Of some containers OpenCV tells the times of the first frames alone."""
-        stamps, rate = np.array(self._stamps), read_facts(self.path).frames_per_sec
-        rises = stamps[1:] > stamps[:-1]
+        stamps, facts = np.array(self._stamps), read_facts(self.path)
+        rate, rises = facts.frames_per_sec, stamps[1:] > stamps[:-1]
         if not rises.all() and rate is not None:
             gaps = np.diff(stamps[: int(rises.argmin()) + 1]) * float(_TICK_SEC) * rate  # in frames
             if (abs(gaps - 1) > 0.5).any():
                 raise _refusal(self.path, "has frames at uneven times, the last of which OpenCV does not tell")
-        return find_times(self.path, stamps, _TICK_SEC, lambda: rate)
+        return find_times(self.path, stamps, _TICK_SEC, lambda: facts.pace)
 
     def frames(self, numbers: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
         wanted, done = rising_numbers(numbers, self.num_frames), 0

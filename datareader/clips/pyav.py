@@ -106,7 +106,7 @@ class PlannedVideo:
 
     @property
     def times(self) -> FrameTimes:
-        return find_times(self.path, self._shown, self._tick_sec, lambda: read_facts(self.path).frames_per_sec)
+        return find_times(self.path, self._shown, self._tick_sec, lambda: read_facts(self.path).pace)
 
     def frames(self, numbers: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
         """As of every source. Raises DamageError for a picture that is damaged or missing."""
@@ -169,7 +169,8 @@ class SequentialVideo:
         with open_container(path) as (container, stream):
             self._tick_sec = stream.time_base
             for frame in decode_all(container, stream):
-                self._stamps.append(NO_TIME if frame.pts is None else frame.pts)
+                stamp = stamp_of(frame)
+                self._stamps.append(NO_TIME if stamp is None else stamp)
             if not self.num_frames:
                 raise no_frames(path, f"its {stream.codec_context.name} video stream")
 
@@ -179,7 +180,7 @@ class SequentialVideo:
 
     @property
     def times(self) -> FrameTimes:
-        return find_times(self.path, self._stamps, self._tick_sec, lambda: read_facts(self.path).frames_per_sec)
+        return find_times(self.path, self._stamps, self._tick_sec, lambda: read_facts(self.path).pace)
 
     def frames(self, numbers: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
         wanted, done = rising_numbers(numbers, self.num_frames), 0
@@ -247,6 +248,11 @@ def try_first_frame(path: str) -> None:
             _to_rgb(frame, av.video.reformatter.VideoReformatter())
         except av.error.FFmpegError as error:
             raise _no_rgb(path, 0, error) from None
+
+
+def stamp_of(frame) -> int | None:
+    """When a frame says that it is shown, in ticks."""
+    return frame.dts if frame.pts is None else frame.pts
 
 
 def frame_rate(stream) -> float | None:

@@ -12,8 +12,10 @@ from datareader.clips.times import FrameTimes
 from datareader.clips.video import RestartError, VideoSource
 from datareader.clips.views import join_views, sample_clips, see_frame
 from datareader.dataset import Span
+from tools.errors import DataError, DataIssue
 
 _ROUNDING_SEC = Fraction(2, 1000)  # of times in milliseconds, as in Matroska, and of their differences
+_MANY, _MANY_OF_A_FRAME = 10_000, 100  # windows of a video, nearly three hours at one a second; the latter of a frame
 
 
 @dataclass(frozen=True)
@@ -31,12 +33,13 @@ class Timeline:
     """The windows of one video, in order; the last is the first to reach its end.
 
     A window holds the frames that appear in it, or else the one that is on the screen then.
+    end_sec: of the video.
     """
 
     def __init__(self, times: FrameTimes, windows: Windows, settings: ClipSettings):
         self._times, self._windows, self._settings = times, windows, settings
-        self._end_sec = times.end_sec
-        end = self._end_sec - min(_ROUNDING_SEC, times.last_sec / 2)
+        self.end_sec = times.end_sec
+        end = self.end_sec - min(_ROUNDING_SEC, times.last_sec / 2)
         reaching = ceil((end - windows.length_sec) / windows.stride_sec)
         begun = ceil(end / windows.stride_sec) - 1  # with a long stride none may reach it
         self._last = max(0, min(reaching, begun))
@@ -51,7 +54,7 @@ class Timeline:
         first, stop = self._times.count_before(start), self._times.count_before(end)
         first = min(first, stop - 1)
         frames = first + sample_clips(stop - first, self._settings, None)
-        return Span(start, min(end, self._end_sec), tuple(frames.ravel().tolist()))
+        return Span(start, min(end, self.end_sec), tuple(frames.ravel().tolist()))
 
     def count_uses(self) -> np.ndarray:
         """(num_frames,) uint32: how many windows show each frame."""
@@ -78,10 +81,23 @@ def read_windows(source: VideoSource, windows: Windows, settings: ClipSettings) 
     """
     while True:
         try:
-            yield from _read_once(source, Timeline(source.times, windows, settings), settings)
+            timeline = Timeline(source.times, windows, settings)
+            _require_sense(source.path, timeline, windows, len(source.times.ticks))
+            yield from _read_once(source, timeline, settings)
             return
         except RestartError:
             continue
+
+
+def _require_sense(path: str, timeline: Timeline, windows: Windows, num_frames: int) -> None:
+    """Raise DataError for far more windows than frames: nearly all would show the same, as behind one wrong time."""
+    if len(timeline) > max(_MANY, _MANY_OF_A_FRAME * num_frames):
+        raise DataError(
+            f"{path} would have {len(timeline):,} windows of {windows.describe()} with {num_frames:,} frames in "
+            f"{float(timeline.end_sec):,.0f} s; give a longer --window-sec and --stride-sec or, where it is not so "
+            "long, convert it",
+            DataIssue.FORMAT,
+        )
 
 
 def _read_once(source: VideoSource, timeline: Timeline, settings: ClipSettings) -> Iterator[Window]:

@@ -41,6 +41,8 @@ class FrameSource(Protocol):
 class VideoSource(FrameSource, Protocol):
     """The frames of a video, which are shown at known times."""
 
+    path: str
+
     @property
     def times(self) -> FrameTimes:
         """When each frame is shown. Raises DataError where the file does not say."""
@@ -79,6 +81,11 @@ class VideoFacts:
     duration_sec: float | None
     colours: str = ""
     stream: str = ""
+
+    @property
+    def pace(self) -> tuple[float | None, float | None]:
+        """Frames a second, and seconds."""
+        return self.frames_per_sec, self.duration_sec
 
 
 def plausible(number: float) -> float | None:

@@ -44,8 +44,9 @@ def _rank(batch, probs, top_k: int) -> list[VideoClasses]:
         part = {}
         if batch.spans is not None:
             span = batch.spans[i]
-            times = (round(float(seconds), 3) for seconds in (span.start_sec, span.end_sec))
-            part = dict(zip(("start_sec", "end_sec"), times, strict=True), frames=span.frames)
+            start, end = (round(float(seconds), 3) for seconds in (span.start_sec, span.end_sec))
+            end = max(end, round(start + 0.001, 3))  # a film may be shorter, and no span is empty
+            part = {"start_sec": start, "end_sec": end, "frames": span.frames}
         path = entry.written or entry.path
         ranked.append(VideoClasses(video_id, path, entry.line, *rank_classes(probs[i], top_k), **part))
     return ranked

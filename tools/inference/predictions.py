@@ -23,7 +23,8 @@ class VideoClasses:
     """The best classes of one video or of one span of it, highest first.
 
     path, line: where the list names its file, as it is written there; line None where there is no list.
-    start_sec, end_sec: the span's, from the video's first frame, in whole milliseconds; None for a whole video.
+    start_sec, end_sec: the span's, from the video's first frame, in whole milliseconds, 1 or more of them; None for a
+    whole video.
     frames: the numbers in the video of those that the network saw of a span; none for a whole video.
     """
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from datareader.clips import decoding, opencv, pyav
 from datareader.clips.timeline import Timeline, Windows, read_windows
-from datareader.clips.times import NO_TIME, FrameTimes, find_times
+from datareader.clips.times import FrameTimes
 from tests.datareader.clips.films import (
     FILMS,
     READ_BY_PYAV,
@@ -19,7 +19,15 @@ from tests.datareader.clips.films import (
     see_clip,
     times_of,
 )
-from tests.datareader.clips.videos import Clip, cut_packet, decode_everything, make_clip, read_sequential, rewrite
+from tests.datareader.clips.videos import (
+    Clip,
+    cut_packet,
+    decode_everything,
+    make_clip,
+    read_sequential,
+    rewrite,
+    stamp_anew,
+)
 from tools.errors import DataError
 
 
@@ -168,15 +176,24 @@ def test_times_rounded_to_milliseconds_add_no_window():
     assert (len(timeline), timeline[118].end_sec) == (119, 600)
 
 
-def test_times_that_do_not_rise_or_are_missing_give_way_to_the_rate_and_impossible_ones_are_refused():
-    for stamps in ([5, 7, 7], [5, 7, 6], [5, NO_TIME, 9]):
-        times = find_times("x.avi", stamps, Fraction(1, 100), lambda: 29.97002997)
-        assert (times.ticks.tolist(), times.tick_sec) == ([0, 1, 2], Fraction(1001, 30000))
-    with pytest.raises(DataError, match=r"^x\.avi does not say when its frames are shown, nor how many a second$"):
-        find_times("x.avi", [1, 1], Fraction(1, 100), lambda: None)
-    with pytest.raises(DataError, match=r"^x\.mp4 says that its frames are shown for 116 days; convert it$"):
-        find_times("x.mp4", [0, 1, 10**9], Fraction(1, 100), lambda: 25.0)
-    assert find_times("x.mp4", [7], Fraction(1, 100), lambda: 25.0).end_sec == Fraction(1, 25)
+@pytest.mark.pyav
+def test_a_still_picture_of_an_hour_has_the_windows_of_an_hour(folder):
+    path = stamp_anew(make_clip(folder, Clip("one.mp4", "libx264", num_frames=1)), folder / "hour.mp4", [0], 3600)
+    video = decoding.open_video(path)
+    assert video.times.end_sec == 3600
+    assert [window.span.end_sec for window in read_windows(video, seconds("1800"), SETTINGS)] == [1800, 3600]
+
+
+@pytest.mark.pyav
+def test_far_more_windows_than_frames_are_refused_before_any_is_planned(folder, monkeypatch):
+    source = make_clip(folder, Clip("near.mkv", "libx264"))
+    path = stamp_anew(source, folder / "far.mkv", [*range(29), 9_000_000])
+    monkeypatch.setattr(Timeline, "count_uses", None)
+    text = (
+        r"far\.mkv would have 900,001 windows of 1 s every 1 s with 30 frames in 900,000 s; give a longer --window-sec"
+    )
+    with pytest.raises(DataError, match=text):
+        next(read_windows(decoding.open_video(path), seconds("1"), SETTINGS))
 
 
 def test_opencv_refuses_uneven_times_that_it_does_not_tell_to_the_end(h264):

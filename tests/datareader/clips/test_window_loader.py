@@ -131,7 +131,7 @@ class EndlessVideo:
     """So many frames, 30 a second, all alike."""
 
     def __init__(self, num_frames):
-        self.times = FrameTimes(np.arange(num_frames), Fraction(1, 30))
+        self.path, self.times = "endless.mp4", FrameTimes(np.arange(num_frames), Fraction(1, 30))
         self.image = make_frames(1)[0]
 
     def frames_once(self, numbers):

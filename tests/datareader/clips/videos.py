@@ -166,6 +166,19 @@ def rewrite(source, path, edit, **options):
     return str(path)
 
 
+def stamp_anew(source, path, tenths, gap=1):
+    """Copy a video without B-frames and show its frames at these tenths of a second, each said to last gap seconds."""
+    with av.open(source) as old, av.open(str(path), "w") as new:
+        stream = new.add_stream_from_template(old.streams.video[0])
+        packets = (packet for packet in old.demux(video=0) if packet.size)
+        for i, (packet, time) in enumerate(zip(packets, tenths, strict=True)):
+            packet.stream, packet.time_base = stream, Fraction(1, 10)
+            packet.pts, packet.dts = time, min(tenths[i:])
+            packet.duration = 10 * gap
+            new.mux(packet)
+    return str(path)
+
+
 def cut_packet(source, path, number):
     """Copy a video and leave 12 bytes of one packet, which no longer decodes."""
     return rewrite(source, path, lambda i, packet: (bytes(packet)[: 12 if i == number else None], 0))

@@ -115,6 +115,14 @@ def test_a_video_counts_once_its_last_span_has_come_and_from_where_it_last_began
     assert {part.path for part in results} == {"x/a.mp4", "x/c.mp4"}
 
 
+def test_the_span_of_a_film_of_less_than_a_millisecond_is_not_empty():
+    frames = np.zeros((1, *SETTINGS.shape), np.float32)
+    batch = Batch(["v"], ["v"], [ListEntry("v.mp4")], (frames,), None, spans=[Span(0, Fraction(3, 10_000), (0,))])
+    (part,) = classify(Colours(), Batches(batch), 1, None, log_interval=0, shown=False)
+    assert part.name == "v#t=0,0.001"
+    assert part.begins
+
+
 def test_lines_name_the_last_answer_of_a_batch(log_lines):
     frames = np.zeros((1, *SETTINGS.shape), np.float32)
     whole = Batch(["v"], ["v"], [ListEntry("v.mp4")], (frames,), None)
