@@ -107,6 +107,14 @@ def test_a_config_that_differs_in_what_changes_answers_is_told(named):
     )
 
 
+def test_flags_that_change_answers_are_told(named):
+    result = run("infer", f"--weights={BEST}", "--set", "MODEL.seg_num=6", cwd=named)
+    assert (
+        "the command line differs from what the weights were trained with: MODEL.seg_num = 6 (trained with 8)\n"
+        in result.stdout
+    )
+
+
 def test_names_of_a_config_that_are_not_those_of_the_checkpoint_are_told(named):
     (named / "others.txt").write_text("".join(f"other {'abcdefghijkl'[i]}\n" for i in range(12)))
     result = run("infer", f"--weights={BEST}", "--config=tiny.txt", "--class-names=others.txt", cwd=named)
@@ -122,9 +130,12 @@ def test_the_flags_come_before_the_settings_of_the_checkpoint(named, tmp_path):
 
 def test_a_checkpoint_of_an_earlier_version_works_with_a_config_and_says_its_model(trained_copy):
     make_old(trained_copy)
-    run("test", f"--weights={BEST}", "--config=tiny.txt", "--output=scores.json", cwd=trained_copy)
-    refused = refusal_of("test", f"--weights={BEST}", cwd=trained_copy)
-    assert "configs/attention_cluster.txt" in refused or "file list" in refused  # the model's own config, as ever
+    result = run("test", f"--weights={BEST}", "--config=tiny.txt", "--output=scores.json", cwd=trained_copy)
+    before = f"{BEST} holds no config.txt, as those of earlier versions: "
+    assert f"{before}whether tiny.txt is what it was trained with is not known\n" in result.stdout
+    result = run("test", f"--weights={BEST}", cwd=trained_copy, check=False)
+    assert f"{before}the settings are those of " in result.stdout
+    assert "file list" in result.stderr  # of the model's own config, as ever
 
 
 def test_a_run_without_test_and_inference_in_its_config_can_be_tested_and_infers(tiny):
@@ -151,11 +162,16 @@ def schema_of(name):
         (["--weights=nothing"], "error: nothing does not exist"),
         (["--weights=data/val0.pkl"], "error: data/val0.pkl"),
         ([f"--weights={BEST}", "--model-name=TSN"], f"error: {BEST} holds AttentionCluster, but --model-name is TSN"),
+        (
+            [f"--weights={BEST}", "--config=tsn.txt"],
+            f"error: {BEST} holds AttentionCluster, but tsn.txt is a config of TSN",
+        ),
         (["--config=nameless.txt"], "error: nameless.txt [MODEL] has no name; add one, or pass --model-name"),
     ],
 )
 def test_what_does_not_say_its_model_is_one_line(trained_copy, flags, text):
     (trained_copy / "nameless.txt").write_text("[MODEL]\nnum_classes = 12\n")
+    (trained_copy / "tsn.txt").write_text('[MODEL]\nname = "TSN"\n')
     for script in ("test", "infer"):
         assert refusal_of(script, *flags, cwd=trained_copy).startswith(text)
 

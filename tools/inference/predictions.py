@@ -7,7 +7,6 @@ import pickle
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -82,10 +81,16 @@ def format_seconds(seconds: float) -> str:
 
 def merge_spans(results: list[VideoClasses]) -> list[MergedSpans]:
     """The spans of each video, neighbours of the same best class as one."""
-    numbers = np.cumsum([part.begins for part in results]).tolist()  # of the video that each is of
+    groups = []
+    for part in results:
+        before = groups[-1][-1] if groups and not part.begins else None
+        # A stride longer than the window leaves gaps, of which nothing is known.
+        if before and before.class_ids[0] == part.class_ids[0] and part.start_sec <= before.end_sec:
+            groups[-1].append(part)
+        else:
+            groups.append([part])
     merged = []
-    for _, group in groupby(zip(numbers, results, strict=True), key=lambda pair: (pair[0], pair[1].class_ids[0])):
-        parts = [part for _, part in group]
+    for parts in groups:
         first, prob = parts[0], float(np.mean([part.probs[0] for part in parts]))
         start, end = first.start_sec, parts[-1].end_sec
         merged.append(
@@ -115,8 +120,8 @@ def describe_repeated(results: list[VideoClasses]) -> str | None:
 def write_predictions(base: Path, results: list[VideoClasses], names: list[str] | None) -> list:
     """Write ``base`` (the pickle of 2019), ``base.json`` and ``base.csv``; return the paths.
 
-    Of spans, also ``base_merged.json`` and ``base_merged.csv``. What of an id or a path is not valid Unicode becomes a
-    question mark in ``.json`` and ``.csv``.
+    Of spans, also ``base_merged.json`` and ``base_merged.csv``, which else are removed. What of an id or a path is not
+    valid Unicode becomes a question mark in ``.json`` and ``.csv``.
     """
     items, rows = [], []
     for part in results:
@@ -134,14 +139,17 @@ def write_predictions(base: Path, results: list[VideoClasses], names: list[str] 
         base.with_name(f"{base.name}.json"): _as_json(items),
         base.with_name(f"{base.name}.csv"): _as_csv(rows),
     }
+    merged = [base.with_name(f"{base.name}_merged{suffix}") for suffix in (".json", ".csv")]
     if results[0].start_sec is not None:
         rows = [_describe_merged(part, names) for part in merge_spans(results)]
-        contents[base.with_name(f"{base.name}_merged.json")] = _as_json(rows)
-        contents[base.with_name(f"{base.name}_merged.csv")] = _as_csv(rows)
+        contents |= dict(zip(merged, (_as_json(rows), _as_csv(rows)), strict=True))
     try:
         for path, content in contents.items():
             with atomic_write(path) as file:
                 file.write(content)
+        for path in merged:
+            if path not in contents:
+                path.unlink(missing_ok=True)  # of an earlier run, whose results have just been replaced
     except OSError as error:
         raise DataError(f"results could not be written to {base.parent}: {error}") from None
     return list(contents)

@@ -79,7 +79,7 @@ class Trainer:
             self.config,
             data=state.progress.data,
             loss={name: np.asarray(value).tolist() for name, value in self.loss_options.items()},
-            validation=self.valid_loader and self.valid_loader.dataset.checksum(),
+            validation=None if self.valid_loader is None else self.valid_loader.dataset.checksum(),
         )
         checkpoint = None
         if options.resume:
@@ -97,7 +97,7 @@ class Trainer:
         restart_files()
         if checkpoint and state.progress.epoch and not state.progress.step:
             self.resumed_path = checkpoint.path if here else self.save()
-        loaders = {"TRAIN": self.train_loader} | ({"VALID": self.valid_loader} if self.valid_loader else {})
+        loaders = {"TRAIN": self.train_loader} | ({} if self.valid_loader is None else {"VALID": self.valid_loader})
         self.report.begin(
             resumed=checkpoint and str(checkpoint.path),
             processes=group.world,

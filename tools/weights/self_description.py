@@ -91,7 +91,10 @@ def choose_model(given: str | None, config_path: str | None, weights: str | None
     if config_path:
         if (name := read_model_name(config_path)) is None:
             raise ConfigError(f"{config_path} [MODEL] has no name; add one, or pass --model-name")
-        return MODELS.canonical_name(name)
+        name = MODELS.canonical_name(name)
+        if of_weights and of_weights.upper() != name.upper():
+            raise CheckpointError(f"{described.folder} holds {of_weights}, but {config_path} is a config of {name}")
+        return name
     if of_weights:
         return MODELS.canonical_name(of_weights)
     known = ", ".join(MODELS.names())
@@ -114,20 +117,28 @@ def choose_settings(
     source: what the flags say. Without --config a checkpoint's own settings and class names hold. spec: see
     ``models/spec.py``.
     """
-    if described is None or described.config is None:
+    if described is None:
         return read_config(source, spec, model_name, sections), []
+    if described.config is None:
+        config = read_config(source, spec, model_name, sections)
+        before = f"{described.folder} holds no {CONFIG}, as those of earlier versions"
+        if source.path is None:
+            return config, [f"{before}: the settings are those of {config.path}; --config names those of its training"]
+        return config, [f"{before}: whether {config.path} is what it was trained with is not known"]
     if source.path is None:
         named = Override("INFER", "class_names", described.class_names, flag="--weights")
         overrides = (*[named] * ("INFER" in sections), *source.overrides)
         config = read_config(ConfigSource(described.config, overrides), spec, model_name, sections)
         names = "INFER" in sections and described.class_names and config.INFER.class_names == described.class_names
-        return config, [f"settings{' and class names' if names else ''} of {described.folder}"]
+        own = read_own_config(described, spec, model_name, sections)
+        of_it = f"settings{' and class names' if names else ''} of {described.folder}"
+        return config, [of_it, *compare_settings("the command line", config, own, sections)]
     config = read_config(source, spec, model_name, sections)
     try:
         own = read_own_config(described, spec, model_name, sections)
     except ConfigError as error:
         return config, [f"what {described.folder} was trained with is not known: {error}"]
-    return config, compare_settings(config, own, sections)
+    return config, compare_settings(config.path, config, own, sections)
 
 
 @dataclass(frozen=True)
@@ -150,11 +161,14 @@ def list_other_settings(config: Config, own: Config, sections: list[str]) -> lis
     ]
 
 
-def compare_settings(config: Config, own: Config, sections: list[str]) -> list[str]:
-    """A line on the settings that change answers and are not those of a checkpoint; none where all are."""
+def compare_settings(origin: str, config: Config, own: Config, sections: list[str]) -> list[str]:
+    """A line on the settings that change answers and are not those of a checkpoint; none where all are.
+
+    origin: what they come from.
+    """
     others = [
         f"{one.name} = {short_repr(one.value, 60)} (trained with {short_repr(one.was, 60)})"
         for one in list_other_settings(config, own, sections)
         if one.matters
     ]
-    return [f"{config.path} differs from what the weights were trained with: {', '.join(others)}"] if others else []
+    return [f"{origin} differs from what the weights were trained with: {', '.join(others)}"] if others else []

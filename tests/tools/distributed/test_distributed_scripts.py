@@ -285,3 +285,9 @@ def test_the_last_validation_tells_the_same_of_any_number_of_processes(tmp_path)
         assert (tmp_path / f"{world}/AttentionCluster_report.html").exists()
     assert [one["source"] for one in found[0]["mistakes"]] == [one["source"] for one in found[1]["mistakes"]]
     assert found[0]["report"]["per_class"] == found[1]["report"]["per_class"]
+
+
+def test_a_process_without_a_batch_of_the_validation_trains_with_the_others(tiny):
+    result = run_script("train", "--nproc=2", "--epoch=1", "--set", "VALID.batch_size=64", cwd=tiny)
+    assert "[VALID] Epoch 0 done" in result.stdout
+    assert "21 videos" in result.stdout

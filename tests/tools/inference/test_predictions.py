@@ -80,6 +80,18 @@ def test_neighbouring_spans_of_one_best_class_are_merged_video_by_video(tmp_path
     assert json.loads(nested.read_text())[2]["end_sec"] == 2.0
 
 
+def test_spans_with_a_gap_between_them_are_not_merged_over_it():
+    spans = [VideoClasses("a", "a.mp4", None, [1.0], [3], start, start + 1.0) for start in (0.0, 1.0, 5.0)]
+    assert [(part.start_sec, part.end_sec) for part in merge_spans(spans)] == [(0.0, 2.0), (5.0, 6.0)]
+
+
+def test_merged_spans_of_an_earlier_run_go_with_its_results(tmp_path):
+    write_predictions(tmp_path / "x", SPANS, None)
+    whole = [VideoClasses("a", "a.mp4", None, [1.0], [3])]
+    assert write_predictions(tmp_path / "x", whole, None) == [tmp_path / name for name in ("x", "x.json", "x.csv")]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["x", "x.csv", "x.json"]
+
+
 def test_a_video_in_spans_counts_as_one():
     assert count_videos(SPANS) == 2
     assert describe_repeated(SPANS) is None

@@ -60,7 +60,7 @@ def test_sections_that_a_training_lacks_are_as_its_validation_or_itself(tmp_path
 def test_what_changes_no_answer_is_not_told(tmp_path):
     one = load(tmp_path / "one.txt", TRAINING, ["TRAIN"])
     other = load(tmp_path / "two.txt", TRAINING.replace("batch_size = 4", "batch_size = 8"), ["TRAIN"])
-    assert compare_settings(other, one, ["MODEL", "TRAIN"]) == []
+    assert compare_settings("it", other, one, ["MODEL", "TRAIN"]) == []
     mean = load(tmp_path / "two.txt", TRAINING.replace("[0.485, ", "[0.5, "), ["TRAIN"])
-    (line,) = compare_settings(mean, one, ["MODEL"])
+    (line,) = compare_settings("it", mean, one, ["MODEL"])
     assert line.endswith("MODEL.image_mean = [0.5, 0.456, 0.406] (trained with [0.485, 0.456, 0.406])")
