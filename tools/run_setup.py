@@ -71,9 +71,9 @@ def plan_run(
     sections: of the config, without which the run cannot start. gpu_wanted: whether GPUs are used where --use-gpu says
     nothing. weights: --weights of a test or an inference. Raises ConfigError, and CheckpointError for weights.
     """
-    name = choose_model(options.model_name, options.config.path, weights)
-    spec = MODELS.get(name)()
     described = find_self_description(weights) if weights else None
+    name = choose_model(options.model_name, options.config.path, weights, described)
+    spec = MODELS.get(name)()
     config, notices = choose_settings(options.config, described, spec, name, sections)
     use_gpu = gpu_wanted(config) if options.use_gpu is None else options.use_gpu
     return Run(name, spec, config, options, plan_processes(options.nproc, use_gpu), described, tuple(notices))

@@ -17,6 +17,7 @@ from typing import BinaryIO, NamedTuple
 import numpy as np
 
 from datareader.caches import load_cache, lock_beside
+from datareader.clips.boxes import walk_boxes
 from datareader.clips.decoding import name_decoder, opencv_decodes, try_first_frame
 from datareader.clips.files import (
     MAYBE_STILLS,
@@ -130,23 +131,16 @@ def _looks_whole(file: BinaryIO, head: bytes, size: int) -> bool:
 
 def _has_whole_boxes(file: BinaryIO, size: int) -> bool:
     """Whether an mp4's boxes end with the file and hold frames, and the table of a video's."""
-    at, has_film, has_frames = 0, False, False
-    while at < size:
-        file.seek(at)
-        header = file.read(16)
-        length = int.from_bytes(header[:4], "big")
-        if length == 1:
-            length = int.from_bytes(header[8:], "big")
-        elif length == 0:
-            length = size - at  # up to the end
-        if length < 8 or at + length > size:
+    end, has_film, has_frames = 0, False, False
+    for name, at, length in walk_boxes(file, size):
+        end = at + length
+        if end > size:
             return False
-        if header[4:8] == _MP4_TABLE:
+        if name == _MP4_TABLE:
             file.seek(at)
             has_film |= names_film(FileKind.MP4, file.read(length))
-        has_frames |= header[4:8] == _MP4_FRAMES
-        at += length
-    return has_film and has_frames
+        has_frames |= name == _MP4_FRAMES
+    return end == size and has_film and has_frames
 
 
 def look(entry: ListEntry, settings: ClipSettings) -> int:

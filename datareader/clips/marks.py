@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from datareader.clips.boxes import walk_boxes
 from tools.files.recognise import HEAD_SIZE, FileKind, describe_content
 
 _TEXT = "a copy with classes drawn in, made by infer.py --save-video"
@@ -40,20 +41,9 @@ def _find_marks(file) -> Iterator[tuple[int, int | None]]:
     file.seek(0)
     if describe_content(file.read(HEAD_SIZE)) is not FileKind.MP4:
         return
-    at, end = 0, file.seek(0, 2)
-    while at < end:
-        file.seek(at)
-        header = file.read(16)
-        length = int.from_bytes(header[:4], "big")
-        if length == 1:
-            length = int.from_bytes(header[8:], "big")
-        elif length == 0:
-            length = end - at
-        if length < 8:
-            return  # damaged
-        if header[4:8] == _TABLE:
+    for name, at, length in walk_boxes(file, file.seek(0, 2)):
+        if name == _TABLE:
             start = max(at, at + length - _LAST_BYTES)
             file.seek(start)
             for match in _MARK.finditer(file.read(at + length - start)):
                 yield start + match.start(1), int(match[1]) if match[1] else None
-        at += length

@@ -76,12 +76,14 @@ def find_self_description(weights: str) -> SelfDescription | None:
     return SelfDescription(folder, name if isinstance(name, str) else None, *paths)
 
 
-def choose_model(given: str | None, config_path: str | None, weights: str | None) -> str:
+def choose_model(
+    given: str | None, config_path: str | None, weights: str | None, described: SelfDescription | None
+) -> str:
     """The name of a run's model, as published: --model-name, or what --config says, or the checkpoint of --weights.
 
-    Raises ConfigError where none of them does, and CheckpointError for a checkpoint of another model.
+    described: what that checkpoint says of itself. Raises ConfigError where none of them does, and CheckpointError for
+    a checkpoint of another model.
     """
-    described = find_self_description(weights) if weights else None
     of_weights = described.model_name if described else None
     if given:
         name = MODELS.canonical_name(given)
