@@ -194,6 +194,8 @@ def main() -> int:
     if page:
         notices += [*run.notices, *dataset.notices, *lines, *filter(None, [repeated])]
         make_page(page, run, options, evaluation, results, names, paths, broken, notices)
+    elif (place := usual_page(run, options)).exists():
+        log.info(f"{place} shows an earlier run; --report makes it anew")
     if copies:
         files = {place: entry.path for place, entry in entries_of(dataset).items()}
         save_videos(copies, draw_answers(results, files, names, top_k or None), options.run.threads)
@@ -213,7 +215,12 @@ def choose_page(run: Run, options: InferOptions) -> Path | None:
         return None
     from tools.pages.page import choose_place
 
-    return choose_place(options.report, Path(options.save_dir) / f"{run.name}_infer_report.html")
+    return choose_place(options.report, usual_page(run, options))
+
+
+def usual_page(run: Run, options: InferOptions) -> Path:
+    """Where --report puts a page without a name."""
+    return Path(options.save_dir) / f"{run.name}_infer_report.html"
 
 
 def name_released_classes(run: Run, options: InferOptions, evaluation: Evaluation) -> list[str] | None:

@@ -89,6 +89,13 @@ def test_videos_have_a_page_with_their_frames_in_the_folder_of_results(clips, tm
     assert "<script>" not in text.partition("<body>")[2].rpartition("<script>")[0]
 
 
+def test_a_page_of_an_earlier_run_beside_new_results_is_told(clips, tmp_path):
+    (tmp_path / "TSN_infer_report.html").write_text("earlier")
+    shown = run("infer", clips, f"--save-dir={tmp_path}", "--video", "p1.pkl").stdout
+    assert f"{tmp_path}/TSN_infer_report.html shows an earlier run; --report makes it anew" in shown
+    assert (tmp_path / "TSN_infer_report.html").read_text() == "earlier"
+
+
 def test_windows_have_a_timeline_that_says_what_the_table_says(clips, tmp_path):
     flags = (f"--save-dir={tmp_path}", "--window-sec=0.5", f"--report={tmp_path}/deep/page.html")
     run("infer", clips, *flags, "--video", "<b> 0.mp4", "<b> 1.mp4")

@@ -2,7 +2,8 @@
 
 The beginning of a file says most, and its end where that is cheap to reach. Where they are not as those of a healthy
 clip, its reader decides, so that nothing is called broken that training would read. What was found well is remembered
-beside the list, by the file's number on the disk, size and time of change; what is broken is looked at again.
+beside the list, by the file's number on the disk, size and time of change; what is broken or cut short is looked at
+again.
 """
 
 import io
@@ -11,6 +12,7 @@ import re
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
@@ -18,6 +20,7 @@ import numpy as np
 
 from datareader.caches import load_cache, lock_beside
 from datareader.clips.boxes import walk_boxes
+from datareader.clips.cuts import MP4_FRAMES, describe_cut, find_said_end
 from datareader.clips.decoding import name_decoder, opencv_decodes, try_first_frame
 from datareader.clips.files import (
     MAYBE_STILLS,
@@ -30,7 +33,7 @@ from datareader.clips.files import (
     read_pickle_head,
 )
 from datareader.clips.frame_folders import FrameFiles, list_frames
-from datareader.clips.headers import find_segment_end, names_film
+from datareader.clips.headers import names_film
 from datareader.clips.settings import ClipSettings
 from datareader.clips.video import FrameCountError, FrameSource
 from datareader.lists import ListEntry
@@ -38,14 +41,16 @@ from tools.errors import DataError
 from tools.files.atomic import atomic_write
 from tools.files.pickles import DAMAGED
 from tools.files.recognise import HEAD_SIZE, PICTURES, FileKind, describe_content
+from tools.runtime.text import count_of
 from tools.runtime.workers import QUICK, map_files
 
 REMEMBERED_AT_LEAST = 100  # clips in a list; fewer are looked at in a moment
 FORMAT = "2"
 UNKNOWN = -1 << 62  # the class id of a file that has none, or was not asked for it
+_MOST_NAMED = 3  # videos in a line
 _SMALL = 1024  # bytes of a clip that is read wholly as fast as it is looked at
 _MORE = 1 << 16  # bytes in which a Matroska file has named its streams
-_MP4_TABLE, _MP4_FRAMES = b"moov", b"mdat"
+_MP4_TABLE = b"moov"
 _MEMO = rb"(?:q.|r.{4}|\x94|p\d+\n)?"
 # Behind a class id, the first JPEG or PNG of a list; the last frame of a list, and the end of a tuple.
 _FIRST_FRAME = re.compile(
@@ -122,9 +127,9 @@ def _looks_whole(file: BinaryIO, head: bytes, size: int) -> bool:
         case FileKind.MP4:
             return _has_whole_boxes(file, size)
         case FileKind.AVI:
-            return 8 < int.from_bytes(head[4:8], "little") + 8 <= size and names_film(kind, head)
+            return 8 < find_said_end(file, head, size) <= size and names_film(kind, head)
         case FileKind.MATROSKA:
-            end = find_segment_end(head)
+            end = find_said_end(file, head, size)
             return end is not None and end <= size and names_film(kind, head + file.read(_MORE))
     return False
 
@@ -139,21 +144,28 @@ def _has_whole_boxes(file: BinaryIO, size: int) -> bool:
         if name == _MP4_TABLE:
             file.seek(at)
             has_film |= names_film(FileKind.MP4, file.read(length))
-        has_frames |= name == _MP4_FRAMES
+        has_frames |= name == MP4_FRAMES
     return end == size and has_film and has_frames
 
 
-def look(entry: ListEntry, settings: ClipSettings) -> int:
-    """The class id in a clip's file, UNKNOWN where it has none. Raises DataError for what the reader refuses too."""
+class Found(NamedTuple):
+    """What a clip's file says. label: the class id in it, UNKNOWN for none. cut: as ``describe_cut`` has it."""
+
+    label: int
+    cut: str = ""
+
+
+def look(entry: ListEntry, settings: ClipSettings) -> Found:
+    """Look at one clip. Raises DataError for what the reader refuses too."""
     ends = look_at_ends(entry, settings.labels_needed and entry.label is None)
     if ends is not None and not (ends == Ends() and opencv_decodes()):  # which refuses more videos than their ends tell
-        return _as_number(ends.label)
+        return Found(_as_number(ends.label))
     clip = open_clip(entry, settings)
     if clip.jpegs is None:
         _open_video(clip)
-    else:
-        _read_frames(clip.jpegs, 0, clip.jpegs.num_frames - 1, *_empty_frames(clip.jpegs.data))
-    return _as_number(clip.label if entry.label is None else None)
+        return Found(UNKNOWN, describe_cut(clip.path))
+    _read_frames(clip.jpegs, 0, clip.jpegs.num_frames - 1, *_empty_frames(clip.jpegs.data))
+    return Found(_as_number(clip.label if entry.label is None else None))
 
 
 def _open_video(clip: Clip) -> None:
@@ -209,22 +221,24 @@ def look_over(entries: list[ListEntry], settings: ClipSettings, name: str, cache
         known, labels = _recall(path, stamps)
         return labels, np.flatnonzero(~known | (asked & (labels == UNKNOWN)))
 
-    def find(number: int) -> int | DataError:
+    def find(number: int) -> Found | DataError:
         try:
             return look(entries[number], settings)
         except DataError as error:
             return error
 
     labels, new = look_up()
-    broken, notices = {}, []
+    broken, cut, notices = {}, {}, []
     if len(new) and path:
         with lock_beside(path):
             labels, new = look_up()  # once more: another process may have looked meanwhile
-            broken = _look_at_new(find, new, labels, name, shown)
-            if len(new) > len(broken):
-                notices = _remember(path, stamps, labels, broken)
+            broken, cut = _look_at_new(find, new, labels, name, shown)
+            if len(new) > len(broken) + len(cut):
+                notices = _remember(path, stamps, labels, [*broken, *cut])
     elif len(new):
-        broken = _look_at_new(find, new, labels, name, shown)
+        broken, cut = _look_at_new(find, new, labels, name, shown)
+    if cut:
+        notices.append(_describe_cuts({entries[number].path: text for number, text in cut.items()}))
     labels = np.where(listed == UNKNOWN, labels, listed)
     is_class = (labels >= -1) & (labels < settings.num_classes)
     for number in np.flatnonzero(~is_class & (labels != UNKNOWN)).tolist() if settings.labels_needed else []:
@@ -238,16 +252,28 @@ def look_over(entries: list[ListEntry], settings: ClipSettings, name: str, cache
 
 
 def _look_at_new(
-    find: Callable[[int], int | DataError], new: np.ndarray, labels: np.ndarray, name: str, shown: bool
-) -> dict[int, DataError]:
-    """Look at these clips, and note the class ids in ``labels``; what is broken."""
-    broken, numbers = {}, new.tolist()
+    find: Callable[[int], Found | DataError], new: np.ndarray, labels: np.ndarray, name: str, shown: bool
+) -> tuple[dict[int, DataError], dict[int, str]]:
+    """Look at these clips, and note the class ids in ``labels``; what is broken, and what is cut short."""
+    broken, cut, numbers = {}, {}, new.tolist()
     for number, found in zip(numbers, map_files(find, numbers, f"looking at {name}", QUICK, shown), strict=True):
         if isinstance(found, DataError):
             broken[number] = found
-        else:
-            labels[number] = found
-    return broken
+            continue
+        labels[number] = found.label
+        if found.cut:
+            cut[number] = found.cut
+    return broken, cut
+
+
+def _describe_cuts(cuts: dict[str, str]) -> str:
+    """A line on videos that are cut short. cuts: path -> how much there is."""
+    named = [f"{path} ({text})" for path, text in islice(cuts.items(), _MOST_NAMED)]
+    more = f" and {len(cuts) - _MOST_NAMED} more" if len(cuts) > _MOST_NAMED else ""
+    return (
+        f"{count_of(len(cuts), 'video')} cut short, of which what is there counts: {', '.join(named)}{more}; "
+        "fetch or copy again what should be whole"
+    )
 
 
 # What is remembered
@@ -294,10 +320,10 @@ def _identity() -> str:
     return f"{FORMAT}, {name_decoder()}"
 
 
-def _remember(path: Path, stamps: np.ndarray, labels: np.ndarray, broken: dict[int, DataError]) -> list[str]:
-    """Write what is well; lines worth logging."""
+def _remember(path: Path, stamps: np.ndarray, labels: np.ndarray, others: list[int]) -> list[str]:
+    """Write what is well, which others are not; lines worth logging."""
     well = stamps.any(axis=1)
-    well[list(broken)] = False
+    well[others] = False
     try:
         with atomic_write(path) as file:
             np.savez(file, format=_identity(), stamps=stamps[well], labels=labels[well])

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from datareader.clips.cuts import describe_cut
 from datareader.clips.decoding import read_frame_rate
 from datareader.clips.files import Clip, check_label, check_line, open_clip
 from datareader.clips.frame_folders import list_frames
@@ -81,6 +82,8 @@ class ClipInspector:
         self._decode_views(report, clip, None)
         if clip.jpegs is None:
             report.content_keys = np.array([hash_key(*_read_chunks(report.path))], np.uint64)
+            if cut := describe_cut(report.path):
+                report.add_note("cut short", f"{report.path} is cut short: it has {cut}")
         else:
             for _ in clip.jpegs.frames(np.arange(clip.jpegs.num_frames)):
                 pass

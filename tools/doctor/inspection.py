@@ -26,7 +26,8 @@ INSPECTORS = Registry("inspector")  # kind of data, as ``ModelSpec`` has it -> (
 class Finding:
     """One thing that is wrong, or worth knowing.
 
-    kind: a DataIssue's value, or one of DUPLICATES. where: list and line. record: its number in the file, if any.
+    kind: a DataIssue's value, one of DUPLICATES, or a few words. where: list and line.
+    record: its number in the file, if any.
     skippable: counts against --skip-broken; other faults stop a run in any case.
     is_fault: False for what stops no run.
     """
@@ -74,6 +75,10 @@ class FileReport:
     def add_issue(self, issue: DataIssue, text: str, record: int | None = None, *, skippable: bool = True) -> None:
         """text: what is wrong, without list and line, as ``DataError.text`` has it."""
         self.findings.append(Finding(issue.value, self.where, self.path, f"{self.where}: {text}", record, skippable))
+
+    def add_note(self, kind: str, text: str) -> None:
+        """Add what is worth knowing and stops no run."""
+        self.findings.append(Finding(kind, self.where, self.path, f"{self.where}: {text}", is_fault=False))
 
 
 class Inspector(Protocol):

@@ -56,6 +56,7 @@ def list_class_blocks(
             f"{title} against the number of videos", "videos of a class", title,
             [name_class(names, class_id) for class_id in ids],
             [values[class_id][0] for class_id in ids], [values[class_id][1] for class_id in ids], " %",
+            ceiling=100,
         ),
         _count_classes(title, [values[class_id][1] for class_id in ids]),
     ]  # fmt: skip

@@ -120,8 +120,8 @@ def describe_repeated(results: list[VideoClasses]) -> str | None:
 def write_predictions(base: Path, results: list[VideoClasses], names: list[str] | None) -> list:
     """Write ``base`` (the pickle of 2019), ``base.json`` and ``base.csv``; return the paths.
 
-    Of spans, also ``base_merged.json`` and ``base_merged.csv``, which else are removed. What of an id or a path is not
-    valid Unicode becomes a question mark in ``.json`` and ``.csv``.
+    Of spans, also ``base_merged.json`` and ``base_merged.csv``, which else are removed. A byte of an id or a path that
+    is no valid UTF-8, such as ff, is \\udcff in ``.json`` and ``.csv``, from which os.fsencode makes it again.
     """
     items, rows = [], []
     for part in results:
@@ -170,7 +170,7 @@ def _describe_merged(part: MergedSpans, names: list[str] | None) -> dict[str, An
 
 
 def _as_json(items: list[dict[str, Any]]) -> bytes:
-    return json.dumps(items, indent=1, ensure_ascii=False).encode(errors="replace")
+    return json.dumps(items, indent=1, ensure_ascii=False).encode(errors="backslashreplace")
 
 
 def _as_csv(rows: list[dict[str, Any]]) -> bytes:
@@ -179,4 +179,4 @@ def _as_csv(rows: list[dict[str, Any]]) -> bytes:
     writer = csv.DictWriter(table, list(rows[0]))
     writer.writeheader()
     writer.writerows(rows)
-    return table.getvalue().encode(errors="replace")
+    return table.getvalue().encode(errors="backslashreplace")

@@ -2,6 +2,7 @@
 
 import functools
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
@@ -57,7 +58,7 @@ class Drawing:
 class LineChart:
     """Lines over one axis. unit: behind values, with the space before it. log_wanted: where values are far apart.
 
-    whole: the axis below counts something. floor: the least that a value can be, where there is such.
+    whole: the axis below counts something. floor, ceiling: the least and the most that a value can be.
     """
 
     template: ClassVar[str] = "line_chart.html"
@@ -68,7 +69,8 @@ class LineChart:
     unit: str = ""
     whole: bool = True
     log_wanted: bool = False
-    floor: float | None = None
+    floor: float = -math.inf
+    ceiling: float = math.inf
 
     @functools.cached_property
     def drawing(self) -> Drawing | None:
@@ -83,7 +85,7 @@ class LineChart:
         )
         places = np.concatenate([curve.x for *_, curve in curves])
         across = span_scale(float(places.min()), float(places.max()), LEFT + 6, RIGHT - 6)
-        up = make_scale(ends, BOTTOM, TOP, is_log=self.log_wanted, floor=self.floor)
+        up = make_scale(ends, BOTTOM, TOP, is_log=self.log_wanted, floor=self.floor, ceiling=self.ceiling)
         lines = [Line(name, style % STYLES, *_paths(curve, across, up)) for style, name, curve in curves]
         thinned = max(curve.of_each for *_, curve in curves)
         note = f"Many points: a line is the mean of up to {thinned:,} at a time, the band shows all of them."
@@ -119,7 +121,10 @@ class LineChart:
 
 @dataclass(frozen=True)
 class DotChart:
-    """A dot for each of many things. names: of the things. x is drawn by powers of ten where values are far apart."""
+    """A dot for each of many things. names: of the things. x is drawn by powers of ten where values are far apart.
+
+    No value is below 0, and no y above the ceiling.
+    """
 
     template: ClassVar[str] = "dot_chart.html"
 
@@ -130,6 +135,7 @@ class DotChart:
     x: Sequence[float]
     y: Sequence[float]
     unit: str = ""
+    ceiling: float = math.inf
 
     @functools.cached_property
     def drawing(self) -> Drawing | None:
@@ -138,7 +144,7 @@ class DotChart:
             return None
         x, y = np.asarray(self.x, np.float64), np.asarray(self.y, np.float64)
         across = make_scale(x, LEFT + 6, RIGHT - 6, is_log=True, floor=0)
-        up = make_scale(y, BOTTOM, TOP, floor=0)
+        up = make_scale(y, BOTTOM, TOP, floor=0, ceiling=self.ceiling)
         places = list(zip(across.place(x), up.place(y), strict=True))
         about = (
             f"{len(x):,} dots. {self.x_title}: {format_number(x.min())} to {format_number(x.max())}. "

@@ -37,19 +37,19 @@ class Scale:
 
 
 def make_scale(
-    values: np.ndarray, start: float, end: float, *, is_log: bool = False, floor: float | None = None
-) -> Scale:
+    values: np.ndarray, start: float, end: float, *,
+    is_log: bool = False, floor: float = -math.inf, ceiling: float = math.inf,
+) -> Scale:  # fmt: skip
     """A scale that holds all the values, with a little room around them.
 
-    values: (N,) finite, N at least 1. is_log: where all of them are above 0 and far apart. floor: no value can be
-    lower, so that no room is left below it.
+    values: (N,) finite, N at least 1. is_log: where all of them are above 0 and far apart. floor, ceiling: no value
+    can be below or above them, so that no room is left there.
     """
     low, high = float(values.min()), float(values.max())
     if is_log and low > 0 and high / low > 20:
         return Scale(low / 1.3, high * 1.3, start, end, is_log=True)
     room = 0.04 * (high - low) or 0.05 * abs(high) or 1.0
-    low = low - room if floor is None else max(low - room, floor)
-    return Scale(low, high + room, start, end)
+    return Scale(max(low - room, floor), min(high + room, ceiling), start, end)
 
 
 def span_scale(low: float, high: float, start: float, end: float) -> Scale:

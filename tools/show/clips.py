@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from datareader.clips.cuts import describe_cut
 from datareader.clips.decoding import read_facts
 from datareader.clips.files import Clip, JpegFrames, check_label, open_clip
 from datareader.clips.frame_folders import list_folder, shorten_names
@@ -42,7 +43,7 @@ def show_clip(options: ShowOptions, name: str, config: Config, names: list[str] 
         facts, frames_per_sec = describe_folder(options.path, clip.jpegs), None
     elif clip.jpegs is None:
         video = read_facts(options.path)
-        facts, frames_per_sec = describe_video(video), video.frames_per_sec
+        facts, frames_per_sec = describe_video(video, describe_cut(options.path)), video.frames_per_sec
     else:
         facts, frames_per_sec = describe_jpegs(options.path, settings, names), None
     print_fields(options.path, facts)
@@ -106,7 +107,8 @@ def describe_crop(crop: Crop) -> str:
     return f"{place}{', mirrored' * crop.flip}"
 
 
-def describe_video(video: VideoFacts) -> dict[str, str]:
+def describe_video(video: VideoFacts, cut: str) -> dict[str, str]:
+    """cut: as ``describe_cut`` has it."""
     fields = {"kind": "video", "container": video.container, "codec": video.codec}
     fields["stream"] = video.stream
     fields["colours"] = video.colours and f"{video.colours}, taken as they are stored, not tone-mapped"
@@ -115,6 +117,7 @@ def describe_video(video: VideoFacts) -> dict[str, str]:
         fields["frame rate"] = f"{video.frames_per_sec:.4g} a second"
     if video.duration_sec:
         fields["duration"] = f"{video.duration_sec:.2f} s"
+    fields["cut short"] = cut
     return {key: value for key, value in fields.items() if value}
 
 

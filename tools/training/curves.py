@@ -3,6 +3,7 @@
 One run has its training and its validation in one chart. Several have charts for each, with a line a run.
 """
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -86,7 +87,10 @@ class _Curves:
         for (name, of_what), series in self._series.items():
             name, comma, unit = name.partition(", ")
             title, log_wanted = f"{name}{of_what}{comma}{unit}", name == "learning rate"
-            chart = LineChart(title, self._over, series, f" {unit}" * bool(unit), log_wanted=log_wanted, floor=0)
+            chart = LineChart(
+                title, self._over, series, f" {unit}" * bool(unit),
+                log_wanted=log_wanted, floor=0, ceiling=100 if unit == "%" else math.inf,
+            )  # fmt: skip
             if chart.drawing is not None:
                 found.append(chart)
         return found

@@ -21,6 +21,7 @@ from tests.datareader.clips.synthetic import (
     make_frames,
     open_dataset,
     read_all,
+    write_cut_video,
     write_pickle,
     write_video,
 )
@@ -43,8 +44,8 @@ BY_THEIR_ENDS = {"a.mp4", "a.mov", "a.mkv", "a.avi"}  # of which the reader is n
 SOUNDS = {"mp4": "aac", "matroska": "aac", "avi": "pcm_s16le", "mpegts": "mp2", "mpeg": "mp2", "flv": "adpcm_swf"}
 
 
-def write_container(path, kind, codec, size=(64, 48)):
-    with av.open(str(path), "w", format=kind) as container:
+def write_container(path, kind, codec, size=(64, 48), options=None):
+    with av.open(str(path), "w", format=kind, options=options or {}) as container:
         stream = container.add_stream(codec, rate=25)
         stream.width, stream.height = size
         stream.pix_fmt = {"gif": "rgb8", "apng": "rgb24"}.get(codec, "yuv420p")
@@ -234,6 +235,35 @@ def test_class_ids_that_were_not_asked_for_are_looked_up_when_they_are(many):
     assert seen == ["p1.pkl"]
 
 
+@pytest.mark.pyav
+@pytest.mark.parametrize("name", ["a.mp4", "a.mkv", "a.avi"])
+def test_videos_that_are_cut_short_are_told_with_how_much_of_them_there_is(tmp_path, name):
+    options = {"movflags": "faststart"} if name == "a.mp4" else {}
+    path = write_container(tmp_path / name, *CONTAINERS[name], options=options)
+    whole = open_dataset_of(path)
+    assert not [notice for notice in whole.notices if "cut short" in notice]
+    size = path.stat().st_size
+    path.write_bytes(path.read_bytes()[: size * 3 // 4])
+    (notice,) = [notice for notice in open_dataset_of(path).notices if "cut short" in notice]
+    assert notice.startswith(f"1 video cut short, of which what is there counts: {path} ({size * 3 // 4:,} of the ")
+    assert "fetch or copy again" in notice
+
+
+def open_dataset_of(path):
+    return ClipDataset([ListEntry(str(path), label=1)], ClipSettings(**TINY), name="x", training=False, skip_broken=0)
+
+
+def test_what_is_cut_short_is_told_in_every_run(many):
+    path, seen = many
+    for number in range(3):
+        write_cut_video(path.parent / f"v {number}.mp4", make_frames(8))
+    for _ in range(2):
+        (notice,) = [notice for notice in open_remembered(path).notices if "cut short" in notice]
+        assert notice.startswith("3 videos cut short")
+        assert "v 0.mp4 (" in notice
+    assert len(seen) == 6 + 3
+
+
 def test_a_short_list_leaves_nothing_behind(clips):
     before = sorted(clips.parent.iterdir())
     open_remembered(clips)
@@ -300,7 +330,7 @@ def test_runs_that_start_together_look_once(many):
 def test_a_pickle_is_judged_by_its_beginning_and_its_end_alone(tmp_path, monkeypatch):
     path = write_pickle(tmp_path / "a.pkl", make_frames(30), label=3)
     monkeypatch.setattr(look_module, "open_clip", None)
-    assert look(ListEntry(str(path)), ClipSettings(**TINY)) == 3
+    assert look(ListEntry(str(path)), ClipSettings(**TINY)).label == 3
 
 
 @pytest.mark.parametrize("protocol", [2, 4, 5])

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.datareader.clips.synthetic import make_frames
+from tests.datareader.clips.synthetic import make_frames, write_cut_video
 from tests.datareader.clips.test_frame_folders import write_folder
 from tests.tools.doctor.planted_faults import NEEDS_DECODING, PLANTED_CLIPS, plant_clips
 from tests.tools.doctor.reports import CLIP_CONFIG, append_lines, examine, kinds_of
@@ -64,6 +64,17 @@ def test_videos_to_infer_from_need_no_label_to_be_judged_by_their_beginning_and_
     assert kinds_of(report, "INFER") == {"short.mp4": ["not a video"]}
     assert report["sections"]["INFER"]["usable"] == 3
     assert report["sections"]["INFER"]["classes"]["counts"] == {0: 1}  # that of the pickle
+
+
+@pytest.mark.pyav
+@pytest.mark.parametrize("deep", [[], ["--deep"]])
+def test_a_video_that_is_cut_short_is_told_and_stops_nothing(clips, deep):
+    write_cut_video(clips / "data/cut.mp4", make_frames(8))
+    append_lines(clips / "data/train.list", ["cut.mp4 1"])
+    report, _ = examine("clips.txt", *deep)
+    assert kinds_of(report) == {"cut.mp4": ["cut short"]}
+    assert "cut.mp4 is cut short: it has " in report["findings"][0]["text"]
+    assert not report["verdict"]["fails"]
 
 
 @pytest.mark.slow

@@ -1,6 +1,7 @@
 """Predictions as files, and the ranks of classes."""
 
 import json
+import os
 import pickle
 
 import numpy as np
@@ -25,13 +26,15 @@ SPANS = [  # of two videos with the same best class where one ends and the other
 
 def test_an_id_that_is_no_valid_text_does_not_keep_results_from_being_written(tmp_path):
     results = [
-        VideoClasses("a \ud800", "x/a \ud800.mp4", 1, [0.75], [1]),
+        VideoClasses("a \udcff", "x/a \udcff.mp4", 1, [0.75], [1]),
         VideoClasses("打太极", "打太极.mp4", None, [0.5], [0]),
     ]
     paths = write_predictions(tmp_path / "x", results, ["one", "two"])
-    assert pickle.loads(paths[0].read_bytes()) == [("a \ud800", [0.75], [1]), ("打太极", [0.5], [0])]
-    assert [video["id"] for video in json.loads(paths[1].read_text())] == ["a ?", "打太极"]
-    rows = ["a ?,1,1,two,0.75,x/a ?.mp4,1", "打太极,1,0,one,0.5,打太极.mp4,"]
+    assert pickle.loads(paths[0].read_bytes()) == [("a \udcff", [0.75], [1]), ("打太极", [0.5], [0])]
+    read = json.loads(paths[1].read_text())
+    assert [video["id"] for video in read] == ["a \udcff", "打太极"]
+    assert os.fsencode(read[0]["path"]) == b"x/a \xff.mp4"
+    rows = [r"a \udcff,1,1,two,0.75,x/a \udcff.mp4,1", "打太极,1,0,one,0.5,打太极.mp4,"]
     assert paths[2].read_text().splitlines()[1:] == rows
 
 

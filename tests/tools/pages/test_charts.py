@@ -51,6 +51,15 @@ def test_values_far_apart_are_drawn_by_powers_of_ten():
     assert Scale(0, 10, 100, 0).place(5) == 50
 
 
+def test_an_axis_leaves_no_room_where_no_value_can_be():
+    ends = [
+        (scale.low, scale.high)
+        for values in ([0.0, 100.0], [50.0, 60.0], [100.0, 100.0])
+        for scale in [make_scale(np.array(values), 200, 0, floor=0, ceiling=100)]
+    ]
+    assert ends == [(0, 100), (49.6, 60.4), (95, 100)]
+
+
 def test_a_curve_of_many_points_keeps_its_peaks_and_says_how_many_are_one():
     y = np.zeros(100_000)
     y[54_321] = 9

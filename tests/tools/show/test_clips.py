@@ -10,7 +10,7 @@ from PIL import Image
 import datareader  # noqa: F401  (registers the readers)
 import models  # noqa: F401
 from datareader.sampling import sample_segment_frames
-from tests.datareader.clips.synthetic import encode_jpeg, make_frames, write_pickle, write_video
+from tests.datareader.clips.synthetic import encode_jpeg, make_frames, write_cut_video, write_pickle, write_video
 from tests.datareader.clips.test_frame_folders import write_folder
 from tests.tools.drawing.pictures import load_picture
 from tests.tools.show.inputs import write_config
@@ -152,6 +152,13 @@ def test_a_video_is_described(folder, run_show):
         f"STNET [TEST] of {folder / 'clips.txt'}: 1 clip x the centre crop, 3 segments"
     )
     assert text.endswith("wrote a b.png\n")
+
+
+@pytest.mark.pyav
+def test_a_video_that_is_cut_short_is_called_so(folder, run_show):
+    path = write_cut_video(folder / "a.mp4", make_frames(40))
+    cut = fields_of(run_show(path, "--config", write_config(folder, "STNET")))["cut short"]
+    assert cut.startswith(f"{path.stat().st_size:,} of the ")
 
 
 def test_a_pickle_of_frames_is_described_with_its_class(folder, run_show):
