@@ -4,6 +4,8 @@ import os
 import shutil
 from pathlib import Path
 
+from tools.files.atomic import probe_folder
+
 
 def existing_parent(path: Path) -> Path:
     """The folder itself, or the nearest one above it that is there."""
@@ -14,10 +16,8 @@ def existing_parent(path: Path) -> Path:
 def refuses_writing(folder: Path) -> str:
     """Why nothing can be written in a folder, or "". One that is not there is not made; its parent is asked."""
     place = existing_parent(folder)
-    probe = place / f".write-probe-{os.getpid()}"
     try:
-        probe.touch()
-        probe.unlink()
+        probe_folder(place, "probe")
     except OSError as error:
         return f"{place}: {error.strerror}"
     return ""

@@ -1,14 +1,17 @@
 """Files and folders that are either as they were or completely written, whatever interrupts the writing.
 
 What is being written has a name of its own beside the place it is for, and is locked. What has such a name and no lock
-was left by a process that was killed.
+was left by a process that was killed. The name has a random part, and is made only where nothing has it: where others
+can write too, nobody can put a link there beforehand that leads what is written, or removed, somewhere else.
 """
 
 import contextlib
 import errno
 import os
+import re
+import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import BinaryIO
 
@@ -19,6 +22,11 @@ except ImportError:  # not Unix
 
     def flock(handle: int, operation: int) -> None:
         raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+
+NO_LINK = getattr(os, "O_NOFOLLOW", 0)
+_LONGEST = 220  # bytes of a name that a temporary one repeats, so that it has at most 255 with what is added
+_TEMPORARY = re.compile(r"\.(.+)\.tmp-([0-9]+)(?:-[0-9a-f]{8})?", re.DOTALL)  # earlier versions had no random part
 
 
 @contextlib.contextmanager
@@ -32,15 +40,28 @@ def atomic_write(path: Path, *, among_many: bool = False) -> Iterator[BinaryIO]:
     if not among_many:
         remove_unfinished(path.parent, path.name)
     temporary = temporary_path(path)
-    try:
-        with _open_locked(temporary) as file:
+    with _open_locked(temporary) as file:
+        try:
             yield file
-            file.flush()
-            os.fsync(file.fileno())
+            _sync(file)
             os.replace(temporary, path)  # still locked, or it could be taken for one that was left
-        sync_folder(path.parent)
-    finally:
-        temporary.unlink(missing_ok=True)
+        finally:
+            temporary.unlink(missing_ok=True)
+    sync_folder(path.parent)
+
+
+def atomic_write_all(contents: Mapping[Path, bytes]) -> None:
+    """Write files so that each takes its place only once all of them are complete and on the disk, in this order.
+
+    Where one cannot be written, all are as they were.
+    """
+    if folder := next((path for path in contents if path.is_dir()), None):
+        raise IsADirectoryError(f"{folder} is a folder")
+    with contextlib.ExitStack() as stack:
+        for path, content in reversed(contents.items()):  # what is entered last is left first
+            file = stack.enter_context(atomic_write(path))
+            file.write(content)
+            _sync(file)
 
 
 @contextlib.contextmanager
@@ -50,23 +71,40 @@ def atomic_folder(path: Path, aside: Path | None = None) -> Iterator[Path]:
     The files in it are synced by whoever writes them, as ``atomic_write`` does; the folder is synced here.
     aside: where to move what has the name, at the last moment. Without it the name has to be free.
     """
+    with temporary_folder(path) as temporary:
+        yield temporary
+        sync_folder(temporary)
+        if aside and path.exists():
+            path.rename(aside)
+        temporary.rename(path)  # still locked, or it could be taken for one that was left
+    sync_folder(path.parent)
+
+
+@contextlib.contextmanager
+def temporary_folder(path: Path) -> Iterator[Path]:
+    """A folder beside ``path`` to work in, which is removed afterwards unless it has been renamed.
+
+    What killed processes left there for ``path`` is removed first.
+    """
     remove_unfinished(path.parent, path.name)
     temporary = temporary_path(path)
-    try:
-        with _make_locked(temporary):
+    with _make_locked(temporary):
+        try:
             yield temporary
-            sync_folder(temporary)
-            if aside and path.exists():
-                path.rename(aside)
-            temporary.rename(path)
-        sync_folder(path.parent)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
 
 
 def temporary_path(path: Path) -> Path:
-    """What this process calls a file or folder until it is complete."""
-    return path.with_name(f".{path.name}.tmp-{os.getpid()}")
+    """What a file or folder is called until it is complete: another name at each call."""
+    return path.with_name(f".{_stem(path.name)}.tmp-{os.getpid()}-{secrets.token_hex(4)}")
+
+
+def _stem(name: str) -> str:
+    """What a temporary name has of another: all of it, unless that would make it longer than a name can be."""
+    content = os.fsencode(name)
+    fits = len(content) <= _LONGEST or len(content) > 255  # the latter has no place, which is to be told at once
+    return name if fits else content[:_LONGEST].decode(errors="ignore")
 
 
 def remove_unfinished(folder: Path, name: str | None = None) -> None:
@@ -74,15 +112,22 @@ def remove_unfinished(folder: Path, name: str | None = None) -> None:
 
     What others are writing stays.
     """
-    for path in folder.glob(".*.tmp-*"):
-        stem, _, process = path.name[1:].rpartition(".tmp-")
-        if process.isdigit() and name in (None, stem):
-            _remove_unless_locked(path, int(process))
-
-
-def _remove_unless_locked(path: Path, process: int) -> None:
     try:
-        handle = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
+        with os.scandir(folder) as found:
+            entries = list(found)
+    except OSError:  # not there, or not to be listed: whoever writes there next says so if it matters
+        return
+    for entry in entries:
+        match = _TEMPORARY.fullmatch(entry.name)
+        if match and (name is None or match[1] in (name, _stem(name))):
+            _remove_unless_locked(Path(entry.path), entry.is_dir(follow_symlinks=False), int(match[2][:20]))
+
+
+def _remove_unless_locked(path: Path, is_folder: bool, process: int) -> None:
+    # No link is followed, which none of ours is, and no pipe waited for.
+    flags = os.O_RDONLY if is_folder else os.O_RDWR
+    try:
+        handle = os.open(path, flags | NO_LINK | getattr(os, "O_NONBLOCK", 0))
     except OSError:  # it is gone, or not ours
         return
     try:
@@ -94,7 +139,7 @@ def _remove_unless_locked(path: Path, process: int) -> None:
             if _is_another(process):
                 return
         if _is_at(handle, path):
-            shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
+            shutil.rmtree(path, ignore_errors=True) if is_folder else path.unlink(missing_ok=True)
     finally:
         os.close(handle)
 
@@ -102,11 +147,21 @@ def _remove_unless_locked(path: Path, process: int) -> None:
 def _open_locked(path: Path) -> BinaryIO:
     """A new file, locked until it is closed or this process ends."""
     while True:
-        file = open(path, "wb")  # noqa: SIM115
+        file = open(path, "wb", opener=open_new)  # noqa: SIM115
         _lock(file.fileno())
         if _is_at(file.fileno(), path):
             return file
         file.close()  # another process has taken it for one that was left, before it was locked
+
+
+def open_new(path: str, flags: int) -> int:
+    """Open a file that is not there yet; whatever has the name, a link too, is a FileExistsError."""
+    return os.open(path, flags | os.O_EXCL | NO_LINK, 0o666)
+
+
+def _sync(file: BinaryIO) -> None:
+    file.flush()
+    os.fsync(file.fileno())
 
 
 @contextlib.contextmanager
@@ -114,7 +169,7 @@ def _make_locked(path: Path) -> Iterator[None]:
     """A new folder, locked meanwhile."""
     while True:
         path.mkdir()
-        handle = os.open(path, os.O_RDONLY)
+        handle = os.open(path, os.O_RDONLY | NO_LINK)
         try:
             _lock(handle)
             if _is_at(handle, path):
@@ -132,7 +187,7 @@ def _lock(handle: int) -> None:
 def _is_at(handle: int, path: Path) -> bool:
     """Whether what is open is what has this name."""
     try:
-        return os.path.samestat(os.fstat(handle), path.stat())
+        return os.path.samestat(os.fstat(handle), path.lstat())
     except FileNotFoundError:
         return False
 
@@ -163,9 +218,14 @@ def require_writable(path: Path) -> None:
     folder = next(parent for parent in path.parents if os.path.lexists(parent))
     if folder == path.parent:
         remove_unfinished(folder, path.name)
-    probe = temporary_path(folder / path.name)
-    probe.touch()
-    probe.unlink(missing_ok=True)  # another process may have taken it for one that was left
+    probe_folder(folder, path.name)
+
+
+def probe_folder(folder: Path, name: str) -> None:
+    """Raise OSError unless a file of this name could be written in a folder."""
+    probe = temporary_path(folder / name)
+    with open(probe, "wb", opener=open_new):
+        probe.unlink(missing_ok=True)  # another process may have taken it for one that was left
 
 
 def sync_folder(folder: Path) -> None:

@@ -1,7 +1,8 @@
 """Bring a file from an address to the disk, through what networks do: cuts, stalls, errors, redirects.
 
 A download under way is two files, ``NAME.part`` and ``NAME.part.json``; ``NAME`` appears when it is
-complete and on the disk. The next call resumes what a stopped one left.
+complete and on the disk. The next call resumes what a stopped one left, where the server says which version of the
+file it sends: halves of two versions would be no file at all.
 """
 
 import http.client
@@ -9,17 +10,22 @@ import json
 import logging
 import os
 import re
+import stat
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from datetime import timedelta
+from email.utils import parsedate_to_datetime
 from pathlib import Path
+from typing import BinaryIO
 
 from tqdm import tqdm
 
 from tools.errors import DownloadError, UnusableError
-from tools.files.atomic import atomic_write, sync_folder
+from tools.files.atomic import NO_LINK, atomic_write, open_new, sync_folder
+from tools.files.connections import Pace, build_opener
+from tools.runtime.text import shorten
 
 log = logging.getLogger(__name__)
 
@@ -33,12 +39,15 @@ class RetryPolicy:
 
     timeout_sec: for a connection, and for each next piece of a file, however small. delays_sec: before each
     retry; the count starts again after a try that got further. reach_sec: a connection that fails after
-    longer than this means that there is no network, and is not retried.
+    longer than this means that there is no network, and is not retried. least_bytes, stretch_sec: so much of a file
+    has to come in each stretch of waiting for it; a server that sends less is not retried, but what came is kept.
     """
 
     timeout_sec: float = 30.0
     delays_sec: tuple[float, ...] = (0.5, 2.0)
     reach_sec: float = 3.0
+    least_bytes: int = 60_000
+    stretch_sec: float = 60.0
 
 
 DEFAULT_RETRY = RetryPolicy()
@@ -85,12 +94,8 @@ class _Version:
 
     @property
     def condition(self) -> str | None:
-        """For ``If-Range``, which takes no weak ETag."""
+        """For ``If-Range``, which takes no weak ETag; None where nothing tells this version from another."""
         return self.modified if not self.etag or self.etag.startswith("W/") else self.etag
-
-    @property
-    def recognisable(self) -> bool:
-        return bool(self.condition or self.total)
 
 
 class _Part:
@@ -103,7 +108,12 @@ class _Part:
 
     @property
     def size(self) -> int:
-        return self.path.stat().st_size if self.path.exists() else 0
+        """Bytes that are here. What is no plain file with this one name, such as a link, is not ours to go on with."""
+        try:
+            found = self.path.lstat()
+        except FileNotFoundError:
+            return 0
+        return found.st_size if stat.S_ISREG(found.st_mode) and found.st_nlink == 1 else 0
 
     def version(self, url: str) -> _Version | None:
         """The version that the part belongs to, if it can be resumed from this address."""
@@ -111,16 +121,21 @@ class _Part:
             version = _Version(**json.loads(self.note.read_bytes()))
         except (FileNotFoundError, ValueError, TypeError):
             return None
-        fits = version.url == url and version.recognisable and 0 < self.size <= (version.total or self.size)
+        fits = version.url == url and version.condition and 0 < self.size <= (version.total or self.size)
         return version if fits else None
 
     def begin(self, version: _Version) -> None:
         self.path.unlink(missing_ok=True)  # first: a part never lies beside another version's note
         with atomic_write(self.note) as file:
             file.write(json.dumps(asdict(version)).encode())
+        open(self.path, "xb", opener=open_new).close()
+
+    def open(self) -> BinaryIO:
+        """For appending, once it was begun."""
+        return open(self.path, "ab", opener=lambda path, flags: os.open(path, flags & ~os.O_CREAT | NO_LINK))
 
     def finish(self) -> None:
-        with open(self.path, "rb") as file:
+        with self.open() as file:
             os.fsync(file.fileno())
         os.replace(self.path, self.done)
         self.note.unlink(missing_ok=True)
@@ -132,56 +147,54 @@ def _receive(url: str, part: _Part, retry: RetryPolicy, largest: int) -> None:
     version = part.version(url)
     if version and version.total == part.size:
         return  # stopped between the last byte and the new name
-    with _open(url, version, part, retry) as answer:
+    pace = Pace(url, retry.least_bytes, retry.stretch_sec)
+    with _open(url, version, part, retry, pace) as answer:
+        length = _length(answer)
         if answer.status == 206 and version:
-            if not _goes_on(answer, version, part.size):
+            if not _goes_on(answer, length, version, part.size):
                 part.path.unlink()
                 raise _TransientError("has another version now than the part that is here")
         else:
-            version = _Version(url, _length(answer), answer.headers["ETag"], answer.headers["Last-Modified"])
+            version = _Version(url, length, answer.headers["ETag"], _modified(answer))
             part.begin(version)
         if (version.total or 0) > largest:
             raise UnusableError(f"{url} is {version.total} bytes long, which it should not be; the limit is {largest}")
-        _write(url, answer, part, version.total, largest)
+        _write(url, answer, part, version.total, largest, pace)
 
 
-def _write(url: str, answer: http.client.HTTPResponse, part: _Part, total: int | None, largest: int) -> None:
+def _write(
+    url: str, answer: http.client.HTTPResponse, part: _Part, total: int | None, largest: int, pace: Pace
+) -> None:
     """Append the body of an answer to a part."""
     have = part.size
     name = part.done.name
+    end = largest if total is None else total
     with (
-        open(part.path, "ab") as file,
+        part.open() as file,
         tqdm(total=total, initial=have, desc=name, unit="B", unit_scale=True, disable=None) as bar,
     ):
-        for piece in _pieces(answer, None if total is None else total - have):
+        while have <= end and (piece := _receive_piece(answer, min(CHUNK, end + 1 - have))):
+            pace.count(len(piece))
             file.write(piece)
             file.flush()
             bar.update(len(piece))
             have += len(piece)
-            if have > largest:
-                break
-    if have > largest:
+    if have > end:
         part.path.unlink()
-        raise UnusableError(f"{url} does not end after {largest} bytes, which it should")
+        raise UnusableError(f"{url} does not end after {end} bytes, which it should")
     if total is not None and have != total:
         raise _TransientError(f"ended after {have} of {total} bytes")
 
 
-def _pieces(answer: http.client.HTTPResponse, left: int | None) -> Iterator[bytes]:
+def _receive_piece(answer: http.client.HTTPResponse, most: int) -> bytes:
     """What arrives, as it arrives: a slow connection is waited for piece by piece, not chunk by chunk."""
-    while left is None or left > 0:
-        try:
-            piece = answer.read1(CHUNK if left is None else min(CHUNK, left))
-        except (OSError, http.client.HTTPException) as error:
-            raise _TransientError(f"stopped sending: {error or type(error).__name__}") from None
-        if not piece:
-            return
-        if left is not None:
-            left -= len(piece)
-        yield piece
+    try:
+        return answer.read1(most)
+    except (OSError, http.client.HTTPException) as error:
+        raise _TransientError(f"stopped sending: {_describe(error)}") from None
 
 
-def _open(url: str, version: _Version | None, part: _Part, retry: RetryPolicy) -> http.client.HTTPResponse:
+def _open(url: str, version: _Version | None, part: _Part, retry: RetryPolicy, pace: Pace) -> http.client.HTTPResponse:
     """Ask for a file, or for the rest of it."""
     headers = {"User-Agent": "paddle-video-zoo", "Accept-Encoding": "identity"}
     if version:
@@ -191,42 +204,28 @@ def _open(url: str, version: _Version | None, part: _Part, retry: RetryPolicy) -
     started = time.monotonic()
     try:
         request = urllib.request.Request(url, headers=headers)
-        return _opener().open(request, timeout=retry.timeout_sec)
+        return build_opener(pace).open(request, timeout=retry.timeout_sec)
     except urllib.error.HTTPError as error:
         error.close()
         if error.code == 416:
             part.path.unlink(missing_ok=True)
         if error.code >= 500 or error.code in (408, 416, 429):
-            raise _TransientError(f"cannot be fetched: {error}") from None
-        reason = str(error).splitlines()[0]  # what goes round in circles is told in three
-        raise UnusableError(f"{url} cannot be fetched: {reason}") from None
+            raise _TransientError(f"cannot be fetched: {_describe(error)}") from None
+        raise UnusableError(f"{url} cannot be fetched: {_describe(error)}") from None
     except urllib.error.URLError as error:  # nothing was asked yet
         if time.monotonic() - started > retry.reach_sec:
-            raise DownloadError(f"{url} cannot be fetched: {error.reason}") from None
-        raise _TransientError(f"cannot be fetched: {error.reason}") from None
+            raise DownloadError(f"{url} cannot be fetched: {_describe(error.reason)}") from None
+        raise _TransientError(f"cannot be fetched: {_describe(error.reason)}") from None
     except (ValueError, http.client.InvalidURL) as error:
-        raise DownloadError(f"{url} is no address to fetch from: {error}") from None
+        raise DownloadError(f"{url} is no address to fetch from: {_describe(error)}") from None
     except (OSError, http.client.HTTPException) as error:
-        raise _TransientError(f"does not answer: {error or type(error).__name__}") from None
+        raise _TransientError(f"does not answer: {_describe(error)}") from None
 
 
-def _opener() -> urllib.request.OpenerDirector:
-    """Opens http and https, directly or through the proxy of the environment, and nothing else.
-
-    ``urlopen`` would also read local files and FTP, to which a redirect has no business to lead.
-    """
-    opener = urllib.request.OpenerDirector()
-    for handler in (
-        urllib.request.ProxyHandler,
-        urllib.request.HTTPHandler,
-        urllib.request.HTTPSHandler,
-        urllib.request.HTTPDefaultErrorHandler,
-        urllib.request.HTTPRedirectHandler,
-        urllib.request.HTTPErrorProcessor,
-        urllib.request.UnknownHandler,
-    ):
-        opener.add_handler(handler())
-    return opener
+def _describe(error: Exception | str) -> str:
+    """One line of it, in which a server may have put as much as it likes; what goes in circles is told in three."""
+    lines = str(error).split("\n")
+    return shorten(lines[0], 200) or type(error).__name__
 
 
 def _length(answer: http.client.HTTPResponse) -> int | None:
@@ -235,14 +234,31 @@ def _length(answer: http.client.HTTPResponse) -> int | None:
     return int(text) if re.fullmatch("[0-9]{1,18}", text) and not answer.chunked else None
 
 
-def _goes_on(answer: http.client.HTTPResponse, version: _Version, have: int) -> bool:
-    """Whether an answer of 206 is the rest of the version that we have the beginning of."""
-    match = re.fullmatch(r"bytes (\d+)-\d+/(\d+|\*)", answer.headers["Content-Range"] or "")
+def _modified(answer: http.client.HTTPResponse) -> str | None:
+    """When the file was last changed, unless that is so recent that it may change again within that second.
+
+    RFC 9110, section 8.8.2.2: a time is no strong validator before it is a minute old, by the server's own clock.
+    """
+    text = answer.headers["Last-Modified"]
+    try:
+        age = parsedate_to_datetime(answer.headers["Date"]) - parsedate_to_datetime(text)
+        return text if age >= timedelta(minutes=1) else None
+    except (TypeError, ValueError, OverflowError):  # one of them is not there, or no time
+        return None
+
+
+def _goes_on(answer: http.client.HTTPResponse, length: int | None, version: _Version, have: int) -> bool:
+    """Whether an answer of 206 is the rest of the version that we have the beginning of, and says so.
+
+    length: of its body. What it has to repeat is what was asked for: a server that ignores the question answers the
+    same way, with the rest of another version.
+    """
+    number = "([0-9]{1,18})"
+    match = re.fullmatch(rf"bytes {number}-{number}/(?:{number}|\*)", answer.headers["Content-Range"] or "")
     if not match or int(match[1]) != have:
         return False
-    then_and_now = [
-        (version.total, int(match[2]) if match[2] != "*" else None),
-        (version.etag, answer.headers["ETag"]),
-        (version.modified, answer.headers["Last-Modified"]),
-    ]
-    return all(then == now for then, now in then_and_now if then and now)
+    end, total = int(match[2]) + 1, int(match[3]) if match[3] else None
+    then_and_now = [(version.total, total), (version.etag, answer.headers["ETag"])]
+    then_and_now += [(version.modified, answer.headers["Last-Modified"]), (end - have, length)]
+    repeated = answer.headers["ETag" if version.condition == version.etag else "Last-Modified"] == version.condition
+    return repeated and all(then == now for then, now in then_and_now if then and now)

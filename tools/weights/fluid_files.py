@@ -97,7 +97,7 @@ def write_folder(path: Path, arrays: dict[str, np.ndarray]) -> None:
     """Write a folder of variables, which appears under its name when it is complete. Raises OSError."""
     with atomic_folder(path) as folder:
         for name, value in arrays.items():
-            with open(folder / name, "wb") as file:
+            with open(folder / name, "xb") as file:
                 _write_variable(file, value)
                 file.flush()
                 os.fsync(file.fileno())

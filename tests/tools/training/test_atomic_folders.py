@@ -1,6 +1,7 @@
 """Folders that are complete or not there: what is in them, in which order it reaches the disk, and what kills leave."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -33,12 +34,12 @@ def store(tmp_path):
 
 @pytest.fixture
 def steps(tmp_path, monkeypatch):
-    """What is brought to the disk and renamed, in order; the number of this process is written as 0."""
+    """What is brought to the disk and renamed, in order; temporary names end with 0 here."""
     seen = []
-    own = f".tmp-{os.getpid()}"
+    own = re.compile(rf"\.tmp-{os.getpid()}-[0-9a-f]{{8}}")
 
     def shown(path):
-        return os.path.relpath(path, tmp_path).replace(own, ".tmp-0")
+        return own.sub(".tmp-0", os.path.relpath(path, tmp_path))
 
     fsync, rename = os.fsync, os.rename
 
@@ -60,7 +61,8 @@ def steps(tmp_path, monkeypatch):
 def test_a_folder_has_its_name_when_it_is_complete(tmp_path):
     with atomic_folder(tmp_path / "a") as folder:
         (folder / "x").write_bytes(b"1")
-        assert names_in(tmp_path) == [f".a.tmp-{os.getpid()}"]
+        assert names_in(tmp_path) == [folder.name]
+        assert folder.name.startswith(f".a.tmp-{os.getpid()}-")
     assert names_in(tmp_path) == ["a"]
     assert (tmp_path / "a" / "x").read_bytes() == b"1"
 
