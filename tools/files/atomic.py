@@ -24,7 +24,11 @@ except ImportError:  # not Unix
         raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
 
 
-NO_LINK = getattr(os, "O_NOFOLLOW", 0)
+try:
+    from os import O_NOFOLLOW, O_NONBLOCK
+except ImportError:  # not Unix
+    O_NOFOLLOW = O_NONBLOCK = 0
+
 _LONGEST = 220  # bytes of a name that a temporary one repeats, so that it has at most 255 with what is added
 _TEMPORARY = re.compile(r"\.(.+)\.tmp-([0-9]+)(?:-[0-9a-f]{8})?", re.DOTALL)  # earlier versions had no random part
 
@@ -127,7 +131,7 @@ def _remove_unless_locked(path: Path, is_folder: bool, process: int) -> None:
     # No link is followed, which none of ours is, and no pipe waited for.
     flags = os.O_RDONLY if is_folder else os.O_RDWR
     try:
-        handle = os.open(path, flags | NO_LINK | getattr(os, "O_NONBLOCK", 0))
+        handle = os.open(path, flags | O_NOFOLLOW | O_NONBLOCK)
     except OSError:  # it is gone, or not ours
         return
     try:
@@ -156,7 +160,7 @@ def _open_locked(path: Path) -> BinaryIO:
 
 def open_new(path: str, flags: int) -> int:
     """Open a file that is not there yet; whatever has the name, a link too, is a FileExistsError."""
-    return os.open(path, flags | os.O_EXCL | NO_LINK, 0o666)
+    return os.open(path, flags | os.O_EXCL | O_NOFOLLOW, 0o666)
 
 
 def _sync(file: BinaryIO) -> None:
@@ -169,7 +173,7 @@ def _make_locked(path: Path) -> Iterator[None]:
     """A new folder, locked meanwhile."""
     while True:
         path.mkdir()
-        handle = os.open(path, os.O_RDONLY | NO_LINK)
+        handle = os.open(path, os.O_RDONLY | O_NOFOLLOW)
         try:
             _lock(handle)
             if _is_at(handle, path):

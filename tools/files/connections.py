@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from functools import partial
 
 from tools.errors import DownloadError, UnusableError
-from tools.runtime.text import shorten
 
 
 class Pace:
@@ -69,7 +68,7 @@ class _RedirectHandler(urllib.request.HTTPRedirectHandler):
     def redirect_request(self, req, fp, code, msg, headers, newurl):
         if req.type == "https" and not newurl.lower().startswith("https:"):
             raise UnusableError(
-                f"{req.full_url} cannot be fetched: it leads from https to {shorten(newurl, 200)}, which anybody on "
+                f"{req.full_url} cannot be fetched: it leads from https to {newurl[:200]}, which anybody on "
                 "the way could forge"
             )
         return super().redirect_request(req, fp, code, msg, headers, newurl)

@@ -23,9 +23,8 @@ from typing import BinaryIO
 from tqdm import tqdm
 
 from tools.errors import DownloadError, UnusableError
-from tools.files.atomic import NO_LINK, atomic_write, open_new, sync_folder
+from tools.files.atomic import O_NOFOLLOW, atomic_write, open_new, sync_folder
 from tools.files.connections import Pace, build_opener
-from tools.runtime.text import shorten
 
 log = logging.getLogger(__name__)
 
@@ -132,7 +131,7 @@ class _Part:
 
     def open(self) -> BinaryIO:
         """For appending, once it was begun."""
-        return open(self.path, "ab", opener=lambda path, flags: os.open(path, flags & ~os.O_CREAT | NO_LINK))
+        return open(self.path, "ab", opener=lambda path, flags: os.open(path, flags & ~os.O_CREAT | O_NOFOLLOW))
 
     def finish(self) -> None:
         with self.open() as file:
@@ -224,8 +223,7 @@ def _open(url: str, version: _Version | None, part: _Part, retry: RetryPolicy, p
 
 def _describe(error: Exception | str) -> str:
     """One line of it, in which a server may have put as much as it likes; what goes in circles is told in three."""
-    lines = str(error).split("\n")
-    return shorten(lines[0], 200) or type(error).__name__
+    return str(error).split("\n")[0][:200] or type(error).__name__
 
 
 def _length(answer: http.client.HTTPResponse) -> int | None:
