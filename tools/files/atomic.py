@@ -111,10 +111,10 @@ def _stem(name: str) -> str:
     return name if fits else content[:_LONGEST].decode(errors="ignore")
 
 
-def remove_unfinished(folder: Path, name: str | None = None) -> None:
+def remove_unfinished(folder: Path, name: str | None = None, *, begins: str = "") -> None:
     """Remove what killed processes were writing with the functions above, for one file or folder or all.
 
-    What others are writing stays.
+    begins: for those whose names begin so. What others are writing stays.
     """
     try:
         with os.scandir(folder) as found:
@@ -123,7 +123,7 @@ def remove_unfinished(folder: Path, name: str | None = None) -> None:
         return
     for entry in entries:
         match = _TEMPORARY.fullmatch(entry.name)
-        if match and (name is None or match[1] in (name, _stem(name))):
+        if match and match[1].startswith(begins) and (name is None or match[1] in (name, _stem(name))):
             _remove_unless_locked(Path(entry.path), entry.is_dir(follow_symlinks=False), int(match[2][:20]))
 
 

@@ -21,7 +21,7 @@ from types import MappingProxyType
 import numpy as np
 
 from tools.errors import CheckpointError
-from tools.files.atomic import atomic_folder, atomic_write, temporary_path
+from tools.files.atomic import atomic_folder, atomic_write, remove_unfinished, temporary_path
 from tools.files.locks import HeldLock
 from tools.runtime.log import log_folder
 from tools.runtime.packages import VERSION, find_installed
@@ -139,13 +139,18 @@ class CheckpointStore:
             ) from None
         return path
 
-    def set_best(self, path: Path) -> Path:
-        """Make ``{model}_best`` a copy of a checkpoint, sharing its files where the disk allows."""
+    def set_best(self, path: Path, **values) -> Path:
+        """Make ``{model}_best`` a copy of a checkpoint, sharing its files where the disk allows.
+
+        values: set in the state.json of the copy alone.
+        """
         old = self._old_best()
         try:
             with atomic_folder(self.best_path, aside=old) as folder:
                 for file in path.iterdir():
                     _link_or_copy(file, folder / file.name)
+                if values:
+                    self.add_to_state(folder, **values)
             shutil.rmtree(old, ignore_errors=True)
         except OSError as error:
             raise CheckpointError(f"{self.best_path} could not be written: {error}") from None
@@ -221,9 +226,19 @@ class CheckpointStore:
             if match
         ]
 
+    def drop_old(self) -> None:
+        """Do what a run that was killed after it had saved did not come to. Raises CheckpointError."""
+        try:
+            self._drop_old()
+        except OSError as error:
+            raise CheckpointError(f"older checkpoints in {self.save_dir} could not be removed: {error}") from None
+
     def _drop_old(self) -> None:
         """Keep the latest checkpoint, and of the others the finished epochs that ``keep`` allows."""
-        latest, *rest = sorted(self._positions(), reverse=True)
+        positions = sorted(self._positions(), reverse=True)
+        if not positions:
+            return
+        latest, *rest = positions
         epochs = [path for (_, step), path in rest if not step]
         kept = set(epochs[: self.keep - (latest[0][1] == 0)] if self.keep else epochs)
         for _, path in rest:
@@ -245,10 +260,36 @@ class CheckpointStore:
             raise CheckpointError(f"--save-dir {self.save_dir} cannot be written: {error}") from None
         if self._old_best().exists() and not self.best_path.exists():
             self._old_best().rename(self.best_path)
-        for leftover in self.save_dir.glob(f".{self.model_name}_*.tmp-*"):
-            shutil.rmtree(leftover, ignore_errors=True) if leftover.is_dir() else leftover.unlink()
+        remove_unfinished(self.save_dir, begins=f"{self.model_name}_")
+        for folder in (*self.found(), self.best_path):
+            remove_unfinished(folder)
         shutil.rmtree(self._old_best(), ignore_errors=True)
+        self._mend_best()
         return lock
+
+    def _mend_best(self) -> None:
+        """Give a best whose state.json lacks its scores, or is damaged, that of the epoch that it is a copy of.
+
+        Earlier versions wrote the one after the other, and could be killed in between.
+        """
+        if not self.best_path.is_dir():
+            return
+        try:
+            if (read_state(self.best_path) or {}).get("validated"):
+                return
+        except CheckpointError:
+            pass
+        for path in self.found():
+            try:
+                state = read_state(path) or {}
+                if state.get("validated") and state.get("best_epoch") == state.get("epoch", 0) - 1:
+                    for name in {WEIGHTS, *state.get("files", ())}:
+                        require_whole(self.best_path / name, state)
+                    with atomic_write(self.best_path / STATE) as file:
+                        file.write(_json(state))
+                    return
+            except (CheckpointError, OSError, TypeError):  # another epoch, or no state that a run has written
+                pass
 
     def _old_best(self) -> Path:
         return self.save_dir / f".{self.best_path.name}.old"

@@ -153,6 +153,8 @@ def set_later_aside(
         kinds = ["checkpoints"] * any((moved / name / STATE).exists() for name in names)
         kinds += ["logs"] * any(name.endswith(".log") for name in names)
         log.info(f"{' and '.join(kinds)} of an earlier run are now in {moved}")
+    if here:
+        store.drop_old()
     if not checkpoint:
         record_event("begin")
     elif progress.best_score is not None and not store.best_path.exists():

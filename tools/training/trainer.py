@@ -240,7 +240,6 @@ class Trainer:
         if not values:
             return
         self.time_left.add("validation", time.perf_counter() - began)
-        paths = [path]
         progress.validated = True
         score, loss, best = values[self.new_metric().score], values.get("loss"), progress.best_score
         progress.validations_since_best = 0 if best is None or score > best else progress.validations_since_best + 1
@@ -249,10 +248,10 @@ class Trainer:
             progress.best_score, progress.best_epoch = score, progress.epoch - 1
             progress.best_loss = loss if loss is not None and math.isfinite(loss) else None
         if self.group.is_first:
-            # Before the state says that it is done: a run killed in between validates once more.
-            paths += [self.store.set_best(path)] if is_best else []
-            for place in paths:
-                self.store.add_to_state(place, **asdict(progress), valid=values)
+            facts = asdict(progress) | {"valid": values}
+            if is_best:  # before the state says that it is done: a run killed in between validates once more
+                self.store.set_best(path, **facts)
+            self.store.add_to_state(path, **facts)
         self.report.write()
 
     def score(self, title: str, stop: StopRequest, **facts) -> dict[str, float] | None:

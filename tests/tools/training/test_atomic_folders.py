@@ -11,7 +11,7 @@ import pytest
 
 from tests.conftest import PROJECT
 from tools.errors import CheckpointError
-from tools.files.atomic import atomic_folder
+from tools.files.atomic import atomic_folder, require_writable
 from tools.training.checkpoint import CheckpointStore, Progress, load_checkpoint
 from tools.weights.fluid_files import read_folder, write_folder
 
@@ -177,7 +177,10 @@ def assert_whole(root, best_epochs):
         load_checkpoint(path, "TSN")
     if best_epochs:
         assert load_checkpoint(store.best_path, "TSN").progress.epoch in best_epochs
-    assert names_in(root) == sorted({*(path.name for path in found), *["TSN_best"] * bool(best_epochs)})
+        found.append(store.best_path)
+    for path in found:
+        assert names_in(path) == ["model.pdparams", "optimizer.pdopt", "state.json"]
+    assert names_in(root) == sorted(path.name for path in found)
     assert root / "TSN_epoch0" in found
     store.close()
 
@@ -195,7 +198,62 @@ def prepare_save(root):
     store.close()
 
 
+def validated(epoch):
+    """What is in a state after an epoch that was the best."""
+    return {"validated": True, "best_score": float(epoch), "best_epoch": epoch - 1}
+
+
+def validate(root):
+    """As the trainer does it."""
+    store = open_store(root)
+    store.set_best(root / "TSN_epoch1", **validated(2))
+    store.add_to_state(root / "TSN_epoch1", **validated(2))
+
+
+def prepare_validated(root):
+    prepare_best(root)
+    store = open_store(root)
+    for path in (store.best_path, root / "TSN_epoch0"):
+        store.add_to_state(path, **validated(1))
+    store.add_to_state(root / "TSN_epoch1", validated=False)
+    store.close()
+
+
+def assert_validated(root):
+    """The best has its scores, whichever it is; an epoch that is said to be scored is the best, or will be scored."""
+    assert_whole(root, (1, 2))
+    best = load_checkpoint(root / "TSN_best", "TSN").progress
+    assert (best.validated, best.best_score, best.best_epoch) == (True, best.epoch, best.epoch - 1)
+    assert best.epoch == 2 or not load_checkpoint(root / "TSN_epoch1", "TSN").progress.validated
+
+
+def prepare_four(root):
+    store = open_store(root)
+    for epoch in (1, 2, 3):
+        save(store, epoch)
+    store.save(WEIGHTS, {}, Progress(batch_size=8, seed=0, records=40, data=1, epoch=3, step=5))
+    store.close()
+
+
+def save_and_drop(root):
+    save(CheckpointStore(str(root), "TSN", keep=2), 4)
+
+
+def assert_dropped(root):
+    """A run that resumes at the latest keeps what --keep says."""
+    store = CheckpointStore(str(root), "TSN", keep=2)
+    store.drop_old()
+    store.close()
+    names = names_in(root)
+    assert names in (["TSN_epoch1", "TSN_epoch2", "TSN_epoch3_step5"], ["TSN_epoch2", "TSN_epoch3"])
+    for name in names:
+        load_checkpoint(root / name, "TSN")
+
+
 def assert_variables(root):
+    write_folder(root / "other", {})
+    require_writable(root / "w") if not (root / "w").exists() else None
+    assert set(names_in(root)) <= {"w", "other"}
     assert not (root / "w").exists() or sorted(read_folder(root / "w")[0]) == ["a", "b"]
 
 
@@ -207,6 +265,8 @@ JOBS = {
         lambda root: open_store(root).set_best(root / "TSN_epoch1"),
         lambda root: assert_whole(root, (1, 2)),
     ),
+    "validated": (prepare_validated, validate, assert_validated),
+    "keep": (prepare_four, save_and_drop, assert_dropped),
     "variables": (
         Path.mkdir,
         lambda root: write_folder(root / "w", {name: np.zeros(2, np.float32) for name in "ab"}),

@@ -12,6 +12,7 @@ from tests.tools.expected_errors import error_of
 from tests.tools.small_networks import Network, train
 from tools.training.checkpoint import CheckpointStore, Progress, load_checkpoint, rank_validation
 from tools.training.optimizer_state import load_into_optimizer, optimizer_arrays
+from tools.training.resume import TrainingState, set_later_aside
 from tools.weights.checkpoint_files import network_arrays
 from tools.weights.files import load_weights
 
@@ -249,3 +250,47 @@ def test_values_can_be_added_to_the_state(store):
     store.add_to_state(path, best_score=0.5)
     assert json.loads((path / "state.json").read_text())["best_score"] == 0.5
     assert load_checkpoint(path, "TSN").progress.epoch == 1
+
+
+@pytest.mark.parametrize("damage", ["not yet written", "cut", "gone"])
+def test_a_best_whose_state_is_not_that_of_its_epoch_is_mended_by_the_next_run(store, damage):
+    """Earlier versions wrote the state of the epoch first, and could be killed before that of the best."""
+    paths = [save(store, epoch) for epoch in (1, 2, 3)]
+    best = store.set_best(paths[1]) / "state.json"
+    for number, path in enumerate(paths):
+        scored = min(number, 1)
+        store.add_to_state(path, validated=True, best_score=scored / 2, best_epoch=scored)
+    if damage == "not yet written":
+        store.add_to_state(store.best_path, validated=False)
+    else:
+        best.write_text(best.read_text()[:-20]) if damage == "cut" else best.unlink()
+    reopen(store)
+    assert best.read_bytes() == (paths[1] / "state.json").read_bytes()
+    assert load_checkpoint(store.best_path, "TSN").progress.epoch == 2
+
+
+def test_a_best_is_not_given_the_state_of_other_weights(store):
+    best = store.set_best(save(store, 1))
+    store.add_to_state(best, validated=False)
+    before = (best / "state.json").read_bytes()
+    weights = {"fc.weight": np.full((2, 3), 7, np.float32)}
+    for epoch, state in enumerate(({}, {"files": {}}, {"files": 3}, {"epoch": "x"}, {"epoch": None}), start=2):
+        other = store.save(weights, {}, position(epoch))
+        store.add_to_state(other, **{"validated": True, "best_epoch": epoch - 1} | state)
+    reopen(store)
+    assert (best / "state.json").read_bytes() == before
+
+
+def test_a_run_that_resumes_drops_what_it_should_have_dropped_when_it_was_killed(store):
+    for epoch in (1, 2, 3):
+        latest = save(store, epoch)
+    store.set_best(latest)
+    state = TrainingState(None, None, position(3), None, None)
+    store.keep = 1
+    set_later_aside(state, store, load_checkpoint(latest, "TSN"), here=False)  # another run, which moves them away
+    (moved,) = store.save_dir.glob("TSN_before_*")
+    assert listing(moved) == ["TSN_best", "TSN_epoch0", "TSN_epoch1", "TSN_epoch2"]
+    for epoch in (1, 2, 3):
+        (moved / f"TSN_epoch{epoch - 1}").rename(store.save_dir / f"TSN_epoch{epoch - 1}")
+    set_later_aside(state, store, load_checkpoint(latest, "TSN"), here=True)
+    assert names(store) == ["TSN_epoch2"]
