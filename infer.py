@@ -48,10 +48,16 @@ from tools.config.flags import (
 from tools.distributed.skipped import gather_broken, require_records
 from tools.drawing.video_captions import Captions
 from tools.errors import ConfigError, DataError, PackageError
-from tools.files.atomic import require_writable
 from tools.inference.answers import describe_answers
 from tools.inference.classify import classify
-from tools.inference.predictions import VideoClasses, count_videos, describe_repeated, write_predictions
+from tools.inference.predictions import (
+    VideoClasses,
+    count_videos,
+    describe_repeated,
+    lock_results,
+    require_results,
+    write_predictions,
+)
 from tools.inference.video_copies import VideoCopy, draw_answers, plan_copies, require_folder, save_copies
 from tools.registry import METRICS, READERS
 from tools.run_setup import Evaluation, Run, launch_processes, open_evaluation, plan_run
@@ -79,6 +85,7 @@ class InferOptions:
     top_k: int | None
     log_interval: int | None
     save_dir: str
+    csv_safe: bool
     save_video: str | None
     report: str | bool
     videos: tuple[str, ...]
@@ -118,6 +125,11 @@ def parse_args() -> InferOptions:
     )
     add("--save-dir", type=parse_text, default="./", metavar="DIR", help="where the results go")
     add(
+        "--csv-safe",
+        action="store_true",
+        help="quote texts in .csv, with an apostrophe before those that a spreadsheet would take for formulas",
+    )
+    add(
         "--save-video",
         type=parse_text,
         metavar="DIR",
@@ -131,7 +143,8 @@ def parse_args() -> InferOptions:
         parser.error("--video stands in place of a list; give --filelist or --video")
     return InferOptions(
         run, read_engine_options(args), args.weights, args.infer_topk, args.log_interval, args.save_dir,
-        args.save_video, args.report, tuple(args.video), choose_windows(args.window_sec, args.stride_sec),
+        args.csv_safe, args.save_video, args.report, tuple(args.video),
+        choose_windows(args.window_sec, args.stride_sec),
     )  # fmt: skip
 
 
@@ -161,7 +174,7 @@ def main() -> int:
     run.start_log(options.save_dir)
     base = Path(options.save_dir) / f"{run.name}_infer_result"
     try:
-        require_writable(base)
+        require_results(base)
     except OSError as error:
         raise DataError(f"--save-dir {options.save_dir} cannot be written: {error}") from None
     notices = list(clips.notices) if clips else []
@@ -182,7 +195,8 @@ def main() -> int:
             return 0
         results = list(chain.from_iterable(gathered))  # in list order, as the processes have stretches of the list
         require_records(len(results), dataset)
-        paths = write_predictions(base, results, names)
+        lock = lock_results(base)
+        paths = write_predictions(base, results, names, csv_safe=options.csv_safe)
     top_k = IN_TABLE if options.top_k is None else options.top_k
     if clips:
         log.info(describe_answers(results, names, top_k, terminal_columns()))
@@ -196,6 +210,7 @@ def main() -> int:
         make_page(page, run, options, evaluation, results, names, paths, broken, notices)
     elif (place := usual_page(run, options)).exists():
         log.info(f"{place} shows an earlier run; --report makes it anew")
+    lock.close()  # what follows has names of its own
     if copies:
         files = {place: entry.path for place, entry in entries_of(dataset).items()}
         save_videos(copies, draw_answers(results, files, names, top_k or None), options.run.threads)

@@ -1,5 +1,6 @@
 """test.py and infer.py with nothing but a checkpoint, and what they say where a config is given as well."""
 
+import csv
 import json
 import pickle
 import shutil
@@ -8,6 +9,7 @@ import pytest
 
 from tests.conftest import run_script
 from tools.config.load import load_config
+from tools.inference.predictions import describe_mixture
 
 BEST = "checkpoints/AttentionCluster_best"
 RESULTS = [f"AttentionCluster_infer_result{suffix}" for suffix in ("", ".json", ".csv")]
@@ -52,6 +54,19 @@ def test_a_checkpoint_has_its_settings_names_versions_and_scores(named):
         state = json.loads((folder / "state.json").read_text())
         assert {"project", "paddle", "format"} == state["versions"].keys()
         assert {"hit_at_one", "gap"} <= state["valid"].keys()
+
+
+def test_names_that_are_formulas_are_texts_in_the_csv_where_that_is_asked_for(named):
+    (named / "formulas.txt").write_text("".join(f"=1+{number}\n" for number in range(12)))
+    for flags, begin in ((["--save-dir=plain"], "="), (["--save-dir=safe", "--csv-safe"], "'=")):
+        run("infer", f"--weights={BEST}", "--class-names=formulas.txt", *flags, cwd=named)
+        folder = named / flags[0].removeprefix("--save-dir=")
+        with open(folder / RESULTS[2], newline="") as file:
+            assert all(row["name"].startswith(f"{begin}1+") for row in csv.DictReader(file))
+        assert '"name": "=1+' in (folder / RESULTS[1]).read_text()
+        shown = sorted(path.name for path in folder.iterdir() if not path.name.startswith("."))
+        assert shown == sorted([*RESULTS, "AttentionCluster_infer_result_run.json"])
+        assert describe_mixture(folder / RESULTS[0]) is None
 
 
 def test_a_checkpoint_alone_infers_as_with_its_config(named):

@@ -21,6 +21,7 @@ from metrics.metric import Metric
 from tools.config.flags import make_parser, parse_text
 from tools.config.load import load_config
 from tools.errors import CheckpointError, DataError
+from tools.inference.predictions import describe_mixture
 from tools.registry import METRICS, MODELS
 from tools.runtime.entry import run_program
 from tools.runtime.tables import format_columns
@@ -130,6 +131,8 @@ def main() -> None:
     ):
         if Path(path).exists():
             print(f"{title:<16} {path}")
+    if mixture := describe_mixture(Path(f"{base}_infer_result")):
+        print(mixture)
 
 
 if __name__ == "__main__":

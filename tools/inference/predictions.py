@@ -1,9 +1,13 @@
 """The best classes of each video, or of each span of it, and the files that infer.py leaves."""
 
+import contextlib
 import csv
+import hashlib
 import io
 import json
+import logging
 import pickle
+import uuid
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,8 +17,13 @@ from typing import Any
 import numpy as np
 
 from tools.errors import DataError
-from tools.files.atomic import atomic_write
+from tools.files.atomic import atomic_write_all, require_writable
+from tools.files.locks import HeldLock
 from tools.runtime.text import printable
+
+log = logging.getLogger(__name__)
+
+_BEGINS_FORMULA = tuple("=+-@\t\r\n\uff1d\uff0b\uff0d\uff20")  # the last four are the first four, of East Asian width
 
 
 @dataclass(frozen=True)
@@ -117,11 +126,40 @@ def describe_repeated(results: list[VideoClasses]) -> str | None:
     )
 
 
-def write_predictions(base: Path, results: list[VideoClasses], names: list[str] | None) -> list:
+def require_results(base: Path) -> None:
+    """Raise OSError unless results can be written at ``base`` and beside it. Ask before long work.
+
+    What a killed run was writing there is removed.
+    """
+    for path in (*_all_paths(base), record_path(base)):
+        require_writable(path)
+
+
+def lock_results(base: Path) -> contextlib.ExitStack:
+    """Keep other runs from writing results at ``base`` until the stack is closed, or this process ends.
+
+    Another run that writes them is waited for, with a line; where there can be no locks, nobody is.
+    """
+    stack, path = contextlib.ExitStack(), base.with_name(f".{base.name}.lock")
+    with contextlib.suppress(OSError):
+        try:
+            stack.enter_context(HeldLock(path))
+        except BlockingIOError:
+            log.info(f"waiting for another run that is writing {base}")
+            stack.enter_context(HeldLock(path, wait=True))
+    return stack
+
+
+def write_predictions(
+    base: Path, results: list[VideoClasses], names: list[str] | None, *, csv_safe: bool = False
+) -> list[Path]:
     """Write ``base`` (the pickle of 2019), ``base.json`` and ``base.csv``; return the paths.
 
     Of spans, also ``base_merged.json`` and ``base_merged.csv``, which else are removed. A byte of an id or a path that
     is no valid UTF-8, such as ff, is \\udcff in ``.json`` and ``.csv``, from which os.fsencode makes it again.
+    Where one cannot be written, all are as they were. A process that is killed while they are replaced leaves files of
+    two runs: ``base_run.json``, which is replaced first, has the sums that they should have (``describe_mixture``).
+    csv_safe: put an apostrophe before texts in ``.csv`` that a spreadsheet would take for formulas, and quote all.
     """
     items, rows = [], []
     for part in results:
@@ -133,26 +171,56 @@ def write_predictions(base: Path, results: list[VideoClasses], names: list[str] 
         ]
         items.append({**place, "classes": classes, **times})
         rows += [{"id": part.video_id, **row, **place, **times} for row in classes]
+    _, json_path, csv_path, *merged = _all_paths(base)
     of_2019 = [(part.name, part.probs, part.class_ids) for part in results]
     contents = {
         base: pickle.dumps(of_2019, protocol=2),  # what Python 2 reads too
-        base.with_name(f"{base.name}.json"): _as_json(items),
-        base.with_name(f"{base.name}.csv"): _as_csv(rows),
+        json_path: _as_json(items),
+        csv_path: _as_csv(rows, csv_safe),
     }
-    merged = [base.with_name(f"{base.name}_merged{suffix}") for suffix in (".json", ".csv")]
     if results[0].start_sec is not None:
         rows = [_describe_merged(part, names) for part in merge_spans(results)]
-        contents |= dict(zip(merged, (_as_json(rows), _as_csv(rows)), strict=True))
+        contents |= dict(zip(merged, (_as_json(rows), _as_csv(rows, csv_safe)), strict=True))
+    sums = {path.name: hashlib.sha256(content).hexdigest() for path, content in contents.items()}
+    record = json.dumps({"run": uuid.uuid4().hex, "sha256": sums}, indent=1) + "\n"
     try:
-        for path, content in contents.items():
-            with atomic_write(path) as file:
-                file.write(content)
+        atomic_write_all({record_path(base): record.encode()} | contents)
         for path in merged:
             if path not in contents:
                 path.unlink(missing_ok=True)  # of an earlier run, whose results have just been replaced
     except OSError as error:
         raise DataError(f"results could not be written to {base.parent}: {error}") from None
     return list(contents)
+
+
+def record_path(base: Path) -> Path:
+    """The file that says which results belong together."""
+    return base.with_name(f"{base.name}_run.json")
+
+
+def _all_paths(base: Path) -> list[Path]:
+    """The pickle, and what stands beside it; the last two only of spans."""
+    return [base, *(base.with_name(f"{base.name}{end}") for end in (".json", ".csv", "_merged.json", "_merged.csv"))]
+
+
+def describe_mixture(base: Path) -> str | None:
+    """A line on results that are not all of one run; None where they are, or where nothing says so.
+
+    Earlier versions did not write which belong together.
+    """
+    try:
+        sums = json.loads(record_path(base).read_bytes())["sha256"]
+        there = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in _all_paths(base) if path.exists()}
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
+        return f"{record_path(base)} cannot be read ({type(error).__name__}: {error}); run infer.py again"
+    if sums == there:
+        return None
+    return (
+        f"{base} and the files beside it are not of one run, as {record_path(base).name} says: one was changed, or a "
+        "run was killed while it replaced them; run infer.py again"
+    )
 
 
 def _describe_merged(part: MergedSpans, names: list[str] | None) -> dict[str, Any]:
@@ -173,10 +241,16 @@ def _as_json(items: list[dict[str, Any]]) -> bytes:
     return json.dumps(items, indent=1, ensure_ascii=False).encode(errors="backslashreplace")
 
 
-def _as_csv(rows: list[dict[str, Any]]) -> bytes:
-    """All rows have the keys of the first."""
+def _as_csv(rows: list[dict[str, Any]], safe: bool) -> bytes:
+    """All rows have the keys of the first. safe: as ``write_predictions`` says."""
     table = io.StringIO()
-    writer = csv.DictWriter(table, list(rows[0]))
+    # In quotes, a text stays in its cell where the separator is a semicolon.
+    writer = csv.DictWriter(table, list(rows[0]), quoting=csv.QUOTE_NONNUMERIC if safe else csv.QUOTE_MINIMAL)
     writer.writeheader()
-    writer.writerows(rows)
+    writer.writerows({key: _as_text(value) for key, value in row.items()} if safe else row for row in rows)
     return table.getvalue().encode(errors="backslashreplace")
+
+
+def _as_text(value: Any) -> Any:
+    """A value that no spreadsheet takes for a formula."""
+    return f"'{value}" if isinstance(value, str) and value.startswith(_BEGINS_FORMULA) else value

@@ -92,7 +92,7 @@ def test_merged_spans_of_an_earlier_run_go_with_its_results(tmp_path):
     write_predictions(tmp_path / "x", SPANS, None)
     whole = [VideoClasses("a", "a.mp4", None, [1.0], [3])]
     assert write_predictions(tmp_path / "x", whole, None) == [tmp_path / name for name in ("x", "x.json", "x.csv")]
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["x", "x.csv", "x.json"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["x", "x.csv", "x.json", "x_run.json"]
 
 
 def test_a_video_in_spans_counts_as_one():

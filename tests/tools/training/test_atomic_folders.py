@@ -275,48 +275,9 @@ JOBS = {
 }
 
 
-def kill_everywhere(root, job):
-    """Kill a job in forks of this process, each one file operation later than the one before; how many were killed."""
-    prepare, run, check = JOBS[job]
-    for moment in range(1, 1000):
-        folder = root / str(moment)
-        prepare(folder)
-        child = os.fork()
-        if not child:
-            die_at(moment, folder)
-            run(folder)
-            os._exit(0)
-        killed = os.WIFSIGNALED(os.waitpid(child, 0)[1])
-        check(folder)
-        if not killed:
-            return moment - 1
-    raise AssertionError("it does not end")
-
-
-def die_at(moment, folder):
-    """Kill this process before its moment-th operation on files in a folder; syncs count too."""
-    seen = 0
-
-    def step():
-        nonlocal seen
-        seen += 1
-        if seen == moment:
-            os.kill(os.getpid(), 9)
-
-    def hook(event, arguments):
-        if arguments and isinstance(arguments[0], str | os.PathLike) and str(arguments[0]).startswith(str(folder)):
-            step()
-
-    fsync = os.fsync
-    os.fsync = lambda handle: (step(), fsync(handle))
-    sys.addaudithook(hook)
-
-
 @pytest.mark.parametrize("job", JOBS)
 def test_a_run_killed_at_any_file_operation_leaves_complete_folders_alone(tmp_path, job):
-    code = f"import sys; from pathlib import Path; from {__name__} import kill_everywhere; "
-    code += "print(kill_everywhere(Path(sys.argv[1]), sys.argv[2]))"  # a process without threads, as it forks
-    command = [sys.executable, "-c", code, str(tmp_path), job]
-    result = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=False)
+    command = [sys.executable, "-m", "tests.killed_forks", str(tmp_path), __name__, job]
+    result = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=False, timeout=300)
     assert result.returncode == 0, result.stderr
     assert int(result.stdout) > 8
