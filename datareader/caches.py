@@ -1,6 +1,7 @@
 """What is remembered beside a list, in a NumPy archive: it saves time, and nothing else depends on it."""
 
 import contextlib
+import logging
 import zipfile
 import zlib
 from collections.abc import Callable, Collection
@@ -9,35 +10,47 @@ from typing import TypeVar
 
 import numpy as np
 
+from tools.files.arrays import NO_ARRAY
 from tools.files.locks import HeldLock
+from tools.runtime.text import printable, shorten
 
 Content = TypeVar("Content")
 
 # What a cache that is missing, damaged or made by hand can raise.
-_UNUSABLE = (
-    OSError,
-    LookupError,
-    ValueError,
-    TypeError,
-    AttributeError,
-    ArithmeticError,
-    EOFError,
-    MemoryError,
-    RuntimeError,
-    zipfile.BadZipFile,
-    zlib.error,
-)
+_UNUSABLE = (*NO_ARRAY, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error)
+
+log = logging.getLogger(__name__)
 
 
 def load_cache(
-    path: Path, parse: Callable[[dict[str, np.ndarray]], Content], without: Collection[str] = ()
+    path: Path,
+    parse: Callable[[dict[str, np.ndarray]], Content],
+    without: Collection[str] = (),
+    quiet: bool = False,
 ) -> Content | None:
-    """What ``parse`` makes of the arrays in a cache, but for those ``without``; None where none can be used."""
+    """What ``parse`` makes of the arrays in a cache, but for those ``without``; None where none can be used.
+
+    quiet: whether the log hears nothing of one that is there and damaged, as it has heard of it.
+    """
     try:
-        with open(path, "rb") as file, np.load(file, allow_pickle=False) as cache:
-            return parse({name: cache[name] for name in cache.files if name not in without})
-    except _UNUSABLE:
+        with zipfile.ZipFile(path) as cache:
+            names = {item.removesuffix(".npy"): item for item in cache.namelist()}
+            return parse({name: _read_whole(cache, item) for name, item in names.items() if name not in without})
+    except FileNotFoundError:
         return None
+    except _UNUSABLE as error:
+        if not quiet:
+            log.info(f"{path} is damaged ({shorten(printable(error), 200)}): it is made anew")
+        return None
+
+
+def _read_whole(cache: zipfile.ZipFile, item: str) -> np.ndarray:
+    """An array of a cache, read to its end, where its CRC-32 is compared: a damaged header may end it earlier."""
+    with cache.open(item) as file:
+        array = np.lib.format.read_array(file, allow_pickle=False)
+        if file.read(1):
+            raise ValueError(f"{item} has more values than it says")
+    return array
 
 
 def lock_beside(path: Path) -> contextlib.AbstractContextManager:

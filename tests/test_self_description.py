@@ -12,6 +12,7 @@ from tools.config.load import load_config
 from tools.inference.predictions import describe_mixture
 
 BEST = "checkpoints/AttentionCluster_best"
+DESCRIPTIONS = ("config.txt", "class_names.csv")
 RESULTS = [f"AttentionCluster_infer_result{suffix}" for suffix in ("", ".json", ".csv")]
 
 
@@ -38,12 +39,21 @@ def named(trained, tmp_path_factory):
 
 def make_old(folder):
     """The checkpoint as versions before self-descriptions wrote it."""
-    best = folder / BEST
-    for name in ("config.txt", "class_names.csv"):
-        (best / name).unlink(missing_ok=True)
-    state = json.loads((best / "state.json").read_text())
+    for name in DESCRIPTIONS:
+        (folder / BEST / name).unlink(missing_ok=True)
+    forget_sums(folder)
+    path = folder / BEST / "state.json"
+    state = json.loads(path.read_text())
     del state["versions"]
-    (best / "state.json").write_text(json.dumps(state))
+    path.write_text(json.dumps(state))
+
+
+def forget_sums(folder):
+    """Leave out the sums that a checkpoint of earlier versions did not have."""
+    path = folder / BEST / "state.json"
+    state = json.loads(path.read_text())
+    state["files"] = {name: sums for name, sums in state["files"].items() if name not in (*DESCRIPTIONS, path.name)}
+    path.write_text(json.dumps(state))
 
 
 def test_a_checkpoint_has_its_settings_names_versions_and_scores(named):
@@ -208,5 +218,23 @@ def test_weights_of_2019_do_not_say_their_model(trained_copy):
     ],
 )
 def test_a_checkpoint_with_a_file_that_is_damaged_is_refused_by_its_name(trained_copy, file, content, text):
+    forget_sums(trained_copy)
     (trained_copy / BEST / file).write_bytes(content)
     assert text in refusal_of("infer", f"--weights={BEST}", cwd=trained_copy)
+
+
+def test_a_changed_or_lost_setting_of_a_checkpoint_is_refused_with_what_works(trained_copy):
+    config = trained_copy / BEST / "config.txt"
+    text = config.read_text()
+    advice = (
+        "take another checkpoint, or for the weights alone a copy of model.pdparams in another folder, with --config"
+    )
+    for change in ("drop_rate = 0.5", None):
+        config.write_text(f"{text}\n[MODEL]\n{change}\n") if change else config.unlink()
+        assert refusal_of("test", f"--weights={BEST}", cwd=trained_copy) == (
+            f"error: {BEST}/config.txt is damaged: its size or checksum is not what state.json says; {advice}"
+        )
+    (trained_copy / "other").mkdir()
+    shutil.copy(trained_copy / BEST / "model.pdparams", trained_copy / "other")
+    (trained_copy / "config.txt").write_text(text)
+    run("test", "--weights=other/model.pdparams", "--config=config.txt", cwd=trained_copy)

@@ -20,9 +20,7 @@ if __name__ == "__main__":  # before anything slow, so that Ctrl-C is one line f
 
     begin_program()
 
-import io
 import logging
-import tarfile
 import tempfile
 from dataclasses import dataclass
 
@@ -31,8 +29,11 @@ import numpy as np
 from datareader.class_names import require_vocabulary
 from tools.config.flags import make_parser, parse_text
 from tools.errors import ConfigError, DataError, DownloadError, UnusableError
+from tools.files.archives import extract
+from tools.files.arrays import NoArrayError, load_npy
 from tools.files.atomic import atomic_write, require_writable
 from tools.files.fetch import DEFAULT_RETRY, RetryPolicy, fetch
+from tools.files.sums import sums_beside, write_sums
 from tools.runtime.entry import run_program
 from tools.runtime.log import start_log
 from tools.runtime.tables import format_columns
@@ -43,7 +44,7 @@ from tools.weights.vocabulary import URL, find_vocabulary, vocabulary_path, voca
 PCA_URL = "http://data.yt8m.org/yt8m_pca.tgz"
 MEMBER = "eigenvals.npy"
 OUTPUT = Path("dataset/youtube8m/yt8m_pca/eigenvals.npy")
-LARGEST = 200_000_000  # bytes; the archive has about 20 MB
+LARGEST = 200_000_000  # bytes, packed or unpacked; the archive has about 20 MB
 
 log = logging.getLogger(__name__)
 
@@ -127,25 +128,31 @@ def fetch_eigenvalues(url: str, output: Path, retry: RetryPolicy) -> None:
                 raise DownloadError(
                     f"{error}; or fetch it by another way and put the {MEMBER} that it holds at {output}"
                 ) from None
-            values = read_eigenvalues(archive.read_bytes(), url)
+            values = read_eigenvalues(archive, url)
         with atomic_write(output) as file:
             np.save(file, values)
+        write_sums(sums_beside(output), output.parent, [output.name])
     except OSError as error:
         raise DataError(f"--output {output} cannot be written: {error}") from None
     log.info(f"{output}: {len(values)} eigenvalues")
 
 
-def read_eigenvalues(archive: bytes, url: str) -> np.ndarray:
-    """The eigenvalues in YouTube-8M's PCA archive, (2048, 1) float32. Nothing is extracted to disk."""
+def read_eigenvalues(archive: Path, url: str) -> np.ndarray:
+    """The eigenvalues in YouTube-8M's PCA archive, (2048, 1) float32. It is unpacked beside itself.
+
+    All of it is, so that the checksum at its end is compared: it comes over plain HTTP. url: what errors call it.
+    """
+    unpacked = archive.with_name("unpacked")
     try:
-        with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
-            members = [item for item in tar if item.isfile() and Path(item.name).name == MEMBER]
-            if not members:
-                raise DataError(f"{url} holds no {MEMBER}")
-            values = np.load(io.BytesIO(tar.extractfile(members[0]).read()), allow_pickle=False)
-    except (tarfile.TarError, OSError, EOFError, ValueError) as error:
-        reason = str(error).splitlines()[0].rstrip(":")  # tarfile lists every compression it knows
-        raise DataError(f"{url} is not the archive that was expected: {reason}") from None
+        extract(archive, unpacked, "it", largest=LARGEST)
+        members = sorted(unpacked.rglob(MEMBER))
+        if not members:
+            raise DataError(f"{url} holds no {MEMBER}")
+        values = load_npy(members[0])
+    except UnusableError as error:
+        raise DataError(f"{url} is not the archive that was expected: {error}") from None
+    except NoArrayError as error:
+        raise DataError(f"{url} is not the archive that was expected: its {MEMBER} is no array ({error})") from None
     if values.size < 1024 or values.dtype.kind != "f" or not (np.isfinite(values).all() and (values >= 0).all()):
         raise DataError(f"{MEMBER} of {url} is a {values.shape} {values.dtype} array, expected (2048, 1) float32")
     return values.astype(np.float32).reshape(-1, 1)

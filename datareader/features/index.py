@@ -132,10 +132,10 @@ def build_index(
     names = {entry.path: os.path.relpath(entry.path, cache_path.parent) for entry in entries}  # in the cache
     fingerprints = {path: _fingerprint(path) for path in names}
 
-    def look_up(with_labels: bool) -> tuple[dict, list[str]]:
+    def look_up(with_labels: bool, again: bool = False) -> tuple[dict, list[str]]:
         """What the cache knows, and the paths that it does not know as they are."""
         without = () if with_labels else _LABELS
-        known = load_cache(cache_path, lambda table: _parse_cache(table, expected), without) or {}
+        known = load_cache(cache_path, lambda table: _parse_cache(table, expected), without, again) or {}
         return known, [
             path for path, fingerprint in fingerprints.items() if known.get(names[path], (None,))[0] != fingerprint
         ]
@@ -144,7 +144,7 @@ def build_index(
     notices = []
     if new:
         with lock_beside(cache_path):
-            known, new = look_up(with_labels=True)  # once more: another process may have scanned them meanwhile
+            known, new = look_up(with_labels=True, again=True)  # another process may have scanned them meanwhile
             scanned = map_in_order(scan, new, usable_cores())
             with progress_bar(len(new), 0, f"indexing {list_path}", unit="file") as bar:
                 for path, index in zip(new, scanned, strict=True):

@@ -1,6 +1,6 @@
 """NeXtVLAD from a config: keys, whitening, network, optimizer. Needs Paddle only once it builds something."""
 
-import tokenize
+import contextlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -12,17 +12,17 @@ from models.spec import Choice
 from tools.config.load import Config, Override
 from tools.config.schema import key
 from tools.errors import ConfigError, ConfigFileError
+from tools.files.arrays import NoArrayError, load_npy
+from tools.files.sums import SumError, accept_or_renew, check_sums, sums_beside
 from tools.registry import MODELS
-
-# What an .npy that is none, or whose header is damaged, can raise.
-_NO_ARRAY = (OSError, ValueError, TypeError, SyntaxError, OverflowError, MemoryError, tokenize.TokenError)
 
 
 def load_whitening(path: str, feature_size: int, where: str) -> np.ndarray:
     """What the rgb features are multiplied by: sqrt(eigenvalue) + 1e-4, (feature_size,) float32.
 
     path: eigenvalues of YouTube-8M's published PCA, an .npy of at least feature_size numbers.
-    Raises ConfigFileError, beginning with ``where``, for a file that is missing or holds something else.
+    Raises ConfigFileError, beginning with ``where``, for a file that is missing, holds something else or is not what
+    the sums say that tools.download leaves beside it.
     """
     where = f"{where}: eigen_file {path}"
     if not Path(path).is_file():
@@ -31,9 +31,12 @@ def load_whitening(path: str, feature_size: int, where: str) -> np.ndarray:
             f'data.yt8m.org): put it there, or let "python -m tools.download eigenvals --output {path}" fetch it'
         )
     try:
-        with open(path, "rb") as file:  # np.load takes zip files too
-            values = np.lib.format.read_array(file, allow_pickle=False)
-    except _NO_ARRAY as error:
+        with contextlib.suppress(FileNotFoundError):
+            check_sums(sums_beside(Path(path)), Path(path).parent)
+        values = load_npy(Path(path))
+    except SumError as error:
+        raise ConfigFileError(f"{where}: {error}; {accept_or_renew(Path(path))}") from None
+    except (OSError, NoArrayError) as error:
         raise ConfigFileError(f"{where} is not a NumPy array ({error})") from None
     if values.size < feature_size or values.size != max(values.shape, default=0) or values.dtype.kind != "f":
         raise ConfigFileError(

@@ -9,9 +9,11 @@ import numpy as np
 import pytest
 
 from datareader.class_names import load_class_names
+from models.nextvlad.spec import load_whitening
 from tests.conftest import PROJECT
+from tests.mutants import mutants, refusal_of
 from tests.released_server import Page
-from tools.download import main
+from tools.download import main, read_eigenvalues
 from tools.errors import ZooError
 from tools.files.fetch import RetryPolicy
 from tools.weights.released import RELEASED
@@ -176,7 +178,11 @@ def test_the_vocabulary_is_fetched_once_and_names_all_classes(download, server, 
         f"vocabulary: {path}",
     ]
     assert path.read_bytes() == VOCABULARY
-    assert {item.name for item in tmp_path.iterdir()} <= {"vocabulary.csv", ".vocabulary.lock"}
+    assert {item.name for item in tmp_path.iterdir()} <= {
+        "vocabulary.csv",
+        "vocabulary.csv.sums.json",
+        ".vocabulary.lock",
+    }
     assert download("VOCABULARY", place, "--offline") == [f"vocabulary: {path}"]
     assert len(server.requests) == 1
     assert load_class_names(str(path), 3862)[17] == 'Name "17", one'
@@ -233,3 +239,35 @@ def test_without_a_network_it_is_said_where_a_vocabulary_goes_and_one_put_there_
 def test_the_published_address_holds_where_no_mirror_is_named(monkeypatch):
     monkeypatch.delenv("PADDLE_WEIGHTS_URL", raising=False)
     assert vocabulary_url() == "https://research.google.com/youtube8m/csv/2/vocabulary.csv"
+
+
+@pytest.mark.parametrize(("number", "seed"), [(40, 0), pytest.param(3000, 1, marks=pytest.mark.slow)])
+def test_damage_anywhere_in_the_archive_of_eigenvalues_is_refused_or_changes_nothing(tmp_path, number, seed):
+    def read(archive):
+        np.testing.assert_array_equal(read_eigenvalues(archive, "http://it"), VALUES)
+
+    refused = 0
+    for i, mutant in enumerate(mutants(GOOD, number, seed)):
+        (tmp_path / str(i)).mkdir()
+        archive = tmp_path / str(i) / "yt8m_pca.tgz"
+        archive.write_bytes(mutant)
+        if text := refusal_of(read, archive):  # else it is a time or a name in gzip's own header
+            assert "http://it" in text
+            refused += 1
+    assert refused > number * 0.9
+
+
+def test_fetched_eigenvalues_that_are_damaged_later_are_refused(download, server, tmp_path):
+    server.pages |= PAGES
+    output = tmp_path / "eigenvals.npy"
+    download(*eigenvalues(f"{server.url}/good", output))
+    expected = load_whitening(str(output), 1024, "here")
+    whole = output.read_bytes()
+    for mutant in mutants(whole, 100, seed=0):
+        output.write_bytes(mutant)
+        text = refusal_of(load_whitening, str(output), 1024, "here")
+        assert text.startswith(f"here: eigen_file {output}: ")
+        assert "delete eigenvals.npy and eigenvals.npy.sums.json" in text
+    (tmp_path / "eigenvals.npy.sums.json").unlink()  # as where somebody put the file there
+    output.write_bytes(whole)
+    np.testing.assert_array_equal(load_whitening(str(output), 1024, "here"), expected)

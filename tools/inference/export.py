@@ -1,7 +1,9 @@
 """Networks as programs of Paddle's inference engine, kept for the next time.
 
 A network is exported once for its weights and its input's shape, and the program is kept in ``~/.paddle/programs`` (or
-``PADDLE_VIDEO_PROGRAMS``) while it is among the last that were used. Imports Paddle: tune the CPU first.
+``PADDLE_VIDEO_PROGRAMS``) while it is among the last that were used. Its sums are compared before it is used, as the
+engine may take a damaged program for another one; one that another user could have written is not used. Imports Paddle:
+tune the CPU first.
 """
 
 import contextlib
@@ -24,12 +26,14 @@ import paddle
 
 from tools.errors import CheckpointError
 from tools.files.atomic import sync_folder
+from tools.files.ownership import close_to_others, describe_other_writers
+from tools.files.sums import SumError, check_sums, write_sums
 from tools.weights.fluid_files import read_file
 
 FOLDER_VARIABLE = "PADDLE_VIDEO_PROGRAMS"
 KEPT = 8  # programs, of some 100 MB each; every set of weights has its own
 UNFINISHED = ".export-"
-PROGRAM, WEIGHTS = "model.json", "model.pdiparams"
+PROGRAM, WEIGHTS, SUMS = "model.json", "model.pdiparams", "sums.json"
 
 log = logging.getLogger(__name__)
 
@@ -40,13 +44,14 @@ def exported_program(network, shape: tuple[int, ...]) -> Iterator[Path]:
 
     Raises CheckpointError for one that cannot be written.
     """
-    root = Path(os.environ.get(FOLDER_VARIABLE) or Path.home() / ".paddle" / "programs")
-    target = root / f"{type(network).__name__}-{fingerprint(network, shape)}"
-    if is_kept(target, network):
+    root = find_closed_folder()
+    name = f"{type(network).__name__}-{fingerprint(network, shape)}"
+    target = root and root / name
+    if target and is_kept(target):
         yield target
         return
     with _temporary_folder(root) as temporary:
-        program = Path(temporary) / target.name
+        program = Path(temporary) / name
         began = time.perf_counter()
         try:
             write_program(network, shape, program)
@@ -55,33 +60,69 @@ def exported_program(network, shape: tuple[int, ...]) -> Iterator[Path]:
             raise _refusal(Path(temporary).parent, error) from error
         took = f"exported for the inference engine in {time.perf_counter() - began:.1f} s"
         with contextlib.suppress(OSError):  # it cannot be kept, or another process has put it there meanwhile
-            os.replace(program, target)
-            program = target
-            sync_folder(root)
-            remove_unused(root)
+            if target:
+                os.replace(program, target)
+                program = target
+                sync_folder(root)
+                remove_unused(root)
         log.info(f"{took}: {target}" if program == target else took)
         yield program
 
 
-def is_kept(target: Path, network) -> bool:
-    """Whether a program is there and can be used; the log hears of one that cannot."""
-    if not os.path.isdir(target):  # noqa: PTH112 (in a folder that cannot be searched, Path.is_dir raises)
+def is_kept(target: Path) -> bool:
+    """Whether a program is there, as it was written and by nobody else; another is removed, which the log tells."""
+    if not os.path.lexists(target):
         return False
     try:
-        require_whole(target, network)
-    except CheckpointError as error:
-        log.info(f"the program exported earlier is of no use, and another is not kept while it is there: {error}")
+        _require_own(target)
+        check_sums(target / SUMS, target, program=target.name)
+    except (OSError, SumError) as error:
+        reason = f"{error.filename} is missing" if isinstance(error, FileNotFoundError) else str(error)
+        log.info(f"the program kept in {target} is not used, and made anew: {reason}")
+        with contextlib.suppress(OSError):
+            _remove(target)
         return False
-    with contextlib.suppress(OSError):  # a folder of others
+    with contextlib.suppress(OSError):  # a folder of the administrator
         os.utime(target)
     return True
 
 
-def _temporary_folder(root: Path) -> tempfile.TemporaryDirectory:
-    """In root, so that a program can be renamed into it; somewhere else where that cannot be written."""
+def _require_own(program: Path) -> None:
+    """Raise SumError for a program that another user could have written."""
+    for path in (program, *(program / name for name in (SUMS, PROGRAM, WEIGHTS))):
+        if path.is_symlink():
+            raise SumError(f"{path} is a link")
+        if others := describe_other_writers(path):
+            raise SumError(others)
+
+
+def find_closed_folder() -> Path | None:
+    """Where programs are kept; None where others could put or change some, which the log tells.
+
+    The usual folder, which versions before made as open as the umask said, is closed to them.
+    """
+    named = os.environ.get(FOLDER_VARIABLE)
+    root = Path(named or Path.home() / ".paddle" / "programs")
     try:
-        root.mkdir(parents=True, exist_ok=True)
-        return tempfile.TemporaryDirectory(prefix=UNFINISHED, dir=root, ignore_cleanup_errors=True)
+        others = describe_other_writers(root)
+        if others and not named:
+            close_to_others(root)
+            log.info(f"{others}: it is closed to them now")
+            others = describe_other_writers(root)
+    except OSError:  # it is to be made, or cannot be, or is not ours to close
+        others = ""
+    if not others:
+        return root
+    log.info(f"{others}: no program in it is used or kept; chmod go-w mends its mode, {FOLDER_VARIABLE} names another")
+    return None
+
+
+def _temporary_folder(root: Path | None) -> tempfile.TemporaryDirectory:
+    """In root, so that a program can be renamed into it; somewhere else where there is none or it cannot be written."""
+    try:
+        if root:
+            root.mkdir(mode=0o755, parents=True, exist_ok=True)
+            return tempfile.TemporaryDirectory(prefix=UNFINISHED, dir=root, ignore_cleanup_errors=True)
     except OSError as error:
         log.info(
             f"{root} cannot be written ({error}): the exported program is not kept; {FOLDER_VARIABLE} names another "
@@ -90,18 +131,21 @@ def _temporary_folder(root: Path) -> tempfile.TemporaryDirectory:
     try:
         return tempfile.TemporaryDirectory(prefix="programs-", ignore_cleanup_errors=True)
     except OSError as error:
-        raise _refusal(root, error) from None
+        raise _refusal(root or Path(tempfile.gettempdir()), error) from None
 
 
 def write_program(network, shape: tuple[int, ...], folder: Path) -> None:
     """Export a network into a new folder, whole and on the disk, which Paddle (3.3.1) does not look after."""
-    folder.mkdir()  # with the mode that the umask leaves, as others may share the folder of programs
+    folder.mkdir()  # with the mode that the umask leaves for reading; what others could write is not used again
     network.eval()
     spec = paddle.static.InputSpec([None, *shape], "float32", "x")
     with _home_in(folder.parent):
         # Of a copy, as its forward is replaced by the static one.
         paddle.jit.save(copy.copy(network), str(folder / "model"), input_spec=[spec])
     require_whole(folder, network)
+    write_sums(folder / SUMS, folder, (PROGRAM, WEIGHTS), program=folder.name)
+    for path in (folder, *folder.iterdir()):
+        close_to_others(path)
     for name in (PROGRAM, WEIGHTS):
         with open(folder / name, "rb+") as file:
             os.fsync(file.fileno())
@@ -148,9 +192,15 @@ def remove_unused(root: Path) -> None:
     yesterday = time.time() - 24 * 3600
     for path in [*unused, *(path for path in root.glob(f"{UNFINISHED}*") if _last_use(path) < yesterday)]:
         with contextlib.suppress(OSError):  # another process may be removing it
-            hidden = Path(tempfile.mkdtemp(prefix=UNFINISHED, dir=root))
-            os.replace(path, hidden)  # whole or gone, for those who look for it
-            shutil.rmtree(hidden)
+            _remove(path)
+
+
+def _remove(program: Path) -> None:
+    hidden = Path(tempfile.mkdtemp(prefix=UNFINISHED, dir=program.parent))
+    try:
+        os.replace(program, hidden)  # whole or gone, for those who look for it
+    finally:
+        shutil.rmtree(hidden)
 
 
 def _last_use(program: Path) -> float:

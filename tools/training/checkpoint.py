@@ -6,7 +6,6 @@ what is in each. A folder is written under a temporary name, synced and renamed,
 it is whole.
 """
 
-import json
 import math
 import os
 import pickle
@@ -23,6 +22,7 @@ import numpy as np
 from tools.errors import CheckpointError
 from tools.files.atomic import atomic_folder, atomic_write, remove_unfinished, temporary_path
 from tools.files.locks import HeldLock
+from tools.files.sums import seal, sum_of
 from tools.runtime.log import log_folder
 from tools.runtime.packages import VERSION, find_installed
 from tools.weights.checkpoint_files import (
@@ -31,8 +31,8 @@ from tools.weights.checkpoint_files import (
     OPTIMIZER,
     STATE,
     WEIGHTS,
-    crc32_of,
     describe_contents,
+    listed_files,
     load_arrays,
     load_dict,
     read_state,
@@ -159,9 +159,9 @@ class CheckpointStore:
     def add_to_state(self, path: Path, **values) -> None:
         """Set values in a checkpoint's state.json."""
         try:
-            state = json.loads((path / STATE).read_text()) | values
+            state = read_state(path) or {}
             with atomic_write(path / STATE) as file:
-                file.write(_json(state))
+                file.write(seal(state | values, STATE))
         except OSError as error:
             raise CheckpointError(f"{path / STATE} could not be written: {error}") from None
 
@@ -303,7 +303,7 @@ def load_checkpoint(path: Path, model_name: str) -> Checkpoint:
     require_model(path, state, model_name)
     progress = _parse_progress(state, path)
     has_averaged = (path / AVERAGED).exists()
-    for name in (WEIGHTS, OPTIMIZER, *[AVERAGED] * has_averaged):
+    for name in dict.fromkeys([WEIGHTS, OPTIMIZER, *[AVERAGED] * has_averaged, *listed_files(state)]):
         require_whole(path / name, state)
     averaged = load_arrays(path / AVERAGED) if has_averaged else None
     return Checkpoint(path, load_arrays(path / WEIGHTS), load_dict(path / OPTIMIZER), progress, averaged=averaged)
@@ -321,13 +321,12 @@ def _write_folder(path: Path, contents: dict[str, dict], companions: Mapping[str
         for name, content in companions.items():
             with atomic_write(folder / name) as file:
                 file.write(content)
-        files = {}
         for name, content in contents.items():
             with atomic_write(folder / name) as file:
                 pickle.dump(content, file, protocol=4)
-            files[name] = {"size": (folder / name).stat().st_size, "crc32": crc32_of(folder / name)}
+        files = {name: sum_of(folder / name) for name in (*contents, *companions)}
         with atomic_write(folder / STATE) as file:
-            file.write(_json(state | {"files": files}))
+            file.write(seal(state | {"files": files}, STATE))
 
 
 def _link_or_copy(file: Path, copy: Path) -> None:
@@ -336,10 +335,6 @@ def _link_or_copy(file: Path, copy: Path) -> None:
     except OSError:
         with open(file, "rb") as source, atomic_write(copy) as target:
             shutil.copyfileobj(source, target)
-
-
-def _json(content: dict) -> bytes:
-    return (json.dumps(content, indent=1) + "\n").encode()
 
 
 def _parse_progress(state: dict | None, path: Path) -> Progress:

@@ -3,18 +3,19 @@
 - ``model.pdparams``: a pickled dict of NumPy arrays by parameter name, which ``paddle.load`` reads;
 - ``optimizer.pdopt``: the same for the optimizer, by accumulator and parameter name;
 - ``averaged.pdparams``: as the first, with the averages that ``--ema`` keeps of the weights, if it does;
-- ``state.json``: position, scores, settings and versions, and the size and CRC-32 of the files above;
-- ``config.txt``, ``class_names.csv``: see ``self_description.py``.
+- ``config.txt``, ``class_names.csv``: see ``self_description.py``;
+- ``state.json``: position, scores, settings and versions, size and CRC-32 of all files above, and a sum of its own
+  content. Earlier versions left out the last, and the sums of the two above.
 """
 
 import json
-import zlib
 from pathlib import Path
 
 import numpy as np
 
 from tools.errors import CheckpointError
 from tools.files.pickles import DAMAGED, UnsafePickle, load_pickle, require_bounded
+from tools.files.sums import fits_sum, is_intact
 from tools.runtime.packages import VERSION
 from tools.runtime.text import printable
 from tools.weights.advice import WEIGHTS, describe_contents, near
@@ -22,6 +23,7 @@ from tools.weights.state_names import is_optimizer_state
 
 OPTIMIZER, AVERAGED, STATE = "optimizer.pdopt", "averaged.pdparams", "state.json"  # beside WEIGHTS
 FORMAT = 2  # of such a folder; 1 had no self-description and did not say its number
+INSTEAD = f"take another checkpoint, or for the weights alone a copy of {WEIGHTS} in another folder, with --config"
 _EXPECTED = "a .pdparams is a dict of NumPy arrays by name, as paddle.save writes one of network.state_dict()"
 _NAME_TABLE = "StructuredToParameterName@@"  # what paddle.save adds to a state dict
 
@@ -59,6 +61,8 @@ def read_state(path: Path) -> dict | None:
     if not isinstance(state, dict):
         raise CheckpointError(f"{path / STATE} holds a {type(state).__name__}, expected a training state")
     _require_known_format(path, state)
+    if not is_intact(state, STATE):
+        raise CheckpointError(f"{path / STATE} is damaged: its content is not what its own checksum says; {INSTEAD}")
     return state
 
 
@@ -72,15 +76,19 @@ def _require_known_format(path: Path, state: dict) -> None:
         )
 
 
+def listed_files(state: dict) -> list[str]:
+    """The names of the files whose sums a state.json has, without itself."""
+    files = state.get("files")
+    return [name for name in files if name != STATE] if isinstance(files, dict) else []
+
+
 def require_whole(content: Path, state: dict) -> None:
     """Raise CheckpointError unless a file has the size and checksum that its state.json says."""
-    facts = state.get("files")
-    facts = facts.get(content.name) if isinstance(facts, dict) else None
+    facts = state["files"][content.name] if content.name in listed_files(state) else None
     if not isinstance(facts, dict):
         raise CheckpointError(f"{content.parent / STATE} does not say what {content.name} should be")
     try:
-        whole = content.is_file() and content.stat().st_size == facts.get("size")
-        whole = whole and crc32_of(content) == facts.get("crc32")
+        whole = fits_sum(content, facts)
     except OSError as error:
         raise CheckpointError(f"{content} cannot be read: {error}") from None
     if not whole:
@@ -91,15 +99,6 @@ def require_model(path: Path, state: dict, model_name: str) -> None:
     """Raise CheckpointError unless a folder's state.json names the model."""
     if state.get("model") != model_name:
         raise CheckpointError(f"{path} holds {state.get('model')}, but --model-name is {model_name}")
-
-
-def crc32_of(path: Path) -> int:
-    """The CRC-32 of a file."""
-    value = 0
-    with open(path, "rb") as file:
-        while chunk := file.read(1 << 22):
-            value = zlib.crc32(chunk, value)
-    return value
 
 
 def load_dict(path: Path) -> dict:

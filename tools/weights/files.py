@@ -6,8 +6,10 @@
 - a ``.pdparams``: a pickled dict of arrays, by the names of 2019 as released in 2020, or by ours.
 """
 
+import contextlib
 import itertools
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,8 +17,17 @@ import numpy as np
 
 from tools.errors import CheckpointError
 from tools.files.recognise import FileKind, recognise_file
+from tools.files.sums import SumError, accept_or_renew, check_sums, sha256_of, sums_beside
 from tools.weights.advice import WEIGHTS, describe_contents, is_exported, refuse, refuse_exported, refuse_missing
-from tools.weights.checkpoint_files import STATE, load_arrays, load_checkpoint_weights
+from tools.weights.checkpoint_files import (
+    AVERAGED,
+    STATE,
+    listed_files,
+    load_arrays,
+    load_checkpoint_weights,
+    read_state,
+    require_whole,
+)
 from tools.weights.fluid_files import begins_as_variable, read_file, read_folder
 
 CHECKPOINT = "checkpoint folder"
@@ -75,6 +86,7 @@ def load_weights(path: str, model_name: str | None) -> WeightFile:
     ignored = []
     if kind == CHECKPOINT:
         return WeightFile(path, kind, load_checkpoint_weights(place, model_name))
+    _require_unchanged(place)
     if kind == PICKLE:
         return WeightFile(path, kind, load_arrays(place))
     if kind == FLUID_FOLDER:
@@ -85,6 +97,40 @@ def load_weights(path: str, model_name: str | None) -> WeightFile:
         if not np.isfinite(value).all():
             raise CheckpointError(f"{place}: {name} holds values that are not finite")
     return WeightFile(path, kind, arrays, tuple(ignored))
+
+
+def _require_unchanged(place: Path) -> None:
+    """Raise CheckpointError for weights that are not what the sums say that lie beside them, whoever put these there.
+
+    They are those of ``sums_beside``, or else of the checkpoint folder that a file is from, or a SHA-256 as
+    ``sha256sum`` writes it, which takes longer.
+    """
+    place = place.resolve()  # what is called "." has a name too
+    note, published = sums_beside(place), place.with_name(f"{place.name}.sha256")
+    try:
+        with contextlib.suppress(FileNotFoundError):
+            check_sums(note, place if place.is_dir() else place.parent)
+            return
+        if place.name in (WEIGHTS, AVERAGED) and (state := read_state(place.parent)):
+            if place.name in listed_files(state):
+                require_whole(place, state)
+        elif place.is_file() and published.is_file():
+            _require_published(place, published)
+    except SumError as error:
+        raise CheckpointError(f"{error}; {accept_or_renew(place)}") from None
+    except OSError as error:
+        raise CheckpointError(f"{place} cannot be checked: {error}") from None
+
+
+def _require_published(place: Path, note: Path) -> None:
+    noted = re.search("[0-9a-fA-F]{64}", note.read_text(errors="replace"))
+    if noted is None:  # of some other form
+        return
+    if (came := sha256_of(place)) != noted[0].lower():
+        raise CheckpointError(
+            f"{place} is not the file it was: its SHA-256 is {came}, and {note} says {noted[0]}; delete the former to "
+            "have it fetched anew, or the latter if you trust the file as it is"
+        )
 
 
 def _files_of_variables(folder: Path) -> list[Path]:

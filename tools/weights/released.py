@@ -6,12 +6,13 @@ In the folder, for ``tsn_kinetics`` as an example:
 - ``TSN.pdparams``: the single file of 2020, complete; serves where the folder is not there;
 - ``tsn_kinetics.tar.gz``: an archive that somebody put there by hand; unpacked and left as it is;
 - ``tsn_kinetics.tar.gz.sha256``: the checksum of what was taken first;
+- ``tsn_kinetics.sums.json``, ``TSN.pdparams.sums.json``: sums of what was unpacked or fetched, held against it whenever
+  it is loaded (``files.py``); earlier versions left them out;
 - ``.tsn_kinetics.partial/``: a download under way, or what a stopped one left to resume;
 - ``.tsn_kinetics.lock``: held by the process that downloads.
 """
 
 import contextlib
-import hashlib
 import logging
 import os
 import shutil
@@ -24,6 +25,7 @@ from tools.files.atomic import atomic_write, sync_folder
 from tools.files.fetch import DEFAULT_RETRY, RetryPolicy, fetch
 from tools.files.locks import HeldLock
 from tools.files.recognise import HEAD_SIZE, FileKind, describe_content
+from tools.files.sums import sha256_of, sums_beside, write_sums
 
 BASE_URL = "https://paddlemodels.bj.bcebos.com/video_classification/"
 URL_VARIABLE, FOLDER_VARIABLE = "PADDLE_WEIGHTS_URL", "PADDLE_WEIGHTS_DIR"
@@ -218,6 +220,7 @@ def _unpack(entry: CacheEntry, archive: Path, source: str) -> Path:
         if ready is None:
             raise UnusableError(f"{source} is an archive without files")
         _keep_sum(entry, entry.item.archive, digest)
+        _keep_sums(entry, ready, sums_beside(entry.folder))
         os.replace(ready, entry.folder)  # an empty folder of that name gives way
         sync_folder(entry.cache)
     finally:
@@ -240,6 +243,7 @@ def _from_single(entry: CacheEntry, retry: RetryPolicy) -> Path:
         fetched.unlink()
         raise
     _keep_sum(entry, entry.item.single, digest)
+    _keep_sums(entry, fetched, sums_beside(entry.single))
     os.replace(fetched, entry.single)
     sync_folder(entry.cache)
     return entry.single
@@ -263,11 +267,7 @@ class _ChangedError(DownloadError):
 
 def _check_sum(entry: CacheEntry, path: Path, name: str, source: str) -> str:
     """The SHA-256 of a file. Raises _ChangedError unless it is the known one, and the one of the first time."""
-    with open(path, "rb") as file:
-        digest = hashlib.sha256()
-        while chunk := file.read(1 << 20):
-            digest.update(chunk)
-    came = digest.hexdigest()
+    came = sha256_of(path)
     if KNOWN_SUMS.get(name, came) != came:
         raise _ChangedError(f"{source} is not the released file: its SHA-256 is {came}, expected {KNOWN_SUMS[name]}")
     note = _sum_file(entry, name)
@@ -285,6 +285,15 @@ def _keep_sum(entry: CacheEntry, name: str, digest: str) -> None:
     with atomic_write(draft) as file:
         file.write(f"{digest}  {name}\n".encode())
     os.replace(draft, _sum_file(entry, name))
+
+
+def _keep_sums(entry: CacheEntry, ready: Path, note: Path) -> None:
+    """Note the sums of a file, or of all files in a folder, that is ready to be given its name."""
+    folder = ready if ready.is_dir() else ready.parent
+    files = [path for path in sorted(ready.rglob("*")) if path.is_file()] if ready.is_dir() else [ready]
+    draft = entry.work / note.name
+    write_sums(draft, folder, [path.relative_to(folder).as_posix() for path in files])
+    os.replace(draft, note)
 
 
 def _sum_file(entry: CacheEntry, name: str) -> Path:

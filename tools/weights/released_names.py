@@ -7,7 +7,7 @@ from tools.weights.files import FLUID_FILE, FLUID_FOLDER, PICKLE, WeightFile
 from tools.weights.fluid_names import name_arrays
 from tools.weights.networks import build_network
 from tools.weights.released import KINETICS, RELEASED, YOUTUBE_8M
-from tools.weights.vocabulary import vocabulary_path
+from tools.weights.vocabulary import require_unchanged, vocabulary_path
 
 KINETICS_NAMES = PROJECT / "dataset" / "kinetics" / "kinetics400_class_names.txt"
 NUM_CLASSES = {KINETICS: 400, YOUTUBE_8M: 3862}
@@ -33,6 +33,7 @@ def find_released_names(
     if data and num_classes == NUM_CLASSES[data] and has_released_form(weights, model_name):
         path = KINETICS_NAMES if data == KINETICS else vocabulary_path(weights_dir)
         if path.is_file():
+            require_unchanged(path)
             return load(str(path), num_classes), (
                 f"class names: those of {data}, as {weights.path} has the form of the released weights, which tell its "
                 f"{num_classes} classes; --class-names FILE names others"

@@ -17,7 +17,7 @@ from tools.errors import CheckpointError, ConfigError
 from tools.registry import MODELS
 from tools.runtime.text import short_repr
 from tools.weights.advice import WEIGHTS
-from tools.weights.checkpoint_files import AVERAGED, STATE, read_state
+from tools.weights.checkpoint_files import AVERAGED, INSTEAD, STATE, listed_files, read_state, require_whole
 from tools.weights.files import recognise
 
 CONFIG, CLASS_NAMES = "config.txt", "class_names.csv"
@@ -65,13 +65,23 @@ def describe_itself(config: Config, schema: Schema, class_names: list[str] | Non
 
 
 def find_self_description(weights: str) -> SelfDescription | None:
-    """That of a checkpoint folder, or of a file of weights in one; None for any other weights."""
+    """That of a checkpoint folder, or of a file of weights in one; None for any other weights.
+
+    Raises CheckpointError for one whose files are not what its state.json says.
+    """
     folder = Path(weights)
     if folder.name in (WEIGHTS, AVERAGED) and not folder.is_dir():
         folder = folder.parent
     if not (folder / STATE).is_file():
         return None
-    name = read_state(folder).get("model")
+    state = read_state(folder)
+    for file in (CONFIG, CLASS_NAMES):
+        try:
+            if file in listed_files(state):
+                require_whole(folder / file, state)
+        except CheckpointError as error:
+            raise CheckpointError(f"{error}; {INSTEAD}") from None
+    name = state.get("model")
     paths = (str(folder / file) if (folder / file).is_file() else None for file in (CONFIG, CLASS_NAMES))
     return SelfDescription(folder, name if isinstance(name, str) else None, *paths)
 

@@ -1,6 +1,7 @@
 """YouTube-8M's vocabulary.csv, which names its classes, in the folder of the released weights.
 
 - ``vocabulary.csv``: the file as published, complete; one that somebody put there by hand does as well;
+- ``vocabulary.csv.sums.json``: sums of what was fetched, held against it whenever it is read;
 - ``.vocabulary.partial/``: a download under way, or what a stopped one left to resume;
 - ``.vocabulary.lock``: held by the process that downloads.
 """
@@ -15,6 +16,7 @@ from pathlib import Path
 from tools.errors import DataError, DownloadError, UnusableError
 from tools.files.atomic import sync_folder
 from tools.files.fetch import DEFAULT_RETRY, RetryPolicy, fetch
+from tools.files.sums import SumError, accept_or_renew, check_sums, sums_beside, write_sums
 from tools.weights.released import FOLDER_VARIABLE, URL_VARIABLE, await_lock, cache_folder
 
 NAME, URL = "vocabulary.csv", "https://research.google.com/youtube8m/csv/2/vocabulary.csv"
@@ -67,11 +69,23 @@ def find_vocabulary(
             f"{path.parent} cannot hold {NAME}: {error}; make room there, or name another folder with --weights-dir or "
             f"{FOLDER_VARIABLE}"
         ) from None
+    require_unchanged(path)
     try:
         check(str(path), str(path))
     except DataError as error:
         raise DataError(f"{error}; delete it, and the next call fetches it") from None
     return path
+
+
+def require_unchanged(path: Path) -> None:
+    """Raise DataError for a vocabulary that is not what was fetched; one put there by hand is taken as it is."""
+    try:
+        with contextlib.suppress(FileNotFoundError):
+            check_sums(sums_beside(path), path.parent)
+    except SumError as error:
+        raise DataError(f"{error}; {accept_or_renew(path)}") from None
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error}") from None
 
 
 def _obtain(
@@ -83,6 +97,8 @@ def _obtain(
         log.info(f"vocabulary: fetching {url}")
         fetch(url, fetched, retry=retry, largest=LARGEST)
         check(str(fetched), url)
+        write_sums(sums_beside(fetched), work, [NAME])
+        os.replace(sums_beside(fetched), sums_beside(path))
         os.replace(fetched, path)
         sync_folder(path.parent)
         shutil.rmtree(work, ignore_errors=True)

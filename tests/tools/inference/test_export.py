@@ -7,42 +7,13 @@ import stat
 import tempfile
 import time
 
-import numpy as np
 import paddle
 import pytest
 
+from tests.tools.inference.kept_programs import Small, require_same_answers
 from tools.errors import CheckpointError
 from tools.inference.export import KEPT, exported_program, remove_unused
 from tools.inference.predictor import Predictor
-
-
-class Small(paddle.nn.Layer):
-    """A network whose weights take 360 kB."""
-
-    losses = probs = average_views = None
-
-    def __init__(self):
-        super().__init__()
-        self.first = paddle.nn.Linear(300, 297)
-        self.last = paddle.nn.Linear(297, 3)
-
-    def forward(self, x):
-        return self.last(self.first(x))
-
-
-@pytest.fixture
-def programs(tmp_path, monkeypatch):
-    """The folder of programs, with its place for temporary ones beside it."""
-    folder, temporary = tmp_path / "programs", tmp_path / "temporary"
-    temporary.mkdir()
-    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
-    monkeypatch.setenv("PADDLE_VIDEO_PROGRAMS", str(folder))
-    return folder
-
-
-def require_same_answers(network, predictor):
-    x = paddle.ones([2, 300])
-    np.testing.assert_allclose(predictor(x).numpy(), network(x).numpy(), rtol=1e-4, atol=1e-5)
 
 
 @contextlib.contextmanager
@@ -118,24 +89,6 @@ def test_a_kept_program_is_as_open_to_others_as_the_umask_says(programs):
             assert stat.S_IMODE(program.stat().st_mode) == 0o750
     finally:
         os.umask(before)
-
-
-@pytest.mark.parametrize("harm", ["cut", "empty", "unreadable"])
-@pytest.mark.parametrize("name", ["model.json", "model.pdiparams"])
-def test_a_kept_program_that_is_cut_or_cannot_be_read_is_made_anew_and_not_kept(programs, name, harm, log_lines):
-    network = Small()
-    with exported_program(network, (300,)) as kept:
-        content = (kept / name).read_bytes()
-    (kept / name).unlink()
-    if harm == "unreadable":
-        (kept / name).mkdir()  # as root may read any file
-    else:
-        (kept / name).write_bytes(content[: 0 if harm == "empty" else -5])
-    log_lines.clear()
-    require_same_answers(network, Predictor(network, (300,), "fp32"))
-    assert f"another is not kept while it is there: {kept / name}" in log_lines[0]
-    assert list(programs.iterdir()) == [kept]
-    assert (kept / name).is_dir() == (harm == "unreadable")
 
 
 def test_only_the_programs_used_last_are_kept_and_what_was_killed_long_ago_goes(tmp_path):

@@ -140,7 +140,7 @@ def test_a_file_of_a_checkpoint_that_the_system_does_not_let_us_read_is_named(st
             raise PermissionError(13, "Permission denied", str(path))
         return open(file, *arguments, **options)
 
-    monkeypatch.setattr("tools.weights.checkpoint_files.open", refuse, raising=False)
+    monkeypatch.setattr("tools.files.sums.open", refuse, raising=False)
     assert f"{path} cannot be read: [Errno 13] Permission denied" in error_of(load_checkpoint, path.parent, "TSN")
 
 
@@ -221,6 +221,7 @@ def test_two_runs_of_a_model_cannot_share_a_folder(store, tmp_path):
 def test_a_state_that_no_run_wrote_is_refused(store, change):
     path = save(store, 1) / "state.json"
     state = json.loads(path.read_text())
+    del state["files"]["state.json"]  # without its own sum, as in earlier versions
     path.write_text(change if isinstance(change, str) else json.dumps(state | change))
     assert "TSN_epoch0" in error_of(load_checkpoint, path.parent, "TSN")
 
@@ -243,6 +244,18 @@ def test_damaged_weights_are_noticed_without_resuming_too(store):
     content[-9] ^= 1
     path.write_bytes(content)
     assert f"{path} is damaged" in error_of(load_weights, str(path.parent), "TSN")
+
+
+def test_a_checkpoint_of_earlier_versions_without_sums_of_its_state_and_companions_is_read(store):
+    path = save(store, 1)
+    state = json.loads((path / "state.json").read_text())
+    assert set(state["files"]) == {"model.pdparams", "optimizer.pdopt", "state.json"}
+    del state["files"]["state.json"]
+    (path / "state.json").write_text(json.dumps(state))
+    assert load_checkpoint(path, "TSN").progress == position(1)
+    store.add_to_state(path, best_score=0.5)
+    assert json.loads((path / "state.json").read_text())["files"].keys() == {*state["files"], "state.json"}
+    assert load_checkpoint(path, "TSN").progress.best_score == 0.5
 
 
 def test_values_can_be_added_to_the_state(store):

@@ -8,6 +8,8 @@ from tools.weights.released import CacheEntry, find_released
 
 ARCHIVE, SINGLE = "/tsn_kinetics.tar.gz", "/TSN.pdparams"
 PICKLE = b"\x80\x02}q\x00."
+UNPACKED = ["tsn_kinetics", "tsn_kinetics.sums.json", "tsn_kinetics.tar.gz.sha256"]
+FETCHED = ["TSN.pdparams", "TSN.pdparams.sha256", "TSN.pdparams.sums.json"]
 QUICK = RetryPolicy(timeout_sec=5, delays_sec=(0.01, 0.01))
 
 

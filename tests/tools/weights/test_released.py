@@ -7,7 +7,17 @@ import pytest
 import models
 from tests.released_server import Page
 from tests.tools.files.small_archives import SAMPLE, archive_of, assert_complete
-from tests.tools.weights.released_cache import ARCHIVE, PICKLE, QUICK, SINGLE, failure, find, names_in
+from tests.tools.weights.released_cache import (
+    ARCHIVE,
+    FETCHED,
+    PICKLE,
+    QUICK,
+    SINGLE,
+    UNPACKED,
+    failure,
+    find,
+    names_in,
+)
 from tools.errors import ConfigError, DownloadError, UnusableError
 from tools.registry import MODELS
 from tools.weights.released import KNOWN_SUMS, RELEASED, CacheEntry, find_released
@@ -19,7 +29,7 @@ def test_an_archive_becomes_the_folder_of_its_name_bit_for_bit(server, root):
     assert path == root / "cache" / "tsn_kinetics"
     assert_complete(path)
     assert len(list(path.iterdir())) == 43
-    assert names_in(root) == [".tsn_kinetics.lock", "tsn_kinetics", "tsn_kinetics.tar.gz.sha256"]
+    assert names_in(root) == [".tsn_kinetics.lock", *UNPACKED]
     noted = (root / "cache" / "tsn_kinetics.tar.gz.sha256").read_text()
     assert noted == f"{hashlib.sha256(SAMPLE).hexdigest()}  tsn_kinetics.tar.gz\n"
 
@@ -85,7 +95,7 @@ def test_where_the_archive_is_gone_the_single_file_serves(server, root, status, 
     server.pages |= {ARCHIVE: Page(statuses=[status]), SINGLE: Page(PICKLE)}
     path = find(root)
     assert path.read_bytes() == PICKLE
-    assert names_in(root) == [".tsn_kinetics.lock", "TSN.pdparams", "TSN.pdparams.sha256"]
+    assert names_in(root) == [".tsn_kinetics.lock", *FETCHED]
     assert [request[0] for request in server.requests] == [ARCHIVE, SINGLE]  # 404 is not tried again
     assert f"HTTP Error {status}" in log_lines[-1]
     assert log_lines[-1].endswith(f"trying {server.url}{SINGLE}")

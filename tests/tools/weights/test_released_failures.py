@@ -13,7 +13,7 @@ import pytest
 from tests.conftest import PROJECT
 from tests.released_server import Page
 from tests.tools.files.small_archives import SAMPLE, archive_of, assert_complete
-from tests.tools.weights.released_cache import ARCHIVE, find, names_in
+from tests.tools.weights.released_cache import ARCHIVE, UNPACKED, find, names_in
 
 LIMITED = """
 import resource, sys
@@ -81,7 +81,8 @@ for moment in range(1, 1000):
         assert content in ({"a": b"1" * 500, "b": b"2" * 500}, None), (moment, content)
         assert path or path is found, moment
     names = {path.name for path in cache.iterdir()} - {"tsn_kinetics.tar.gz"}
-    assert names == {"tsn_kinetics", "tsn_kinetics.tar.gz.sha256", ".tsn_kinetics.lock"}, (moment, names)
+    notes = {"tsn_kinetics.sums.json", "tsn_kinetics.tar.gz.sha256", ".tsn_kinetics.lock"}
+    assert names == {"tsn_kinetics", *notes}, (moment, names)
     shutil.rmtree(cache)
     if not killed:
         break
@@ -133,7 +134,7 @@ def test_a_download_that_is_stopped_goes_on_later(server, root, number):
     assert not (root / "cache" / "tsn_kinetics").exists()
     assert_complete(find(root))
     assert server.requests == [(ARCHIVE, None), (ARCHIVE, f"bytes={half}-")]
-    assert names_in(root) == [".tsn_kinetics.lock", "tsn_kinetics", "tsn_kinetics.tar.gz.sha256"]
+    assert names_in(root) == [".tsn_kinetics.lock", *UNPACKED]
 
 
 def test_of_several_processes_one_downloads_and_the_others_wait(server, root):
