@@ -61,7 +61,7 @@ def read_state(path: Path) -> dict | None:
     if not isinstance(state, dict):
         raise CheckpointError(f"{path / STATE} holds a {type(state).__name__}, expected a training state")
     _require_known_format(path, state)
-    if not is_intact(state, STATE):
+    if not is_intact(state, STATE) or not all(_is_plain(name) for name in listed_files(state)):
         raise CheckpointError(f"{path / STATE} is damaged: its content is not what its own checksum says; {INSTEAD}")
     return state
 
@@ -80,6 +80,11 @@ def listed_files(state: dict) -> list[str]:
     """The names of the files whose sums a state.json has, without itself."""
     files = state.get("files")
     return [name for name in files if name != STATE] if isinstance(files, dict) else []
+
+
+def _is_plain(name: str) -> bool:
+    """Whether it names a file in the folder itself, as all names that we write do."""
+    return name.isprintable() and Path(name).name == name != ""
 
 
 def require_whole(content: Path, state: dict) -> None:

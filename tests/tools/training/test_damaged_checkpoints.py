@@ -55,7 +55,7 @@ def refusal(require, path):
     return text
 
 
-@pytest.mark.parametrize(("number", "seed"), [(60, 0), pytest.param(5000, 1, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(("number", "seed"), [(60, 0), pytest.param(3000, 1, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("name", FILES)
 def test_damage_to_any_file_is_refused_or_changes_nothing(saved, name, number, seed):
     whole = (saved / name).read_bytes()
@@ -100,6 +100,15 @@ def test_facts_changed_in_a_state_are_refused_with_what_works(saved, change):
     copy.parent.mkdir()
     shutil.copyfile(saved / "model.pdparams", copy)
     np.testing.assert_array_equal(load_weights(str(copy), "TSN").arrays["fc.weight"], WEIGHTS["fc.weight"])
+
+
+@pytest.mark.parametrize("name", ["", "../x", "/dev/zero", "two\nlines"])
+def test_a_state_that_lists_what_no_checkpoint_holds_is_refused(saved, name):
+    state = json.loads((saved / "state.json").read_text())
+    state["files"][name] = state["files"].pop("state.json")
+    (saved / "state.json").write_text(json.dumps(state))
+    for require in (require_as_saved, require_as_trained):
+        assert refusal(require, saved).startswith(f"{saved}/state.json is damaged: ")
 
 
 def test_a_state_is_not_added_to_once_it_is_damaged(saved, tmp_path):
