@@ -48,7 +48,8 @@ def fits_sum(path: Path, facts: dict) -> bool:
 def seal(content: dict, name: str) -> bytes:
     """An object as JSON, with the sum of its own content under ``name`` in its ``files``."""
     content = json.loads(json.dumps(content))  # as it will be read
-    files = {key: facts for key, facts in content.get("files", {}).items() if key != name}
+    files = content.get("files")
+    files = {key: facts for key, facts in files.items() if key != name} if isinstance(files, dict) else {}
     content["files"] = files | {name: {OWN: _own_sum(content | {"files": files})}}
     return (json.dumps(content, indent=1) + "\n").encode()
 

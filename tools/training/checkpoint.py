@@ -283,10 +283,10 @@ class CheckpointStore:
             try:
                 state = read_state(path) or {}
                 if state.get("validated") and state.get("best_epoch") == state.get("epoch", 0) - 1:
-                    for name in {WEIGHTS, *state.get("files", ())}:
+                    for name in {WEIGHTS, *listed_files(state)}:
                         require_whole(self.best_path / name, state)
                     with atomic_write(self.best_path / STATE) as file:
-                        file.write(_json(state))
+                        file.write(seal(state, STATE))
                     return
             except (CheckpointError, OSError, TypeError):  # another epoch, or no state that a run has written
                 pass
