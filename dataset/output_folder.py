@@ -9,7 +9,7 @@ from pathlib import Path
 from tools.errors import DataError
 from tools.files.atomic import atomic_write, remove_unfinished
 from tools.files.locks import HeldLock
-from tools.runtime.text import shorten
+from tools.runtime.text import escape_controls, shorten
 
 SETTINGS = "settings.json"  # what the pickles in the folder were made with
 
@@ -37,7 +37,7 @@ def open_output_folder(folder: Path, settings: dict) -> Iterator[None]:
         except OSError as error:
             raise DataError(f"{folder} cannot be written: {error}; what is finished stays") from None
         except KeyboardInterrupt:
-            print(f"{folder}: what is finished stays; run this again to resume", file=sys.stderr)
+            print(escape_controls(f"{folder}: what is finished stays; run this again to resume"), file=sys.stderr)
             raise
 
 

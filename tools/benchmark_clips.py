@@ -12,11 +12,12 @@ if __name__ == "__main__":  # before anything slow, so that Ctrl-C is one line f
 import runpy
 
 from tools.runtime.entry import run_program
+from tools.runtime.tables import Table
 
 
 def main() -> None:
     if {"-h", "--help"} & {*sys.argv[1:]}:
-        print(f"{__doc__}\n", flush=True)
+        print(Table(f"{__doc__}\n"), flush=True)
     runpy.run_module("tools.benchmark", run_name="__main__", alter_sys=True)
 
 

@@ -120,7 +120,8 @@ def main() -> None:
     scores = load_scores(numbers)
     print(format_epochs(scores.epochs, find_best(Path(f"{base}_best")), find_metric(name, settings)))
     if count := scores.earlier_runs:
-        print(f"\n{numbers} holds {count} earlier run{'s' * (count > 1)} too; these are the scores of the last")
+        print()
+        print(f"{numbers} holds {count} earlier run{'s' * (count > 1)} too; these are the scores of the last")
     print()
     for title, path in (
         ("best checkpoint", f"{base}_best"),

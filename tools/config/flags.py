@@ -10,6 +10,7 @@ from typing import NoReturn
 
 from tools.config.load import Config, Override, load_config, parse_set
 from tools.registry import MODELS
+from tools.runtime.tables import Table
 from tools.runtime.text import escape_controls
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -116,6 +117,13 @@ class EngineOptions:
         return [("engine", self.engine), ("precision", self.precision)]
 
 
+class _Help(Table):
+    """Text for people who ask for it; Python from 3.14 on colours it."""
+
+    __slots__ = ()
+    kept = "\n\x1b"
+
+
 class _Parser(argparse.ArgumentParser):
     """Tells of a wrong flag in one line, with the flag that was probably meant."""
 
@@ -127,6 +135,9 @@ class _Parser(argparse.ArgumentParser):
             near = [match for flag in given for match in get_close_matches(flag.replace("_", "-"), known, n=1)]
             hint = f"; did you mean {', '.join(near)}? --help shows all flags" if near else "; --help shows all flags"
         self.exit(2, f"{self.prog}: error: {escape_controls(message)}{hint}\n")
+
+    def _print_message(self, message: str, file=None) -> None:
+        super()._print_message(_Help(message), file)
 
 
 def make_parser(description: str, prog: str | None = None) -> argparse.ArgumentParser:

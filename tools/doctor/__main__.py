@@ -30,6 +30,8 @@ from tools.doctor.text import format_report
 from tools.errors import DataError
 from tools.files.atomic import atomic_write, require_writable
 from tools.runtime.entry import run_program
+from tools.runtime.tables import Table
+from tools.runtime.text import escape_controls
 
 
 def parse_args(arguments: list[str] | None = None) -> DoctorOptions:
@@ -92,13 +94,13 @@ def main() -> int:
     examination = examine(options)
     report = examination.report
     text = json.dumps(report, indent=1)
-    print(text if options.json == "-" else format_report(report))
+    print(Table(text) if options.json == "-" else format_report(report))
     if json_path:
         with _writing_json(json_path), atomic_write(json_path) as file:
             file.write(text.encode())
     if options.write_clean_list:
         for line in write_clean_lists(examination.sections, examination.clean_lists):
-            print(line, file=sys.stderr)
+            print(escape_controls(line), file=sys.stderr)
     return int(report["verdict"]["fails"])
 
 

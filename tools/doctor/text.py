@@ -2,16 +2,16 @@
 
 from collections.abc import Iterable
 
-from tools.runtime.tables import format_columns
+from tools.runtime.tables import Table, format_columns, join_lines
 from tools.runtime.text import format_bytes
 
 NAMED = 3  # findings of a kind that the text names; the JSON has all
 
 
-def format_report(report: dict) -> str:
+def format_report(report: dict) -> Table:
     blocks = [_format_sections(report["sections"]), *_format_findings(report["findings"])]
     blocks += [_format_checks(report["checks"]), _format_verdict(report)]
-    return "\n\n".join(block for block in blocks if block)
+    return Table("\n\n".join(block for block in blocks if block))
 
 
 def _format_sections(sections: dict[str, dict]) -> str:
@@ -24,7 +24,7 @@ def _format_sections(sections: dict[str, dict]) -> str:
     names.sort(key=lambda name: _ROWS.index(name) if name in _ROWS else _ROWS.index("faults"))
     rows = [["", *sections]]
     rows += [[name, *(column.get(name, "-") for column in cells.values())] for name in names]
-    return "\n".join([*lines, format_columns(rows, align="<>")])
+    return join_lines([*lines, format_columns(rows, align="<>")])
 
 
 _ROWS = [
@@ -97,7 +97,7 @@ def _format_findings(findings: list[dict]) -> Iterable[str]:
         lines = [f"[{names}] {kind}: {len(texts):,}", *(f"  {text}" for text in texts[:NAMED])]
         if len(texts) > NAMED:
             lines.append(f"  and {len(texts) - NAMED:,} more (--json has all)")
-        yield "\n".join(lines)
+        yield join_lines(lines)
 
 
 def _format_checks(checks: list[dict]) -> str:
@@ -107,7 +107,9 @@ def _format_checks(checks: list[dict]) -> str:
 def _format_verdict(report: dict) -> str:
     what, reasons = report["verdict"]["what"], report["verdict"]["reasons"]
     if not reasons:
-        return f"{what} would {'start' if what == 'training' else 'work'}"
-    if len(reasons) == 1:
-        return f"{what} would fail: {reasons[0]}"
-    return "\n".join([f"{what} would fail, for {len(reasons)} reasons:", *(f"  {reason}" for reason in reasons)])
+        lines = [f"{what} would {'start' if what == 'training' else 'work'}"]
+    elif len(reasons) == 1:
+        lines = [f"{what} would fail: {reasons[0]}"]
+    else:
+        lines = [f"{what} would fail, for {len(reasons)} reasons:", *(f"  {reason}" for reason in reasons)]
+    return join_lines(lines)

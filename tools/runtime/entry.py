@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from tools.errors import OutputError, ZooError
 from tools.runtime.packages import check_versions, explain_import
 from tools.runtime.signals import RAISED, end_at_once, heed, raise_stopped
+from tools.runtime.tables import Table
 from tools.runtime.text import escape_controls
 
 ERROR = "error: "  # begins the line that says why a program ended
@@ -25,7 +26,7 @@ def run_program(main: Callable[[], int | None], *, output_needed: bool = True) -
     for stream in (sys.stdout, sys.stderr):
         if stream is not None:
             stream.reconfigure(errors="backslashreplace")  # a video's name may not fit the terminal's encoding
-    if sys.stdout is not None:
+    if sys.stdout is not None and not isinstance(sys.stdout, _Output):
         sys.stdout = _Output(sys.stdout)
     try:
         if output_needed:
@@ -54,14 +55,20 @@ def require_output() -> None:
 
 
 class _Output:
-    """Standard output that raises OutputError, which nobody takes for an error of another file."""
+    """Standard output that moves no cursor, and raises OutputError, which nobody takes for an error of another file.
+
+    Names of files, ids and what servers say may hold anything: what is printed is one line, unless it is a Table.
+    """
 
     def __init__(self, stream):
         self._stream = stream
 
     def write(self, text: str) -> int:
+        body = text.removesuffix("\n")  # which ``print`` adds
+        shown = escape_controls(body, text.kept if isinstance(text, Table) else "") + text[len(body) :]
         with _telling():
-            return self._stream.write(text)
+            self._stream.write(shown)
+        return len(text)
 
     def flush(self) -> None:
         with _telling():

@@ -21,8 +21,7 @@ from tqdm import tqdm
 
 from tools.errors import CheckpointError, OutputError
 from tools.runtime.bars import ProgressBar
-from tools.runtime.tables import Table
-from tools.runtime.text import escape_controls
+from tools.runtime.tables import Table, join_lines
 
 # Loggers of this project by the first part of their names. The root logger is Paddle's (3.3.1 gives it a handler;
 # PaddlePaddle/Paddle#73985), so nothing is passed on to it once the log is started.
@@ -149,7 +148,7 @@ def _is_event(record: logging.LogRecord) -> bool:
 
 def _text_of(record: logging.LogRecord) -> str:
     """What is shown: one line, unless it is a table. Names of files and classes in it may hold anything."""
-    return escape_controls(record.getMessage(), kept="\n" if isinstance(record.msg, Table) else "")
+    return join_lines(record.msg.split("\n") if isinstance(record.msg, Table) else [record.getMessage()])
 
 
 class _Listener(logging.Handler):

@@ -31,7 +31,7 @@ from tools.files.atomic import atomic_write, require_writable
 from tools.registry import MODELS
 from tools.runtime.cpu import load_paddle, tune_cpu
 from tools.runtime.entry import run_program
-from tools.runtime.tables import format_columns
+from tools.runtime.tables import format_columns, join_lines
 from tools.weights.files import FLUID_FILE, WeightFile, load_weights
 from tools.weights.fluid_files import DTYPES, write_folder
 from tools.weights.fluid_names import buffers_of, name_arrays, variables_of
@@ -106,7 +106,7 @@ def describe(arrays: dict[str, np.ndarray]) -> str:
         f"{len(arrays)} arrays{f', {of_optimizer} of them of an optimizer' * bool(of_optimizer)}; "
         f"{values} values, {size / 1e6:.1f} MB"
     )
-    return "\n".join([*[format_columns(rows)] * bool(rows), total])
+    return join_lines([*[format_columns(rows)] * bool(rows), total])
 
 
 def convert(options: WeightsOptions) -> None:
