@@ -10,12 +10,11 @@ import time
 class Page:
     """What an address answers with. The flags say what goes wrong.
 
-    statuses: sent first, one a request, before the content is. cut: close the connection after this
-    many bytes of each answer, so often. length: another Content-Length than is true. drip: bytes a
-    piece, with a rest of ``rest_sec`` after each. hold: an event to wait for in the middle of the body.
-    changes: another ETag on every request. drip_head: as ``drip``, before
-    anything else is sent, "Continue" answers without end. chunk: bytes a chunk. range_says: another Content-Range.
-    obeys: what If-Range says. after_cut: is called then.
+    statuses: sent first, one a request, before the content is; with a text of its own as (status, text). cut: close the
+    connection after this many bytes of each answer, so often. length: another Content-Length than is true. drip: bytes
+    a piece, with a rest of ``rest_sec`` after each. hold: an event to wait for in the middle of the body. changes:
+    another ETag on every request. drip_head: "Continue" answers without end, with a rest after each. chunk: bytes a
+    chunk. range_says: another Content-Range. obeys: what If-Range says. after_cut: is called then.
     """
 
     def __init__(
@@ -56,7 +55,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         page = self.server.pages.get(self.path) or Page(statuses=[404])
         if page.statuses:
             status = page.statuses.pop(0) if len(page.statuses) > 1 or page.content else page.statuses[0]
-            self.send_error(status)
+            self.send_error(*(status if isinstance(status, tuple) else [status]))
             return
         if page.location:
             self.send_response(302)

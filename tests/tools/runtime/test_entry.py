@@ -46,6 +46,22 @@ def test_a_full_disk_below_standard_output_is_not_taken_for_that_of_a_file():
     assert result.stderr == "error: standard output cannot be written: [Errno 28] No space left on device\n"
 
 
+HOSTILE = "a\x1b[31m\r\nerror: forged\x85\u2028\u202eb\x9b 猫"
+HARMLESS = "a\\x1b[31m\\r\\nerror: forged\\x85\\u2028\\u202eb\\x9b 猫"
+
+
+def test_what_is_printed_is_one_line_whatever_a_name_holds_and_a_table_keeps_its_lines():
+    table = [
+        "from tools.runtime.tables import Table, format_columns, join_lines",
+        f"print(format_columns([['name', 'x'], [{HOSTILE!r}, 'y']]))",
+        f"print(join_lines(['first', {HOSTILE!r}, Table('a\\nb')]))",
+    ]
+    result = run(f"print({HOSTILE!r}, {HOSTILE!r}, end='.\\n')", "print()", *table, f"raise DataError({HOSTILE!r})")
+    rows = [f"{'name':<{len(HARMLESS) + 1}}  x", f"{HARMLESS}  y"]  # the cat is two columns wide
+    assert result.stdout.split("\n") == [f"{HARMLESS} {HARMLESS}.", "", *rows, "first", HARMLESS, "a", "b", ""]
+    assert result.stderr == f"error: {HARMLESS}\n"
+
+
 def test_an_error_where_all_streams_are_closed_still_has_its_exit_code():
     result = run("raise DataError('no room')", output=">&- 2>&-")
     assert (result.returncode, result.stdout, result.stderr) == (1, "", "")
