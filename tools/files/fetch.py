@@ -82,6 +82,12 @@ def fetch(url: str, path: Path, *, retry: RetryPolicy = DEFAULT_RETRY, largest: 
     part.finish()
 
 
+def remove_link(folder: Path) -> None:
+    """Remove a link of others in the place of a folder to fetch into. What it leads to stays as it is."""
+    if folder.is_symlink():
+        folder.unlink()
+
+
 @dataclass(frozen=True)
 class _Version:
     """What tells one version of a file at an address from another."""

@@ -22,7 +22,7 @@ from pathlib import Path
 from tools.errors import ConfigError, DownloadError, UnusableError
 from tools.files.archives import extract
 from tools.files.atomic import atomic_write, sync_folder
-from tools.files.fetch import DEFAULT_RETRY, RetryPolicy, fetch
+from tools.files.fetch import DEFAULT_RETRY, RetryPolicy, fetch, remove_link
 from tools.files.locks import HeldLock
 from tools.files.recognise import HEAD_SIZE, FileKind, describe_content
 from tools.files.sums import sha256_of, sums_beside, write_sums
@@ -167,6 +167,7 @@ class CacheEntry:
 
 def _obtain(entry: CacheEntry, offline: bool, retry: RetryPolicy) -> Path:
     """Make the weights present, from what is here or from the network."""
+    remove_link(entry.work)
     shutil.rmtree(entry.work / "unpacked", ignore_errors=True)
     if entry.by_hand.is_file():
         try:

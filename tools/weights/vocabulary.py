@@ -15,7 +15,7 @@ from pathlib import Path
 
 from tools.errors import DataError, DownloadError, UnusableError
 from tools.files.atomic import sync_folder
-from tools.files.fetch import DEFAULT_RETRY, RetryPolicy, fetch
+from tools.files.fetch import DEFAULT_RETRY, RetryPolicy, fetch, remove_link
 from tools.files.sums import SumError, accept_or_renew, check_sums, sums_beside, write_sums
 from tools.weights.released import FOLDER_VARIABLE, URL_VARIABLE, await_lock, cache_folder
 
@@ -92,6 +92,7 @@ def _obtain(
     path: Path, work: Path, url: str, check: Callable[[str, str], None], retry: RetryPolicy, advice: str
 ) -> None:
     fetched = work / NAME
+    remove_link(work)
     work.mkdir(exist_ok=True)
     try:
         log.info(f"vocabulary: fetching {url}")

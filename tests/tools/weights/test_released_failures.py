@@ -13,7 +13,7 @@ import pytest
 from tests.conftest import PROJECT
 from tests.released_server import Page
 from tests.tools.files.small_archives import SAMPLE, archive_of, assert_complete
-from tests.tools.weights.released_cache import ARCHIVE, UNPACKED, find, names_in
+from tests.tools.weights.released_cache import ARCHIVE, PICKLE, SINGLE, UNPACKED, find, names_in
 
 LIMITED = """
 import resource, sys
@@ -101,6 +101,19 @@ def test_a_process_killed_at_any_file_operation_leaves_nothing_that_counts(serve
     result = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr
     assert int(result.stdout) > 15
+
+
+@pytest.mark.parametrize("from_single", [False, True])
+def test_a_link_in_the_place_of_the_working_folder_leads_nowhere(server, root, from_single):
+    server.pages |= {SINGLE: Page(PICKLE)} if from_single else {ARCHIVE: Page(SAMPLE)}
+    ours = root / "cache" / "ours"
+    (ours / "unpacked").mkdir(parents=True)
+    (ours / "unpacked" / "x").write_bytes(b"precious")
+    (root / "cache" / ".tsn_kinetics.partial").symlink_to(ours)
+    find(root)
+    assert [path.name for path in ours.iterdir()] == ["unpacked"]
+    assert (ours / "unpacked" / "x").read_bytes() == b"precious"
+    assert not (root / "cache" / ".tsn_kinetics.partial").is_symlink()
 
 
 def start_download(root, *arguments):
