@@ -21,7 +21,6 @@ if __name__ == "__main__":  # before anything slow, so that Ctrl-C is one line f
     begin_program()
 
 import logging
-import tempfile
 from dataclasses import dataclass
 
 import numpy as np
@@ -31,7 +30,7 @@ from tools.config.flags import make_parser, parse_text
 from tools.errors import ConfigError, DataError, DownloadError, UnusableError
 from tools.files.archives import extract
 from tools.files.arrays import NoArrayError, load_npy
-from tools.files.atomic import atomic_write, require_writable
+from tools.files.atomic import atomic_write, require_writable, temporary_folder
 from tools.files.fetch import DEFAULT_RETRY, RetryPolicy, fetch
 from tools.files.sums import sums_beside, write_sums
 from tools.runtime.entry import run_program
@@ -120,8 +119,9 @@ def fetch_vocabulary(options: DownloadOptions, retry: RetryPolicy) -> None:
 def fetch_eigenvalues(url: str, output: Path, retry: RetryPolicy) -> None:
     try:
         require_writable(output)
-        with tempfile.TemporaryDirectory() as folder:
-            archive = Path(folder) / "yt8m_pca.tgz"
+        beside = next(parent for parent in output.absolute().parents if parent.exists())
+        with temporary_folder(beside / output.name) as folder:
+            archive = folder / "yt8m_pca.tgz"
             try:
                 fetch(url, archive, retry=retry, largest=LARGEST)
             except DownloadError as error:

@@ -75,6 +75,16 @@ def eigenvalues(url, output):
     return "eigenvals", f"--url={url}", f"--output={output}"
 
 
+def test_an_archive_that_a_killed_run_was_fetching_goes_and_eigenvalues_of_others_stay(download, server, tmp_path):
+    for name in (".eigenvals.npy.tmp-1-0123abcd", ".other.npy.tmp-1-0123abcd"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "yt8m_pca.tgz").write_bytes(bytes(1000))
+    server.pages |= PAGES
+    download(*eigenvalues(f"{server.url}/good", tmp_path / "eigenvals.npy"))
+    names = {path.name for path in tmp_path.iterdir() if "sums" not in path.name}
+    assert names == {"eigenvals.npy", ".other.npy.tmp-1-0123abcd"}
+
+
 def test_the_eigenvalues_come_out_of_the_archive(download, server, tmp_path):
     server.pages |= PAGES
     output = tmp_path / "new" / "eigenvals.npy"

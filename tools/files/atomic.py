@@ -85,14 +85,14 @@ def atomic_folder(path: Path, aside: Path | None = None) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def temporary_folder(path: Path) -> Iterator[Path]:
+def temporary_folder(path: Path, mode: int = 0o777) -> Iterator[Path]:
     """A folder beside ``path`` to work in, which is removed afterwards unless it has been renamed.
 
-    What killed processes left there for ``path`` is removed first.
+    What killed processes left there for ``path`` is removed first. mode: of the folder, less what the umask takes.
     """
     remove_unfinished(path.parent, path.name)
     temporary = temporary_path(path)
-    with _make_locked(temporary):
+    with _make_locked(temporary, mode):
         try:
             yield temporary
         finally:
@@ -169,10 +169,10 @@ def _sync(file: BinaryIO) -> None:
 
 
 @contextlib.contextmanager
-def _make_locked(path: Path) -> Iterator[None]:
+def _make_locked(path: Path, mode: int) -> Iterator[None]:
     """A new folder, locked meanwhile."""
     while True:
-        path.mkdir()
+        path.mkdir(mode)
         handle = os.open(path, os.O_RDONLY | O_NOFOLLOW)
         try:
             _lock(handle)

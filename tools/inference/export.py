@@ -25,14 +25,14 @@ import numpy as np
 import paddle
 
 from tools.errors import CheckpointError
-from tools.files.atomic import sync_folder
+from tools.files.atomic import remove_unfinished, sync_folder, temporary_folder, temporary_path
 from tools.files.ownership import close_to_others, describe_other_writers
 from tools.files.sums import SumError, check_sums, write_sums
 from tools.weights.fluid_files import read_file
 
 FOLDER_VARIABLE = "PADDLE_VIDEO_PROGRAMS"
 KEPT = 8  # programs, of some 100 MB each; every set of weights has its own
-UNFINISHED = ".export-"
+UNFINISHED = "export"  # begins what is being written or removed there; earlier versions wrote .export-*
 PROGRAM, WEIGHTS, SUMS = "model.json", "model.pdiparams", "sums.json"
 
 log = logging.getLogger(__name__)
@@ -47,17 +47,19 @@ def exported_program(network, shape: tuple[int, ...]) -> Iterator[Path]:
     root = find_closed_folder()
     name = f"{type(network).__name__}-{fingerprint(network, shape)}"
     target = root and root / name
+    if root:
+        remove_unfinished(root, UNFINISHED)
     if target and is_kept(target):
         yield target
         return
     with _temporary_folder(root) as temporary:
-        program = Path(temporary) / name
+        program = temporary / name
         began = time.perf_counter()
         try:
             write_program(network, shape, program)
         # Paddle 3.3.1 raises any of the first three.
         except (OSError, RuntimeError, SystemError, CheckpointError) as error:
-            raise _refusal(Path(temporary).parent, error) from error
+            raise _refusal(temporary.parent, error) from error
         took = f"exported for the inference engine in {time.perf_counter() - began:.1f} s"
         with contextlib.suppress(OSError):  # it cannot be kept, or another process has put it there meanwhile
             if target:
@@ -117,21 +119,27 @@ def find_closed_folder() -> Path | None:
     return None
 
 
-def _temporary_folder(root: Path | None) -> tempfile.TemporaryDirectory:
+@contextlib.contextmanager
+def _temporary_folder(root: Path | None) -> Iterator[Path]:
     """In root, so that a program can be renamed into it; somewhere else where there is none or it cannot be written."""
-    try:
-        if root:
-            root.mkdir(mode=0o755, parents=True, exist_ok=True)
-            return tempfile.TemporaryDirectory(prefix=UNFINISHED, dir=root, ignore_cleanup_errors=True)
-    except OSError as error:
-        log.info(
-            f"{root} cannot be written ({error}): the exported program is not kept; {FOLDER_VARIABLE} names another "
-            "folder"
-        )
-    try:
-        return tempfile.TemporaryDirectory(prefix="programs-", ignore_cleanup_errors=True)
-    except OSError as error:
-        raise _refusal(root or Path(tempfile.gettempdir()), error) from None
+    with contextlib.ExitStack() as stack:
+        folder = None
+        try:
+            if root:
+                root.mkdir(mode=0o755, parents=True, exist_ok=True)
+                folder = stack.enter_context(temporary_folder(root / UNFINISHED, mode=0o700))
+        except OSError as error:
+            log.info(
+                f"{root} cannot be written ({error}): the exported program is not kept; {FOLDER_VARIABLE} names "
+                "another folder"
+            )
+        try:
+            if not folder:
+                elsewhere = tempfile.TemporaryDirectory(prefix="programs-", ignore_cleanup_errors=True)
+                folder = Path(stack.enter_context(elsewhere))
+        except OSError as error:
+            raise _refusal(root or Path(tempfile.gettempdir()), error) from None
+        yield folder
 
 
 def write_program(network, shape: tuple[int, ...], folder: Path) -> None:
@@ -190,17 +198,18 @@ def remove_unused(root: Path) -> None:
     programs = [path for path in root.iterdir() if re.fullmatch(r"\w+-[0-9a-f]{24}", path.name)]
     unused = sorted(programs, key=_last_use, reverse=True)[KEPT:]
     yesterday = time.time() - 24 * 3600
-    for path in [*unused, *(path for path in root.glob(f"{UNFINISHED}*") if _last_use(path) < yesterday)]:
+    for path in [*unused, *(path for path in root.glob(f".{UNFINISHED}-*") if _last_use(path) < yesterday)]:
         with contextlib.suppress(OSError):  # another process may be removing it
             _remove(path)
 
 
 def _remove(program: Path) -> None:
-    hidden = Path(tempfile.mkdtemp(prefix=UNFINISHED, dir=program.parent))
-    try:
-        os.replace(program, hidden)  # whole or gone, for those who look for it
-    finally:
-        shutil.rmtree(hidden)
+    if program.is_symlink():
+        program.unlink()
+        return
+    hidden = temporary_path(program.parent / UNFINISHED)
+    os.replace(program, hidden)  # whole or gone, for those who look for it
+    shutil.rmtree(hidden)
 
 
 def _last_use(program: Path) -> float:

@@ -1,17 +1,22 @@
 """Exported programs: whole or not kept, and only those used last."""
 
 import contextlib
+import fcntl
 import os
 import resource
 import stat
+import subprocess
+import sys
 import tempfile
 import time
 
 import paddle
 import pytest
 
+from tests.conftest import PROJECT
 from tests.tools.inference.kept_programs import Small, require_same_answers
 from tools.errors import CheckpointError
+from tools.files.atomic import temporary_folder, temporary_path
 from tools.inference.export import KEPT, exported_program, remove_unused
 from tools.inference.predictor import Predictor
 
@@ -49,6 +54,40 @@ def test_an_export_that_paddle_refuses_is_the_same_error(programs, error, monkey
         CheckpointError, match=r"could not be written \(\(Unavailable\) Cannot open model.json\); --engine"
     ):
         Predictor(Small(), (300,), "fp32")
+
+
+KILLED = """
+import os, sys
+import tests.tuned_paddle
+from pathlib import Path
+from tests.tools.inference.kept_programs import Small
+from tools.inference import export
+
+done = export.write_program
+def write(network, shape, folder):
+    done(network, shape, folder)
+    os.kill(os.getpid(), 9)
+
+export.write_program = write
+with export.exported_program(Small(), (300,)):
+    pass
+"""
+
+
+def test_what_a_killed_run_was_exporting_is_removed_by_the_next_one_and_what_others_export_stays(programs):
+    environment = os.environ | {"PADDLE_VIDEO_PROGRAMS": str(programs)}
+    command = [sys.executable, "-c", KILLED]
+    assert subprocess.run(command, cwd=PROJECT, env=environment, check=False, timeout=120).returncode == -9
+    (left,) = programs.iterdir()
+    assert left.name.startswith(".export.tmp-")
+    assert left.stat().st_mode & 0o777 == 0o700
+    assert sum(path.stat().st_size for path in left.rglob("*")) > 300_000
+    with temporary_folder(programs / "other"), temporary_path(programs / "export").open("wb") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        others = {path.name for path in programs.iterdir()} - {left.name}
+        with exported_program(Small(), (300,)) as program:
+            assert not left.exists()
+        assert {path.name for path in programs.iterdir()} == {*others, program.name}
 
 
 def test_without_a_folder_to_keep_it_a_program_is_gone_once_it_is_loaded(programs, log_lines):
