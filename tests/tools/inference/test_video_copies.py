@@ -122,7 +122,7 @@ def test_copies_appear_when_they_are_whole_and_a_video_that_fails_does_not_stop_
 
 
 def test_a_name_that_is_too_long_for_a_copy_fails_alone(tmp_path):
-    long = "n" * 250
+    long = "n" * 252  # of a video of 255 bytes: x.ts
     copies, captions = plan(tmp_path, long, "two")
 
     def write(path, target, draw, on_time):
