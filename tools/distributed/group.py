@@ -7,10 +7,8 @@ Paddle: tune the CPU first.
 
 import contextlib
 import errno
-import io
 import os
 import pickle
-import secrets
 from collections.abc import Callable, Iterable, Iterator
 from multiprocessing.connection import Connection
 
@@ -18,6 +16,9 @@ import paddle
 from paddle import distributed, nn
 
 from tools.distributed import rendezvous
+from tools.distributed.handshake import Link
+from tools.distributed.paddle_ports import connect_paddle
+from tools.distributed.secret import take_key
 from tools.errors import ConfigError, PeerError, ZooError
 
 BUCKET_BYTES = 32 << 20  # of tensors that travel together: large enough for the network, small beside a model
@@ -36,7 +37,7 @@ class ProcessGroup:
     A context manager: an error that leaves it is told to the others.
     """
 
-    def __init__(self, rank: int = 0, world: int = 1, links: dict[int, Connection] | None = None):
+    def __init__(self, rank: int = 0, world: int = 1, links: dict[int, Link | Connection] | None = None):
         self.rank, self.world = rank, world
         self._links = links or {}
 
@@ -121,7 +122,7 @@ class ProcessGroup:
                     for tensor, part in zip(bucket, parts, strict=True):
                         tensor.set_value(part.reshape(tensor.shape))
         except (RuntimeError, OSError, SystemError) as error:
-            raise self._explain(error) from None
+            raise self.explain(error) from None
 
     def _send(self, rank: int, value) -> None:
         try:
@@ -146,8 +147,8 @@ class ProcessGroup:
             return PeerError(f"rank {rank} of {self.world} is out of reach: {error.strerror}")
         return PeerError(f"rank {rank} of {self.world} exited unexpectedly; its log says more")
 
-    def _explain(self, error: Exception) -> PeerError:
-        """Why the exchange of gradients failed: what another process said, or else the first line of the error."""
+    def explain(self, error: Exception) -> PeerError:
+        """Why a call of Paddle failed that all make: what another process said, or else the first line of the error."""
         for rank, link in self._links.items():
             try:
                 if link.poll(2) and isinstance(value := _receive_value(link), _Failure):
@@ -176,37 +177,32 @@ class ProcessGroup:
 def connect(device: str) -> ProcessGroup:
     """The processes that the environment speaks of, as a launcher sets it; one alone without a launcher.
 
-    Raises PeerError when they do not find one another within five minutes.
+    Raises PeerError when they do not find one another within five minutes, and ConfigError without a secret.
     """
     world = int(os.environ.get("PADDLE_TRAINERS_NUM", "1"))
     if world == 1:
         return ProcessGroup()
     rank = int(os.environ["PADDLE_TRAINER_ID"])
     address = rendezvous.address_of_first()
-    for name in ("MASTER_ADDR", "MASTER_PORT"):  # of another library; Paddle 3.3.1 follows them before its own
-        os.environ.pop(name, None)
-    if device == "cpu":
-        os.environ["PADDLE_DISTRI_BACKEND"] = "gloo"
-        # Left alone, gloo takes the interface that this machine's name stands for.
-        if interface := rendezvous.interface_to(address[0]):
-            os.environ.setdefault("GLOO_SOCKET_IFNAME", interface)
-    try:
-        if rank == 0:
-            links = rendezvous.await_others(address, world)
-        else:
-            links = {0: rendezvous.find_first(address, rank, world)}
-        with contextlib.redirect_stderr(io.StringIO()):  # Paddle 3.3.1's table of the flags that it has set itself
-            distributed.init_parallel_env()
-        told = [secrets.token_bytes(32)]
-        distributed.broadcast_object_list(told, src=0)
-        rendezvous.recognise(links, rank, told[0])
-        return ProcessGroup(rank, world, links)
-    except (RuntimeError, ValueError, OSError, SystemError, EOFError) as error:
-        text = str(error).strip().splitlines()
-        raise PeerError(f"the processes of this run cannot reach one another: {text[0] if text else error}") from None
+    key = take_key()
+    if rank == 0:
+        links = rendezvous.await_others(address, world, key)
+    else:
+        links = {0: rendezvous.find_first(address, rank, world, key)}
+    with contextlib.ExitStack() as unless_connected:
+        group = ProcessGroup(rank, world, links)
+        unless_connected.push(group)
+        try:
+            connect_paddle(group, address[0], device)
+        except (RuntimeError, ValueError, OSError, SystemError, EOFError) as error:
+            told = group.explain(error)
+            hint = "Paddle could not connect the processes of this run; only they may reach its ports meanwhile"
+            raise PeerError(f"{hint} ({told})") from None
+        unless_connected.pop_all()
+    return group
 
 
-def _send_value(link: Connection, value) -> None:
+def _send_value(link: Link | Connection, value) -> None:
     """As bytes, which ``Connection.send`` makes a view of a BytesIO.
 
     Where it fails, its exception holds that view, and what collects it as garbage ends Python 3.12.1 by SIGSEGV and
@@ -215,8 +211,8 @@ def _send_value(link: Connection, value) -> None:
     link.send_bytes(pickle.dumps(value, pickle.HIGHEST_PROTOCOL))
 
 
-def _receive_value(link: Connection):
-    """What the other end sent: the one place where what comes from there is unpickled; see ``rendezvous.recognise``."""
+def _receive_value(link: Link | Connection):
+    """What the other end sent, which has proved itself and signs: the one place where anything is unpickled."""
     return pickle.loads(link.recv_bytes())
 
 

@@ -15,6 +15,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from tools.distributed.secret import SECRET, make_secret
 from tools.errors import ConfigError, PeerError
 from tools.runtime.cpu import OF_PADDLE
 from tools.runtime.entry import ERROR
@@ -124,6 +125,7 @@ def _environments(planned: Processes) -> list[dict[str, str]]:
     common = {
         **os.environ,
         WATCHED: str(os.getpid()),
+        SECRET: make_secret(),
         "PADDLE_MASTER": f"127.0.0.1:{ports[0]}",
         "PADDLE_TRAINERS_NUM": str(count),
         "PADDLE_TRAINER_ENDPOINTS": ",".join(endpoints),

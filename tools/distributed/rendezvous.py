@@ -4,7 +4,6 @@ Paddle's own waiting (3.3.1) takes 15 minutes and hears no signal meanwhile, so 
 """
 
 import contextlib
-import hmac
 import logging
 import os
 import socket
@@ -12,14 +11,17 @@ import struct
 import time
 from multiprocessing.connection import Connection
 
+from tools.distributed.handshake import NONCE_BYTES, PROOF_BYTES, Link, Transcript, make_hello
+from tools.distributed.reception import Reception
 from tools.errors import ConfigError, PeerError
 
 log = logging.getLogger(__name__)
 
 _RENDEZVOUS_SEC = 300  # for all processes to come: one may load Paddle from a slow disk
 _WORD_SEC = 15  # until it is said who is waited for, again and again
-_HELLO_SEC = 10  # for one that has come to say who it is
-_HELLO = b"paddle video zoo 1\n"
+_HELLO_SEC = 5  # for both ends of a connection to prove who they are
+_STRANGE_SEC = 20  # until one that answers, but not as the first process, is not asked again
+_MOST_PENDING = 256  # that the system keeps until they are served
 _SIOCGIFADDR = 0x8915  # of Linux: the address of an interface
 # Until a machine that went away without closing its connections counts as gone, whether or not something was on its
 # way there: 20 seconds. Without the last, Linux goes on sending what is not confirmed for a quarter of an hour.
@@ -38,72 +40,94 @@ def address_of_first() -> tuple[str, int]:
     return host, int(port)
 
 
-def await_others(address: tuple[str, int], world: int) -> dict[int, Connection]:
-    """The first process's connections, once all others have come; each sends its rank and is told to go on."""
+def await_others(address: tuple[str, int], world: int, key: bytes) -> dict[int, Link]:
+    """The first process's connections, once all others have come and have proved that they know the key."""
     deadline = time.monotonic() + _RENDEZVOUS_SEC
-    came = {}
-    with socket.create_server(address, backlog=world) as server, contextlib.ExitStack() as unless_complete:
-        while len(came) < world - 1:
-            left_sec = deadline - time.monotonic()
-            server.settimeout(max(0.01, min(left_sec, _WORD_SEC)))
-            try:
-                handle = unless_complete.enter_context(server.accept()[0])
-            except TimeoutError:
-                missing = ", ".join(str(rank) for rank in range(1, world) if rank not in came)
-                if left_sec > _WORD_SEC:
-                    log.info(f"waiting for rank {missing} of {world} processes; what their launchers print may say why")
-                    continue
-                raise PeerError(
-                    f"of {world} processes, rank {missing} did not come within {_RENDEZVOUS_SEC} s; what they or their "
-                    "launchers print says why"
-                ) from None
-            if 0 < (rank := _read_rank(handle)) < world:
-                came[rank] = handle
-        for handle in came.values():
-            handle.sendall(_HELLO)
-        return {rank: _as_connection(came[rank]) for rank in sorted(came)}
-
-
-def _read_rank(handle: socket.socket) -> int:
-    """The rank of one that has come; 0 for a stranger."""
-    handle.settimeout(_HELLO_SEC)
+    word = time.monotonic() + _WORD_SEC
     try:
-        hello = _read(handle, len(_HELLO) + 4)
-    except OSError:
-        return 0
-    return int.from_bytes(hello[len(_HELLO) :], "big") if hello.startswith(_HELLO) else 0
+        server = socket.create_server(address, backlog=_MOST_PENDING)
+    except OSError as error:
+        where = "{}:{}".format(*address)
+        raise PeerError(f"rank 0 of {world} cannot wait for the others at {where} ({error.strerror})") from None
+    with Reception(server, world, key) as reception:
+        while missing := reception.missing():
+            reception.serve(max(0.01, min(deadline, word) - time.monotonic()))
+            names = ", ".join(map(str, missing))
+            if time.monotonic() > deadline:
+                raise PeerError(
+                    f"of {world} processes, rank {names} did not come within {_RENDEZVOUS_SEC} s; what they or their "
+                    "launchers print says why"
+                )
+            if time.monotonic() > word:
+                word += _WORD_SEC
+                log.info(f"waiting for rank {names} of {world} processes; what their launchers print may say why")
+        came = reception.leave()
+    return {rank: said.link(_as_connection(handle), is_first=True) for rank, (handle, said) in came}
 
 
-def _read(handle: socket.socket, count: int) -> bytes:
-    """So many bytes, or those before the other end was closed."""
-    data = b""
-    while len(data) < count and (part := handle.recv(count - len(data))):
-        data += part
-    return data
-
-
-def find_first(address: tuple[str, int], rank: int, world: int) -> Connection:
-    """This process's connection to the first, once all have come."""
+def find_first(address: tuple[str, int], rank: int, world: int, key: bytes) -> Link:
+    """This process's connection to the first, once all have come; both have proved that they know the key."""
     deadline = time.monotonic() + _RENDEZVOUS_SEC
+    host, port = address
+    strange_since = None  # another program, one in its place, or the first process while strangers keep it busy
     while True:
         try:
             handle = socket.create_connection(address, timeout=_HELLO_SEC)
-            break
         except OSError as error:
+            strange_since = None
             if time.monotonic() > deadline:
-                host, port = address
                 hint = ", which is this machine: where rank 0 is on another, its launcher needs --host"
                 raise PeerError(
                     f"rank {rank} of {world} found no rank 0 at {host}:{port} within {_RENDEZVOUS_SEC} s ({error})"
                     f"{hint * host.startswith('127.')}"
                 ) from None
-            time.sleep(0.2)
+        else:
+            strange_since = strange_since or time.monotonic()
+            if transcript := _prove(handle, make_hello(rank, world), key):
+                return _await_all(handle, transcript, world)
+            if time.monotonic() > strange_since + _STRANGE_SEC:
+                raise PeerError(
+                    f"rank {rank} of {world} found somebody at {host}:{port} who does not answer as rank 0 of this "
+                    "run: another program, or a process with another secret"
+                )
+        time.sleep(0.2)
+
+
+def _prove(handle: socket.socket, hello: bytes, key: bytes) -> Transcript | None:
+    """What was said with one that has proved to be the first process; None, and a closed connection, for another."""
+    deadline = time.monotonic() + _HELLO_SEC
+    try:
+        handle.sendall(hello)
+        transcript = Transcript(key, hello, _read(handle, NONCE_BYTES, deadline))
+        handle.sendall(transcript.proof("other"))
+        if transcript.is_proof("first", _read(handle, PROOF_BYTES, deadline)):
+            return transcript
+    except OSError:
+        pass
+    handle.close()
+    return None
+
+
+def _await_all(handle: socket.socket, transcript: Transcript, world: int) -> Link:
     with handle:
-        handle.settimeout(_RENDEZVOUS_SEC + _HELLO_SEC)  # by then the first has given up too, and says who is missing
-        handle.sendall(_HELLO + rank.to_bytes(4, "big"))
-        if _read(handle, len(_HELLO)) != _HELLO:
+        deadline = (
+            time.monotonic() + _RENDEZVOUS_SEC + _HELLO_SEC
+        )  # by then the first has given up, and says who is missing
+        if not transcript.is_proof("all", _read(handle, PROOF_BYTES, deadline)):
             raise PeerError(f"rank 0 of {world} ended before all processes had come; its log says more")
-        return _as_connection(handle)
+        return transcript.link(_as_connection(handle), is_first=False)
+
+
+def _read(handle: socket.socket, count: int, deadline: float) -> bytes:
+    """So many bytes, or those before the other end was closed. Raises TimeoutError once the deadline has passed."""
+    data = b""
+    while len(data) < count:
+        handle.settimeout(max(0.001, deadline - time.monotonic()))
+        part = handle.recv(count - len(data))
+        if not part:
+            break
+        data += part
+    return data
 
 
 def _as_connection(handle: socket.socket) -> Connection:
@@ -115,16 +139,6 @@ def _as_connection(handle: socket.socket) -> Connection:
         if hasattr(socket, name):  # Linux has them
             handle.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
     return Connection(handle.detach())
-
-
-def recognise(links: dict[int, Connection], rank: int, key: bytes) -> None:
-    """Make sure that both ends of each connection know the key: what comes from there is unpickled."""
-    for other, link in links.items():
-        link.send_bytes(hmac.digest(key, b"%d to %d" % (rank, other), "sha256"))
-    for other, link in links.items():
-        expected = hmac.digest(key, b"%d to %d" % (other, rank), "sha256")
-        if not link.poll(_RENDEZVOUS_SEC) or not hmac.compare_digest(link.recv_bytes(64), expected):
-            raise PeerError(f"what is connected in place of rank {other} is no process of this run")
 
 
 def interface_to(host: str) -> str | None:

