@@ -1,7 +1,7 @@
 """The secret by which the processes of a run know one another. Does not import Paddle.
 
 ``--nproc`` makes one for each run and hands it down in the environment. Processes that another launcher starts are
-given theirs by the user. It is never sent, printed or written.
+given theirs by the user, in a file. It is never sent, printed or written.
 """
 
 import hashlib
@@ -11,11 +11,12 @@ import stat
 from pathlib import Path
 
 from tools.errors import ConfigError
+from tools.runtime.cpu import OF_PADDLE
 
 SECRET = "PADDLE_VIDEO_SECRET"
 SECRET_FILE = "PADDLE_VIDEO_SECRET_FILE"
 _LEAST, _MOST = 32, 4096  # characters; who listens on the network may try out shorter ones at leisure
-_ADVICE = f"on all machines, {SECRET_FILE} names a file with the same {_LEAST} characters or more, or {SECRET} is them"
+_ADVICE = f"on all machines {SECRET_FILE} has to name a file with the same {_LEAST} characters or more"
 
 
 def make_secret() -> str:
@@ -29,8 +30,10 @@ def take_key() -> bytes:
     Raises ConfigError where there is none, or it is too short, or others than the owner of its file could read it.
     """
     text, path = os.environ.pop(SECRET, ""), os.environ.get(SECRET_FILE, "")
+    if text and OF_PADDLE in os.environ:
+        raise ConfigError(f"{SECRET}: Paddle's launcher writes all variables to its logs, this secret too; {_ADVICE}")
     if not text and not path:
-        raise ConfigError(f"several processes that --nproc did not start need a secret: {_ADVICE}; see README.md")
+        raise ConfigError(f"processes that another launcher than --nproc started need a secret: {_ADVICE}")
     where = SECRET if text else f"{SECRET_FILE}: {path}"
     text = (text or _read(Path(path))).strip()
     if not _LEAST <= len(text) <= _MOST:
