@@ -9,6 +9,7 @@ import contextlib
 import errno
 import os
 import pickle
+import time
 from collections.abc import Callable, Iterable, Iterator
 from multiprocessing.connection import Connection
 
@@ -22,6 +23,7 @@ from tools.distributed.secret import take_key
 from tools.errors import ConfigError, PeerError, ZooError
 
 BUCKET_BYTES = 32 << 20  # of tensors that travel together: large enough for the network, small beside a model
+_SAY_SEC = 2  # for the others to say why, once Paddle has failed
 _NORMS = (nn.BatchNorm1D, nn.BatchNorm2D, nn.BatchNorm3D)
 _OUT_OF_REACH = (errno.ETIMEDOUT, errno.EHOSTUNREACH, errno.ENETUNREACH, errno.ENETDOWN)
 
@@ -149,9 +151,11 @@ class ProcessGroup:
 
     def explain(self, error: Exception) -> PeerError:
         """Why a call of Paddle failed that all make: what another process said, or else the first line of the error."""
+        deadline = time.monotonic() + _SAY_SEC
         for rank, link in self._links.items():
             try:
-                if link.poll(2) and isinstance(value := _receive_value(link), _Failure):
+                is_there = link.poll(max(0.0, deadline - time.monotonic()))
+                if is_there and isinstance(value := _receive_value(link), _Failure):
                     return PeerError(str(value))
             except (OSError, EOFError) as lost:
                 return self._lost(rank, lost)

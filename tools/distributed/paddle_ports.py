@@ -20,7 +20,7 @@ from tools.errors import PeerError
 from tools.runtime.entry import ERROR
 
 _REACH_SEC = 10  # for one connection, by processes that are all there
-_CONNECT_SEC = {"cpu": 25, "gpu": 120}  # for Paddle to connect processes that are all there; GPUs have to start
+_CONNECT_SEC = {"cpu": 15, "gpu": 120}  # for Paddle to connect processes that are all there; GPUs have to start
 
 
 def connect_paddle(group, host: str, device: str) -> None:

@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterable
 
 from tools.distributed.handshake import HELLO_BYTES, NONCE_BYTES, PROOF_BYTES, Transcript, begins_hello, read_hello
+from tools.errors import PeerError
 
 log = logging.getLogger(__name__)
 
@@ -58,11 +59,19 @@ class Reception:
                 self._hear(one)
 
     def leave(self) -> Iterable[tuple[int, tuple[socket.socket, Transcript]]]:
-        """Tell all that everybody has come; give rank, connection and what was said there, in the order of ranks."""
-        came, self._came = sorted(self._came.items()), {}
-        for _, (handle, transcript) in came:
+        """Tell all that everybody has come; give rank, connection and what was said there, in the order of ranks.
+
+        Raises PeerError where one of them has gone again.
+        """
+        came = sorted(self._came.items())
+        for rank, (handle, transcript) in came:
             handle.setblocking(True)
-            handle.sendall(transcript.proof("all"))
+            try:
+                handle.sendall(transcript.proof("all"))
+            except OSError:
+                ended = f"rank {rank} of {self._world} ended before all processes had come; its log says more"
+                raise PeerError(ended) from None
+        self._came = {}  # are the caller's now
         return came
 
     def _accept(self) -> None:

@@ -110,10 +110,13 @@ def _prove(handle: socket.socket, hello: bytes, key: bytes) -> Transcript | None
 
 def _await_all(handle: socket.socket, transcript: Transcript, world: int) -> Link:
     with handle:
-        deadline = (
-            time.monotonic() + _RENDEZVOUS_SEC + _HELLO_SEC
-        )  # by then the first has given up, and says who is missing
-        if not transcript.is_proof("all", _read(handle, PROOF_BYTES, deadline)):
+        # By then the first has given up too, and says who is missing.
+        deadline = time.monotonic() + _RENDEZVOUS_SEC + _HELLO_SEC
+        try:
+            is_complete = transcript.is_proof("all", _read(handle, PROOF_BYTES, deadline))
+        except OSError:
+            is_complete = False
+        if not is_complete:
             raise PeerError(f"rank 0 of {world} ended before all processes had come; its log says more")
         return transcript.link(_as_connection(handle), is_first=False)
 

@@ -1,7 +1,9 @@
 """What proves a process of a run, what does not, and what a signed connection lets through."""
 
 import socket
+import struct
 import threading
+import time
 from multiprocessing import Pipe
 
 import pytest
@@ -148,6 +150,35 @@ def test_a_process_with_another_secret_is_told_on_both_sides(monkeypatch, log_li
     thread.join()
     assert log_lines == ["127.0.0.1 calls itself rank 1 of 2, but has another secret"]
     assert "does not answer as rank 0 of this run" in errors[0]
+
+
+def test_one_who_has_come_and_gone_again_is_told_when_the_last_comes(monkeypatch):
+    address = free_address()
+
+    def come_and_go():
+        hello = make_hello(1, 3)
+        while True:
+            try:
+                handle = socket.create_connection(address)
+                break
+            except ConnectionRefusedError:
+                time.sleep(0.01)
+        with handle:
+            handle.sendall(hello)
+            handle.sendall(Transcript(KEY, hello, handle.recv(NONCE_BYTES)).proof("other"))
+            handle.recv(PROOF_BYTES)
+            handle.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # closes with a reset
+
+    def come():
+        come_and_go()
+        with pytest.raises(PeerError, match="rank 0 of 3 ended before all processes had come"):
+            rendezvous.find_first(address, 2, 3, KEY)
+
+    thread = threading.Thread(target=come)
+    thread.start()
+    with pytest.raises(PeerError, match="rank 1 of 3 ended before all processes had come; its log says more"):
+        rendezvous.await_others(address, 3, KEY)
+    thread.join()
 
 
 def test_a_port_that_another_program_has_is_an_error_at_once():

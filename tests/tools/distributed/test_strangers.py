@@ -147,7 +147,7 @@ TRAIN = ("--nproc=2", "--threads=1", "--epoch=2", "--valid-interval=0", "--log-i
 def test_strangers_before_and_during_the_start_do_not_keep_a_run_waiting(tmp_path, kind):
     process = start_script("train", *TRAIN, cwd=fill(tmp_path))
     with called_on(start_strangers(kind, process.pid, tmp_path / "called")):
-        shown = await_end(process, 90)  # for Paddle to be loaded, to meet and to train; or to give up after 25 s
+        shown = await_end(process, 60)  # for Paddle to be loaded, and to train or to give up after 15 s and 5 more
     assert calls(tmp_path / "called")
     assert not list((tmp_path / "called").glob("canary-*"))
     assert process.returncode == 0 or "error: " in shown, shown
