@@ -234,7 +234,7 @@ def test_a_changed_or_lost_setting_of_a_checkpoint_is_refused_with_what_works(tr
         assert refusal_of("test", f"--weights={BEST}", cwd=trained_copy) == (
             f"error: {BEST}/config.txt is damaged: its size or checksum is not what state.json says; {advice}"
         )
-    (trained_copy / "other").mkdir()
-    shutil.copy(trained_copy / BEST / "model.pdparams", trained_copy / "other")
+    (trained_copy / "weights alone").mkdir()
+    shutil.copy(trained_copy / BEST / "model.pdparams", trained_copy / "weights alone")
     (trained_copy / "config.txt").write_text(text)
-    run("test", "--weights=other/model.pdparams", "--config=config.txt", cwd=trained_copy)
+    run("test", "--weights=weights alone/model.pdparams", "--config=config.txt", cwd=trained_copy)
