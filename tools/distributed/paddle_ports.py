@@ -12,6 +12,7 @@ import sys
 import threading
 from collections.abc import Iterator
 
+import paddle
 from paddle import distributed
 from paddle.base import core
 
@@ -46,11 +47,24 @@ def connect_paddle(group, host: str, device: str) -> None:
     group.all_gather(None)  # nobody says anything to the store before
     before = shield.connections()
     waiting = f"Paddle did not connect rank {group.rank} of {group.world} with the others within"
-    with _limit(_CONNECT_SEC[device], waiting), contextlib.redirect_stderr(io.StringIO()):
-        distributed.init_parallel_env()  # and a table of the flags that it has set itself
-    if device == "cpu":
-        found = group.gather(shield.connections() - before)
-        group.broadcast(lambda: shield.require_mirrored(found))
+    with _limit(_CONNECT_SEC[device], waiting):
+        with contextlib.redirect_stderr(io.StringIO()):  # for the table of the flags that it has set itself
+            distributed.init_parallel_env()
+        if device == "cpu":
+            found = group.gather(shield.connections() - before)
+            group.broadcast(lambda: shield.require_mirrored(found))
+            _try_gloo(group)
+
+
+def _try_gloo(group) -> None:
+    """Add numbers of all processes: somebody who called on gloo while it connected can leave it deaf, and does so here.
+
+    Later it would be half a minute until gloo ends the process by SIGABRT.
+    """
+    total = paddle.ones([64 * group.world])
+    distributed.all_reduce(total)
+    if not bool((total == group.world).all()):
+        raise PeerError("what the processes of this run add up through Paddle is not their sum")
 
 
 def _start_store(host: str) -> int:

@@ -248,11 +248,11 @@ def assert_trained_alike(clone, folder):
 class Nodes:
     """Two launches of a long training, in the namespaces of the README; the second has the process to harm."""
 
-    def __init__(self, folder, save_dir):
+    def __init__(self, folder, save_dir, started=(0, 1)):
         setup = re.sub(r"(?ms)^MODEL=.*", "", readme_block("ip netns add"))
         subprocess.run(["bash", "-e", "-c", setup], cwd=folder, check=True)
         self.folder, self.save_dir = folder, save_dir
-        self.launchers = [self.start(node) for node in (0, 1)]
+        self.launchers = [self.start(node) for node in started]
 
     def machines(self, node):
         return f"--nnodes 2 --rank {node} --master 10.77.0.1:6170 --host 10.77.0.{node + 1}"

@@ -33,6 +33,13 @@ def test_a_process_that_paddle_connects_in_time_goes_on(exits, capfd):
     assert (exits, capfd.readouterr().err) == ([], "")
 
 
+def test_a_sum_that_is_not_that_of_all_processes_is_an_error(monkeypatch):
+    monkeypatch.setattr(paddle_ports.distributed, "all_reduce", lambda tensor: tensor.set_value(tensor * 2))
+    paddle_ports._try_gloo(ProcessGroup(0, 2))
+    with pytest.raises(PeerError, match="is not their sum"):
+        paddle_ports._try_gloo(ProcessGroup(0, 3))
+
+
 def test_a_store_that_cannot_be_reached_is_an_error_before_paddle_waits_for_it():
     host, port = free_address()
     with pytest.raises(PeerError, match=f"rank 1 of 2 cannot reach Paddle's store at {host}:{port} "):
