@@ -23,6 +23,7 @@ DataKind = Literal["clips", "features"]
 EXPECTED = "a video such as an mp4, a pickle of JPEG frames, or a folder of frames"
 # What a pickle may do before its first value, aside from opening a list.
 _OPENINGS = {"PROTO", "FRAME", "MARK", "EMPTY_TUPLE", "MEMOIZE", "PUT", "BINPUT", "LONG_BINPUT"}
+_PICKLE_HEAD = 1 << 16  # bytes in which the first values stand
 _LISTS, _DICTS = {"EMPTY_LIST", "LIST"}, {"EMPTY_DICT", "DICT"}
 _ADVICE = {
     FileKind.HTML: "the download failed: fetch it again",
@@ -68,7 +69,7 @@ def _first_values(path: str) -> tuple[list[str], bool]:
     values, in_list = [], False
     with open(path, "rb") as file:
         try:
-            for code, _, _ in pickletools.genops(file):
+            for code, _, _ in pickletools.genops(file.read(_PICKLE_HEAD)):  # of a file it asks for what a length says
                 in_list |= code.name in _LISTS
                 if code.name not in _OPENINGS | _LISTS:
                     values.append(code.name)

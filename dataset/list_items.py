@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from datareader.clips.files import read_pickle_head
+from datareader.clips.files import read_file_head
 from datareader.features.shards import is_shard, pickle_name
 from datareader.lists import load_list
 from datareader.media import PICKLE_SUFFIXES, VIDEO_SUFFIXES, describe_left_out, find_media, identify_file
@@ -95,8 +95,8 @@ def find_annotated(annotations: list[Annotation], sources: list[Path]) -> tuple[
 def read_label(path: Path) -> int | None:
     """The class id in a pickle of a clip; None in one of YouTube-8M's. Raises DataError for what is no pickle."""
     # The first bytes are mostly enough, and there may be many files.
-    with suppress(OSError, *DAMAGED), open(path, "rb") as file:
-        head = read_pickle_head(file)
+    with suppress(OSError, *DAMAGED):
+        head = read_file_head(path)
         if head is None or head[1] is not None:
             return head and head[1]
     content = load_data_pickle(str(path))

@@ -10,7 +10,6 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
 
 import cv2
 import numpy as np
@@ -44,6 +43,7 @@ _PICKLE_SUFFIXES = {".pkl", ".pickle"}
 _PNG_START = b"\x89PNG\r\n\x1a\n"
 _PLAYLISTS = (b"#EXTM3U", b"ffconcat")  # texts that name parts of a video
 _NO_IMAGE = (OSError, ValueError, Image.DecompressionBombError)  # what PIL raises for bytes that it cannot read
+_PICKLE_HEAD = 1 << 16  # bytes in which an id and a label stand
 _BOOKKEEPING = re.compile("PROTO|FRAME|MARK|MEMOIZE|.*PUT")  # a pickle's operations that put nothing on the stack
 
 
@@ -181,7 +181,13 @@ def _no_label(entry: ListEntry) -> DataError:
     return DataError(f"{entry.path} has no label; {line}", DataIssue.NO_LABEL)
 
 
-def read_pickle_head(file: BinaryIO) -> tuple[str | bytes, int | None] | None:
+def read_file_head(path: str | Path) -> tuple[str | bytes, int | None] | None:
+    """As ``read_pickle_head``, of a file. Raises OSError too."""
+    with open(path, "rb") as file:
+        return read_pickle_head(io.BytesIO(file.read(_PICKLE_HEAD)))  # of a file, genops asks for what a length says
+
+
+def read_pickle_head(file: io.BytesIO) -> tuple[str | bytes, int | None] | None:
     """The video id and the class id of a clip's pickle, from its first bytes; None if it begins with no id.
 
     The class id is None where only unpickling tells it. Raises what ``DAMAGED`` holds.

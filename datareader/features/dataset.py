@@ -155,22 +155,25 @@ class FeatureDataset:
         return np.searchsorted(self.first, records % self.first[-1], side="right") - 1
 
     def _make_batch(self, numbers: np.ndarray, loaded: dict, seed: int, epoch: int) -> Batch:
-        records = [self._record(number, loaded) for number in numbers]
-        generators = [np.random.default_rng([seed, epoch, n]) for n in numbers] if self.training else None
+        files = self._file_numbers(numbers).tolist()
+        places = (numbers % self.first[-1]).tolist()
+        records = [self._record(file, place, loaded[file]) for file, place in zip(files, places, strict=True)]
+        drawn = numbers if self.training and self.arrange.is_random else []  # each takes as long as its record
+        generators = [np.random.default_rng([seed, epoch, number]) for number in drawn]
         return Batch(
             ids=[record.video_id for record in records],
             sources=[record.where for record in records],
-            entries=[self.entries[file] for file in self._file_numbers(numbers)],
+            entries=[self.entries[file] for file in files],
             inputs=self.arrange(records, generators),
             labels=self._multi_hot(records),
         )
 
-    def _record(self, number: int, loaded: dict) -> Record:
-        file = int(self._file_numbers(number))
-        path, position = self.entries[file].path, int(number % self.first[-1] - self.first[file])
-        if len(loaded[file]) != self.first[file + 1] - self.first[file]:
+    def _record(self, file: int, place: int, loaded: list[dict]) -> Record:
+        """The record at a place in the list, of all that its file holds."""
+        path, first = self.entries[file].path, int(self.first[file])
+        if len(loaded) != self.first[file + 1] - first:
             raise self._changed(path)
-        return parse_record(loaded[file][position], self.expected, f"{path} record {position}")
+        return parse_record(loaded[place - first], self.expected, f"{path} record {place - first}")
 
     def _changed(self, path: str) -> DataError:
         Path(self.cache).unlink(missing_ok=True)

@@ -8,7 +8,9 @@ from datareader.transforms import dequantize
 
 
 class SegmentFrames:
-    """Inputs of AttentionCluster: seg_num frames a video, one a span."""
+    """Inputs of AttentionCluster: seg_num frames a video, one a span, in training at random."""
+
+    is_random = True
 
     def __init__(self, seg_num: int):
         self.seg_num = seg_num
@@ -35,11 +37,13 @@ class RaggedFrames:
     tables: (256,) float32 a feature, the value of each stored byte.
     """
 
+    is_random = False
+
     def __init__(self, tables: list[np.ndarray]):
         self.tables = tables
 
     def __call__(self, records: list[Record], generators) -> tuple[np.ndarray, ...]:
-        """(N,) int64 lengths and one (sum of lengths, D) uint8 array a feature. Nothing is random."""
+        """(N,) int64 lengths and one (sum of lengths, D) uint8 array a feature."""
         lengths = np.array([len(record.streams[0]) for record in records], dtype=np.int64)
         return lengths, *(np.concatenate(parts) for parts in zip(*(record.streams for record in records), strict=True))
 

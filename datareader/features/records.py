@@ -83,7 +83,7 @@ def _load_pickle_records(path: str) -> list[dict]:
     try:
         content = load_data_pickle(path)
     except DataError as error:
-        if error.issue is DataIssue.DAMAGED:
+        if error.issue in (DataIssue.DAMAGED, DataIssue.UNSAFE):  # a ZIP archive begins as an operation does
             refuse_other_kind(path, FileKind.PICKLE)
         hint = "; nor does it begin as a TFRecord shard does" if "tfrecord" in Path(path).name else ""
         raise DataError(f"{error}{hint}", error.issue) from None

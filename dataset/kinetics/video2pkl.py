@@ -32,7 +32,7 @@ import numpy as np
 from PIL import Image
 
 from datareader.clips.decoding import open_video, read_frame_rate
-from datareader.clips.files import decode_image, read_pickle_head
+from datareader.clips.files import decode_image, read_file_head
 from datareader.clips.frame_folders import FrameFiles, list_frames
 from datareader.clips.video import FrameCountError
 from datareader.media import VIDEO_SUFFIXES
@@ -101,9 +101,8 @@ def convert(job: Job) -> str | None:
 def is_finished(job: Job) -> bool:
     """Whether the pickle is there, with its label, and no older than the video. Reads its first bytes."""
     try:
-        with open(job.target, "rb") as file:
-            is_older = job.target.stat().st_mtime_ns < Path(job.source).stat().st_mtime_ns
-            return not is_older and read_pickle_head(file) == (job.name, job.label)
+        is_older = job.target.stat().st_mtime_ns < Path(job.source).stat().st_mtime_ns
+        return not is_older and read_file_head(job.target) == (job.name, job.label)
     except (OSError, *DAMAGED):
         return False
 

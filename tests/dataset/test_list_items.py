@@ -21,5 +21,5 @@ def test_a_file_that_is_no_pickle_or_has_no_class_is_told_apart(tmp_path):
         (tmp_path / name).write_bytes(pickle.dumps(content))
     assert [read_label(tmp_path / name) for name in ("text", "record")] == [None, None]
     (tmp_path / "broken").write_bytes(b"no pickle")
-    with pytest.raises(DataError, match=r"broken is not a whole pickle \("):
+    with pytest.raises(DataError, match=r"broken is not a whole pickle: "):
         read_label(tmp_path / "broken")

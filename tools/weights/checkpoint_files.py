@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from tools.errors import CheckpointError
-from tools.files.pickles import DAMAGED, UnsafePickle, load_pickle, require_bounded
+from tools.files.pickles import DAMAGED, UnsafePickle, load_pickle
 from tools.files.sums import fits_sum, is_intact
 from tools.runtime.packages import VERSION
 from tools.runtime.text import printable
@@ -110,7 +110,6 @@ def load_dict(path: Path) -> dict:
     """A pickled dict with str keys where they were bytes, without Paddle's own entry. Raises CheckpointError."""
     try:
         with open(path, "rb") as file:
-            require_bounded(file)
             content = load_pickle(file)
     except UnsafePickle as error:
         raise CheckpointError(f"{path} cannot be read (UnsafePickle: {error}); {_EXPECTED}") from None

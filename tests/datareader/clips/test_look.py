@@ -357,7 +357,7 @@ JPEG = encode_jpeg(make_frames(1, width=160, height=120)[0])
 NO_FRAMES = {
     "arrays": ([np.zeros((9, 9, 3), np.uint8)] * 9, "its frames are a list of NumPy arrays"),
     "array": (np.zeros((9, 9, 9, 3), np.uint8), "its frames are a NumPy array"),
-    "bytearrays": ([bytearray(JPEG)] * 3, "its frames are a list of bytearrays"),
+    "numbers": ([3, 4] * 999, "its frames are a list of ints"),
     "dict": ({0: JPEG}, "its frames are a dict"),
     "text": ("x" * 3000, "its frames are a str"),
     "paths": (["/a/b.jpg"] * 300, "its frames are a list of strs"),
@@ -375,6 +375,12 @@ def test_a_pickle_without_jpegs_is_refused_and_what_it_holds_is_said(tmp_path, w
         look(ListEntry(str(tmp_path / "a.pkl")), ClipSettings(**TINY))
     assert text in str(error.value)
     assert ("cv2.imencode" in str(error.value)) == (what in ("arrays", "array"))
+
+
+def test_bytearrays_are_read_as_bytes(tmp_path):
+    path = tmp_path / "a.pkl"
+    path.write_bytes(pickle.dumps(("a", 1, [bytearray(JPEG)] * 3), protocol=5))
+    assert open_clip(ListEntry(str(path)), ClipSettings(**TINY)).jpegs.data == [JPEG] * 3
 
 
 def test_a_pickle_of_four_things_is_refused(tmp_path):

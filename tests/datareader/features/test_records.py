@@ -230,5 +230,5 @@ def test_a_file_that_is_neither_is_said_to_be_neither(tmp_path):
     path = tmp_path / "x.tfrecord"
     write_shard(path, small_records(2))
     flip(path, 9)
-    with pytest.raises(DataError, match=r"is not a whole pickle \(.*; nor does it begin as a TFRecord shard does"):
+    with pytest.raises(DataError, match=r"is not a whole pickle: .*; nor does it begin as a TFRecord shard does"):
         load_records(str(path))

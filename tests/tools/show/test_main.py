@@ -44,7 +44,7 @@ def broken_files(folder):
         (["a\0b"], DataError, "'a\\x00b' cannot be read: embedded null byte"),
         (["empty.pkl"], DataError, "empty.pkl is empty; fetch or copy it again"),
         (["text.txt"], DataError, "text.txt is not a video ("),
-        (["half.pkl"], DataError, "half.pkl is not a whole pickle (UnpicklingError"),
+        (["half.pkl"], DataError, "half.pkl is not a whole pickle: it is cut short"),
         (["five.pkl"], DataError, "five.pkl holds a int; expected (video_id, label, [JPEG bytes, ...])"),
         (["none.pkl"], DataError, "none.pkl holds no records"),
         (["bare.pkl"], DataError, "bare.pkl record 0 has neither feature nor audio; its keys are video, label"),
