@@ -13,6 +13,7 @@ from datareader.clips.decoding import read_facts, try_first_frame
 from datareader.clips.frame_folders import is_frame_name, list_folder, shorten_names
 from datareader.clips.look import look_at_ends
 from datareader.clips.marks import has_mark
+from datareader.clips.pictures import NO_IMAGE
 from datareader.clips.video import NoFilmError
 from datareader.features.shards import is_shard
 from datareader.kinds import find_pickle_kind
@@ -72,9 +73,9 @@ def is_special(path: Path) -> bool:
 def _is_still(path: Path) -> bool:
     """Whether a GIF, PNG or WebP is one picture."""
     try:
-        with Image.open(path) as image:
+        with Image.open(path, formats=("GIF", "PNG", "WEBP")) as image:
             return not image.is_animated
-    except (OSError, ValueError, AttributeError, EOFError):
+    except NO_IMAGE:
         return False  # its decoder says what is wrong
 
 

@@ -11,12 +11,11 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
-from PIL import Image
 
 from datareader.clips.decoding import open_video
 from datareader.clips.frame_folders import FrameFiles, list_frames
+from datareader.clips.pictures import decode_image
 from datareader.clips.settings import ClipSettings
 from datareader.clips.video import FrameSource, distinct_numbers
 from datareader.kinds import explain_refused, refuse_stranger
@@ -40,9 +39,7 @@ PICKLE_STARTS = (b"\x80", b"(", b"]")
 MAYBE_STILLS = PICTURES | {FileKind.GIF}  # kinds of one picture or of many
 _NO_CLIPS = TEXTS | COMPRESSED | ARCHIVES
 _PICKLE_SUFFIXES = {".pkl", ".pickle"}
-_PNG_START = b"\x89PNG\r\n\x1a\n"
 _PLAYLISTS = (b"#EXTM3U", b"ffconcat")  # texts that name parts of a video
-_NO_IMAGE = (OSError, ValueError, Image.DecompressionBombError)  # what PIL raises for bytes that it cannot read
 _PICKLE_HEAD = 1 << 16  # bytes in which an id and a label stand
 _BOOKKEEPING = re.compile("PROTO|FRAME|MARK|MEMOIZE|.*PUT")  # a pickle's operations that put nothing on the stack
 
@@ -210,51 +207,3 @@ def check_label(label, settings: ClipSettings, where: str) -> int | None:
         if not settings.labels_needed:
             return None
         raise DataError(f"{where}: {error.text}", error.issue) from None
-
-
-def decode_image(data: bytes, where: str, reduced_to: int | None = None) -> np.ndarray:
-    """(H, W, 3) uint8 RGB. OpenCV gives the same bytes as PIL here, in about half the time.
-
-    reduced_to: decode a JPEG at the smallest scale whose short side is longer than this. Raises DataError.
-    """
-    if is_cut_off(data):  # OpenCV would fill up the rest with grey
-        kind = "PNG" if data.startswith(_PNG_START) else "JPEG"
-        raise DataError(f"{where} is a {kind} that was cut off", DataIssue.FRAME)
-    flags = cv2.IMREAD_COLOR_RGB if reduced_to is None else _reduction(data, reduced_to)
-    as_stored = cv2.IMREAD_IGNORE_ORIENTATION  # 2019: PIL, which does not turn a frame as its EXIF data say
-    try:
-        frame = cv2.imdecode(np.frombuffer(data, np.uint8), flags | as_stored) if data else None
-    except cv2.error:
-        frame = None
-    if frame is None:
-        raise DataError(f"{where} is no image that can be decoded ({len(data)} bytes)", DataIssue.FRAME)
-    return frame if flags == cv2.IMREAD_COLOR_RGB else cv2.cvtColor(frame, cv2.COLOR_BGR2RGB, dst=frame)
-
-
-def is_cut_off(data: bytes) -> bool:
-    """Whether a picture lacks its end, behind which other bytes may follow.
-
-    Where that of a JPEG is not near the end of the data, PIL decides.
-    """
-    if data.startswith(_PNG_START):
-        return b"IEND\xaeB`\x82" not in data
-    end_mark = b"\xff\xd9"  # a picture's own, or that of a small one in its head
-    if data[:2] != b"\xff\xd8" or end_mark in data[-64:]:
-        return False
-    try:
-        with Image.open(io.BytesIO(data[: data.rfind(end_mark) + 2])) as image:
-            image.load()
-    except _NO_IMAGE:
-        return True
-    return False
-
-
-def _reduction(data: bytes, short_size: int) -> int:
-    """OpenCV's flag for the smallest JPEG scale that still is larger than short_size."""
-    try:
-        with Image.open(io.BytesIO(data)) as image:  # reads the header only
-            short = min(image.size)
-    except _NO_IMAGE:
-        return cv2.IMREAD_COLOR_RGB  # its decoder says what is wrong
-    flags = {8: cv2.IMREAD_REDUCED_COLOR_8, 4: cv2.IMREAD_REDUCED_COLOR_4, 2: cv2.IMREAD_REDUCED_COLOR_2}
-    return next((flag for scale, flag in flags.items() if short // scale > short_size), cv2.IMREAD_COLOR_RGB)

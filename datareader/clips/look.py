@@ -27,13 +27,13 @@ from datareader.clips.files import (
     PICKLE_STARTS,
     Clip,
     check_label,
-    is_cut_off,
     open_clip,
     read_head,
     read_pickle_head,
 )
 from datareader.clips.frame_folders import FrameFiles, list_frames
 from datareader.clips.headers import names_film
+from datareader.clips.pictures import is_cut_off
 from datareader.clips.settings import ClipSettings
 from datareader.clips.video import FrameCountError, FrameSource
 from datareader.lists import ListEntry

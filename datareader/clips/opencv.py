@@ -20,6 +20,7 @@ from datareader.clips.times import FrameTimes, find_times
 from datareader.clips.video import (
     VideoFacts,
     check_file,
+    check_frame_size,
     describe_colours,
     describe_stranger,
     no_film,
@@ -31,6 +32,9 @@ from datareader.clips.video import (
 from tools.errors import DataError, DataIssue
 from tools.files.recognise import SOUNDS, recognise_file
 
+# Of FFmpeg, in OpenCV's way to write them: the containers of READABLE, from a file. Without them a playlist, or a video
+# that is called frame%03d.png, shows other files.
+_OPTIONS = "protocol_whitelist;file|format_whitelist;mov,matroska,avi,gif,yuv4mpegpipe,h264,hevc"
 _TICK_SEC = Fraction(1, 10**9)  # of times: more exact than any file's, so that rounding gives those of the file
 
 
@@ -93,7 +97,7 @@ def read_facts(path: str) -> VideoFacts:
     header = _require_likeness(path)
     with _open_capture(path) as capture:
         code = _read_code(capture)
-        size = int(capture.get(cv2.CAP_PROP_FRAME_WIDTH)), int(capture.get(cv2.CAP_PROP_FRAME_HEIGHT))
+        size = _read_size(capture)
         rate, count = capture.get(cv2.CAP_PROP_FPS), capture.get(cv2.CAP_PROP_FRAME_COUNT)
     duration_sec = plausible(count / rate if rate else 0)
     # Of H.264 in AVI OpenCV counts the fields (seen in 5.0.0).
@@ -141,6 +145,11 @@ def _refusal(path: str, why: str, issue: DataIssue = DataIssue.FORMAT) -> DataEr
     return DataError(f"{path} {why}; install PyAV (python -m pip install av)", issue)
 
 
+def _read_size(capture: cv2.VideoCapture) -> tuple[int, int]:
+    """Width and height in pixels."""
+    return int(capture.get(cv2.CAP_PROP_FRAME_WIDTH)), int(capture.get(cv2.CAP_PROP_FRAME_HEIGHT))
+
+
 def _read_code(capture: cv2.VideoCapture) -> str:
     """The codec's name in a container; "" where it has none."""
     return int(capture.get(cv2.CAP_PROP_FOURCC)).to_bytes(4, "little").decode("latin-1").strip("\0 ")
@@ -159,10 +168,12 @@ def _open_capture(path: str) -> Iterator[cv2.VideoCapture]:
     cv2.setNumThreads(0)
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # AV_LOG_QUIET; our errors say what there is to say
     cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+    os.environ["OPENCV_FFMPEG_CAPTURE_OPTIONS"] = _OPTIONS
     capture = cv2.VideoCapture(f"file:{path}", cv2.CAP_FFMPEG, [cv2.CAP_PROP_N_THREADS, 1])
     try:
         if not capture.isOpened():
             raise not_a_video(path, "OpenCV cannot open it")
+        check_frame_size(path, *_read_size(capture))
         yield capture
     finally:
         capture.release()

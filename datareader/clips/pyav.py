@@ -13,12 +13,14 @@ import numpy as np
 from av.stream import Disposition
 
 from datareader.clips.packets import Packets, demux, list_packets, plan_runs
+from datareader.clips.pictures import MOST_PIXELS
 from datareader.clips.times import NO_TIME, FrameTimes, find_times
 from datareader.clips.video import (
     FrameCountError,
     RestartError,
     VideoFacts,
     check_file,
+    check_frame_size,
     describe_colours,
     describe_stranger,
     no_film,
@@ -39,6 +41,8 @@ FORMATS = (
     "mov,matroska,avi,mpegts,mpeg,mpegvideo,m4v,h263,h264,hevc,vvc,vc1,av1,obu,ivf,flv,asf,rm,ogg,gif,apng,webp_anim,"
     "yuv4mpegpipe,mxf,dv,nut,swf,wtv,mp3,aac,flac,wav"
 )
+
+_BOUNDED = {"max_pixels": str(MOST_PIXELS)}  # of frames: what decoders refuse, whatever a container says of their size
 
 
 class DamageError(Exception):
@@ -172,7 +176,7 @@ class SequentialVideo:
                 stamp = stamp_of(frame)
                 self._stamps.append(NO_TIME if stamp is None else stamp)
             if not self.num_frames:
-                raise no_frames(path, f"its {stream.codec_context.name} video stream")
+                raise no_frames(path, _name_stream(stream))
 
     @property
     def num_frames(self) -> int:
@@ -243,11 +247,18 @@ def try_first_frame(path: str) -> None:
     with open_container(path) as (container, stream):
         frame = next(decode_all(container, stream), None)
         if frame is None:
-            raise no_frames(path, f"its {stream.codec_context.name} video stream")
+            raise no_frames(path, _name_stream(stream))
         try:
             _to_rgb(frame, av.video.reformatter.VideoReformatter())
         except av.error.FFmpegError as error:
             raise _no_rgb(path, 0, error) from None
+
+
+def _name_stream(stream) -> str:
+    """What messages call it, which gives no frame."""
+    codec = stream.codec_context
+    bounded = "" if codec.width else f", of no size or of more than {MOST_PIXELS:,} px,"
+    return f"its {codec.name} video stream{bounded}"
 
 
 def stamp_of(frame) -> int | None:
@@ -272,8 +283,8 @@ def open_container(path: str) -> Iterator[tuple]:
     av.logging.set_level(None)
     cv2.setNumThreads(0)  # for cvtColor: the loader's workers are the threads
     try:
-        # "file:" for names with a colon; the whitelist, so that a playlist cannot reach the network.
-        options = {"protocol_whitelist": "file", "format_whitelist": FORMATS}
+        # "file:" for names with a colon; the whitelists, so that a playlist cannot reach the network or other files.
+        options = {"protocol_whitelist": "file", "format_whitelist": FORMATS, **_BOUNDED}
         container = av.open(f"file:{path}", options=options, **_lenient_metadata())
     except av.error.ArgumentError:
         raise not_a_video(path, describe_stranger(path) or "it is of a format that holds none") from None
@@ -283,6 +294,8 @@ def open_container(path: str) -> Iterator[tuple]:
         stream = _choose_stream(container, path)
         if stream.codec_context is None:
             raise no_frames(path, "its video stream")
+        check_frame_size(path, stream.codec_context.width, stream.codec_context.height)
+        stream.codec_context.options = dict(_BOUNDED)
         stream.thread_type = "NONE"
         stream.codec_context.thread_count = 1  # AV1's decoder looks at this alone
         if colours := _colours_of(stream):

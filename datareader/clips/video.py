@@ -8,6 +8,7 @@ from typing import Protocol
 
 import numpy as np
 
+from datareader.clips.pictures import MOST_PIXELS
 from datareader.clips.times import FrameTimes
 from tools.errors import DataError, DataIssue
 from tools.files.recognise import VIDEOS, FileKind, recognise_file
@@ -134,6 +135,15 @@ def describe_stranger(path: str) -> str:
 def not_a_video(path: str, why: str) -> DataError:
     """The error of a file that a library cannot open."""
     return DataError(f"{path} is not a video ({why}); expected a whole file such as an mp4", DataIssue.NOT_A_VIDEO)
+
+
+def check_frame_size(path: str, width: int, height: int) -> None:
+    """Raise DataError for a video whose frames would take much memory."""
+    if width * height > MOST_PIXELS:
+        raise DataError(
+            f"{path} says that its frames have {width} x {height} px; at most {MOST_PIXELS:,} px are decoded",
+            DataIssue.FRAME,
+        )
 
 
 def no_film(path: str, held: str = "") -> NoFilmError:

@@ -7,12 +7,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
 from datareader.clips.cuts import describe_cut
 from datareader.clips.decoding import read_facts
 from datareader.clips.files import Clip, JpegFrames, check_label, open_clip
 from datareader.clips.frame_folders import list_folder, shorten_names
+from datareader.clips.pictures import read_size
 from datareader.clips.settings import ClipSettings, build_clip_settings
 from datareader.clips.video import VideoFacts
 from datareader.clips.views import ViewInfo, decode_views
@@ -145,7 +145,7 @@ def describe_folder(path: str, jpegs: JpegFrames) -> dict[str, str]:
 
 def describe_images(images: Sequence[bytes]) -> dict[str, str]:
     """How many there are, and how large."""
-    found = [(read_image_size(data), len(data)) for data in images]
+    found = [(read_size(data), len(data)) for data in images]
     sizes = Counter(size for size, _ in found)
     broken = sizes.pop(None, 0)
     total = sum(num_bytes for _, num_bytes in found)
@@ -156,15 +156,6 @@ def describe_images(images: Sequence[bytes]) -> dict[str, str]:
         fields["broken"] = f"{broken} frames do not begin as an image"
     fields["bytes"] = f"{total:,}, {total / len(images):,.0f} a frame"
     return fields
-
-
-def read_image_size(data: bytes) -> tuple[int, int] | None:
-    """Width and height by an image's header, None where it has none."""
-    try:
-        with Image.open(io.BytesIO(data)) as image:
-            return image.size
-    except (OSError, ValueError):
-        return None
 
 
 def describe_protocol(options: ShowOptions, settings: ClipSettings, seen: ViewInfo) -> str:
