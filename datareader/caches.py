@@ -10,14 +10,14 @@ from typing import TypeVar
 
 import numpy as np
 
-from tools.files.arrays import NO_ARRAY
+from tools.files.arrays import NO_ARRAY, NoArrayError, read_npy
 from tools.files.locks import HeldLock
 from tools.runtime.text import printable, shorten
 
 Content = TypeVar("Content")
 
 # What a cache that is missing, damaged or made by hand can raise.
-_UNUSABLE = (*NO_ARRAY, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error)
+_UNUSABLE = (*NO_ARRAY, NoArrayError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error)
 
 log = logging.getLogger(__name__)
 
@@ -34,7 +34,8 @@ def load_cache(
     """
     try:
         with zipfile.ZipFile(path) as cache:
-            names = {item.removesuffix(".npy"): item for item in cache.namelist()}
+            _require_as_written(cache, path)
+            names = {item.filename.removesuffix(".npy"): item for item in cache.infolist()}
             return parse({name: _read_whole(cache, item) for name, item in names.items() if name not in without})
     except FileNotFoundError:
         return None
@@ -44,13 +45,18 @@ def load_cache(
         return None
 
 
-def _read_whole(cache: zipfile.ZipFile, item: str) -> np.ndarray:
+def _require_as_written(cache: zipfile.ZipFile, path: Path) -> None:
+    """Raise ValueError unless arrays stand in a cache as they are, so that together they are no larger than it is."""
+    if any(item.compress_type != zipfile.ZIP_STORED for item in cache.infolist()):
+        raise ValueError("its arrays are compressed, which those of caches are not")
+    if sum(item.file_size for item in cache.infolist()) > path.stat().st_size:
+        raise ValueError("its arrays are larger than itself")
+
+
+def _read_whole(cache: zipfile.ZipFile, item: zipfile.ZipInfo) -> np.ndarray:
     """An array of a cache, read to its end, where its CRC-32 is compared: a damaged header may end it earlier."""
     with cache.open(item) as file:
-        array = np.lib.format.read_array(file, allow_pickle=False)
-        if file.read(1):
-            raise ValueError(f"{item} has more values than it says")
-    return array
+        return read_npy(file, item.file_size)
 
 
 def lock_beside(path: Path) -> contextlib.AbstractContextManager:

@@ -12,6 +12,7 @@ from tools.errors import DataError, DataIssue
 # limit, a quarter of a GB as RGB, and room for video of 8K (33 million) and 12K (80 million).
 MOST_PIXELS = 89_478_485
 _MOST_SCANS = 500  # of a progressive JPEG, each a walk over all of it; encoders make ten or so
+_QUICK = 10**11  # bytes times pixels: below that a JPEG that is all scans is decoded in a second
 _PNG_START = b"\x89PNG\r\n\x1a\n"
 _JPEG_START = b"\xff\xd8"
 _SCAN = b"\xff\xda"
@@ -116,7 +117,9 @@ def _check_size(data: bytes, size: tuple[int, int], where: str) -> None:
     if width * height > MOST_PIXELS:
         shown = f"of {width} x {height} px" if height > 1 else "of more pixels"
         raise DataError(f"{where} is a picture {shown}; frames have at most {MOST_PIXELS:,} px", DataIssue.FRAME)
-    if data.startswith(_JPEG_START) and (scans := data.count(_SCAN)) > _MOST_SCANS:
+    if len(data) * width * height < _QUICK or not data.startswith(_JPEG_START):
+        return
+    if (scans := data.count(_SCAN)) > _MOST_SCANS:
         raise DataError(
             f"{where} is a JPEG of {scans:,} scans; those of cameras and encoders have ten or so", DataIssue.FRAME
         )

@@ -1,5 +1,8 @@
 """Caches beside lists: whole, or made anew."""
 
+import io
+import zipfile
+
 import numpy as np
 import pytest
 
@@ -57,3 +60,37 @@ def test_a_cache_that_was_told_of_is_not_told_of_again(cache, log_lines):
     cache.write_bytes(b"junk")
     assert load_cache(cache, dict, quiet=True) is None
     assert log_lines == []
+
+
+def test_arrays_that_are_larger_than_their_cache_are_not_unpacked(tmp_path, log_lines):
+    path = tmp_path / "bomb.npz"
+    np.savez_compressed(path, numbers=np.zeros(10_000_000))
+    assert path.stat().st_size < 100_000
+    assert load_cache(path, dict) is None
+    assert log_lines == [
+        f"{path} is damaged (its arrays are compressed, which those of caches are not): it is made anew"
+    ]
+
+
+def test_arrays_that_share_their_bytes_are_not_read(tmp_path, log_lines):
+    """An archive of many names for one place in it."""
+    path, memory = tmp_path / "many.npz", io.BytesIO()
+    np.save(memory, np.zeros(1000))
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("a.npy", memory.getvalue())
+        (item,) = archive.infolist()
+        archive.filelist += [item] * 1000
+    assert load_cache(path, dict) is None
+    assert log_lines == [f"{path} is damaged (its arrays are larger than itself): it is made anew"]
+
+
+def test_a_header_that_says_more_than_there_is_allocates_nothing(tmp_path, log_lines):
+    path, memory = tmp_path / "forged.npz", io.BytesIO()
+    np.save(memory, np.arange(40, dtype=np.int32))
+    whole = memory.getvalue()
+    forged = whole.replace(b"(40,), }" + b" " * 16, b"(40000000000000000,), } ")
+    assert len(forged) == len(whole)
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("numbers.npy", forged)
+    assert load_cache(path, dict) is None
+    assert "160 bytes follow its header, which says 40000000000000000 values of 4 bytes" in log_lines[0]

@@ -1,8 +1,9 @@
-"""NumPy's .npy files, which may be cut, damaged or made by anybody."""
+"""NumPy's .npy files, alone or in an archive, which may be cut, damaged or made by anybody."""
 
 import os
 import tokenize
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 
@@ -29,14 +30,49 @@ def load_npy(path: Path) -> np.ndarray:
     """The array of a .npy without objects. Nothing is allocated for a size that the file does not have."""
     try:
         with open(path, "rb") as file:
-            magic = file.read(len(np.lib.format.MAGIC_PREFIX))
-            size = os.fstat(file.fileno()).st_size
-        if magic != np.lib.format.MAGIC_PREFIX:
-            raise NoArrayError(f"it begins with {magic!r}, not {np.lib.format.MAGIC_PREFIX!r}")
-        array = np.lib.format.open_memmap(path, mode="r")
-        if array.offset + array.nbytes != size:
-            raise NoArrayError(f"{size - array.offset} bytes follow its header, which says {array.nbytes}")
-        return np.array(array)
+            return read_npy(file, os.fstat(file.fileno()).st_size)
+    except OSError as error:
+        raise NoArrayError(str(error)) from None
+
+
+def read_npy(file: BinaryIO, size: int) -> np.ndarray:
+    """As ``load_npy``, of an open file of ``size`` bytes, read to its end."""
+    try:
+        shape, is_fortran, dtype = _read_header(file)
+        if dtype.kind not in "biufcSU" or not dtype.itemsize:
+            raise NoArrayError(f"its values are of type {str(dtype)[:40]}, not numbers or texts")
+        count = 1
+        for length in shape:
+            count *= length
+        if file.tell() + count * dtype.itemsize != size:
+            follow = f"{size - file.tell():,} bytes follow its header"
+            raise NoArrayError(f"{follow}, which says {str(count)[:40]} values of {dtype.itemsize} bytes")
+        array = np.empty(count, dtype)
+        _fill(memoryview(array.view(np.uint8)), file)
+        return array.reshape(shape, order="F" if is_fortran else "C")
     except NO_ARRAY as error:
-        reason = str(error) or type(error).__name__
-        raise NoArrayError(reason.splitlines()[0][:200]) from None
+        lines = str(error).split("\n")
+        raise NoArrayError(lines[0][:200] or type(error).__name__) from None
+
+
+def _read_header(file: BinaryIO) -> tuple[tuple[int, ...], bool, np.dtype]:
+    """Shape, whether the first axis varies fastest, and dtype. Raises what NO_ARRAY holds."""
+    magic = file.read(len(np.lib.format.MAGIC_PREFIX))
+    if magic != np.lib.format.MAGIC_PREFIX:
+        raise NoArrayError(f"it begins with {magic!r}, not {np.lib.format.MAGIC_PREFIX!r}")
+    version = tuple(file.read(2))
+    readers = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+    if version not in readers:  # (3, 0) is of tables whose columns have names beyond Latin-1
+        raise NoArrayError(f"it is of version {version} of the format; 1.0 and 2.0 are read")
+    return readers[version](file)
+
+
+def _fill(target: memoryview, file: BinaryIO) -> None:
+    """Read to a file's end, where an archive compares its sum."""
+    at = 0
+    while read := file.readinto(target[at:] if at < len(target) else bytearray(1)):
+        if at == len(target):
+            raise NoArrayError("something stands behind its values")
+        at += read
+    if at < len(target):
+        raise NoArrayError(f"it ends after {at:,} of {len(target):,} bytes of values")

@@ -95,10 +95,10 @@ def test_the_memory_for_a_huge_picture_is_not_asked_for(tmp_path):
 
 def test_a_jpeg_of_many_scans_is_refused(tmp_path):
     memory = io.BytesIO()
-    Image.fromarray(make_frames(1)[0]).save(memory, "JPEG", progressive=True)
+    Image.new("RGB", (4000, 3000)).save(memory, "JPEG", progressive=True)
     data = memory.getvalue()
     assert 3 < data.count(b"\xff\xda") < 20
-    assert decode_image(data, "x").shape == make_frames(1)[0].shape
+    assert decode_image(data, "x").shape == (3000, 4000, 3)
     at = data.rindex(b"\xff\xda")
     with pytest.raises(DataError, match=r"x is a JPEG of 1,0\d\d scans"):
         decode_image(data[:-2] + data[at:-2] * 1000 + data[-2:], "x")

@@ -5,7 +5,6 @@ import json
 import pytest
 
 from tests.mutants import mutants
-from tools.files.arrays import NoArrayError, load_npy
 from tools.files.sums import SumError, check_sums, is_intact, seal, write_sums
 
 
@@ -71,22 +70,3 @@ def test_a_sealed_object_says_what_it_said_and_sealing_it_again_changes_nothing(
     assert is_intact(json.loads(once), "own.json")
     assert json.loads(once)["files"]["x"] == {"size": 1}
     assert is_intact(content, "own.json")  # without a sum, as those of earlier versions
-
-
-def test_an_npy_is_taken_whole_or_not_at_all(tmp_path):
-    import numpy as np
-
-    path, array = tmp_path / "a.npy", np.arange(6, dtype=np.float32).reshape(2, 3)
-    np.save(path, array)
-    whole = path.read_bytes()
-    np.testing.assert_array_equal(load_npy(path), array)
-    huge = whole.replace(b"(2, 3), }      ", b"(99999999, 999)")
-    assert huge != whole
-    for content in (whole[:-1], whole + b"x", whole[:90], whole.replace(b"(2, 3)", b"(1, 3)"), huge, b""):
-        path.write_bytes(content)
-        with pytest.raises(NoArrayError) as error:
-            load_npy(path)
-        assert "\n" not in str(error.value)
-    np.save(path, np.array([object()]), allow_pickle=True)
-    with pytest.raises(NoArrayError):
-        load_npy(path)
