@@ -61,6 +61,7 @@ def parse_args() -> tuple[RunOptions, TrainingOptions, list[str]]:
         "another number of classes skips the classifier")  # fmt: skip
     add("--resume", type=parse_text, metavar="PATH", help="resume from a checkpoint folder, of 2019 too, or auto: from "
         "the latest in --save-dir")  # fmt: skip
+    add("--resume-changed", action="store_true", help="resume inside an epoch too where settings have changed")
     add("--save-dir", type=parse_text, default="checkpoints", metavar="DIR", help="where checkpoints and logs go")
     add("--save-every", type=count, default=0, metavar="STEPS", help="save inside an epoch too; 0: on Ctrl-C only")
     add("--keep", type=count, default=0, metavar="N", help="finished epochs to keep besides the best; 0: all")
@@ -86,6 +87,8 @@ def parse_args() -> tuple[RunOptions, TrainingOptions, list[str]]:
     args = parser.parse_args()
     if args.pretrain and args.resume:
         parser.error("--pretrain begins a run and --resume continues one; give one of them")
+    if args.resume_changed and not args.resume:
+        parser.error("--resume-changed needs --resume, which names the checkpoint")
     if args.valid_first and not args.valid_interval:
         parser.error("--valid-first needs validation; --valid-interval 0 turns it off")
     if args.early_stop and not args.valid_interval:

@@ -40,6 +40,7 @@ def test_what_fine_tuning_adds_is_off_unless_asked_for(monkeypatch):
     [
         (("--label-smoothing=1",), "'1' is not a number above 0 and below 1"),
         (("--early-stop=-1",), "'-1' is not a whole number"),
+        (("--resume-changed",), "--resume-changed needs --resume, which names the checkpoint"),
         (("--early-stop=2", "--valid-interval=0"), "--early-stop needs validation; --valid-interval 0 turns it off"),
     ],
 )

@@ -1,6 +1,6 @@
-"""The settings of a run beside those of others: the model's published config, the defaults, another run."""
+"""The settings of a run beside others: those of the published config, the defaults, another run, a checkpoint."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -31,11 +31,26 @@ class Setting:
         return usual is not None and self.value != usual
 
 
+@dataclass(frozen=True)
+class Difference:
+    """A setting that is not what it was; its name is SECTION.key, or what else a run calls it."""
+
+    name: str
+    value: Any
+    was: Any
+
+
+def list_differences(settings: Mapping[str, Any], former: Mapping[str, Any]) -> list[Difference]:
+    """Of settings by name, those that both have and that are not the same."""
+    shared = [name for name in settings if name in former]
+    return [Difference(name, settings[name], former[name]) for name in shared if settings[name] != former[name]]
+
+
 def list_settings(config: Config, published: Config | None, schema: Schema) -> list[Setting]:
     """All of a config's settings in its order. published: None where it cannot be read."""
     found = []
-    own = flatten(published, schema) if published else {}
-    for name, value in flatten(config, schema).items():
+    own = flatten(published, schema.sections) if published else {}
+    for name, value in flatten(config, schema.sections).items():
         section, key = name.split(".")
         default = schema.keys(section)[key].default
         usual = repr(own[name]) if name in own else None
@@ -43,9 +58,9 @@ def list_settings(config: Config, published: Config | None, schema: Schema) -> l
     return found
 
 
-def flatten(config: Config, schema: Schema) -> dict[str, Any]:
-    """``SECTION.key`` -> value, of all sections."""
-    sections = {name: asdict(config[name]) for name in schema.sections if name in config}
+def flatten(config: Config, sections: Iterable[str]) -> dict[str, Any]:
+    """``SECTION.key`` -> value, of those sections that the config has."""
+    sections = {name: asdict(config[name]) for name in sections if name in config}
     return {f"{name}.{key}": value for name, values in sections.items() for key, value in values.items()}
 
 

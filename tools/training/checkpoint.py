@@ -16,6 +16,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 
@@ -25,6 +26,7 @@ from tools.files.locks import HeldLock
 from tools.files.sums import seal, sum_of
 from tools.runtime.log import log_folder
 from tools.runtime.packages import VERSION, find_installed
+from tools.runtime.text import short_repr
 from tools.weights.checkpoint_files import (
     AVERAGED,
     FORMAT,
@@ -80,7 +82,8 @@ def rank_validation(score: float, loss: float | None) -> tuple[float, float]:
 class Checkpoint:
     """What a folder holds. weights: name -> array. optimizer: see ``optimizer_state.py``; None to initialise it anew.
 
-    notes: what a log should say of it. averaged: as weights; None where none were kept.
+    notes: what a log should say of it. averaged: as weights; None where none were kept. flags: see ``changes.py``; None
+    where it does not say.
     """
 
     path: Path
@@ -89,6 +92,7 @@ class Checkpoint:
     progress: Progress
     notes: tuple[str, ...] = ()
     averaged: dict[str, np.ndarray] | None = None
+    flags: dict[str, Any] | None = None
 
 
 class CheckpointStore:
@@ -116,9 +120,17 @@ class CheckpointStore:
         """Let another run use the folder; the end of the process does the same."""
         self._lock.release()
 
-    def save(self, weights: dict, optimizer: dict, progress: Progress, averaged: dict | None = None) -> Path:
+    def save(
+        self,
+        weights: dict,
+        optimizer: dict,
+        progress: Progress,
+        averaged: dict | None = None,
+        flags: dict | None = None,
+    ) -> Path:
         """Write a checkpoint for a position and drop those that it replaces.
 
+        flags: what state.json is to say of them.
         Raises CheckpointError, with nothing changed, when the disk refuses or a weight is not finite.
         """
         if bad := [key for key, value in weights.items() if not np.isfinite(value).all()]:
@@ -130,7 +142,7 @@ class CheckpointStore:
         path = self.save_dir / name
         try:
             files = {WEIGHTS: weights, OPTIMIZER: optimizer} | ({AVERAGED: averaged} if averaged else {})
-            facts = {"model": self.model_name, "versions": list_versions()}
+            facts = {"model": self.model_name, "versions": list_versions()} | ({"flags": flags} if flags else {})
             _write_folder(path, files, self.companions, asdict(progress) | facts)
             self._drop_old()
         except OSError as error:
@@ -306,7 +318,11 @@ def load_checkpoint(path: Path, model_name: str) -> Checkpoint:
     for name in dict.fromkeys([WEIGHTS, OPTIMIZER, *[AVERAGED] * has_averaged, *listed_files(state)]):
         require_whole(path / name, state)
     averaged = load_arrays(path / AVERAGED) if has_averaged else None
-    return Checkpoint(path, load_arrays(path / WEIGHTS), load_dict(path / OPTIMIZER), progress, averaged=averaged)
+    flags = state.get("flags")
+    if flags is not None and not isinstance(flags, dict):
+        raise CheckpointError(f"{path / STATE}: flags is {short_repr(flags, 60)}, which no run has written")
+    weights, optimizer = load_arrays(path / WEIGHTS), load_dict(path / OPTIMIZER)
+    return Checkpoint(path, weights, optimizer, progress, averaged=averaged, flags=flags)
 
 
 def list_versions() -> dict[str, str | int | None]:

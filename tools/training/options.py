@@ -4,13 +4,24 @@ from dataclasses import dataclass, fields
 
 # Of places, of the machine, and of where weights come from: the processes of a run may have their own.
 _OWN = {"save_dir", "keep", "pretrain", "resume", "visualdl", "weights_dir", "offline"}
+# Those and these change nothing in what is learnt of what an epoch holds, but what is saved, scored, told or let pass.
+_OF_NO_LESSON = _OWN | {
+    "save_every",
+    "valid_interval",
+    "valid_first",
+    "log_interval",
+    "early_stop",
+    "skip_broken",
+    "resume_changed",
+}
 
 
 @dataclass(frozen=True)
 class TrainingOptions:
     """One training.
 
-    resume: a checkpoint, or "auto" for the latest in save_dir. save_every, log_interval: in steps, 0 for never.
+    resume: a checkpoint, or "auto" for the latest in save_dir. resume_changed: also inside an epoch with settings that
+    are not the checkpoint's. save_every, log_interval: in steps, 0 for never.
     keep: finished epochs to keep besides the best, 0 for all. valid_interval: in epochs, 0 for never.
     accumulate: micro-batches that each process's batch is split into. grad_clip: the largest norm of all
     gradients together, 0 for what the config says. ema: decay of the averaged weights. label_smoothing: of the
@@ -21,6 +32,7 @@ class TrainingOptions:
     save_dir: str = "checkpoints"
     pretrain: str | None = None
     resume: str | None = None
+    resume_changed: bool = False
     save_every: int = 0
     keep: int = 0
     valid_interval: int = 1
@@ -43,6 +55,11 @@ class TrainingOptions:
         of_places = _OWN - {"pretrain"}
         values = {one.name: (getattr(self, one.name), one.default) for one in fields(self) if one.name not in of_places}
         return {_flag(name): str(value) for name, (value, default) in values.items() if value != default}
+
+    def learning(self) -> dict[str, object]:
+        """Flag -> value, of those that change what is learnt."""
+        names = (field.name for field in fields(self) if field.name not in _OF_NO_LESSON)
+        return {_flag(name): getattr(self, name) for name in names}
 
     def shared(self) -> dict[str, object]:
         """Flag -> value, of those that all processes of a run must have the same."""

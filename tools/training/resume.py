@@ -11,6 +11,7 @@ from tools.distributed.group import ProcessGroup
 from tools.errors import CheckpointError
 from tools.runtime.log import record_event, restart_files
 from tools.training.amp import MixedPrecision
+from tools.training.changes import Changes
 from tools.training.checkpoint import Checkpoint, CheckpointStore, Progress, load_checkpoint
 from tools.training.ema import ExponentialMovingAverage
 from tools.training.ending import describe_score
@@ -23,8 +24,7 @@ from tools.weights.loading import load_into_network, own_file
 
 log = logging.getLogger(__name__)
 
-_WORDS = {"data": "data (the files, their order, or TRAIN.sampling)"}  # of a setting whose name does not say what it is
-_SETTINGS = ("batch_size", "seed", "records", "data")  # of Progress, that a position inside an epoch depends on
+_SETTINGS = ("batch_size", "seed", "records", "data", "world")  # of Progress, which are those of the run and not saved
 
 
 @dataclass
@@ -93,44 +93,34 @@ def _find_latest(store: CheckpointStore, load) -> Checkpoint | None:
     return None
 
 
-def restore(state: TrainingState, checkpoint: Checkpoint, metric) -> None:
+def restore(state: TrainingState, checkpoint: Checkpoint, changes: Changes, metric) -> None:
     """Continue from a checkpoint, and log what is as it was and what is not. Raises CheckpointError.
 
     metric: of the validations; see ``metrics/metric.py``.
     """
     saved, now = checkpoint.progress, state.progress
-    changed = [name for name in _SETTINGS if getattr(saved, name) != getattr(now, name)]
-    changes = ", ".join(f"{_WORDS.get(name, name)} {getattr(saved, name)} -> {getattr(now, name)}" for name in changed)
-    if changed and saved.step:
-        raise CheckpointError(
-            f"{checkpoint.path} stands inside an epoch, where a run can resume only as it was, but "
-            f"{changes}; resume from a finished epoch, or with the former settings and data"
-        )
     load_into_network(state.network, own_file(str(checkpoint.path), checkpoint.weights))
     if checkpoint.optimizer is not None:
         load_into_optimizer(state.optimizer, state.network, checkpoint.optimizer, str(checkpoint.path))
     if state.ema and checkpoint.averaged:
         state.ema.restore(checkpoint.averaged, str(checkpoint.path))
     state.amp.restore(saved.loss_scaling)
-    state.progress = replace(saved, **{name: getattr(now, name) for name in (*_SETTINGS, "world")})
+    state.progress = replace(saved, **{name: getattr(now, name) for name in _SETTINGS})
     has_best = saved.best_score is not None
     best = f", best {describe_score(metric, saved.best_score)} at epoch {saved.best_epoch}" if has_best else ""
     log.info(
         f"resumed {checkpoint.path}: weights{', optimizer' * (checkpoint.optimizer is not None)} "
         f"and {saved.steps_taken} steps of the schedule; "
-        f"next is epoch {saved.epoch}, iter {saved.step}{best}{'; changed: ' * bool(changed)}{changes}"
+        f"next is epoch {saved.epoch}, iter {saved.step}{best}"
     )
-    for note in _list_notes(state, checkpoint, now.world):
+    for note in [*changes.lines(), *changes.notes, *_list_notes(state, checkpoint, changes)]:
         log.info(f"resumed {checkpoint.path}: {note}")
 
 
-def _list_notes(state: TrainingState, checkpoint: Checkpoint, world: int) -> list[str]:
-    notes, saved = [*checkpoint.notes], checkpoint.progress
-    if saved.world != world and saved.step:
-        notes.append(
-            f"the number of processes was {saved.world} and is {world} now: of this epoch's records some "
-            "may come twice and as many not at all"
-        )
+def _list_notes(state: TrainingState, checkpoint: Checkpoint, changes: Changes) -> list[str]:
+    notes = [*checkpoint.notes]
+    if changes.of_order and checkpoint.progress.step:
+        notes.append("of this epoch's records some may come twice and others not at all")
     if state.ema and not checkpoint.averaged:
         notes.append("it holds no averaged weights: they begin with these")
     if checkpoint.averaged and not state.ema:

@@ -18,6 +18,7 @@ from tools.inference.predict import evaluate
 from tools.registry import METRICS
 from tools.runtime.log import beside, progress_bar, record_event, restart_files
 from tools.runtime.signals import StopRequest
+from tools.training.changes import TrainingSettings, find_changes, flags_of, require_unchanged
 from tools.training.checkpoint import CheckpointStore, rank_validation
 from tools.training.ending import describe_end
 from tools.training.loss_options import build_loss_options
@@ -50,6 +51,9 @@ class Trainer:
         self.name, self.config, self.options, self.group, self.store = name, config, options, group, store
         self.report = report
         self.train_loader, self.valid_loader = train_loader, valid_loader
+        self.settings = TrainingSettings(
+            name, spec, config, flags_of(options, paddle.get_device().partition(":")[0]), len(train_loader)
+        )
         self.state = build_state(spec, config, options, train_loader.dataset, group.world)
         self.schedule = spec.build_schedule(config, len(train_loader))
         self.grad_clip = options.grad_clip or spec.gradient_clip(config)
@@ -86,7 +90,11 @@ class Trainer:
             steps = len(self.train_loader)
             checkpoint = find_checkpoint(options.resume, self.name, state, steps, group, self.store)
         if checkpoint:
-            restore(state, checkpoint, self.new_metric())
+            changes = find_changes(checkpoint, state.progress, self.settings)
+            if not options.resume_changed:
+                require_unchanged(checkpoint, changes)
+            restore(state, checkpoint, changes, self.new_metric())
+            self.notices += changes.lines()
         else:
             self.load_pretrained()
         if state.ema and not (checkpoint and checkpoint.averaged):
@@ -301,7 +309,7 @@ class Trainer:
         state, began = self.state, time.perf_counter()
         state.progress.loss_scaling = state.amp.state()
         arrays = network_arrays(state.network), optimizer_arrays(state.optimizer, state.network)
-        path = self.store.save(*arrays, state.progress, state.ema and state.ema.arrays())
+        path = self.store.save(*arrays, state.progress, state.ema and state.ema.arrays(), self.settings.flags)
         log.info(f"saved {path} in {time.perf_counter() - began:.1f} s")
         return path
 

@@ -8,8 +8,8 @@ import csv
 import io
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
+from tools.config.compare import Difference, flatten, list_differences
 from tools.config.flags import ConfigSource, read_config
 from tools.config.load import Config, Override, format_ini, read_model_name
 from tools.config.schema import Schema
@@ -154,22 +154,17 @@ def choose_settings(
 
 
 @dataclass(frozen=True)
-class OtherSetting:
+class OtherSetting(Difference):
     """A setting, as SECTION.key, that is not what weights were trained with. matters: whether it changes answers."""
 
-    name: str
-    value: Any
-    was: Any
     matters: bool
 
 
 def list_other_settings(config: Config, own: Config, sections: list[str]) -> list[OtherSetting]:
     """The settings that are not those of a checkpoint."""
     return [
-        OtherSetting(f"{name}.{key}", value, was, key not in _WITHOUT_EFFECT)
-        for name in sections
-        for (key, value), was in zip(asdict(config[name]).items(), asdict(own[name]).values(), strict=True)
-        if value != was
+        OtherSetting(one.name, one.value, one.was, one.name.split(".")[1] not in _WITHOUT_EFFECT)
+        for one in list_differences(flatten(config, sections), flatten(own, sections))
     ]
 
 

@@ -2,7 +2,7 @@
 
 import models  # noqa: F401  (registers the specs)
 from tests.conftest import PROJECT
-from tools.config.compare import differing, list_settings
+from tools.config.compare import Difference, differing, list_differences, list_settings
 from tools.config.load import Override, load_config
 from tools.registry import MODELS
 
@@ -36,3 +36,8 @@ def test_every_setting_of_a_config_is_listed_once():
 def test_of_several_runs_only_what_is_not_the_same_is_named():
     runs = [{"a": "1", "b": "2"}, {"a": "1", "b": "3"}, {"a": "1", "c": "4"}]
     assert differing(runs) == {"b": ["2", "3", None], "c": [None, None, "4"]}
+
+
+def test_differences_are_of_names_that_both_have():
+    found = list_differences({"a": 1, "b": [2], "new": 3}, {"a": 1.0, "b": [2, 2], "gone": 4})
+    assert found == [Difference("b", [2], [2, 2])]

@@ -67,9 +67,15 @@ def test_a_killed_process_ends_the_run_with_a_message_and_resume_goes_on(tmp_pat
     state = state_of(max((tmp_path / "checkpoints").glob("AttentionCluster_epoch0_step*")))
     assert (state["world"], state["epoch"]) == (2, 0)
     shutil.rmtree(tmp_path / "checkpoints" / "logs")
-    shown = run_script("train", "--threads=1", "--epoch=1", "--valid-interval=0", "--resume=auto", cwd=tmp_path).stdout
+    flags = ("--threads=1", "--epoch=1", "--valid-interval=0", "--resume=auto")
+    refused = run_script("train", *flags, cwd=tmp_path, check=False)
+    changed = "the number of processes was 2 and is 1 now"
+    assert refused.returncode == 1
+    assert f"stands inside an epoch, where a run can resume only as it was, but {changed};" in refused.stderr
+    shown = run_script("train", *flags, "--resume-changed", cwd=tmp_path).stdout
     assert f"next is epoch 0, iter {state['step']}" in shown
-    assert "the number of processes was 2 and is 1 now: of this epoch's records some may come twice" in shown
+    assert f": {changed}\n" in shown
+    assert "of this epoch's records some may come twice and others not at all" in shown
     state = state_of(tmp_path / "checkpoints/AttentionCluster_epoch0")
     assert (state["world"], state["steps_taken"]) == (1, 5)
 
@@ -184,6 +190,7 @@ def test_a_finished_epoch_is_gone_on_with_by_any_number_of_processes(calm, tmp_p
         shown = run_script("train", *flags, f"--save-dir={tmp_path}/{world}", cwd=calm).stdout
         assert "next is epoch 1, iter 0" in shown
         assert "may come twice" not in shown
+        assert (f"the number of processes was 2 and is {world} now" in shown) == (world != 2)
         state = state_of(tmp_path / str(world) / "AttentionCluster_epoch1")
         assert (state["world"], state["steps_taken"]) == (world, 10)
 
