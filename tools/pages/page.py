@@ -43,7 +43,8 @@ def write_page(path: Path, page: Page) -> None:
         with atomic_write(path) as file:
             file.write(data)
     except (OSError, ValueError) as error:
-        raise DataError(f"the page {path} could not be written: {error}") from None
+        reason = isinstance(error, OSError) and error.strerror  # without its paths, of which one is temporary
+        raise DataError(f"the page {path} could not be written: {reason or error}") from None
 
 
 def try_to_write(path: Path, build: Callable[[], Page]) -> bool:

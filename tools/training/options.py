@@ -4,8 +4,8 @@ from dataclasses import dataclass, fields
 
 # Of places, of the machine, and of where weights come from: the processes of a run may have their own.
 _OWN = {"save_dir", "keep", "pretrain", "resume", "visualdl", "weights_dir", "offline"}
-# Those and these change nothing in what is learnt of what an epoch holds, but what is saved, scored, told or let pass.
-_OF_NO_LESSON = _OWN | {
+# Nothing that is learnt goes by those or these, but what is saved, scored and told, and what is let pass.
+_WITHOUT_EFFECT = _OWN | {
     "save_every",
     "valid_interval",
     "valid_first",
@@ -58,7 +58,7 @@ class TrainingOptions:
 
     def learning(self) -> dict[str, object]:
         """Flag -> value, of those that change what is learnt."""
-        names = (field.name for field in fields(self) if field.name not in _OF_NO_LESSON)
+        names = (field.name for field in fields(self) if field.name not in _WITHOUT_EFFECT)
         return {_flag(name): getattr(self, name) for name in names}
 
     def shared(self) -> dict[str, object]:
