@@ -4,11 +4,17 @@ None of these functions fails, whatever a data file holds.
 """
 
 import re
+import reprlib
 import unicodedata
+from itertools import islice
 
 # Control characters, line ends of Unicode, and marks and overrides of the direction of writing. A text may be isolated
 # from those beside it (U+2068, U+2069), which moves nothing else, and tabs are only room.
 _CONTROLS = re.compile("[\x00-\x08\x0a-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066\u2067]")
+
+_DEEPEST = 20  # containers in one another that are written
+_CONTAINERS = (list, tuple, dict, set, frozenset)
+_MOST = 1000  # characters of one that stands where a text should
 
 
 def decode_text(value) -> str:
@@ -31,8 +37,45 @@ def escape_controls(text: str, kept: str = "") -> str:
 
 
 def short_repr(value, most: int = 80) -> str:
-    """A value as Python writes it, in at most so many characters."""
-    return shorten(_attempt(repr, value), most)
+    """A value as Python writes it, in at most so many characters; it takes no longer for one that is large or deep."""
+    return shorten(_attempt(_Repr(most).repr, value), most)
+
+
+class _Repr(reprlib.Repr):
+    """The beginning of what ``repr`` gives, at least ``most`` characters of it where there are so many.
+
+    Every part of a value takes a character or more, so that this many parts are enough, however they are shared.
+    """
+
+    def __init__(self, most: int):
+        super().__init__()
+        self._left = most
+        self.maxlevel = _DEEPEST
+        self.maxlist = self.maxtuple = self.maxdict = self.maxset = self.maxfrozenset = self.maxarray = most
+        self.maxstring = self.maxother = self.maxlong = self._most = 4 * most
+
+    def repr1(self, x, level):
+        self._left -= 1
+        return super().repr1(x, level) if self._left >= 0 else "..."
+
+    def repr_bytes(self, x, level):
+        return repr(x[: self._most])
+
+    repr_bytearray = repr_bytes
+
+    # As they are: the base sorts what a dict and a set hold.
+
+    def repr_dict(self, x, level):
+        if level <= 0:
+            return "{...}" if x else "{}"
+        items = [f"{self.repr1(key, level - 1)}: {self.repr1(x[key], level - 1)}" for key in islice(x, self.maxdict)]
+        return f"{{{', '.join(items)}{', ...' * (len(x) > self.maxdict)}}}"
+
+    def repr_set(self, x, level):
+        return self._repr_iterable(x, level, "{", "}", self.maxset) if x else "set()"
+
+    def repr_frozenset(self, x, level):
+        return self._repr_iterable(x, level, "frozenset({", "})", self.maxset) if x else "frozenset()"
 
 
 def count_of(number: int, what: str) -> str:
@@ -84,7 +127,9 @@ def format_clock(seconds: float) -> str:
 
 
 def _convert(value) -> str:
-    return value.decode("utf-8", errors="replace") if isinstance(value, bytes) else _attempt(str, value)
+    if isinstance(value, bytes):
+        return value.decode("utf-8", errors="replace")
+    return short_repr(value, _MOST) if isinstance(value, _CONTAINERS) else _attempt(str, value)
 
 
 def _attempt(write, value) -> str:

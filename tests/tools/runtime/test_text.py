@@ -56,7 +56,58 @@ def test_what_python_does_not_write_is_named_by_its_type():
         nested = [nested]
     for write in (decode_text, printable, short_repr):
         assert write(10**5000) == "a value of type int"
-        assert write(nested) == "a value of type list"
+        assert write(nested) == "[" * 20 + "[...]" + "]" * 20
+
+
+def shared(make, depth):
+    """A value of a few parts that takes 2 ** depth times as many to write."""
+    value = make("x", "y")
+    for _ in range(depth):
+        value = make(value, value)
+    return value
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda one, other: (one, other),
+        lambda one, other: [one, other],
+        lambda one, other: {1: one, 2: other},
+        lambda one, other: {"a": [one] * 99, "b": (other,) * 99},
+        lambda one, other: frozenset([(one, 1), (other, 2)]) if one == "x" else [one, [other] * 200],
+    ],
+)
+def test_a_small_value_that_would_be_huge_as_a_text_is_not_written_out(make):
+    for write in (decode_text, printable, short_repr):
+        assert len(write(shared(make, 40))) <= (80 if write is short_repr else 1100)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {"b": 1, "a": [1, (2,), {3}], "c": {}},
+        [(), [], {}, set(), frozenset(), frozenset([1])],
+        (1,),
+        {"x": {"y": {"z": [None, True, 1.5, b"\0", bytearray(b"a"), 10**70]}}},
+        ["a" * 79, "b'\"\n"],
+        np.arange(3),
+        np.float32(0.5),
+    ],
+)
+def test_a_short_repr_of_what_is_short_is_its_repr(value):
+    assert short_repr(value, 200) == repr(value)
+    assert short_repr(value, 12) == shorten(repr(value), 12)
+
+
+def test_a_short_repr_begins_as_the_long_one_does():
+    for value in (
+        "ab\0" * 10_000,
+        b"ab\0" * 10_000,
+        [*range(10_000)],
+        {i: str(i) for i in range(10_000)},
+        [[0] * 99] * 99,
+    ):
+        assert short_repr(value, 100) == shorten(repr(value), 100)
 
 
 @pytest.mark.parametrize(("text", "short"), [("", ""), ("1234567", "1234567"), ("12345678", "1234...")])
