@@ -8,10 +8,11 @@ from pathlib import Path
 
 from tools.errors import DataError
 from tools.files.recognise import FileKind, recognise_file
-from tools.files.texts import NotTextError, read_text
-from tools.runtime.text import short_repr
+from tools.files.texts import NotTextError, read_text, split_lines
+from tools.runtime.text import printable, short_repr, shorten
 
 BESIDE_LISTS = "class_names.txt"  # what dataset/make_list.py writes
+_SWALLOWED = re.compile(r"\n\s*[0-9]+\s*,")  # the beginning of a row
 _EXPECTED = "expected a text with one name a line, or a .csv with the columns Index and Name"
 
 
@@ -58,26 +59,41 @@ def _read(path: str, called: str) -> str:
 def _parse_csv(text: str, num_classes: int, called: str) -> dict[int, str]:
     """Class id -> name, of the rows that there are."""
     names = {}
-    for number, row in enumerate(_read_rows(text, called), start=2):
-        if not re.fullmatch("[0-9]{1,9}", row["Index"] or "") or int(row["Index"]) >= num_classes:
-            raise DataError(f"{called} line {number}: Index {row['Index']} is not in 0 to {num_classes - 1}")
-        if int(row["Index"]) in names:
-            raise DataError(f"{called} line {number}: Index {row['Index']} is given twice")
-        names[int(row["Index"])] = row["Name"] or ""
+    for line, index, name in _read_rows(text, called):
+        if not re.fullmatch("[0-9]{1,9}", index) or int(index) >= num_classes:
+            shown = shorten(printable(index), 40)
+            raise DataError(f"{called} line {line}: Index {shown} is not in 0 to {num_classes - 1}")
+        if int(index) in names:
+            raise DataError(f"{called} line {line}: Index {index} is given twice")
+        names[int(index)] = name
     if not names:
         raise _lacks_columns(called)
     return names
 
 
-def _read_rows(text: str, called: str) -> Iterator[dict]:
-    """One after another, so that a table of something else ends at its first row."""
-    rows = csv.DictReader(io.StringIO(text))
+def _read_rows(text: str, called: str) -> Iterator[tuple[int, str, str]]:
+    """(line, Index, Name), one after another, so that a table of something else ends at its first row.
+
+    The descriptions in a row may be of several lines, but where one of these looks like a row of its own, a quote has
+    been left open and has swallowed classes.
+    """
+    rows = csv.reader(io.StringIO(text))
+    line = 1
     try:
-        if not {"Index", "Name"} <= set(rows.fieldnames or ()):
+        header = next(rows, [])
+        if not {"Index", "Name"} <= set(header):
             raise _lacks_columns(called)
-        yield from rows
+        places = header.index("Index"), header.index("Name")
+        line = rows.line_num + 1
+        for row in rows:
+            index, name = (row[place] if place < len(row) else "" for place in places)
+            if "\n" in index + name or any(_SWALLOWED.search(value) for value in row):
+                raise DataError(f"{called} line {line}: a quote that opens there does not close in that line")
+            if row:
+                yield line, index, name
+            line = rows.line_num + 1
     except csv.Error as error:
-        raise DataError(f"{called} is not a CSV: {error}") from None
+        raise DataError(f"{called} is not a CSV: line {line}: {error}") from None
 
 
 def _lacks_columns(called: str) -> DataError:
@@ -141,7 +157,7 @@ def parse_class_names(text: str) -> list[str]:
 
     Names that differ in nothing but such a number keep it. Blank lines at the end do not count.
     """
-    names = [line.strip() for line in text.rstrip().splitlines()]
+    names = [line.strip() for line in split_lines(text.rstrip())]
     for form in ("(.*) {}", "{}[ \\t,:]+(.*)"):  # with the id for {}
         matches = [re.fullmatch(form.format(class_id), name) for class_id, name in enumerate(names)]
         without_ids = {match[1].strip() for match in matches if match}

@@ -8,7 +8,7 @@ from datareader.list_lines import find_path
 from datareader.missing_files import explain_missing
 from tools.errors import DataError, DataIssue
 from tools.files.recognise import TEXTS, VIDEOS, FileKind, recognise_file
-from tools.files.texts import NotTextError, read_text
+from tools.files.texts import NotTextError, read_text, split_lines
 from tools.runtime.text import printable, shorten
 
 
@@ -42,7 +42,7 @@ def load_list(list_path: str, labelled: bool = False) -> list[ListEntry]:
 
 def read_lines(list_path: str) -> list[tuple[int, str]]:
     """(number from 1, text) of each line that names a file. Raises DataError as ``load_list`` for the list."""
-    lines = [(number, line.strip()) for number, line in enumerate(read_list_text(list_path).splitlines(), start=1)]
+    lines = [(number, line.strip()) for number, line in enumerate(split_lines(read_list_text(list_path)), start=1)]
     lines = [(number, line) for number, line in lines if line and not line.startswith("#")]
     if not lines:
         raise DataError(f"file list {list_path} names no files; it takes one path a line", DataIssue.LIST)

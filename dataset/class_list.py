@@ -1,6 +1,7 @@
 """Which classes the lists of a folder have: their names by id, and for a config how many there are."""
 
 import json
+import re
 import unicodedata
 from dataclasses import dataclass
 from pathlib import Path
@@ -59,7 +60,7 @@ def resolve_class_names(named: set[str], given: str | None, output: Path) -> lis
             raise DataError(
                 f"{other!a} and {name!a} are the same class name in two spellings of Unicode; rename one folder"
             )
-    if bad := [name for name in names if len(name.splitlines()) != 1 or name != name.strip()]:
+    if bad := [name for name in names if not name or re.search("[\n\r]", name) or name != name.strip()]:
         raise DataError(f"{bad[0]!r} cannot be a class name; rename its folder")
     return names
 

@@ -89,16 +89,14 @@ def list_lines(
         # The folder's links are followed, as .. behind a link leads elsewhere; the file's own name stays.
         path = item.path.parent.resolve() / item.path.name
         text = str(path) if absolute else os.path.relpath(path, base)
-        text = f"./{text}" if text[0] in "# \t\ufeff" else text
+        text = f"./{text}" if text[0] in "#\ufeff" or text[0].isspace() else text
         ends_plain = text == text.rstrip()
         label = None
         if class_ids is not None and item.is_video:
             label = class_ids[item.group] if item.group is not None else -1
             frames = f" {len(list_frames(str(item.path), None))}" if item.path.is_dir() else ""
             text = f"{text}{frames} {label}"
-        if (
-            not ends_plain or len(text.splitlines()) != 1 or re.search("[\udc80-\udcff]", text)
-        ):  # the latter is not UTF-8
+        if not ends_plain or re.search("[\n\r\udc80-\udcff]", text):  # the latter is not UTF-8
             raise DataError(f"{str(item.path)!a} cannot stand in a list; rename it")
         lines.append((text, item, label))
     return lines

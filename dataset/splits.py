@@ -96,6 +96,6 @@ def split_as_csv(items: list[Item], csv: str) -> dict[str, list[Item]]:
     lists = defaultdict(list)
     for item in items:
         if item.split.lower() not in CSV_SPLITS:
-            raise DataError(f"{csv}: split {item.split!r} of {item.key} is not one of {', '.join(CSV_SPLITS)}")
+            raise DataError(f"{csv}: split {item.split[:40]!r} of {item.key} is not one of {', '.join(CSV_SPLITS)}")
         lists[CSV_SPLITS[item.split.lower()]].append(item)
     return dict(lists)

@@ -1,5 +1,7 @@
 """The official CSV files of Kinetics, their classes, and the videos of a folder that they name."""
 
+import contextlib
+import csv
 import io
 import re
 from collections import defaultdict
@@ -12,6 +14,9 @@ from datareader.clips.frame_folders import is_frame_name
 from datareader.media import identify, walk_folders
 from tools.errors import DataError
 from tools.files.texts import NotTextError, read_text
+from tools.runtime.text import printable, shorten
+
+_OPEN_QUOTE = "a quote that opens there does not close in that line"
 
 
 @dataclass(frozen=True)
@@ -42,17 +47,19 @@ def load_annotations(path: str) -> list[Annotation]:
 
     try:
         # Every value is text: ids such as NA, 1e5 or 0123 are no numbers.
-        text = io.StringIO(read_text(path))
-        table = pd.read_csv(text, dtype=str, keep_default_na=False, skip_blank_lines=False)
+        text = read_text(path)
+        table = pd.read_csv(io.StringIO(text), dtype=str, keep_default_na=False, skip_blank_lines=False)
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror}; expected a CSV such as Kinetics has") from None
     except NotTextError as error:
         raise DataError(f"{path} {error}; expected a CSV such as Kinetics has") from None
     except ValueError as error:  # of decoding and of parsing
-        raise DataError(f"{path} is not a CSV: {' '.join(str(error).split())}") from None
+        if "EOF inside string" in str(error):
+            raise DataError(f"{path} line {_find_open_quote(text)}: {_OPEN_QUOTE}") from None
+        raise DataError(f"{path} is not a CSV: {' '.join(str(error).split())[:200]}") from None
     table.columns = table.columns.str.strip()
     if not {"youtube_id"} <= set(table.columns):
-        known = ", ".join(map(str, table.columns[:8]))
+        known = shorten(printable(", ".join(map(str, table.columns[:8]))), 200)
         raise DataError(f"{path} has no column youtube_id in its first line; it has {known}")
     if not isinstance(table.index, pd.RangeIndex):
         raise DataError(f"{path} line 2 has more values than columns; quote values that hold a comma")
@@ -63,19 +70,30 @@ def load_annotations(path: str) -> list[Annotation]:
     return found
 
 
+def _find_open_quote(text: str) -> int:
+    """The first line of the first row that does not end in the line that it begins in."""
+    rows, line = csv.reader(io.StringIO(text)), 1
+    with contextlib.suppress(csv.Error):  # one so long that it is no value
+        for _ in rows:
+            if rows.line_num > line:
+                break
+            line = rows.line_num + 1
+    return line
+
+
 def _parse_row(row: dict[str, str], where: str) -> Annotation:
+    if any("\n" in value for value in row.values()):
+        raise DataError(f"{where}: {_OPEN_QUOTE}")
     youtube_id, class_name = row["youtube_id"].strip(), row.get("label", "").strip()
     if not youtube_id or youtube_id.startswith(".") or re.search(r"[/\\\x00-\x1f]", youtube_id):
         raise DataError(f"{where}: youtube_id {youtube_id[:40]!r} cannot be the name of a file")
-    if class_name and len(class_name.splitlines()) != 1:
-        raise DataError(f"{where}: label {class_name[:40]!r} is more than one line")
     times = [row.get(key, "").strip() for key in ("time_start", "time_end")]
     if not any(times):
         times_sec = None
     elif all(re.fullmatch(r"[0-9]{1,9}(\.0*)?", time) for time in times):
         times_sec = int(float(times[0])), int(float(times[1]))
     else:
-        raise DataError(f"{where}: time_start {times[0]!r} and time_end {times[1]!r} are not whole seconds")
+        raise DataError(f"{where}: time_start {times[0][:40]!r} and time_end {times[1][:40]!r} are not whole seconds")
     return Annotation(where, class_name, youtube_id, times_sec, row.get("split", "").strip())
 
 

@@ -49,7 +49,7 @@ from dataset.youtube8m.journal import Journal, Result, fingerprint_of
 from tools.config.flags import make_parser, parse_text, parse_threads, whole_number
 from tools.errors import DataError, DataIssue
 from tools.files.atomic import atomic_write
-from tools.files.texts import NotTextError, read_text
+from tools.files.texts import NotTextError, read_text, split_lines
 from tools.runtime.cpu import usable_cores
 from tools.runtime.entry import run_program
 from tools.runtime.log import progress_bar
@@ -291,7 +291,7 @@ def parse_labels(text: str) -> tuple[int, ...]:
     """Class ids of a file, one a line, or separated by commas."""
     path = Path(text)
     try:
-        lines = read_text(path).splitlines() if path.is_file() else text.split(",")
+        lines = split_lines(read_text(path)) if path.is_file() else text.split(",")
     except NotTextError as error:
         raise argparse.ArgumentTypeError(f"{text} {error}") from None
     except (OSError, ValueError) as error:

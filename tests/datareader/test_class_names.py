@@ -49,6 +49,51 @@ def test_ids_beside_names_and_blank_lines_at_the_end_are_left_out(tmp_path, text
     assert load_class_names(str(tmp_path / "names.txt"), 2) == names
 
 
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ('Index,Name\n0,Cat\n1,"Dog\n2,Bird\n3,Fish\n', 3),
+        ('Index,Name\n0,Cat\n1,"Dog\n2,Bird"\n3,Fish\n', 3),
+        ('Index,Name\n0,Cat\n1,Dog\n2,Bird\n3,"Fish\n', 5),
+        ('Index,Name,Text\n0,Cat,"of\n1,Dog,of\n2,Bird,of"\n3,Fish,of\n', 2),
+        ('Index,Name,Text\n0,Cat,"of\ntwo lines"\n1,Dog,"of\n2,Bird,of\n3,Fish,of\n', 4),
+        ('Index,Name\n"0,Cat\n1,Dog\n2,Bird\n3,Fish"\n', 2),
+        ("Index,Name\n0,Cat\n\n" + '1,"' + "Dog\n" * 99_999, 4),
+    ],
+)
+def test_a_quote_that_is_left_open_swallows_no_classes(tmp_path, text, line):
+    (tmp_path / "v.csv").write_text(text)
+    for complete in (False, True):
+        with pytest.raises(DataError, match=rf"v\.csv (is not a CSV: )?line {line}: ") as error:
+            load_class_names(str(tmp_path / "v.csv"), 4, complete=complete)
+        assert "\n" not in str(error.value)
+
+
+def test_descriptions_of_classes_may_have_several_lines(tmp_path):
+    text = 'Index,Name,Text\n0,"Cat, tame","a ""pet""\nof 2 kinds, or 3"\n1,Dog\n\n2\n'
+    (tmp_path / "v.csv").write_text(text)
+    assert load_class_names(str(tmp_path / "v.csv"), 3) == ["Cat, tame", "Dog", ""]
+    (tmp_path / "v.csv").write_text(f"{text}2,Bird\n")
+    with pytest.raises(DataError, match=r"v\.csv line 7: Index 2 is given twice"):
+        load_class_names(str(tmp_path / "v.csv"), 3)
+    (tmp_path / "v.csv").write_text(f"Index,Name\n{'x' * 999},a\n")
+    with pytest.raises(DataError, match=r"v\.csv line 2: Index x{37}\.\.\. is not in 0 to 2"):
+        load_class_names(str(tmp_path / "v.csv"), 3)
+
+
+ODD_LINE_ENDS = "\x0b\x0c\x1c\x1d\x1e\x85\u2028\u2029"
+
+
+def test_names_may_hold_what_only_python_takes_for_the_end_of_a_line(tmp_path):
+    names = [f"a{end}b" for end in ODD_LINE_ENDS]
+    (tmp_path / "names.txt").write_bytes("\n".join(names).encode())
+    assert load_class_names(str(tmp_path / "names.txt"), len(names)) == names
+    (tmp_path / "names.csv").write_bytes(
+        ("Index,Name\n" + "".join(f"{i},{name}\n" for i, name in enumerate(names))).encode()
+    )
+    assert load_class_names(str(tmp_path / "names.csv"), len(names)) == names
+
+
 def test_what_holds_no_class_names_is_named(tmp_path):
     expected = "expected a text with one name a line, or a .csv with the columns Index and Name"
     (tmp_path / "map.json").write_text('{"cat": 0}')

@@ -18,6 +18,23 @@ def test_a_list_skips_blank_lines_and_comments_and_keeps_spaces_inside_paths(tmp
     assert entries[1].where.endswith("x.list line 4")
 
 
+def test_names_hold_what_only_python_takes_for_the_end_of_a_line(tmp_path):
+    names = [f"a{end}b.mp4" for end in "\x0b\x0c\x1c\x1d\x1e\x85\u2028\u2029"]
+    for name in (*names, "a", "b.mp4"):
+        (tmp_path / name).touch()
+    (tmp_path / "x.list").write_text("".join(f"{name} {i}\n" for i, name in enumerate(names)))
+    entries = load_list(str(tmp_path / "x.list"), labelled=True)
+    assert [(Path(entry.path).name, entry.label, entry.line) for entry in entries] == [
+        (name, i, i + 1) for i, name in enumerate(names)
+    ]
+    (tmp_path / "x.list").write_bytes(b"a\r\nb.mp4\ra\n")
+    assert [(Path(entry.path).name, entry.line) for entry in load_list(str(tmp_path / "x.list"))] == [
+        ("a", 1),
+        ("b.mp4", 2),
+        ("a", 3),
+    ]
+
+
 def test_paths_are_relative_to_the_working_directory_first(tmp_path, monkeypatch):
     (tmp_path / "lists").mkdir()
     for place in (tmp_path / "a.pkl", tmp_path / "lists" / "a.pkl"):

@@ -5,6 +5,7 @@ Does not import Paddle: where one process is enough, that is this one, whose CPU
 
 import math
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -21,6 +22,7 @@ from tools.runtime.cpu import OF_PADDLE
 from tools.runtime.entry import ERROR
 from tools.runtime.memory import gpu_bytes
 from tools.runtime.signals import heeded_signals
+from tools.runtime.text import escape_controls
 
 WATCHED = "PADDLE_VIDEO_LAUNCHER"  # the process number of the launcher, in the environment of those it started
 _GRACE_SEC = 5  # for the other processes to end by themselves once one has failed
@@ -210,7 +212,7 @@ def _wait(processes: list[subprocess.Popen], heard: list[int]) -> int | None:
 
 def _last_words(text: str) -> str:
     """The error in what a process printed, or its last lines."""
-    lines = text.splitlines()
+    lines = [escape_controls(line) for line in re.split("\r\n|\r|\n", text.rstrip("\r\n")) if text]
     errors = [line for line in lines if line.startswith(ERROR)]
     return "".join(f"{line}\n" for line in errors[-1:] or lines[-_TAIL_LINES:])
 

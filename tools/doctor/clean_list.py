@@ -8,6 +8,7 @@ from tools.doctor.inspection import FileReport
 from tools.doctor.section_report import SectionReport
 from tools.errors import DataError
 from tools.files.atomic import atomic_write, require_writable
+from tools.files.texts import split_lines
 
 
 def plan_clean_lists(list_paths: list[str], out: Path) -> dict[str, Path]:
@@ -53,7 +54,7 @@ def _write_clean_list(list_path: str, sections: list[SectionReport], target: Pat
         raise DataError(f"--write-clean-list: nothing in {list_path} is usable, so nothing was written")
     named = {report.number for report in sections[0].reports}
     kept = []
-    for number, line in enumerate(read_list_text(list_path).splitlines(), start=1):
+    for number, line in enumerate(split_lines(read_list_text(list_path)), start=1):
         if number in good:
             kept.append(_moved_line(good[number], list_path, target))
         elif number not in named:

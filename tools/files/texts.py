@@ -13,12 +13,16 @@ class NotTextError(ValueError):
     """A file is no text in UTF-8. The text follows the file's name: "is ...; save it as UTF-8"."""
 
 
-def read_text(path: str | Path) -> str:
+def read_text(path: str | Path, most_bytes: int = -1) -> str:
     """The text of a file in UTF-8, or in UTF-16 with its mark, as Windows PowerShell writes it; line feeds end lines.
 
-    Raises OSError, and NotTextError that says what the file is instead, or in which line it stops being UTF-8.
+    most_bytes: of a file that is read; -1 takes any. Raises OSError, and NotTextError that says what the file is
+    instead, that it is larger, or in which line it stops being UTF-8.
     """
-    data = Path(path).read_bytes()
+    with open(path, "rb") as file:
+        data = file.read(most_bytes + 1 if most_bytes >= 0 else -1)
+    if 0 <= most_bytes < len(data):
+        raise NotTextError(f"has more than {most_bytes:,} bytes, too many for such a text")
     try:
         text = data.decode("utf-16" if data.startswith(_UTF16_MARKS) else "utf-8-sig")
         end = text.find("\0")
@@ -27,6 +31,15 @@ def read_text(path: str | Path) -> str:
     if end >= 0:
         raise NotTextError(_explain(path, data, end))
     return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def split_lines(text: str) -> list[str]:
+    """The lines of what ``read_text`` gives, which line feeds alone end; names may hold what else Python splits at.
+
+    None stands behind the last line feed.
+    """
+    lines = text.split("\n")
+    return lines if lines[-1] else lines[:-1]
 
 
 def _explain(path: str | Path, data: bytes, end: int) -> str:

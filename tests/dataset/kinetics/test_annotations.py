@@ -31,7 +31,14 @@ def test_ids_that_look_like_numbers_or_nothing_are_text(tmp_path):
         (HEADER + "a,b,1,2,train,0\na,b,1,2,train,0,more\n", "is not a CSV"),
         (HEADER + "a,../b,1,2,train,0\n", "line 2: youtube_id '../b'"),
         (HEADER + "a,b,1,2,train,0\na,b,x,2,train,0\n", "line 3: time_start 'x'"),
-        (HEADER + '"a\nb",b,1,2,train,0\n', "more than one line"),
+        (HEADER + 'a,b,1,2,train,0\na,"b,1,2,train,0\na,c,1,2,train,0\n', "line 3: a quote that opens there does not"),
+        (HEADER + 'a,b,1,2,train,0\n"a,b,1,2,train,0\n' * 2, "line 3: a quote that opens there does not close"),
+        (HEADER + 'a,b,1,2,"train,0\na,c,1,2,train",0\n', "line 2: a quote that opens there does not close"),
+        (HEADER + '"' + "a" * 200_000 + "\n", "line 2: a quote that opens there does not close"),
+        ('"' + HEADER + "a,b,1,2,train,0\n" * 99, "line 1: a quote that opens there does not close"),
+        ('"' + HEADER + "a,b,1,2,train,0\n" * 99 + '"', "has no column youtube_id"),
+        (HEADER + "a,b," + "x" * 999 + ",2,train,0\n", "line 2: time_start 'xxx"),
+        (HEADER + '"a\nb",b,1,2,train,0\n', "line 2: a quote that opens there does not close"),
     ],
 )
 def test_a_csv_that_cannot_be_used_is_told_in_one_line(tmp_path, text, part):
@@ -42,6 +49,7 @@ def test_a_csv_that_cannot_be_used_is_told_in_one_line(tmp_path, text, part):
     assert str(error.value).startswith(str(path))
     assert part in str(error.value)
     assert "\n" not in str(error.value)
+    assert len(str(error.value)) < 500
 
 
 @pytest.mark.parametrize(

@@ -109,6 +109,13 @@ def test_a_traceback_of_another_process_is_shown(tmp_path):
     assert result.stderr.count("Traceback") == 1
 
 
+@pytest.mark.parametrize("start", ["error: ", ""])
+def test_what_a_process_printed_moves_no_cursor(tmp_path, start):
+    said = f"{start}clip \x1b[2J\x85\u2028\n".encode()
+    result = run_program(tmp_path, "if rank == 1:", f"    os.write(2, {said!r})", "    os._exit(1)", "time.sleep(60)")
+    assert result.stderr == rf"{start}clip \x1b[2J\x85\u2028" + "\nrank 1 of 3 ended with exit code 1\n"
+
+
 @pytest.mark.parametrize("rank", [0, 1])
 def test_a_killed_process_ends_all_and_is_named(tmp_path, rank):
     process = start_program(tmp_path, "time.sleep(60)")

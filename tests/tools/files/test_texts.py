@@ -5,7 +5,7 @@ import pickle
 
 import pytest
 
-from tools.files.texts import NotTextError, read_text
+from tools.files.texts import NotTextError, read_text, split_lines
 
 NAMES = "a.mp4 0\n视频/é.mp4 1\n"
 
@@ -45,3 +45,20 @@ def test_what_is_no_text_in_utf_8_is_told_with_its_line(tmp_path, data, message)
     with pytest.raises(NotTextError) as error:
         read_text(tmp_path / "x")
     assert str(error.value).startswith(message)
+
+
+def test_line_feeds_alone_end_lines():
+    text = "a\x0bb\x0cc\x1cd\x85e\u2028f\u2029g"
+    assert split_lines(f"{text}\n\n{text}\n") == [text, "", text]
+    assert split_lines(text) == [text]
+    assert split_lines("") == []
+    assert split_lines("\n") == [""]
+
+
+def test_a_text_may_be_bounded(tmp_path):
+    (tmp_path / "a.txt").write_text("abc")
+    assert read_text(tmp_path / "a.txt", 3) == "abc"
+    with pytest.raises(NotTextError, match="has more than 2 bytes"):
+        read_text(tmp_path / "a.txt", 2)
+    with pytest.raises(NotTextError, match="has more than 1,000 bytes"):
+        read_text("/dev/zero", 1000)  # which has no end
