@@ -21,6 +21,8 @@ from tools.files.texts import NotTextError, read_text
 from tools.runtime.text import printable, short_repr, shorten
 
 _EXPECTED = "a config is a text with the sections MODEL, TRAIN, ...; the published ones are in configs/"
+_MOST_BYTES = 300_000  # of a config, a hundred times as many as the published ones have
+_MOST_BLANKS = 200  # in a row, for which configparser takes a time that is their square
 _NO_LITERAL = (ValueError, SyntaxError, TypeError, MemoryError, RecursionError)  # what ast.literal_eval raises
 
 
@@ -113,18 +115,18 @@ def load_config(
     sections = {name: dict(values) for name, values in _read(path).items()}
     for name in needs:
         if name not in sections:
-            found = ", ".join(sections) or "none"
+            found = shorten(", ".join(sections), 200) or "none"
             raise ConfigError(f"{path}: section [{name}] is missing; sections found: {found}")
     named = sections.get("MODEL", {}).pop("name", model_name)
     if str(named).upper() != model_name.upper():
-        raise ConfigError(f"{path} [MODEL]: name = {named!r}, but --model-name is {model_name}")
+        raise ConfigError(f"{path} [MODEL]: name = {short_repr(named)}, but --model-name is {model_name}")
 
     replaced = _apply(overrides, sections, schema, set(needs))
     obsolete = []
     for name, values in sections.items():
         where = f"{path} [{name}]"
         if name not in schema.sections:
-            raise ConfigError(f"{path}: unknown section [{name}]; {_hint(name, schema.sections)}")
+            raise ConfigError(f"{path}: unknown section [{shorten(name, 80)}]; {_hint(name, schema.sections)}")
         for key in [key for key in values if schema.is_obsolete(name, key)]:
             del values[key]
             obsolete.append(f"{name}.{key}")
@@ -167,7 +169,7 @@ def parse_set(text: str) -> Override:
 
 def _check_value(key: str, value, keys: dict[str, Key], where: str) -> None:
     if key not in keys:
-        raise ConfigError(f"{where}: unknown key {key!r}; {_hint(key, keys)}")
+        raise ConfigError(f"{where}: unknown key {short_repr(key)}; {_hint(key, keys)}")
     rule = keys[key]
     if isinstance(value, _Unquoted):
         raise ConfigError(f"{where}: {_explain_unquoted(key, value, rule)}")
@@ -175,8 +177,9 @@ def _check_value(key: str, value, keys: dict[str, Key], where: str) -> None:
         raise ConfigError(f"{where}: {key} = {short_repr(value, 200)} {problem}")
 
 
-def _explain_unquoted(key: str, value: _Unquoted, rule: Key) -> str:
+def _explain_unquoted(key: str, value: str, rule: Key) -> str:
     """What is wrong with a value of an INI file that is no Python literal."""
+    value = shorten(value, 200)
     if not value:
         return f"{key} has no value; it should be {rule.expected}"
     if value.lower() in ("none", "null"):
@@ -220,7 +223,7 @@ def _hint(name: str, known: Iterable[str]) -> str:
 
 def _read(path: str) -> dict[str, dict]:
     try:
-        text = read_text(path)
+        text = read_text(path, _MOST_BYTES)
     except NotTextError as error:
         raise ConfigError(f"config {path} {error}") from None
     except FileNotFoundError:
@@ -232,13 +235,18 @@ def _read(path: str) -> dict[str, dict]:
     if not text.strip():
         raise ConfigError(f"config {path} is empty")
     if Path(path).suffix.lower() in (".yaml", ".yml"):  # of which JSON is a part
-        return _read_yaml(path, text)
+        from tools.config.yaml_text import read_yaml  # only YAML configs need it
+
+        return read_yaml(path, text)
     if (kind := recognise_file(path)) in (FileKind.HTML, FileKind.XML, FileKind.JSON):
         raise ConfigError(f"config {path} is {kind}; {_EXPECTED}")
     return _read_ini(path, text)
 
 
 def _read_ini(path: str, text: str) -> dict[str, dict]:
+    if blanks := re.search(rf"[^\S\n]{{{_MOST_BLANKS},}}", text):
+        line = text.count("\n", 0, blanks.start()) + 1
+        raise ConfigError(f"config {path} line {line} has {len(blanks[0]):,} blanks in a row; expected key = value")
     parser = configparser.ConfigParser(interpolation=None, default_section="")
     parser.optionxform = str  # keys keep their case
     try:
@@ -249,7 +257,7 @@ def _read_ini(path: str, text: str) -> dict[str, dict]:
             f"config {path} line {error.lineno}: {line} stands in no section; a config begins with [MODEL]"
         ) from None
     except configparser.Error as error:
-        raise ConfigError(f"config {path}: {' '.join(str(error).split())}") from None
+        raise ConfigError(f"config {path}: {shorten(' '.join(str(error).split()), 300)}") from None
     return {name: {key: _literal(value) for key, value in parser.items(name)} for name in parser.sections()}
 
 
@@ -258,30 +266,3 @@ def _literal(text: str):
         return ast.literal_eval(text)
     except _NO_LITERAL:
         return _Unquoted(text)
-
-
-def _read_yaml(path: str, text: str) -> dict[str, dict]:
-    import yaml  # only YAML configs need it
-
-    class Loader(yaml.SafeLoader):
-        """Safe YAML that reads 1e-5 as a number, as YAML 1.2 does, and refuses a key given twice."""
-
-        def construct_mapping(self, node, deep=False):
-            keys = [self.construct_object(key, deep=True) for key, _ in node.value]
-            for key in keys:
-                if keys.count(key) > 1:
-                    raise ConfigError(f"config {path}: key {key!r} is given twice, line {node.start_mark.line + 1}")
-            return super().construct_mapping(node, deep)
-
-    number = re.compile(r"[-+]?(\d+\.\d*|\.\d+|\d+)([eE][-+]?\d+)$")
-    Loader.add_implicit_resolver("tag:yaml.org,2002:float", number, list("-+0123456789."))
-    try:
-        content = yaml.load(text, Loader=Loader)
-    except (yaml.YAMLError, ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
-        raise ConfigError(f"config {path} is not valid YAML: {' '.join(str(error).split())}") from None
-    sections = content.values() if isinstance(content, dict) else [None]
-    keys = [key for values in sections if isinstance(values, dict) for key in values]
-    named = isinstance(content, dict) and all(isinstance(key, str) for key in [*content, *keys])
-    if not named or not all(isinstance(values, dict) for values in sections):
-        raise ConfigError(f"config {path}: expected sections (MODEL, TRAIN, ...) that hold keys")
-    return content

@@ -368,5 +368,5 @@ def _parse_progress(state: dict | None, path: Path) -> Progress:
             good = isinstance(value, int) and not isinstance(value, bool) and value >= 0
             good = good or (name == "best_epoch" and value is None)
         if not good:
-            raise CheckpointError(f"{path / STATE}: {name} is {value!r}, which no run has written")
+            raise CheckpointError(f"{path / STATE}: {name} is {short_repr(value)}, which no run has written")
     return Progress(**values)

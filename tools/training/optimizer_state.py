@@ -5,6 +5,7 @@ import re
 import numpy as np
 
 from tools.errors import CheckpointError
+from tools.runtime.text import short_repr
 
 
 def optimizer_arrays(optimizer, network) -> dict:
@@ -38,12 +39,12 @@ def load_into_optimizer(optimizer, network, arrays: dict, source: str) -> None:
         accumulator, slash, name = str(key).partition("/")
         if not slash:
             if key != "steps" or not isinstance(value, int) or value < 0:
-                raise CheckpointError(f"{source}: {key!r} = {value!r} is no state of an optimizer")
+                raise CheckpointError(f"{source}: {short_repr(key)} = {short_repr(value)} is no state of an optimizer")
             state[key] = value
         elif name not in parameters or not isinstance(value, np.ndarray) or value.dtype != np.float32:
-            raise CheckpointError(f"{source}: {key!r} does not belong to the optimizer of this network")
+            raise CheckpointError(f"{source}: {short_repr(key)} does not belong to the optimizer of this network")
         elif list(value.shape) not in ([1], list(parameters[name].shape)):
-            raise CheckpointError(f"{source}: {key!r} of the optimizer has shape {list(value.shape)}")
+            raise CheckpointError(f"{source}: {short_repr(key)} of the optimizer has shape {list(value.shape)}")
         else:
             state[f"{parameters[name].name}_{accumulator}_0"] = value
             owners.setdefault(accumulator, set()).add(name)

@@ -17,7 +17,7 @@ from tools.errors import CheckpointError
 from tools.files.pickles import DAMAGED, UnsafePickle, load_pickle
 from tools.files.sums import fits_sum, is_intact
 from tools.runtime.packages import VERSION
-from tools.runtime.text import printable
+from tools.runtime.text import printable, short_repr
 from tools.weights.advice import WEIGHTS, describe_contents, near
 from tools.weights.state_names import is_optimizer_state
 
@@ -131,7 +131,7 @@ def load_arrays(path: Path) -> dict[str, np.ndarray]:
             if is_optimizer_state(content):
                 raise CheckpointError(f"{path} holds an optimizer's state, not weights; {near(path) or _EXPECTED}")
             raise CheckpointError(
-                f"{path}: {key!r} is not an array under a name, so this is no file of weights; {_EXPECTED}"
+                f"{path}: {short_repr(key)} is not an array under a name, so this is no file of weights; {_EXPECTED}"
             )
         if not np.isfinite(value).all():
             raise CheckpointError(f"{path}: {key} holds values that are not finite")

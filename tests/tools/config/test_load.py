@@ -7,6 +7,7 @@ import models  # noqa: F401  (registers the specs)
 from tests.conftest import PROJECT, TINY_CONFIG
 from tools.config.load import Override, check_section, load_config, parse_set
 from tools.config.schema import Key
+from tools.config.yaml_text import read_yaml
 from tools.errors import ConfigError
 from tools.registry import MODELS
 
@@ -124,6 +125,44 @@ def test_a_missing_and_an_empty_file_are_errors(tmp_path):
     with pytest.raises(ConfigError, match=r"nowhere.txt does not exist; the published ones are in configs/"):
         load_config("nowhere.txt", SCHEMA, [], "AttentionCluster")
     assert error_of(tmp_path, " \n").endswith("tiny.txt is empty")
+
+
+DOUBLED = ", ".join(f"k{i}: &b{i} [*{f'b{i - 1}' if i else 'a'}, *{f'b{i - 1}' if i else 'a'}]" for i in range(60))
+MERGED = "".join(f"B{i}: &m{i + 1} {{<<: [*m{i}, *m{i}]}}\n" for i in range(50))
+LARGE = {  # texts that a moment has to be enough for
+    "aliases.yaml": (f"TRAIN: {{a: &a [1, 1]}}\nTEST: {{{DOUBLED}}}", "has more than 100,000 values"),
+    "merged.yaml": (f"TRAIN: &m0 {{a: 1}}\n{MERGED}", "has more than 100,000 values"),
+    "itself.yaml": ("TRAIN: {a: &a [*a]}", "is not valid YAML: line 1 holds itself"),
+    "deep.yaml": ("TRAIN: " + "[" * 200_000, "is not valid YAML: maximum recursion depth exceeded"),
+    "sixty.yaml": ("TRAIN: {epoch: " + "1:" * 140_000 + "1}", "line 1 has a number of 280,001 characters"),
+    "digits.yaml": ("TRAIN: {epoch: 0x" + "f" * 200_000 + "}", "line 1 has a number of 200,002 characters"),
+    "list.yaml": ("TRAIN: {epoch: {x: 1, y: [1]}}", "section [MODEL] is missing"),
+    "keys.yaml": ("TRAIN: {? [a] : 1}", "is not valid YAML: key is no text, line 1"),
+    "object.yaml": ("TRAIN: !!python/object/apply:os.system [echo]", "is not valid YAML: could not determine"),
+    "long.yaml": ("x" * 300_001, "has more than 300,000 bytes"),
+    "long.txt": ("[MODEL]\n" + "#\n" * 200_000, "has more than 300,000 bytes"),
+    "blanks.txt": ("[MODEL]\na" + " " * 250_000 + "b", "line 2 has 250,000 blanks in a row"),
+    "words.txt": ("[MODEL]\n" + "a" * 250_000, "Source contains parsing errors"),
+    "sections.txt": ("".join(f"[A{i}]\n" for i in range(20_000)), "section [MODEL] is missing"),
+    "key.txt": (TINY_CONFIG + "k" * 100_000 + " = 1\n", "unknown key 'kkk"),
+    "value.txt": (TINY_CONFIG.replace("epoch = 2", "epoch = " + "x" * 100_000), "epoch = xxx"),
+    "section.txt": (TINY_CONFIG + "[" + "x" * 100_000 + "]\n", "unknown section [xxx"),
+    "nested.txt": (TINY_CONFIG.replace("epoch = 2", "epoch = " + "[" * 90 + "]" * 90), "epoch = [[["),
+}
+
+
+@pytest.mark.parametrize("name", LARGE)
+def test_a_small_file_that_stands_for_much_is_one_short_line(tmp_path, name):
+    text, part = LARGE[name]
+    message = error_of(tmp_path, text, name=name)
+    assert part in message
+    assert "\n" not in message
+    assert len(message) < 700
+
+
+def test_aliases_and_merged_sections_are_read(tmp_path):
+    text = "A: &a {x: 1, y: &y [1, 2]}\nB: {<<: *a, y: [*y, *y]}\n"
+    assert read_yaml("a.yaml", text) == {"A": {"x": 1, "y": [1, 2]}, "B": {"x": 1, "y": [[1, 2], [1, 2]]}}
 
 
 def test_files_that_are_no_ini_or_yaml_are_errors(tmp_path):
