@@ -15,6 +15,7 @@ from dataset.output_folder import SETTINGS
 from dataset.text_files import write_lines
 from models.spec import Choice
 from tools.errors import DataError
+from tools.files.texts import NO_JSON
 
 CLASS_NAMES = "class_names.txt"
 
@@ -103,7 +104,7 @@ def names_of_conversion(items: list[Item]) -> list[str] | None:
     for folder in {item.path.parent for item in items}:
         try:
             names = json.loads((folder / SETTINGS).read_text(encoding="utf-8"))["--class-names"]
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, *NO_JSON, KeyError, TypeError):
             return None
         found.add(tuple(names))
     return list(found.pop()) if len(found) == 1 else None

@@ -8,6 +8,7 @@ from pathlib import Path
 from dataset.text_files import write_lines
 from tools.config.flags import make_parser
 from tools.errors import DataError
+from tools.files.texts import NO_JSON
 
 FINISHED = "made.json"  # holds the version of the data
 
@@ -36,7 +37,7 @@ def is_finished(folder: Path, version: int) -> bool:
     """Whether a folder holds all data of this version."""
     try:
         return json.loads((folder / FINISHED).read_text())["version"] == version
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, *NO_JSON, KeyError, TypeError):
         return False
 
 

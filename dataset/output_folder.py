@@ -9,6 +9,7 @@ from pathlib import Path
 from tools.errors import DataError
 from tools.files.atomic import atomic_write, remove_unfinished
 from tools.files.locks import HeldLock
+from tools.files.texts import NO_JSON
 from tools.runtime.text import escape_controls, shorten
 
 SETTINGS = "settings.json"  # what the pickles in the folder were made with
@@ -51,7 +52,7 @@ def _check_settings(folder: Path, settings: dict) -> None:
         with atomic_write(path) as file:
             file.write(f"{json.dumps(settings, ensure_ascii=False)}\n".encode())
         return
-    except ValueError as error:
+    except NO_JSON as error:
         raise DataError(f"{path} cannot be read ({error}); take an empty folder") from None
     for key, value in settings.items():
         there = earlier.get(key) if isinstance(earlier, dict) else None

@@ -21,6 +21,7 @@ from metrics.metric import Metric
 from tools.config.flags import make_parser, parse_text
 from tools.config.load import load_config
 from tools.errors import CheckpointError, DataError
+from tools.files.texts import NO_JSON
 from tools.inference.predictions import describe_mixture
 from tools.registry import METRICS, MODELS
 from tools.runtime.entry import run_program
@@ -55,7 +56,7 @@ def load_scores(path: Path) -> Scores:
     for line in lines:
         try:
             event = json.loads(line)
-        except ValueError:
+        except NO_JSON:
             continue  # the line that a killed run was writing, or one that is damaged
         if not isinstance(event, dict):
             continue

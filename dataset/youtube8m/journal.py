@@ -7,6 +7,7 @@ from pathlib import Path
 
 from dataset.text_files import write_lines
 from tools.errors import DataError
+from tools.files.texts import NO_JSON
 
 JOURNAL = "shards.jsonl"
 
@@ -63,7 +64,7 @@ class Journal:
         self.results: dict[str, Result] = {}
         lines = self.path.read_text(errors="replace").split("\n") if self.path.exists() else []
         for line in lines:
-            with suppress(ValueError, TypeError, AttributeError):
+            with suppress(*NO_JSON, TypeError, AttributeError):
                 found = json.loads(line)
                 result = Result(**{name: found[name] for name in _FIELDS & found.keys()})
                 self.results[result.name] = result

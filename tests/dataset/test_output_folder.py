@@ -28,9 +28,10 @@ def test_a_folder_takes_one_set_of_settings(tmp_path):
         open_output_folder(tmp_path, {"--fps": None, "--class-names": ["b"]}),
     ):
         pass
-    (tmp_path / "settings.json").write_text("{")
-    with pytest.raises(DataError, match=r"settings\.json cannot be read"), open_output_folder(tmp_path, {}):
-        pass
+    for text in ("{", "[" * 200_000):
+        (tmp_path / "settings.json").write_text(text)
+        with pytest.raises(DataError, match=r"settings\.json cannot be read"), open_output_folder(tmp_path, {}):
+            pass
     (tmp_path / "settings.json").unlink()
     (tmp_path / "a.pkl").touch()
     with pytest.raises(DataError, match="holds pickles that were made otherwise"), open_output_folder(tmp_path, {}):

@@ -1,6 +1,7 @@
 """The specs of NeXtVLAD and AttentionLSTM: config, schedule and the file of eigenvalues."""
 
 import pickle
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ import models  # noqa: F401  (registers the specs)
 from models.nextvlad.spec import load_whitening
 from tests.conftest import PROJECT
 from tools.config.load import Override, load_config
-from tools.errors import ConfigError
+from tools.errors import ConfigError, ConfigFileError
 from tools.registry import MODELS
 
 
@@ -110,3 +111,13 @@ def test_an_eigen_file_that_is_no_npy_is_named(tmp_path):
         (tmp_path / "bad.npy").write_bytes(content)
         with pytest.raises(ConfigError, match=r"c\.txt \[MODEL\]: eigen_file .*bad\.npy is not a NumPy array \(.+\)"):
             load_whitening(str(tmp_path / "bad.npy"), 1024, "c.txt [MODEL]")
+
+
+@pytest.mark.parametrize("header", ["{", "(" * 5000, "'" * 3, "-" * 9000 + "1", "9" * 5000, "x" * 20_000])
+def test_a_file_of_eigenvalues_with_a_damaged_header_is_one_line(eigenvalues, header):
+    path = Path(eigenvalues[2])
+    path.write_bytes(b"\x93NUMPY\1\0" + len(header).to_bytes(2, "little") + header.encode() + bytes(8192))
+    with pytest.raises(ConfigFileError, match=r"eigenvals\.npy is not a NumPy array \(.") as error:
+        load("NEXTVLAD", eigenvalues)
+    assert "\n" not in str(error.value)
+    assert len(str(error.value)) < 600

@@ -27,7 +27,9 @@ def summarize(folder, *events, best=None):
 def test_a_summary_passes_over_lines_that_are_cut_or_not_utf_8(tmp_path):
     lines = [json.dumps(valid(epoch, 0.5 + epoch / 10)).encode() for epoch in (0, 1)]
     bad = lines[0].replace(b"gap", b"g\xffp")
-    (tmp_path / "NEXTVLAD_train.jsonl").write_bytes(b"\n".join([lines[0], bad, lines[1], b'{"event": "val']))
+    (tmp_path / "NEXTVLAD_train.jsonl").write_bytes(
+        b"\n".join([lines[0], bad, b"[" * 200_000, b"9" * 5000, lines[1], b'{"event": "val'])
+    )
     result = run_module("summary", str(tmp_path), "--model-name=NEXTVLAD")
     assert result.returncode == 0
     table, places = result.stdout.split("\n\n")

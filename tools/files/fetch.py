@@ -25,6 +25,7 @@ from tqdm import tqdm
 from tools.errors import DownloadError, UnusableError
 from tools.files.atomic import O_NOFOLLOW, atomic_write, open_new, sync_folder
 from tools.files.connections import Pace, build_opener
+from tools.files.texts import NO_JSON
 
 log = logging.getLogger(__name__)
 
@@ -124,10 +125,10 @@ class _Part:
         """The version that the part belongs to, if it can be resumed from this address."""
         try:
             version = _Version(**json.loads(self.note.read_bytes()))
-        except (FileNotFoundError, ValueError, TypeError):
+            fits = version.url == url and version.condition and 0 < self.size <= (version.total or self.size)
+        except (FileNotFoundError, *NO_JSON, TypeError, AttributeError):
             return None
-        fits = version.url == url and version.condition and 0 < self.size <= (version.total or self.size)
-        return version if fits else None
+        return version if fits and isinstance(version.condition, str) else None
 
     def begin(self, version: _Version) -> None:
         self.path.unlink(missing_ok=True)  # first: a part never lies beside another version's note

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from tools.files.recognise import TEXTS, FileKind, recognise_file
 
+NO_JSON = (ValueError, RecursionError)  # what json.loads raises for bytes that are none, or too deep to be ours
 _UTF16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 

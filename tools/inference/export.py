@@ -28,6 +28,7 @@ from tools.errors import CheckpointError
 from tools.files.atomic import remove_unfinished, sync_folder, temporary_folder, temporary_path
 from tools.files.ownership import close_to_others, describe_other_writers
 from tools.files.sums import SumError, check_sums, write_sums
+from tools.files.texts import NO_JSON
 from tools.weights.fluid_files import read_file
 
 FOLDER_VARIABLE = "PADDLE_VIDEO_PROGRAMS"
@@ -177,7 +178,7 @@ def require_whole(program: Path, network) -> None:
     """Raise CheckpointError unless both files can be read and all of the network's weights are there."""
     try:
         json.loads((program / PROGRAM).read_bytes())
-    except (OSError, ValueError) as error:
+    except (OSError, *NO_JSON) as error:
         raise CheckpointError(f"{program / PROGRAM} cannot be read ({error})") from None
     saved = Counter(value.shape for value in read_file(program / WEIGHTS))
     weights = Counter(tuple(value.shape) for value in network.state_dict().values())

@@ -104,6 +104,19 @@ def test_a_file_whose_version_the_server_tells_is_continued(server, path, facts)
     assert server.requests == [("/x", None), ("/x", "bytes=50000-")]
 
 
+@pytest.mark.parametrize(
+    "note", [b"[" * 200_000, b"{", b"[]", b'{"url": 1}', b"\xff", b'"' + b"9" * 5000, b"9" * 5000, None]
+)
+def test_a_part_with_a_damaged_note_is_begun_again(server, path, note):
+    server.pages["/x"] = Page(OLD, cut=50_000)
+    stop_once(server, path)
+    beside = path.with_name("x.part.json")
+    beside.write_bytes(beside.read_bytes().replace(b"100000", b'"a"') if note is None else note)
+    fetch(f"{server.url}/x", path, retry=QUICK)
+    assert path.read_bytes() == OLD
+    assert server.requests[1] == ("/x", None)
+
+
 @pytest.mark.parametrize("says", ["bytes 50000-99999/" + "9" * 5000, "bytes " + "5" * 5000 + "-99999/100000", "x", ""])
 def test_a_range_that_is_none_means_beginning_again(server, path, says):
     page = server.pages["/x"] = Page(OLD, cut=50_000)

@@ -51,6 +51,11 @@ def test_a_kept_program_that_is_cut_or_cannot_be_read_is_made_anew(kept, name, h
     require_made_anew(kept, log_lines, str(path))
 
 
+def test_a_kept_program_whose_text_is_too_deep_is_made_anew(kept, log_lines):
+    (kept[1] / FILES[0]).write_bytes(b"[" * 200_000)
+    require_made_anew(kept, log_lines, FILES[0])
+
+
 @pytest.mark.parametrize(("number", "seed"), [(8, 0), pytest.param(150, 1, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("name", FILES)
 def test_damage_anywhere_in_a_kept_program_changes_no_answer(kept, name, number, seed, log_lines):
