@@ -76,7 +76,8 @@ def find_file(line: str, list_path: str, number: int, labelled: bool) -> ListEnt
         found = find_path(line, str(Path(list_path).parent), labelled)
     except (OSError, ValueError) as error:  # a name that no file can have, a folder that is closed to us
         name = shorten(printable(line), 80)
-        raise DataError(f"{name!r} cannot be looked up: {error}", DataIssue.UNREADABLE, where) from None
+        reason = error.strerror if isinstance(error, OSError) else error  # without the name, however long
+        raise DataError(f"{name!r} cannot be looked up: {reason}", DataIssue.UNREADABLE, where) from None
     if found is None:
         raise DataError(explain_missing(line, list_path, labelled), DataIssue.MISSING, where)
     path, reading, is_folder = found

@@ -16,7 +16,7 @@ from datareader.media import MediaKind, describe_left_out, find_media, identify,
 from datareader.missing_files import explain_missing_path
 from tools.errors import DataError, DataIssue
 from tools.files.recognise import TEXTS, recognise_file
-from tools.runtime.text import printable
+from tools.runtime.text import printable, shorten
 
 _WITHOUT_FRAMES = {"shard": "a shard of YouTube-8M features", "pickle": "a pickle without frames, as of features"}
 _MAGIC = re.compile(r"[*?[]")
@@ -98,7 +98,9 @@ def _find(name: str, left_out: dict[str, list[str]]) -> Iterator[str]:
         else:
             raise DataError(explain_missing_path(name), DataIssue.MISSING)
     except (OSError, ValueError) as error:  # a name that no file can have, a folder that is closed to us
-        raise DataError(f"{printable(name)} cannot be looked up: {error}", DataIssue.UNREADABLE) from None
+        reason = error.strerror if isinstance(error, OSError) else error  # without the name, however long
+        shown = shorten(printable(name), 200)
+        raise DataError(f"{shown} cannot be looked up: {reason}", DataIssue.UNREADABLE) from None
 
 
 def _is_there(name: str) -> bool:

@@ -35,6 +35,16 @@ def test_names_hold_what_only_python_takes_for_the_end_of_a_line(tmp_path):
     ]
 
 
+@pytest.mark.parametrize("line", ["x" * 1_000_000, "a b " * 100_000, "9 " * 100_000, "../" * 100_000, "x," * 100_000])
+@pytest.mark.parametrize("labelled", [False, True])
+def test_a_line_that_is_no_name_is_told_in_short(tmp_path, line, labelled):
+    (tmp_path / "x.list").write_text(f"{line}\n")
+    message = error_of(lambda path: load_list(path, labelled), str(tmp_path / "x.list"))
+    assert "x.list line 1: " in message
+    assert message.endswith("cannot be looked up: File name too long")
+    assert len(message) < 500
+
+
 def test_paths_are_relative_to_the_working_directory_first(tmp_path, monkeypatch):
     (tmp_path / "lists").mkdir()
     for place in (tmp_path / "a.pkl", tmp_path / "lists" / "a.pkl"):

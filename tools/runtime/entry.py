@@ -14,6 +14,7 @@ from tools.runtime.tables import Table
 from tools.runtime.text import escape_controls
 
 ERROR = "error: "  # begins the line that says why a program ended
+_MOST_SAID = 10_000  # characters of an error, more than twice the longest path
 
 
 def run_program(main: Callable[[], int | None], *, output_needed: bool = True) -> None:
@@ -108,9 +109,14 @@ def _explain(error: BaseException) -> int | None:
     if isinstance(error, OutputError | BrokenPipeError) and error.errno == errno.EPIPE:
         return 128 + signal.SIGPIPE  # whoever read our output has gone, as in "| head"
     if isinstance(error, ZooError):
-        _say(f"{ERROR}{error}")
+        _say(f"{ERROR}{_bound(str(error))}")
         return error.exit_code
     return None
+
+
+def _bound(text: str) -> str:
+    """A text without its middle where it is longer than anybody reads; its ends say where, and what would work."""
+    return text if len(text) <= _MOST_SAID else f"{text[: _MOST_SAID - 2000]} ... {text[-2000:]}"
 
 
 def _say(text: str) -> None:

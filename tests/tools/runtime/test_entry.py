@@ -62,6 +62,13 @@ def test_what_is_printed_is_one_line_whatever_a_name_holds_and_a_table_keeps_its
     assert result.stderr == f"error: {HARMLESS}\n"
 
 
+def test_an_error_is_no_longer_than_anybody_reads():
+    result = run("raise DataError('begin ' + 'x' * 10**6 + ' end')")
+    assert result.stderr.startswith("error: begin xxx")
+    assert result.stderr.endswith("xxx end\n")
+    assert len(result.stderr) < 11_000
+
+
 def test_an_error_where_all_streams_are_closed_still_has_its_exit_code():
     result = run("raise DataError('no room')", output=">&- 2>&-")
     assert (result.returncode, result.stdout, result.stderr) == (1, "", "")
