@@ -4,6 +4,7 @@ import csv
 import io
 import re
 from collections.abc import Iterator
+from itertools import zip_longest
 from pathlib import Path
 
 from tools.errors import DataError
@@ -57,43 +58,59 @@ def _read(path: str, called: str) -> str:
 
 
 def _parse_csv(text: str, num_classes: int, called: str) -> dict[int, str]:
-    """Class id -> name, of the rows that there are."""
-    names = {}
-    for line, index, name in _read_rows(text, called):
+    """Class id -> name, of the rows that there are.
+
+    Names and descriptions may be of several lines, but where classes are missing and one of these lines looks like a
+    row, a quote has been left open and has swallowed them.
+    """
+    names, odd = {}, None
+    for line, row in _read_rows(text, called):
+        index, name = row["Index"], row["Name"]
         if not re.fullmatch("[0-9]{1,9}", index) or int(index) >= num_classes:
             shown = shorten(printable(index), 40)
             raise DataError(f"{called} line {line}: Index {shown} is not in 0 to {num_classes - 1}")
         if int(index) in names:
             raise DataError(f"{called} line {line}: Index {index} is given twice")
         names[int(index)] = name
+        if odd is None and any(map(_SWALLOWED.search, row.values())):
+            odd = line
+    if odd is not None and len(names) < num_classes:
+        raise _open_quote(called, odd)
     if not names:
         raise _lacks_columns(called)
     return names
 
 
-def _read_rows(text: str, called: str) -> Iterator[tuple[int, str, str]]:
-    """(line, Index, Name), one after another, so that a table of something else ends at its first row.
-
-    The descriptions in a row may be of several lines, but where one of these looks like a row of its own, a quote has
-    been left open and has swallowed classes.
-    """
+def _read_rows(text: str, called: str) -> Iterator[tuple[int, dict[str, str]]]:
+    """(line, row), one after another, so that a table of something else ends at its first row."""
     rows = csv.reader(io.StringIO(text))
-    line = 1
+    begin = end = 1
     try:
         header = next(rows, [])
         if not {"Index", "Name"} <= set(header):
             raise _lacks_columns(called)
-        places = header.index("Index"), header.index("Name")
-        line = rows.line_num + 1
+        end = rows.line_num + 1
         for row in rows:
-            index, name = (row[place] if place < len(row) else "" for place in places)
-            if "\n" in index + name or any(_SWALLOWED.search(value) for value in row):
-                raise DataError(f"{called} line {line}: a quote that opens there does not close in that line")
+            begin, end = end, rows.line_num + 1
             if row:
-                yield line, index, name
-            line = rows.line_num + 1
+                yield begin, dict(zip_longest(header, row[: len(header)], fillvalue=""))
+        if _is_open("\n".join(text.split("\n")[begin - 1 :])):
+            raise _open_quote(called, begin)
     except csv.Error as error:
-        raise DataError(f"{called} is not a CSV: line {line}: {error}") from None
+        raise DataError(f"{called} is not a CSV: line {end}: {error}") from None
+
+
+def _is_open(row: str) -> bool:
+    """Whether the last row of a CSV ends within quotes."""
+    try:
+        list(csv.reader(io.StringIO(row), strict=True))
+    except csv.Error as error:
+        return "unexpected end" in str(error)
+    return False
+
+
+def _open_quote(called: str, line: int) -> DataError:
+    return DataError(f"{called} line {line}: a quote that opens there does not close in that line")
 
 
 def _lacks_columns(called: str) -> DataError:

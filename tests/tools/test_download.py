@@ -215,8 +215,8 @@ def test_a_vocabulary_that_was_cut_off_is_resumed(download, server, tmp_path):
         (b"<html>not here</html>", "is a web page (HTML); expected a text"),
         (b"a,b\n1,2\n", "needs the columns Index and Name"),
         (vocabulary_of(range(3000)), "has rows of 3000 classes, expected 3862"),
-        (vocabulary_of([*range(3862), 5]), "line 3864: Index 5 is given twice"),
-        (vocabulary_of(range(1, 3863)), "line 3863: Index 3862 is not in 0 to 3861"),
+        (vocabulary_of([*range(3862), 5]), f"line {2 + 2 * 3862}: Index 5 is given twice"),  # each row has two lines
+        (vocabulary_of(range(1, 3863)), f"line {2 + 2 * 3861}: Index 3862 is not in 0 to 3861"),
         (b"\x1f\x8b\x08", "is a gzip file, not a text"),
     ],
     ids=["page", "columns", "short", "twice", "range", "packed"],
