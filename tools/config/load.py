@@ -8,6 +8,7 @@ import ast
 import configparser
 import contextlib
 import re
+import warnings
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from difflib import get_close_matches
@@ -179,7 +180,7 @@ def _check_value(key: str, value, keys: dict[str, Key], where: str) -> None:
 
 def _explain_unquoted(key: str, value: str, rule: Key) -> str:
     """What is wrong with a value of an INI file that is no Python literal."""
-    value = shorten(value, 200)
+    value = shorten(printable(value), 200)
     if not value:
         return f"{key} has no value; it should be {rule.expected}"
     if value.lower() in ("none", "null"):
@@ -208,7 +209,7 @@ def _apply(overrides: Iterable[Override], sections: dict, schema: Schema, needs:
         if item.raw:
             # A bare word is left as it is: right for a string, and the check speaks up for the rest.
             with contextlib.suppress(*_NO_LITERAL):
-                value = ast.literal_eval(value)
+                value = _parse_literal(value)
         _check_value(item.key, value, schema.keys(item.section), item.flag)
         values = sections.setdefault(item.section, {})
         replaced.setdefault((item.section, item.key), values.get(item.key))
@@ -263,6 +264,13 @@ def _read_ini(path: str, text: str) -> dict[str, dict]:
 
 def _literal(text: str):
     try:
-        return ast.literal_eval(text)
+        return _parse_literal(text)
     except _NO_LITERAL:
         return _Unquoted(text)
+
+
+def _parse_literal(text: str):
+    """Raises one of _NO_LITERAL."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", SyntaxWarning)  # of 1if, say, which is no literal in any case
+        return ast.literal_eval(text)

@@ -264,7 +264,10 @@ def _memoize(machine: Machine) -> None:
 
 
 def _line_number(machine: Machine) -> int:
-    return int(machine.take_line(_LINE))
+    number = int(machine.take_line(_LINE))
+    if number < 0:
+        raise pickle.UnpicklingError(f"it is damaged: it counts an object as {number}")
+    return number
 
 
 def _bytes_number(width: int) -> Callable[[Machine], int]:

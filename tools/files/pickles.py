@@ -52,7 +52,7 @@ class _DType:
     """A dtype of plain numbers. NumPy's own would let a pickle set its internal flags."""
 
     def __init__(self, code, align=False, copy=True):
-        code = _plain_text(code)
+        code = _text(code)
         if not re.fullmatch("b1|[iu][1248]|f[248]", code):
             raise UnsafePickle(f"it holds an array of type {reprlib.repr(code)}, not of plain numbers")
         self.value, self._has_order = np.dtype(code), False
@@ -61,11 +61,18 @@ class _DType:
         """Take the state of a dtype of NumPy, of which only the order of bytes says something new."""
         if self._has_order:
             raise UnsafePickle("it changes a type that it has made")
-        self.value, self._has_order = self.value.newbyteorder(_plain_text(state[1])), True
+        order = _text(state[1])
+        if order not in ("<", ">", "|", "="):
+            raise UnsafePickle(f"it has numbers in the order {reprlib.repr(order)}")
+        self.value, self._has_order = self.value.newbyteorder(order), True
 
 
-def _plain_text(value) -> str:
-    return value.decode("latin1") if isinstance(value, bytes) else str(value)[:100]
+def _text(value) -> str:
+    """Python 2's text too. Raises UnsafePickle for what is no text."""
+    text = value.decode("latin1") if type(value) is bytes else value
+    if type(text) is not str:
+        raise UnsafePickle(f"it describes a type by a {type(value).__name__}")
+    return text
 
 
 def _plain(dtype) -> np.dtype:

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.fuzz.slow_pickles import as_plain, load_slowly
 from tests.tools.files.test_pickles import DTYPE, EMPTY, RECORD, hand_made, load
 from tools.files import unpickler
 from tools.files.pickle_operations import MOST_MARKS, UnsafePickle
@@ -201,47 +202,6 @@ def test_arrays_of_every_plain_type_shape_and_order_are_read_as_they_were_writte
         np.testing.assert_array_equal(other, one)
 
 
-class Slow(pickle._Unpickler):
-    """Python's own reader of pickles, which takes an array to be its arguments and state."""
-
-    def find_class(self, module, name):
-        return {
-            ("numpy._core.multiarray", "_reconstruct"): SlowArray,
-            ("numpy", "ndarray"): "ndarray",
-            ("numpy", "dtype"): SlowType,
-            ("_codecs", "encode"): lambda text, encoding: text.encode("latin1"),
-        }[module, name]
-
-
-class SlowType:
-    def __init__(self, code, *rest):
-        self.type = np.dtype({"u1": "u1", "f4": "f4"}[code])
-
-    def __setstate__(self, state):
-        self.type = self.type.newbyteorder(state[1])
-
-
-class SlowArray:
-    def __init__(self, kind, shape, code):
-        if (kind, shape) != ("ndarray", (0,)):
-            raise ValueError
-
-    def __setstate__(self, state):
-        _, shape, dtype, by_columns, data = state
-        self.array = np.ndarray(shape, dtype.type, data, order="F" if by_columns else "C")
-
-
-def plain(value):
-    """What was read, to be compared; None for what one of the two readers has no word for."""
-    if isinstance(value, SlowArray):
-        value = value.array
-    if isinstance(value, np.ndarray):
-        return value.dtype.str, value.shape, value.tobytes()
-    if isinstance(value, list | tuple):
-        return type(value), [plain(item) for item in value]
-    return {key: plain(item) for key, item in value.items()} if isinstance(value, dict) else repr(value)
-
-
 def compare_mutants(seed: bytes, count: int) -> int:
     """How many of so many mutants are read, as they are by a slow reader."""
     read, rng = 0, random.Random(1)
@@ -253,9 +213,7 @@ def compare_mutants(seed: bytes, count: int) -> int:
             value = load_pickle(io.BytesIO(mutant))
         except pickle.UnpicklingError:
             continue
-        assert plain(value) == plain(Slow(io.BytesIO(mutant), encoding="bytes", fix_imports=False).load()), bytes(
-            mutant
-        )
+        assert as_plain(value) == as_plain(load_slowly(bytes(mutant))), bytes(mutant)
         read += 1
     return read
 
@@ -282,5 +240,5 @@ def test_arrays_are_the_same_whether_or_not_they_are_read_in_one_go(monkeypatch)
         data = pickle.dumps(records, protocol)
         fast = load(data)
         monkeypatch.setattr(unpickler, "_ARRAY", lambda *place: None)
-        assert plain(load(data)) == plain(fast)
+        assert as_plain(load(data)) == as_plain(fast)
         monkeypatch.undo()

@@ -1,0 +1,192 @@
+"""The formats that the project reads: seeds, readers and, where something tells right content, oracles."""
+
+import io
+import pickle
+import re
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from datareader.caches import load_cache
+from datareader.class_names import load_class_names
+from datareader.clips.files import decode_image, open_clip
+from datareader.clips.settings import ClipSettings
+from datareader.clips.views import decode_views
+from datareader.features.tfrecord import Problem, read_tfrecord
+from datareader.lists import ListEntry, read_lines
+from dataset.kinetics.annotations import load_annotations
+from models.tsn import spec as _tsn  # noqa: F401  (registers the model)
+from tests.conftest import PROJECT
+from tests.datareader.clips.synthetic import TINY, encode_jpeg, make_frames, write_video
+from tests.datareader.features.small_records import small_records
+from tests.fuzz.slow_pickles import as_plain, load_slowly
+from tests.sequence_examples import write_shard
+from tests.tools.files.small_archives import SAMPLE, content_of
+from tools.config.load import load_config
+from tools.files.archives import extract
+from tools.files.arrays import NoArrayError, load_npy
+from tools.files.pickles import load_data_pickle
+from tools.registry import MODELS
+from tools.runtime.text import decode_text
+from tools.training.history import History
+from tools.weights.checkpoint_files import load_dict
+from tools.weights.fluid_files import read_file
+
+SETTINGS = ClipSettings(**TINY)
+RECORDS = small_records(3)
+
+
+@dataclass(frozen=True)
+class Format:
+    """seeds: contents of files. read: of a path. is_right: of what was read, and the content it was read from.
+
+    refusals: errors other than ZooError that callers make one of.
+    """
+
+    suffix: str
+    seeds: list[bytes]
+    read: Callable[[Path], object]
+    is_right: Callable[[object, bytes], bool] = lambda value, content: True
+    refusals: tuple[type[Exception], ...] = ()
+
+
+def in_file(write: Callable[[Path], object], suffix: str = "") -> bytes:
+    """What a function writes to a file."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / f"x{suffix}"
+        write(path)
+        return path.read_bytes()
+
+
+def read_clip(path: Path):
+    clip = open_clip(ListEntry(str(path), label=1), SETTINGS)
+    shape = (1, SETTINGS.seg_num, 3 * SETTINGS.seglen, SETTINGS.target_size, SETTINGS.target_size)
+    return clip.video_id, decode_views(np.empty(shape, np.uint8), clip, SETTINGS, None).num_frames
+
+
+def as_read_slowly(value, content: bytes) -> bool:
+    return as_plain(value) == as_plain(load_slowly(content))
+
+
+def is_a_clip_read_slowly(value, content: bytes) -> bool:
+    video_id, _, frames = load_slowly(content)
+    return value == (decode_text(video_id), len(frames))
+
+
+def has_these_lines(value, content: bytes) -> bool:
+    lines = enumerate(re.split("\r\n|\n|\r", content.decode("utf-8-sig")), start=1)
+    return value == [(number, line.strip()) for number, line in lines if line.strip()[:1] not in ("", "#")]
+
+
+def unpack(path: Path) -> dict[str, bytes]:
+    with tempfile.TemporaryDirectory(dir=path.parent) as folder:
+        extract(path, Path(folder) / "out", "x")
+        return {each.name: each.read_bytes() for each in Path(folder).rglob("*") if each.is_file()}
+
+
+def read_history(path: Path) -> int:
+    history = History(path)
+    history.update()
+    return len(history.steps) + len(history.epochs)
+
+
+def read_config(path: Path):
+    spec = MODELS.get("TSN")()
+    return load_config(str(path), spec.schema, ["MODEL", "TRAIN"], "TSN")
+
+
+def compare_npy(value: np.ndarray, content: bytes) -> bool:
+    with np.errstate(all="ignore"):
+        return value.tobytes() == np.load(io.BytesIO(content), allow_pickle=False).tobytes()
+
+
+ARRAYS = {"numbers": np.arange(40, dtype=np.int32), "names": np.array(["a", "bc"])}
+WEIGHTS = {"fc.weight": np.ones((3, 4), np.float32), "fc.bias": np.arange(4, dtype=np.float32)}
+LIST = b"a.mp4 3\n# no\nfolder of/b c.pkl 4\r\n\n\xe6\x89\x93.mp4\t0\n"
+CSV = b'Index,Name,Other\n0,Dance,x\n1,"a, b",y\n4,\xe6\x89\x93,z\n'
+KINETICS = b'label,youtube_id,time_start,time_end,split\n"a, b",--x3,3,13,train\ndance,0123,1,2,val\n'
+RUN_LOG = (
+    b'{"event": "start", "time": 1.5, "flags": {"--lr": 0.1}}\n'
+    b'{"event": "train_step", "epoch": 0, "iter": 3, "loss": 2.5, "time": 2, "steps_taken": 4}\n'
+    b'{"event": "train_epoch", "epoch": 0, "loss": 2.5, "time": 3}\n'
+    b'{"event": "valid_epoch", "epoch": 0, "loss": NaN, "hit1": 0.5, "time": 4}\n{"event": "end", "time": 5}\n'
+)
+
+
+def feature_pickles(protocols=(0, 2, 4)) -> Format:
+    return Format(
+        ".pkl", [pickle.dumps(RECORDS, i) for i in protocols], lambda path: load_data_pickle(str(path)), as_read_slowly
+    )
+
+
+def without_label(record: dict) -> dict:
+    return {key: np.asarray(record[key]).tolist() for key in ("video", "feature", "audio")}
+
+
+def shards() -> Format:
+    def is_right(value, content: bytes) -> bool:  # a record has checksums
+        records = [
+            {"video": item["video"], **{key: item[key].tolist() for key in ("feature", "audio")}} for item in value
+        ]
+        return all(record in right for record in records)
+
+    def read(path: Path) -> list[dict]:
+        return [item for item in read_tfrecord(str(path)) if not isinstance(item, Problem)]
+
+    right = [without_label(record) for record in RECORDS]
+    return Format(".tfrecord", [in_file(lambda path: write_shard(path, RECORDS))], read, is_right)
+
+
+def clip_pickles() -> Format:
+    frames = [encode_jpeg(frame) for frame in make_frames(4)]
+    return Format(".pkl", [pickle.dumps(("id", 3, frames), i) for i in (2, 4)], read_clip, is_a_clip_read_slowly)
+
+
+def videos(suffix: str) -> Format:
+    return Format(suffix, [in_file(lambda path: write_video(path, make_frames(12)), suffix)], read_clip)
+
+
+def pictures() -> Format:
+    frame = make_frames(1)[0]
+    png = cv2.imencode(".png", cv2.cvtColor(frame, cv2.COLOR_RGB2BGR))[1].tobytes()
+
+    def is_right(value, content: bytes) -> bool:  # a PNG has checksums, and no losses
+        return content.startswith(b"\xff\xd8") or np.array_equal(value, frame)
+
+    return Format(".jpg", [encode_jpeg(frame), png], lambda path: decode_image(path.read_bytes(), "x"), is_right)
+
+
+FORMATS: dict[str, Callable[[], Format]] = {
+    "pickles of features": feature_pickles,
+    "shards": shards,
+    "pickles of frames": clip_pickles,
+    **{f"videos in {suffix}": partial(videos, suffix) for suffix in (".mp4", ".mkv", ".avi", ".mov")},
+    "pictures": pictures,
+    "weights": lambda: Format(
+        ".pdparams", [pickle.dumps(WEIGHTS, i) for i in (2, 4)], load_dict, as_read_slowly
+    ),
+    "weights of Fluid": lambda: Format("", list(content_of(SAMPLE).values())[:6], read_file),
+    "archives": lambda: Format(
+        ".tar.gz", [SAMPLE], unpack, lambda value, content: value.items() <= content_of(SAMPLE).items()
+    ),
+    "lists": lambda: Format(".list", [LIST], lambda path: read_lines(str(path)), has_these_lines),
+    "configs": lambda: Format(".txt", [(PROJECT / "configs/demo/tsn.txt").read_bytes()], read_config),
+    "class names": lambda: Format(".txt", [b"a\nb\n\xe6\x89\x93\nd\ne\n"], lambda path: load_class_names(str(path), 5)),
+    "class names in CSV": lambda: Format(".csv", [CSV], lambda path: load_class_names(str(path), 5)),
+    "annotations": lambda: Format(".csv", [KINETICS], lambda path: load_annotations(str(path))),
+    "caches": lambda: Format(
+        ".npz", [in_file(lambda path: np.savez(path, **ARRAYS), ".npz")],
+        lambda path: load_cache(path, lambda arrays: {name: arrays[name] for name in ARRAYS}, quiet=True),
+        lambda value, content: value is None or as_plain(value) == as_plain(ARRAYS),
+    ),
+    "NumPy arrays": lambda: Format(
+        ".npy", [in_file(lambda path: np.save(path, np.arange(12.0).reshape(3, 4)), ".npy")], load_npy, compare_npy,
+        (NoArrayError,),
+    ),
+    "logs of runs": lambda: Format(".jsonl", [RUN_LOG], read_history),
+}  # fmt: skip
