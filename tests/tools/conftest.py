@@ -4,8 +4,6 @@ import os
 
 import pytest
 
-pytest.register_assert_rewrite("tests.tools.files.small_archives", "tests.tools.weights.released_cache")
-
 
 @pytest.fixture
 def no_sync(monkeypatch):
