@@ -94,7 +94,8 @@ IS_WORKER = "PYTEST_XDIST_WORKER" in os.environ
 
 
 def pytest_configure(config):
-    for number in (signal.SIGINT, signal.SIGQUIT):  # ignored by what a shell starts with "&", and so by its children
+    # Ignored by what a shell starts with "&", or nohup, and so by its children.
+    for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP):
         if signal.getsignal(number) == signal.SIG_IGN:
             signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
     limit_sec = config.getoption("timeout")
