@@ -2,6 +2,7 @@
 
 import io
 import pickle
+import re
 from typing import ClassVar
 
 import numpy as np
@@ -40,7 +41,9 @@ class _Slow(pickle._Unpickler):
 class _Type:
     def __init__(self, code, *rest):
         code = code.decode() if isinstance(code, bytes) else code
-        self.type = np.dtype({"u1": "u1", "f4": "f4", "i8": "i8", "f8": "f8"}[code])
+        if not re.fullmatch("b1|[iu][1248]|f[248]", code):
+            raise ValueError(f"an array of {code}")
+        self.type = np.dtype(code)
 
     def __setstate__(self, state):
         order = state[1].decode() if isinstance(state[1], bytes) else state[1]
@@ -51,6 +54,7 @@ class _Array:
     def __init__(self, kind, shape, code):
         if (kind, shape) != ("ndarray", (0,)):
             raise ValueError("an array that does not start empty")
+        self.array = np.empty(0, np.int8)
 
     def __setstate__(self, state):
         _, shape, dtype, by_columns, data = state

@@ -52,6 +52,7 @@ def test_a_proof_is_of_one_key_one_connection_and_one_end():
         (b"GET / HTTP/1.1\r\n\r\n" * 4, 0),
         (bytes(HELLO_BYTES), 0),
     ],
+    ids=range(8),  # what they hold is random, and pytest-xdist wants the same names in all its processes
 )
 def test_a_hello_tells_its_rank_and_anything_else_none(hello, rank):
     assert read_hello(hello, 4) == rank
