@@ -7,10 +7,13 @@ import reprlib
 import struct
 from collections.abc import Callable
 
+import numpy as np
+
 from tools.files.pickle_operations import MOST_CONTAINERS, OPERATIONS, PART, Machine, Objects, UnsafePickle
 
 MOST_DEPTH = 64  # containers in one another
 _CHILDREN = {list: iter, tuple: iter, dict: dict.values}  # container -> what may be one too
+_DATA = {type(None), bool, int, float, str, bytes, np.ndarray, *_CHILDREN}
 _STOP, _MEMOIZE, _BINGET = ord(pickle.STOP), ord(pickle.MEMOIZE), ord(pickle.BINGET)
 _BININT, _BININT1 = ord(pickle.BININT), ord(pickle.BININT1)
 
@@ -28,7 +31,7 @@ def unpickle(content: bytes, objects: Objects):
         raise pickle.UnpicklingError(f"it is damaged: {reprlib.repr(str(error))}") from None
     if machine.at < len(content):
         raise pickle.UnpicklingError("it goes on behind its first object; a file holds one")
-    _require_tree(value, machine.most_containers)
+    _require_data(value, machine.most_containers)
     return value
 
 
@@ -57,10 +60,13 @@ def _run(machine: Machine) -> None:
             stack, at = machine.stack, machine.at
 
 
-def _require_tree(value, most: int) -> None:
-    """Raise UnsafePickle for containers in one another without end, or in too many places to go through them."""
+def _require_data(value, most: int) -> None:
+    """Raise UnsafePickle for what is no data, and containers without end or in too many places to go through."""
     level, seen = [value], 0
     for _ in range(MOST_DEPTH + 1):
+        for kind in set(map(type, level)) - _DATA:
+            if not issubclass(kind, np.generic):
+                raise UnsafePickle(f"it holds a {kind.__name__} that is no part of data")
         level = [item for item in level if type(item) in _CHILDREN]
         seen += len(level)
         if seen > most:

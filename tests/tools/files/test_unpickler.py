@@ -49,6 +49,8 @@ def refusal_of(data: bytes) -> str:
         ("a list changed", b"](K\x01tb", "it changes a list that it has made"),
         ("a function changed", b"cnumpy\ndtype\n}b", "it changes a Builder that it has made"),
         ("too few bytes", EMPTY + STATE.replace(b"K\x08\x85", b"K\x09\x85"), "it holds 8 bytes for 9 numbers"),
+        ("a type", DTYPE, "it holds a _DType that is no part of data"),
+        ("a function", b"(cnumpy\ndtype\nt", "it holds a Builder that is no part of data"),
         ("a text called", b"X\x01\x00\x00\x00a)R", "it calls a str"),
         ("a class called", b"cnumpy\nndarray\n)R", "it calls a object"),
     ],
