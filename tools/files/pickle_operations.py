@@ -12,9 +12,11 @@ import codecs
 import pickle
 import struct
 from collections.abc import Callable
-from typing import Protocol
+from typing import BinaryIO, Protocol
 
 import numpy as np
+
+from tools.files.pieces import Pieces
 
 MOST_CONTAINERS = 1_000_000  # in a file, and one more for so many of its bytes:
 _BYTES_A_CONTAINER = 64
@@ -50,42 +52,23 @@ class Objects(Protocol):
     def build_array(
         self, function: object, kind: object, shape: tuple, dtype: object, content: bytes, start: int, size: int
     ) -> np.ndarray:
-        """What ``function(kind, (0,), b"b")`` gives, with a shape, a type, and ``size`` bytes of the content."""
+        """What ``function(kind, (0,), b"b")`` gives, with a shape, a type, and ``size`` bytes from ``start`` on."""
 
 
-class Machine:
-    """What the operations work on.
+class Machine(Pieces):
+    """What the operations work on: the file from the next operation on, and what they have made so far.
 
-    at: the place of the next operation in the content. stack: above the last mark; below: those below each mark.
+    stack: above the last mark; below: those below each mark.
     """
 
-    __slots__ = ("_num_containers", "at", "below", "content", "memo", "most_containers", "objects", "stack")
+    __slots__ = ("_num_containers", "below", "memo", "most_containers", "objects", "stack")
 
-    def __init__(self, content: bytes, objects: Objects):
-        self.content, self.at, self.objects = content, 0, objects
-        self.most_containers = MOST_CONTAINERS + len(content) // _BYTES_A_CONTAINER
+    def __init__(self, file: BinaryIO, objects: Objects):
+        super().__init__(file)
+        self.objects = objects
+        self.most_containers = MOST_CONTAINERS + self.num_bytes // _BYTES_A_CONTAINER
         self._num_containers = 0
         self.stack, self.below, self.memo = [], [], {}
-
-    def take(self, size: int) -> bytes:
-        """The next bytes."""
-        start, self.at = self.at, self.at + size
-        if self.at > len(self.content):
-            raise pickle.UnpicklingError("it is cut short")
-        return self.content[start : self.at]
-
-    def take_number(self, size: int) -> int:
-        """The next bytes as a number of 0 or more."""
-        return int.from_bytes(self.take(size), "little")
-
-    def take_line(self, most: int | None = None) -> bytes:
-        """The next line, of at most so many bytes, without its end."""
-        start = self.at
-        end = self.content.find(b"\n", start, None if most is None else start + most)
-        if end < 0:
-            raise pickle.UnpicklingError("it is damaged: a line in it has no end, or is too long")
-        self.at = end + 1
-        return self.content[start:end]
 
     def store(self, number: int) -> None:
         """Keep what is on top of the stack, which may be put into other places too."""

@@ -25,7 +25,7 @@ def load_pickle(file: BinaryIO):
 
     Raises UnsafePickle for anything but data, and pickle.UnpicklingError for what is cut, altered or goes on behind it.
     """
-    return unpickle(file.read(), _Data())
+    return unpickle(file, _Data())
 
 
 def load_data_pickle(path: str, where: str | None = None):

@@ -6,6 +6,7 @@ import re
 import reprlib
 import struct
 from collections.abc import Callable
+from typing import BinaryIO
 
 import numpy as np
 
@@ -18,9 +19,9 @@ _STOP, _MEMOIZE, _BINGET = ord(pickle.STOP), ord(pickle.MEMOIZE), ord(pickle.BIN
 _BININT, _BININT1 = ord(pickle.BININT), ord(pickle.BININT1)
 
 
-def unpickle(content: bytes, objects: Objects):
-    """The one object that some bytes hold. Raises pickle.UnpicklingError, as UnsafePickle is one."""
-    machine = Machine(content, objects)
+def unpickle(file: BinaryIO, objects: Objects):
+    """The one object that a file holds. Raises pickle.UnpicklingError, as UnsafePickle is one."""
+    machine = Machine(file, objects)
     try:
         _run(machine)
         (value,) = machine.stack
@@ -29,7 +30,7 @@ def unpickle(content: bytes, objects: Objects):
         raise pickle.UnpicklingError("it is cut short, or damaged") from None
     except (ArithmeticError, AttributeError, KeyError, MemoryError, TypeError, ValueError, struct.error) as error:
         raise pickle.UnpicklingError(f"it is damaged: {reprlib.repr(str(error))}") from None
-    if machine.at < len(content):
+    if machine.place() < machine.num_bytes:
         raise pickle.UnpicklingError("it goes on behind its first object; a file holds one")
     _require_data(value, machine.most_containers)
     return value
@@ -37,15 +38,20 @@ def unpickle(content: bytes, objects: Objects):
 
 def _run(machine: Machine) -> None:
     """Execute all operations. Those that data is full of are here, as that is faster than a call for each."""
-    content, stack, memo, at = machine.content, machine.stack, machine.memo, 0
+    content, stack, memo, at, renew_at = machine.content, machine.stack, machine.memo, machine.at, machine.renew_at
     while True:
+        if at >= renew_at:
+            machine.at = at
+            machine.renew()
+            content, at, renew_at = machine.content, machine.at, machine.renew_at
         code = content[at]
         if code == _MEMOIZE and len(memo) < MOST_CONTAINERS:
             memo[len(memo)] = stack[-1]
             at += 1
         elif code == _BINGET:
-            if content[at + 2] == _BINGET and (beginning := _ARRAY(content, at)) and _push_array(machine, beginning):
-                at = machine.at
+            if content[at + 2] == _BINGET and (beginning := _ARRAY(content, at)):
+                _push_array(machine, beginning)
+                content, at, renew_at = machine.content, machine.at, machine.renew_at
             else:
                 stack.append(machine.recall(content[at + 1]))
                 at += 2
@@ -57,7 +63,7 @@ def _run(machine: Machine) -> None:
             if code == _STOP:
                 return
             _BY_CODE[code](machine)
-            stack, at = machine.stack, machine.at
+            stack, content, at, renew_at = machine.stack, machine.content, machine.at, machine.renew_at
 
 
 def _require_data(value, most: int) -> None:
@@ -97,27 +103,36 @@ _ARRAY = re.compile(
     + rb"(?:[BT](.{4})|[CU](.))",  # how many bytes
     re.DOTALL,
 ).match  # fmt: skip
-_ARRAY_ENDS = re.compile(_PUT + rb"t" + _PUT + rb"b", re.DOTALL).match
+_ARRAY_ENDS = re.compile(rb"(?:\x95.{8})?" + _PUT + rb"t" + _PUT + rb"b", re.DOTALL).match
+_LONGEST_END = 24  # more than the bytes of it
 
 
-def _push_array(machine: Machine, beginning: re.Match) -> bool:
-    """Do what the operations would do one after the other; False, and nothing done, where not all of them are there."""
+def _push_array(machine: Machine, beginning: re.Match) -> None:
+    """Do what the operations would do one after the other; where not all of them are there, the first one alone."""
     *gets, rows, columns, put_shape, dtype, long_size, short_size = beginning.groups()
-    start, size = beginning.end(), int.from_bytes(long_size or short_size, "little")
-    end = _ARRAY_ENDS(machine.content, start + size)
+    size, content, start = int.from_bytes(long_size or short_size, "little"), machine.content, beginning.end()
+    machine.at = beginning.start()
+    first = machine.place()
+    machine.at = start + size
+    if machine.at > len(content) - _LONGEST_END:
+        machine.at = start
+        content, start = machine.take(size), 0
+    end = _ARRAY_ENDS(machine.content, machine.at)
     if end is None:
-        return False
+        machine.go_to(first)
+        machine.at += len(gets[0])
+        machine.stack.append(machine.recall(gets[0][1]))
+        return
     function, kind, put_start, code, put_call, put_array = gets
     memo, puts = machine.memo, (put_start, put_call, put_array, put_shape, *end.groups())
     function, kind, code, dtype = [memo[int.from_bytes(get[1:], "little")] for get in (function, kind, code, dtype)]
     shape = tuple([int.from_bytes(side[1:], "little", signed=side[0] == _BININT) for side in (rows, columns)])
-    array = machine.objects.build_array(function, kind, shape, dtype, machine.content, start, size)
+    array = machine.objects.build_array(function, kind, shape, dtype, content, start, size)
     for put, value in zip(puts, (PART, PART, array, PART, PART, PART), strict=True):
         memo[int.from_bytes(put[1:], "little") if put[1:] else len(memo)] = value
     machine.count_containers(4)
     machine.stack.append(array)
     machine.at = end.end()
-    return True
 
 
 _BY_CODE = [OPERATIONS.get(bytes([code])) or _refuse(code) for code in range(256)]

@@ -1,9 +1,9 @@
-"""CPU settings that Paddle reads once, while it is being imported.
+"""CPU settings that Paddle reads once, while it is being imported, and that of the memory that it will use.
 
-Nothing here imports Paddle: call ``tune_cpu`` first. Two settings matter. The MKL inside Paddle's
+Nothing here imports Paddle: call ``tune_cpu`` first. Three settings matter. The MKL inside Paddle's
 wheels (3.3.1; PaddlePaddle/Paddle#75760) takes a slow path on processors that are not Intel's unless
 ``MKL_DEBUG_CPU_TYPE`` names a faster one (3 to 5 times on AVX-512 machines), and Paddle uses a single
-core unless told otherwise.
+core unless told otherwise. On the third see ``malloc.py``.
 """
 
 import contextlib
@@ -18,9 +18,10 @@ import warnings
 from collections.abc import Callable
 from pathlib import Path
 
+from tools.runtime.malloc import keep_freed_memory
 from tools.runtime.signals import heeded_signals
 
-OPT_OUT = "PADDLE_VIDEO_CPU_TUNING"  # set to 0 to leave every variable as it is
+OPT_OUT = "PADDLE_VIDEO_CPU_TUNING"  # set to 0 to leave all as it is
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "FLAGS_paddle_num_threads")
 OF_PADDLE = "PADDLE_RANK_IN_NODE"  # set by paddle.distributed.launch alone, the parent of those it starts
 _AVX512 = {"avx512f", "avx512dq", "avx512bw", "avx512vl"}
@@ -38,7 +39,7 @@ def tune_cpu(threads: int | None = None, processes: int = 1) -> str:
         raise RuntimeError("tune_cpu must run before paddle is imported; it reads these settings once")
     if os.environ.get(OPT_OUT, "1").lower() in ("0", "false", "no"):
         return f"CPU settings left as they are ({OPT_OUT}={os.environ[OPT_OUT]})"
-    return f"CPU: {_set_threads(threads, processes)}; {_set_mkl_path()}"
+    return f"CPU: {_set_threads(threads, processes)}; {_set_mkl_path()}; {keep_freed_memory()}"
 
 
 def usable_cores() -> int:

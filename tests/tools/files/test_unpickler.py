@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from tests.fuzz.slow_pickles import as_plain, load_slowly
 from tests.tools.files.test_pickles import DTYPE, EMPTY, RECORD, hand_made, load
-from tools.files import unpickler
+from tools.files import pieces, unpickler
 from tools.files.pickle_operations import MOST_MARKS, UnsafePickle
 from tools.files.pickles import load_pickle
 
@@ -227,6 +227,13 @@ def make_seed(protocol: int) -> bytes:
 
 @pytest.mark.parametrize("protocol", [0, 2, 3, 4])
 def test_what_is_read_of_mutants_is_what_a_slow_reader_reads(protocol):
+    assert compare_mutants(make_seed(protocol), 400) > 20
+
+
+@pytest.mark.parametrize("protocol", [0, 2, 3, 4])
+def test_what_is_read_of_mutants_in_pieces_is_what_a_slow_reader_reads(monkeypatch, protocol):
+    monkeypatch.setattr(pieces, "_LEAST", 140)  # so that operations stand across their ends
+    monkeypatch.setattr(pieces, "_MOST", 150)
     assert compare_mutants(make_seed(protocol), 400) > 20
 
 
