@@ -259,9 +259,15 @@ def run_shell(command, cwd):
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     threads = os.environ.get("OMP_NUM_THREADS", "1")  # this process's share of the machine
     env = {**clean_env(), "PATH": path, "PYTHON": sys.executable, "OMP_NUM_THREADS": threads}
-    result = subprocess.run(["bash", "-c", command], cwd=cwd, env=env, capture_output=True, text=True, check=False)
-    assert result.returncode == 0, f"{command}\n{result.stdout[-2000:]}{result.stderr[-2000:]}"
-    return result.stdout
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    with subprocess.Popen(["bash", "-c", command], cwd=cwd, env=env, start_new_session=True, **pipes) as process:
+        try:
+            output, errors = process.communicate()
+        except BaseException:  # a test that takes too long leaves nothing at work that the shell has started
+            os.killpg(process.pid, signal.SIGKILL)
+            raise
+    assert process.returncode == 0, f"{command}\n{output[-2000:]}{errors[-2000:]}"
+    return output
 
 
 @pytest.fixture

@@ -1,11 +1,14 @@
 """Whatever ends or stops a process of pytest: the run ends, with an error that names the test."""
 
+import signal
 import subprocess
 import sys
+import threading
+import time
 
 import pytest
 
-from tests.conftest import PROJECT, clean_env
+from tests.conftest import PROJECT, clean_env, run_shell
 
 KILLED = "import os, signal\ndef test_planted():\n    os.kill(os.getpid(), signal.{})\n"
 SLEEPING = "import time\ndef test_planted():\n    time.sleep(1000)\n"
@@ -59,3 +62,31 @@ def test_a_test_that_sleeps_for_ever_fails_and_the_others_are_run(tmp_path):
     assert "Failed: Timeout" in result.stdout
     assert "FAILED test_planted.py::test_planted" in result.stdout
     assert "1 failed, 4 passed" in result.stdout
+
+
+def test_a_test_that_takes_too_long_leaves_nothing_at_work_that_its_shell_has_started(tmp_path):
+    def stop(number, frame):
+        raise TimeoutError
+
+    before = signal.signal(signal.SIGUSR1, stop)
+    timer = threading.Timer(1, signal.pthread_kill, [threading.main_thread().ident, signal.SIGUSR1])
+    try:
+        timer.start()
+        with pytest.raises(TimeoutError):
+            run_shell("sleep 100 & echo $! > child; wait", tmp_path)
+    finally:
+        timer.join()
+        signal.signal(signal.SIGUSR1, before)
+    child, deadline = int((tmp_path / "child").read_text()), time.monotonic() + 10
+    while is_at_work(child):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def is_at_work(process: int) -> bool:
+    """Whether it is there, and no zombie whose parent has not asked for its end."""
+    try:
+        with open(f"/proc/{process}/stat") as file:
+            return file.read().rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
