@@ -74,10 +74,13 @@ def log_mel(blocks: Iterable[np.ndarray], keeps_tail: bool = False) -> Iterator[
 
 def _compute_rows(samples: np.ndarray, num_rows: int) -> Iterator[np.ndarray]:
     frames = np.lib.stride_tricks.sliding_window_view(samples, FRAME)[::STEP][:num_rows]
-    window, weights = hann_window(), mel_weights()
     for start in range(0, num_rows, _ROWS_AT_ONCE):
-        magnitudes = np.abs(np.fft.rfft(frames[start : start + _ROWS_AT_ONCE] * window, _FFT))  # (m, 257)
-        yield np.log(magnitudes @ weights + _OFFSET)
+        yield np.log(compute_magnitudes(frames[start : start + _ROWS_AT_ONCE]) @ mel_weights() + _OFFSET)
+
+
+def compute_magnitudes(frames: np.ndarray) -> np.ndarray:
+    """(m, 400) -> (m, 257) float64, of the spectrum: not their squares."""
+    return np.abs(np.fft.rfft(frames * hann_window(), _FFT))
 
 
 @cache

@@ -12,7 +12,7 @@ import numpy as np
 from tools.errors import DataError, DataIssue
 
 RATE_HZ = 16000
-SLOWEST_HZ, FASTEST_HZ = 1000, 768_000  # a table of weights grows with the rate, which is only a number in a file
+SLOWEST_HZ, FASTEST_HZ = 1000, 768_000  # the work grows with both, which are only numbers in a file
 _CUTOFF, _BETA, _RADIUS = 0.9, 6.0, 5  # of the lower rate's half; of the window; in periods of the lower rate
 _PRODUCTS_AT_ONCE = 2**19  # 4 MB of them
 _FULL_SCALE = {"int16": 2.0**15, "int32": 2.0**31, "float32": 1.0, "float64": 1.0}
@@ -60,9 +60,9 @@ class _Resampling:
         self.a, self.b = rate_hz // common, RATE_HZ // common
         self.radius = _RADIUS * max(self.a, self.b)  # in b-ths
         self.taps = 2 * self.radius // self.b + 1
-        steps = np.arange(self.b)[:, None] + np.arange(self.taps) * self.b
-        # Row s: of an output whose first input is radius - s b-ths before it.
-        self.table = filter_weights((self.radius - steps) / self.b, self.a / self.b)  # (b, taps)
+        self.at_once = max(_PRODUCTS_AT_ONCE // self.taps, 1)
+        parts = [np.arange(self.b)[start : start + self.at_once] for start in range(0, self.b, self.at_once)]
+        self.table = np.concatenate([self._compute_weights(part) for part in parts])  # (b, taps), at most 62 MB
 
     def run(self, blocks: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
         silence = np.zeros(-(-self.radius // self.b))
@@ -85,13 +85,17 @@ class _Resampling:
         return -((self.radius - output * self.a) // self.b)
 
     def _compute(self, begin: int, end: int, kept: np.ndarray, first: int) -> Iterator[np.ndarray]:
-        at_once = max(_PRODUCTS_AT_ONCE // self.taps, 1)
-        for start in range(begin, end, at_once):
-            outputs = np.arange(start, min(start + at_once, end))
+        for start in range(begin, end, self.at_once):
+            outputs = np.arange(start, min(start + self.at_once, end))
             places = self._first_input(outputs) - first
             products = np.lib.stride_tricks.sliding_window_view(kept, self.taps)[places]
             products *= self.table[(self.radius - outputs * self.a) % self.b]
             yield products.sum(axis=1)
+
+    def _compute_weights(self, late: np.ndarray) -> np.ndarray:
+        """Of outputs whose first input is so many b-ths within the radius: (m,) int64 -> (m, taps)."""
+        distances = self.radius - late[:, None] - np.arange(self.taps) * self.b
+        return filter_weights(distances / self.b, self.a / self.b)
 
 
 def filter_weights(distance: np.ndarray, ratio: float) -> np.ndarray:

@@ -4,11 +4,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tools.errors import CheckpointError, DataError, DataIssue
+from tools.errors import CheckpointError, DataError
 
 RGB_DIM, AUDIO_DIM = 1024, 128  # of a frame's stored features
 LIMIT = 2.0  # bytes stand for -2 to 2
-_EIGENVALUE_OFFSET = 1e-4  # added below the root, so that directions without variance are not blown up
+EIGENVALUE_OFFSET = 1e-4  # added below the root, so that directions without variance are not blown up
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ def visual_projection(mean: np.ndarray, eigenvals: np.ndarray, eigenvecs: np.nda
     _require_shapes(shapes, where)
     if num_rows < RGB_DIM:
         raise CheckpointError(f"{where}: eigenvecs has {num_rows} rows, fewer than the {RGB_DIM} that are used")
-    variances = eigenvals[:RGB_DIM].astype(np.float64) + _EIGENVALUE_OFFSET
+    variances = eigenvals[:RGB_DIM].astype(np.float64) + EIGENVALUE_OFFSET
     if not (variances > 0).all():
         raise CheckpointError(f"{where}: eigenvals are variances, but one is {eigenvals[:RGB_DIM].min()}")
     matrix = eigenvecs[:RGB_DIM].astype(np.float64) / np.sqrt(variances)[:, None]
@@ -85,5 +85,5 @@ def quantize_truncating(vectors: np.ndarray) -> np.ndarray:
 
 def _scale(vectors: np.ndarray) -> np.ndarray:
     if not np.isfinite(vectors).all():
-        raise DataError("features came out infinite or as no numbers; the weights or the input are damaged", DataIssue.OTHER)
+        raise DataError("features came out infinite or as no numbers; weights or input are damaged")
     return (np.clip(vectors.astype(np.float64), -LIMIT, LIMIT) + LIMIT) * (255 / (2 * LIMIT))

@@ -32,7 +32,7 @@ from tools.files.texts import NO_JSON
 from tools.weights.fluid_files import read_file
 
 FOLDER_VARIABLE = "PADDLE_VIDEO_PROGRAMS"
-KEPT = 8  # programs, of some 100 MB each; every set of weights has its own
+KEPT = 8  # programs, of 100 to 300 MB each; every set of weights has its own
 UNFINISHED = "export"  # begins what is being written or removed there; earlier versions wrote .export-*
 PROGRAM, WEIGHTS, SUMS = "model.json", "model.pdiparams", "sums.json"
 

@@ -11,8 +11,8 @@ from paddle import inference
 from tools.inference.export import PROGRAM, WEIGHTS, exported_program
 
 
-class Predictor:
-    """Takes a network's place in ``tools.inference.predict``.
+class Engine:
+    """A network's forward, for networks of any purpose.
 
     network: exportable with ``paddle.jit.save``, with one float32 input; its forward uses all of its weights.
     shape: of one record's input.
@@ -20,7 +20,6 @@ class Predictor:
     """
 
     def __init__(self, network, shape: tuple[int, ...], precision: str):
-        self.losses, self.probs, self.average_views = network.losses, network.probs, network.average_views
         with exported_program(network, shape) as program:
             config = inference.Config(str(program / PROGRAM), str(program / WEIGHTS))
             config.disable_gpu()
@@ -31,9 +30,6 @@ class Predictor:
             config.set_cpu_math_library_num_threads(int(os.environ.get("OMP_NUM_THREADS", 1)))
             self._predictor = inference.create_predictor(config)
 
-    def eval(self) -> None:
-        """There is no other mode."""
-
     def __call__(self, x):
         """x: (N, *shape) float32 tensor -> what the network's forward gives."""
         source = self._predictor.get_input_handle(self._predictor.get_input_names()[0])
@@ -41,3 +37,14 @@ class Predictor:
         self._predictor.run()
         result = self._predictor.get_output_handle(self._predictor.get_output_names()[0])
         return paddle.to_tensor(result.copy_to_cpu())
+
+
+class Predictor(Engine):
+    """Takes a network's place in ``tools.inference.predict``."""
+
+    def __init__(self, network, shape: tuple[int, ...], precision: str):
+        super().__init__(network, shape, precision)
+        self.losses, self.probs, self.average_views = network.losses, network.probs, network.average_views
+
+    def eval(self) -> None:
+        """There is no other mode."""

@@ -1,0 +1,1 @@
+"""VGGish, whose embedding is YouTube-8M's audio features; vggish.py is the network."""
