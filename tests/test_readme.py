@@ -22,7 +22,8 @@ STAND_INS = {
     "python -m tools.benchmark": "python -m tools.benchmark --help",  # tools/benchmark/test_benchmark.py runs them
 }
 PAGES = ["README.md", "dataset/README.md"]
-MODEL_PAGES = [f"models/{path.parent.name}/README.md" for path in sorted((PROJECT / "models").glob("*/README.md"))]
+# Of what the three scripts run; a network that makes features has no spec and no commands of its own.
+MODEL_PAGES = [f"models/{path.parent.name}/README.md" for path in sorted((PROJECT / "models").glob("*/spec.py"))]
 LONG_COMMANDS = re.compile(  # run with those of the models' pages
     r"TSN|STNET|kinetics|my_videos|doctor|scripts/(train|test|infer)/|--nproc"
 )
