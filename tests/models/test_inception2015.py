@@ -13,7 +13,7 @@ from datareader.youtube8m.vectors import quantize_rounding, visual_projection
 from models.inception2015 import inception2015
 from models.inception2015.inception2015 import Inception2015, constant_shapes, load_constants
 from tests.conftest import PROJECT
-from tests.datareader.youtube8m.test_pixels import place_by_centres, place_in_float64
+from tests.yt8m_mistakes import place_by_centres, place_in_float64
 from tests.yt8m_recipe import checksum, find_difference, image, inception_weights, load_golden, visual_pca
 from tools.errors import CheckpointError
 from tools.inference.predictor import Engine
@@ -97,17 +97,17 @@ def test_every_number_is_that_of_the_released_graph(found, key, name):
 # Mistakes: what is made with them -> the network
 
 
-def centres(network, patch):
+def centres(network, patch, constants):
     patch.setattr(pixels, "place_pixels", place_by_centres)
     return network
 
 
-def places_in_float64(network, patch):
+def places_in_float64(network, patch, constants):
     patch.setattr(pixels, "place_pixels", place_in_float64)
     return network
 
 
-def blue_first(network, patch):
+def blue_first(network, patch, constants):
     patch.setattr(sys.modules[__name__], "image", lambda key: image_as_made(key)[:, :, ::-1])
     return network
 
@@ -115,12 +115,12 @@ def blue_first(network, patch):
 image_as_made = image
 
 
-def scaled_to_1(network, patch):
+def scaled_to_1(network, patch, constants):
     patch.setattr(Inception2015, "scale_pixels", lambda self, x: x / 127.5 - 1)
     return network
 
 
-def padding_counted(network, patch):
+def padding_counted(network, patch, constants):
     pools = [layer for layer in network.sublayers() if isinstance(layer, nn.AvgPool2D)]
     assert len(pools) == 9
     for layer in pools:
@@ -128,19 +128,19 @@ def padding_counted(network, patch):
     return network
 
 
-def mean_at_the_end(network, patch):
+def mean_at_the_end(network, patch, constants):
     patch.setattr(network.mixed_10.tower_2.pool, "forward", inception2015.average_pool().forward)
     return network
 
 
-def other_epsilon(network, patch):
+def other_epsilon(network, patch, constants):
     patch.setattr(inception2015, "EPSILON", 1e-5)
     other = Inception2015()
-    load_constants(other, inception_weights())
+    load_constants(other, constants)
     return other
 
 
-def no_offset(network, patch):
+def no_offset(network, patch, constants):
     patch.setattr(vectors, "EIGENVALUE_OFFSET", 0.0)
     return network
 
@@ -158,9 +158,9 @@ def no_offset(network, patch):
         (no_offset, "pca", 7.0, 65),
     ],
 )
-def test_a_usual_mistake_is_seen(network, monkeypatch, mistake, first, mean, most):
+def test_a_usual_mistake_is_seen(network, constants, monkeypatch, mistake, first, mean, most):
     """In the first number that it touches, and by as much in the bytes as was measured of it."""
-    found = compute_all(mistake(network, monkeypatch), "a")["a"]
+    found = compute_all(mistake(network, monkeypatch, constants), "a")["a"]
     wrong = [name for name in (*BEFORE, *ACTIVATIONS, *AFTER) if not agrees("a", name, found[name])]
     assert wrong[0] == first
     moved = np.abs(found["bytes"][0].astype(int) - ARRAYS["q_round_a"])

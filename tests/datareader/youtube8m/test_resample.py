@@ -87,7 +87,7 @@ def test_every_sample_equals_the_formula(rate_hz):
     )
 
 
-@pytest.mark.parametrize("count", [1, 2, 29, 200])
+@pytest.mark.parametrize("count", [1, 2, 29, 100])
 @pytest.mark.parametrize("rate_hz", [8000, 44100, 192000, SLOWEST_HZ, FASTEST_HZ])
 def test_a_short_sound_equals_the_formula_too(rate_hz, count):
     samples = np.random.default_rng(count).standard_normal(count)
