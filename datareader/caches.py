@@ -3,21 +3,20 @@
 import contextlib
 import logging
 import zipfile
-import zlib
 from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
 
-from tools.files.arrays import NO_ARRAY, NoArrayError, read_npy
+from tools.files.arrays import NO_ARCHIVE, NoArrayError, read_member
 from tools.files.locks import HeldLock
 from tools.runtime.text import printable, shorten
 
 Content = TypeVar("Content")
 
 # What a cache that is missing, damaged or made by hand can raise.
-_UNUSABLE = (*NO_ARRAY, NoArrayError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error)
+_UNUSABLE = (*NO_ARCHIVE, NoArrayError)
 
 log = logging.getLogger(__name__)
 
@@ -36,7 +35,7 @@ def load_cache(
         with zipfile.ZipFile(path) as cache:
             _require_as_written(cache, path)
             names = {item.filename.removesuffix(".npy"): item for item in cache.infolist()}
-            return parse({name: _read_whole(cache, item) for name, item in names.items() if name not in without})
+            return parse({name: read_member(cache, item) for name, item in names.items() if name not in without})
     except FileNotFoundError:
         return None
     except _UNUSABLE as error:
@@ -51,12 +50,6 @@ def _require_as_written(cache: zipfile.ZipFile, path: Path) -> None:
         raise ValueError("its arrays are compressed, which those of caches are not")
     if sum(item.file_size for item in cache.infolist()) > path.stat().st_size:
         raise ValueError("its arrays are larger than itself")
-
-
-def _read_whole(cache: zipfile.ZipFile, item: zipfile.ZipInfo) -> np.ndarray:
-    """An array of a cache, read to its end, where its CRC-32 is compared: a damaged header may end it earlier."""
-    with cache.open(item) as file:
-        return read_npy(file, item.file_size)
 
 
 def lock_beside(path: Path) -> contextlib.AbstractContextManager:

@@ -1,7 +1,11 @@
 """NumPy's .npy files, alone or in an archive, which may be cut, damaged or made by anybody."""
 
 import os
+import struct
 import tokenize
+import zipfile
+import zlib
+from collections.abc import Collection
 from pathlib import Path
 from typing import BinaryIO
 
@@ -20,10 +24,12 @@ NO_ARRAY = (
     RecursionError,
     tokenize.TokenError,
 )
+# What a file that is no .npz can raise besides, when it is opened or a member is read; RuntimeError: an encrypted one.
+NO_ARCHIVE = (*NO_ARRAY, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error, struct.error)
 
 
 class NoArrayError(Exception):
-    """A file is not a whole .npy; the text says why, in one line."""
+    """A file is not a whole .npy or .npz; the text says why, in one line."""
 
 
 def load_npy(path: Path) -> np.ndarray:
@@ -51,8 +57,50 @@ def read_npy(file: BinaryIO, size: int) -> np.ndarray:
         _fill(memoryview(array.view(np.uint8)), file)
         return array.reshape(shape, order="F" if is_fortran else "C")
     except NO_ARRAY as error:
-        lines = str(error).split("\n")
-        raise NoArrayError(lines[0][:200] or type(error).__name__) from None
+        raise NoArrayError(_first_line(error)) from None
+
+
+def load_npz(path: Path, wanted: Collection[str], largest: int) -> dict[str, np.ndarray]:
+    """Arrays of a .npz by name, without objects; others in it are not looked at.
+
+    largest: bytes of the file, and of each array, which may be compressed. Raises NoArrayError, also for one that is
+    not there.
+    """
+    try:
+        if (size := path.stat().st_size) > largest:
+            raise NoArrayError(f"it has {size:,} bytes, more than {largest:,}")
+        with zipfile.ZipFile(path) as archive:
+            return {name: _load_member(archive, name, largest) for name in wanted}
+    except NO_ARCHIVE as error:
+        raise NoArrayError(_first_line(error)) from None
+
+
+def read_member(archive: zipfile.ZipFile, item: zipfile.ZipInfo) -> np.ndarray:
+    """An array of an archive, read to its end, where its CRC-32 is compared: a damaged header may end it earlier.
+
+    Raises NoArrayError and what NO_ARCHIVE holds. The caller has bounded the size that the archive says.
+    """
+    with archive.open(item) as file:
+        return read_npy(file, item.file_size)
+
+
+def _load_member(archive: zipfile.ZipFile, name: str, largest: int) -> np.ndarray:
+    items = [item for item in archive.infolist() if item.filename in (name, f"{name}.npy")]
+    if len(items) != 1:
+        raise NoArrayError(f"it holds {'several arrays' if items else 'no array'} {name}")
+    (item,) = items
+    if item.file_size > largest:
+        raise NoArrayError(f"its array {name} has {item.file_size:,} bytes, more than {largest:,}")
+    if item.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):  # others unpack without a bound
+        raise NoArrayError(f"its array {name} is compressed in a way that NumPy does not use")
+    try:
+        return read_member(archive, item)
+    except NoArrayError as error:
+        raise NoArrayError(f"its array {name} is damaged: {error}") from None
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).split("\n")[0][:200] or type(error).__name__
 
 
 def _read_header(file: BinaryIO) -> tuple[tuple[int, ...], bool, np.dtype]:

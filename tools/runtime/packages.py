@@ -24,6 +24,7 @@ MODULES = {  # where a package's module has another name
     "Pillow": "PIL",
     "PyYAML": "yaml",
     "google-crc32c": "google_crc32c",
+    "protobuf": "google",
     "Jinja2": "jinja2",
     "MarkupSafe": "markupsafe",
 }
