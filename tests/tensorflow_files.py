@@ -1,7 +1,7 @@
 """Independent writers of TensorFlow's graphs and checkpoints, also at their published size: nothing large is copied.
 
-A message is a list of its parts, which are bytes and views of arrays. Real files of TensorFlow are in
-``tests/golden/tensorflow``; what these writers make is held against the same reader.
+A message is a list of its parts, which are bytes and views of arrays. Of the variables in ``tests/golden/tensorflow``
+these writers make TensorFlow's own files, to the byte.
 """
 
 import struct
@@ -33,7 +33,9 @@ def write_checkpoint_v1(path: Path, variables: dict[str, np.ndarray], rows: dict
         bounds = slice_bounds(array, (rows or {}).get(name))
         extents = [extents_of(array, *bound) for bound in bounds]
         slices = [part for extent in extents for part in field(4, slice_message(extent))]
-        metas += field(1, [*field(1, name), *field(2, shape_message(array)), *field(3, number_of(array)), *slices])
+        metas += field(
+            1, [*field(1, name), *field(2, shape_message(array.shape)), *field(3, number_of(array)), *slices]
+        )
         for extent, (start, end) in zip(extents, bounds, strict=True):
             values = listed(array if start is None else array[start:end])
             saved = [*field(1, name), *field(2, slice_message(extent)), *field(3, values)]
@@ -47,7 +49,7 @@ def write_checkpoint_v2(prefix: Path, variables: dict[str, np.ndarray], rows: di
     with open(f"{prefix}.data-00000-of-00001", "wb") as file:
         for name, array in sorted(variables.items()):
             bounds = slice_bounds(array, (rows or {}).get(name))
-            head = [*field(1, number_of(array)), *field(2, shape_message(array))]
+            head = [*field(1, number_of(array)), *field(2, shape_message(array.shape))]
             extents = [extents_of(array, *bound) for bound in bounds]
             if len(bounds) > 1:
                 slices = [part for extent in extents for part in field(7, slice_message(extent))]
@@ -55,10 +57,10 @@ def write_checkpoint_v2(prefix: Path, variables: dict[str, np.ndarray], rows: di
             for extent, (start, end) in zip(extents, bounds, strict=True):
                 values = array if start is None else array[start:end]
                 file.write(view(values))
-                head = [*field(1, number_of(array)), *field(2, shape_message(values))]
+                head = [*field(1, number_of(array)), *field(2, shape_message(values.shape))]
                 crc = varint(6 << 3 | 5) + struct.pack("<I", masked_crc([view(values)]))
                 key = name.encode() if len(bounds) == 1 else slice_key(name, extent)
-                entries[key] = [*head, *field(4, offset), *field(5, values.nbytes), crc]
+                entries[key] = [*head, *(field(4, offset) if offset else []), *field(5, values.nbytes), crc]
                 offset += values.nbytes
     write_table(Path(f"{prefix}.index"), entries)
 
@@ -101,13 +103,13 @@ def number_of(array: np.ndarray) -> int:
     return NUMBERS[array.dtype.str[1:]]
 
 
-def shape_message(array: np.ndarray) -> list:
-    return [part for size in array.shape for part in field(2, field(1, size) if size else [])]
+def shape_message(shape: tuple[int, ...]) -> list:
+    return [part for size in shape for part in field(2, field(1, size) if size else [])]
 
 
 def tensor(array: np.ndarray) -> list:
     """A TensorProto with its values as they lie in memory."""
-    return [*field(1, number_of(array)), *field(2, shape_message(array)), *field(4, [view(array)])]
+    return [*field(1, number_of(array)), *field(2, shape_message(array.shape)), *field(4, [view(array)])]
 
 
 def listed(array: np.ndarray) -> list:
@@ -139,15 +141,16 @@ def slice_bounds(array: np.ndarray, rows: int | None) -> list[tuple]:
 
 def extents_of(array: np.ndarray, start, end) -> list[tuple[int, int]]:
     """For each axis (start, length), (0, -1) for all of it."""
-    whole = [(0, -1)] * array.ndim
-    return whole if start is None else [(start, end - start), *whole[1:]]
+    if start is None:
+        return [(0, -1)] * array.ndim
+    return [(start, end - start), *((0, size) for size in array.shape[1:])]
 
 
 def slice_message(extents: list[tuple[int, int]]) -> list:
     """A TensorSliceProto."""
     parts = []
     for start, length in extents:
-        parts += field(1, [] if length < 0 else [*field(1, start), *field(2, length)])
+        parts += field(1, [*(field(1, start) if start else []), *(field(2, length) if length >= 0 else [])])
     return parts
 
 
@@ -186,6 +189,16 @@ def block_of(entries: list[tuple[bytes, list]]) -> list:
     return [*parts, struct.pack(f"<{len(restarts) + 1}I", *restarts, len(restarts))]
 
 
+def separator(key: bytes, following: bytes | None) -> bytes:
+    """A short key from this one on and before the next, as the index has it."""
+    at = 0
+    while following and at < min(len(key), len(following)) and key[at] == following[at]:
+        at += 1
+    if at < len(key) and key[at] < 0xFF and (following is None or key[at] + 1 < following[at]):
+        return key[:at] + bytes([key[at] + 1])
+    return key
+
+
 def write_table(path: Path, entries: dict[bytes, list], *, kind: int = 0, sort: bool = True) -> None:
     """A table of values by key. kind: of the blocks, as their types are numbered."""
     with open(path, "wb") as file:
@@ -197,13 +210,12 @@ def write_table(path: Path, entries: dict[bytes, list], *, kind: int = 0, sort: 
             return handle
 
         index, waiting, size = [], [], 0
-        for key, value in sorted(entries.items()) if sort else entries.items():
+        items = sorted(entries.items()) if sort else list(entries.items())
+        for (key, value), following in zip(items, [*(key for key, _ in items[1:]), None], strict=True):
             waiting.append((key, value))
             size += len(key) + sum(map(len, value))
-            if size >= BLOCK_BYTES:
-                index.append((key, [write_block(block_of(waiting))]))
+            if size >= BLOCK_BYTES or following is None:
+                index.append((separator(key, following), [write_block(block_of(waiting))]))
                 waiting, size = [], 0
-        if waiting:
-            index.append((waiting[-1][0], [write_block(block_of(waiting))]))
         handles = write_block(block_of([])) + write_block(block_of(index))
         file.write(handles.ljust(40, b"\0") + MAGIC)

@@ -2,12 +2,14 @@
 
 python -m tools.download list | all | NAME [--weights-dir DIR] [--offline]
 python -m tools.download vocabulary [--weights-dir DIR] [--offline]
+python -m tools.download yt8m-features [--weights-dir DIR] [--offline]
 python -m tools.download eigenvals [--output FILE]
 
 NAME: the released weights of a model, or ResNet50_pretrained; case is ignored. all: every one of them.
 list: what there is, what is here, and where. They are kept in ~/.paddle/weights unless --weights-dir or
 PADDLE_WEIGHTS_DIR names another folder; PADDLE_WEIGHTS_URL names a mirror to fetch them from.
 vocabulary: the names of YouTube-8M's classes, vocabulary.csv, in the same folder.
+yt8m-features: what makes YouTube-8M's features of videos: Inception v3, VGGish and their PCAs, about 400 MB, there too.
 eigenvals: the eigenvalues of YouTube-8M's PCA, which NeXtVLAD whitens rgb features with.
 """
 
@@ -21,6 +23,7 @@ if __name__ == "__main__":  # before anything slow, so that Ctrl-C is one line f
     begin_program()
 
 import logging
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -36,14 +39,17 @@ from tools.files.sums import sums_beside, write_sums
 from tools.runtime.entry import run_program
 from tools.runtime.log import start_log
 from tools.runtime.tables import format_columns
-from tools.weights.released import RELEASED, YOUTUBE_8M, CacheEntry, find_released
+from tools.weights.extractors import CALLED, EXTRACTORS, VISUAL_PCA, find_extractor
+from tools.weights.extractors import VALUES as MEMBER
+from tools.weights.published_files import Place
+from tools.weights.released import RELEASED, YOUTUBE_8M, CacheEntry, cache_folder, find_released
 from tools.weights.released_names import NUM_CLASSES
-from tools.weights.vocabulary import URL, find_vocabulary, vocabulary_path, vocabulary_url
+from tools.weights.vocabulary import VOCABULARY, find_vocabulary
 
-PCA_URL = "http://data.yt8m.org/yt8m_pca.tgz"
-MEMBER = "eigenvals.npy"
+PCA_URL, LARGEST = VISUAL_PCA.url, VISUAL_PCA.largest
 OUTPUT = Path("dataset/youtube8m/yt8m_pca/eigenvals.npy")
-LARGEST = 200_000_000  # bytes, packed or unpacked; the archive has about 20 MB
+
+OTHERS = ("vocabulary", CALLED, "eigenvals", "list")  # what is no set of released weights
 
 log = logging.getLogger(__name__)
 
@@ -61,23 +67,28 @@ class DownloadOptions:
 
 
 def list_released(weights_dir: str | None) -> str:
-    """A line for each set of weights, and for the vocabulary: its name, whether and where it is here, its address."""
+    """A line for each set of weights and each other published file: its name, whether and where it is, its address."""
     rows = []
-    for item in RELEASED:
-        entry = CacheEntry.of(item.name, weights_dir)
-        try:
+    try:
+        for item in RELEASED:
+            entry = CacheEntry.of(item.name, weights_dir)
             found = entry.present()
-            state = describe_size(found)
-        except OSError as error:
-            raise DownloadError(f"{entry.cache} cannot be read: {error}") from None
-        rows.append([item.name, state, str(found or entry.folder), entry.url(item.archive)])
-    path = vocabulary_path(weights_dir)
-    rows.append(["vocabulary", describe_size(path if path.is_file() else None), str(path), vocabulary_url()])
+            rows.append([item.name, describe_size(found), str(found or entry.folder), entry.url(item.archive)])
+        for published in (VOCABULARY, *(item for item, _ in EXTRACTORS.values())):
+            place = Place.of(published, weights_dir)
+            found = place.present()
+            members = [found / name for name in published.members] if found else []
+            state = describe_size(found, members)
+            rows.append([published.called, state, str(found or place.path), place.url])
+    except OSError as error:
+        raise DownloadError(f"{cache_folder(weights_dir)} cannot be read: {error}") from None
     return format_columns(rows)
 
 
-def describe_size(found: Path | None) -> str:
-    return f"{f'present, {size_of(found) / 1e6:.1f} MB' if found else 'not here':<18}"
+def describe_size(found: Path | None, members: Sequence[Path] = ()) -> str:
+    """members: of a folder, where they alone count."""
+    size = sum(map(size_of, members or [found])) if found else 0
+    return f"{f'present, {size / 1e6:.1f} MB' if found else 'not here':<18}"
 
 
 def size_of(path: Path) -> int:
@@ -88,10 +99,28 @@ def size_of(path: Path) -> int:
 
 def fetch_released(names: list[str], weights_dir: str | None, offline: bool, retry: RetryPolicy) -> None:
     """Fetch sets of weights; one that is not published any more does not keep the others back."""
+
+    def find(name: str) -> Path:
+        return find_released(name, weights_dir=weights_dir, offline=offline, retry=retry)
+
+    find_each(names, find)
+
+
+def fetch_extractors(weights_dir: str | None, offline: bool, retry: RetryPolicy) -> None:
+    """Fetch what makes YouTube-8M's features; a file that is not published any more does not keep the others back."""
+
+    def find(name: str) -> Path:
+        return find_extractor(EXTRACTORS[name][0], weights_dir=weights_dir, offline=offline, retry=retry)
+
+    find_each(list(EXTRACTORS), find)
+
+
+def find_each(names: list[str], find: Callable[[str], Path]) -> None:
+    """Find what has these names, and tell where each is. Raises DownloadError after the last if one cannot be had."""
     missing = []
     for name in names:
         try:
-            path = find_released(name, weights_dir=weights_dir, offline=offline, retry=retry)
+            path = find(name)
             log.info(f"{name}: {path}")
         except UnusableError as error:
             if len(names) == 1:
@@ -110,7 +139,7 @@ def fetch_vocabulary(options: DownloadOptions, retry: RetryPolicy) -> None:
         check,
         weights_dir=options.weights_dir,
         offline=options.offline,
-        url=options.url or vocabulary_url(),
+        url=options.url,
         retry=retry,
     )
     log.info(f"vocabulary: {path}")
@@ -162,11 +191,11 @@ def parse_args() -> DownloadOptions:
     parser = make_parser(__doc__, prog="python -m tools.download")
     add = parser.add_argument
     names = [item.name for item in RELEASED]
-    add("what", type=parse_text, metavar="NAME", help=f"vocabulary, eigenvals, list, all, {', '.join(names)}")
+    add("what", type=parse_text, metavar="NAME", help=", ".join([*OTHERS, "all", *names]))
     add("--weights-dir", type=parse_text, metavar="DIR", help="where released weights are kept")
     add("--offline", action="store_true", help="take what is here, and fail rather than use the network")
     add("--output", type=Path, metavar="FILE", help=f"of eigenvals; default: {OUTPUT}")
-    add("--url", help=f"of vocabulary or eigenvals; default: {URL}, {PCA_URL}")
+    add("--url", help=f"of vocabulary or eigenvals; default: {VOCABULARY.url}, {PCA_URL}")
     args = parser.parse_args()
     what = args.what.lower()
     if what == "eigenvals" and (args.weights_dir or args.offline):
@@ -176,10 +205,8 @@ def parse_args() -> DownloadOptions:
     if what not in ("eigenvals", "vocabulary") and args.url:
         parser.error("--url is for vocabulary and eigenvals, not for released weights")
     chosen = [item.name for item in RELEASED if what in ("all", item.name.lower())]
-    if not (chosen or what in ("vocabulary", "eigenvals", "list")):
-        raise ConfigError(
-            f"nothing is named {args.what!r}; known: vocabulary, eigenvals, list, all, {', '.join(names)}"
-        )
+    if not (chosen or what in OTHERS):
+        raise ConfigError(f"nothing is named {args.what!r}; known: {', '.join([*OTHERS, 'all', *names])}")
     return DownloadOptions(what, chosen, args.weights_dir, args.offline, args.output or OUTPUT, args.url)
 
 
@@ -190,6 +217,8 @@ def main(retry: RetryPolicy = DEFAULT_RETRY) -> None:
         fetch_released(options.names, options.weights_dir, options.offline, retry)
     elif options.what == "list":
         print(list_released(options.weights_dir))
+    elif options.what == CALLED:
+        fetch_extractors(options.weights_dir, options.offline, retry)
     elif options.what == "vocabulary":
         fetch_vocabulary(options, retry)
     else:

@@ -16,8 +16,9 @@ from tests.released_server import Page
 from tools.download import main, read_eigenvalues
 from tools.errors import ZooError
 from tools.files.fetch import RetryPolicy
+from tools.weights.published_files import Place
 from tools.weights.released import RELEASED
-from tools.weights.vocabulary import vocabulary_url
+from tools.weights.vocabulary import VOCABULARY as PUBLISHED
 
 VALUES = np.linspace(2, 0.1, 2048, dtype=np.float32)[:, None]
 SAMPLE = (PROJECT / "tests/golden/fluid_samples/persistables_dir.tar.gz").read_bytes()
@@ -124,11 +125,18 @@ def test_the_list_shows_each_name_what_is_here_and_the_address(download, server,
     (tmp_path / "tsn_kinetics").mkdir()
     (tmp_path / "tsn_kinetics" / "fc_0.w_0").write_bytes(bytes(1_500_000))
     lines = [line.split() for line in download("list", f"--weights-dir={tmp_path}")]
-    assert [line[0] for line in lines] == [*(item.name for item in RELEASED), "vocabulary"]
+    assert [line[0] for line in lines] == [*(item.name for item in RELEASED), "vocabulary", *["yt8m-features"] * 4]
     url = f"{server.url}/tsn_kinetics.tar.gz"
     assert lines[4] == ["TSN", "present,", "1.5", "MB", f"{tmp_path}/tsn_kinetics", url]
     assert lines[3][1:4] == ["not", "here", f"{tmp_path}/stnet_kinetics"]
     assert lines[6][1:] == ["not", "here", f"{tmp_path}/vocabulary.csv", f"{server.url}/vocabulary.csv"]
+    for line, name, kept in zip(
+        lines[7:],
+        ["inception-2015-12-05.tgz", "yt8m_pca.tgz", "vggish_model.ckpt", "vggish_pca_params.npz"],
+        ["inception-2015-12-05", "yt8m_pca", "vggish_model.ckpt", "vggish_pca_params.npz"],
+        strict=True,
+    ):
+        assert line[1:] == ["not", "here", f"{tmp_path}/{kept}", f"{server.url}/{name}"]
     assert server.requests == []
 
 
@@ -149,7 +157,9 @@ def test_a_name_is_found_in_any_case(download, server, tmp_path):
     server.pages["/ResNet50_pretrained.tar.gz"] = Page(SAMPLE)
     lines = download("resnet50_PRETRAINED", f"--weights-dir={tmp_path}")
     assert lines[-1] == f"ResNet50_pretrained: {tmp_path}/ResNet50_pretrained"
-    assert failure(download, "tsm").startswith("nothing is named 'tsm'; known: vocabulary, eigenvals, list, all, Atte")
+    assert failure(download, "tsm").startswith(
+        "nothing is named 'tsm'; known: vocabulary, yt8m-features, eigenvals, list, "
+    )
 
 
 def test_what_cannot_be_had_ends_the_program_with_one_line(tmp_path):
@@ -162,7 +172,14 @@ def test_what_cannot_be_had_ends_the_program_with_one_line(tmp_path):
 
 @pytest.mark.parametrize(
     "arguments",
-    [("eigenvals", "--offline"), ("tsn", "--output=x"), ("vocabulary", "--output=x"), ("list", "--url=x"), ()],
+    [
+        ("eigenvals", "--offline"),
+        ("tsn", "--output=x"),
+        ("vocabulary", "--output=x"),
+        ("yt8m-features", "--url=x"),
+        ("list", "--url=x"),
+        (),
+    ],
 )
 def test_flags_that_do_not_belong_together_are_refused(download, arguments):
     with pytest.raises(SystemExit) as error:
@@ -248,7 +265,7 @@ def test_without_a_network_it_is_said_where_a_vocabulary_goes_and_one_put_there_
 
 def test_the_published_address_holds_where_no_mirror_is_named(monkeypatch):
     monkeypatch.delenv("PADDLE_WEIGHTS_URL", raising=False)
-    assert vocabulary_url() == "https://research.google.com/youtube8m/csv/2/vocabulary.csv"
+    assert Place.of(PUBLISHED).url == "https://research.google.com/youtube8m/csv/2/vocabulary.csv"
 
 
 @pytest.mark.parametrize(("number", "seed"), [(40, 0), pytest.param(3000, 1, marks=pytest.mark.slow)])

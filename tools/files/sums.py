@@ -31,11 +31,17 @@ def sum_of(path: Path) -> dict[str, int]:
 
 def sha256_of(path: Path) -> str:
     """The SHA-256 of a file, in hexadecimal. Raises OSError."""
-    digest = hashlib.sha256()
+    return digests_of(path, ["sha256"])["sha256"]
+
+
+def digests_of(path: Path, algorithms: Iterable[str]) -> dict[str, str]:
+    """Sums of a file in hexadecimal, by the names that hashlib gives to how they are made. Raises OSError."""
+    digests = {name: hashlib.new(name, usedforsecurity=False) for name in algorithms}
     with open(path, "rb") as file:
         while chunk := file.read(1 << 20):
-            digest.update(chunk)
-    return digest.hexdigest()
+            for digest in digests.values():
+                digest.update(chunk)
+    return {name: digest.hexdigest() for name, digest in digests.items()}
 
 
 def fits_sum(path: Path, facts: dict) -> bool:

@@ -6,8 +6,9 @@ from tools.config.flags import PROJECT, ConfigSource
 from tools.weights.files import FLUID_FILE, FLUID_FOLDER, PICKLE, WeightFile
 from tools.weights.fluid_names import name_arrays
 from tools.weights.networks import build_network
+from tools.weights.published_files import require_unchanged
 from tools.weights.released import KINETICS, RELEASED, YOUTUBE_8M
-from tools.weights.vocabulary import require_unchanged, vocabulary_path
+from tools.weights.vocabulary import vocabulary_path
 
 KINETICS_NAMES = PROJECT / "dataset" / "kinetics" / "kinetics400_class_names.txt"
 NUM_CLASSES = {KINETICS: 400, YOUTUBE_8M: 3862}

@@ -39,7 +39,7 @@ from tools.files.tensorflow.wire import Cutter, MalformedError
 
 INDEX = ".index"
 _SMALL = 1 << 16  # bytes of a message without what is large in it
-_LARGEST_META = 1 << 22  # bytes of the names, shapes and types of all variables of version 1
+_LARGEST_META = 1 << 20  # bytes of the names, shapes and types of all variables of version 1
 _META, _DATA, _TENSOR = 1, 2, 3  # fields of SavedTensorSlices, and of SavedSlice
 _LITTLE = 0  # the order of bytes, as a BundleHeaderProto says it
 

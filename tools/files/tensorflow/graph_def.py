@@ -10,13 +10,14 @@ from pathlib import Path
 import numpy as np
 
 from tools.errors import DataError, DataIssue
-from tools.files.recognise import FileKind, recognise_file
+from tools.files.recognise import recognise_file
 from tools.files.tensorflow.messages import parse
 from tools.files.tensorflow.tensors import Shape, Tensor, find_wrong_shape
 from tools.files.tensorflow.wire import Cutter, MalformedError
 
 LARGEST = (1 << 31) - 1  # bytes, of any message
 _SMALL = 1 << 16  # bytes of a message without what is large in it
+_BEGIN = b"\x0a"  # of a graph, as of any message whose first field is the first and has a length
 _NODE, _ATTRIBUTE, _VALUE, _TENSOR = 1, 5, 2, 8  # fields, from the outermost message on
 
 
@@ -37,8 +38,8 @@ def load_constants(
             raise MalformedError(f"it has more than {LARGEST:,} bytes")
         found = _find_constants(memoryview(content), wanted, called)
     except MalformedError as error:
-        kind = recognise_file(path)
-        if kind not in (None, FileKind.TF_GRAPH):
+        kind = None if content[:1] == _BEGIN else recognise_file(path)
+        if kind is not None:
             raise DataError(f"{called} is {kind}, not a TensorFlow graph", DataIssue.FORMAT) from None
         raise DataError(f"{called} is not a whole TensorFlow graph: {error}", DataIssue.DAMAGED) from None
     except OSError as error:
@@ -56,7 +57,10 @@ def require_names(found: Mapping, wanted: Mapping, called: str, kind: str) -> No
 
 def _find_constants(content: memoryview, wanted: Mapping[str, Shape | None], called: str) -> dict[str, np.ndarray]:
     cutter, found = Cutter(), {}
-    for node in cutter.cut(content, [_NODE], _SMALL)[0][_NODE]:
+    nodes = cutter.cut(content, [_NODE], _SMALL)[0][_NODE]
+    if not nodes:
+        raise MalformedError("it has no nodes")
+    for node in nodes:
         attributes, rest = cutter.cut(node, [_ATTRIBUTE], _SMALL)
         message = parse("NodeDef", rest)
         name = message.name.decode(errors="replace")

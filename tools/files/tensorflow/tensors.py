@@ -39,6 +39,7 @@ _LISTS = {  # number -> the field that holds its values one by one
 _CONTENT, _FLOATS, _DOUBLES = 4, 5, 6  # fields of TensorProto that can be large
 _PACKED = {1: _FLOATS, 2: _DOUBLES}  # number -> the field whose packed values are the array as it stands
 _SMALL, _BYTES_A_VALUE = 4096, 12  # bytes of all else in a message; of a value in a list of varints
+_MOST_LISTED = 1 << 22  # bytes of values that do not stand as they lie in memory; parsed, they take 20 times that
 MOST_UNKNOWN = 1 << 20  # bytes of an array, and of its message, whose shape was not known beforehand
 
 
@@ -47,7 +48,7 @@ class Tensor:
 
     def __init__(self, content: memoryview, cutter: Cutter, wanted: Shape | None):
         """wanted: the shape that it is to have, by which it may be large; None for any small one."""
-        largest = MOST_UNKNOWN if wanted is None else _SMALL + _BYTES_A_VALUE * math.prod(wanted)
+        largest = MOST_UNKNOWN if wanted is None else min(_SMALL + _BYTES_A_VALUE * math.prod(wanted), _MOST_LISTED)
         self._large, rest = cutter.cut(content, (_CONTENT, _FLOATS, _DOUBLES), largest)
         self._rest = parse("TensorProto", rest)
 
@@ -86,7 +87,7 @@ class Tensor:
     def _listed(self, dtype: int, stored: np.dtype) -> np.ndarray:
         """The values in the list of their type."""
         values = getattr(self._rest, _LISTS[dtype])
-        if stored.kind in "f?" and _LISTS[dtype] != "half_val":
+        if stored.kind in "fb" and _LISTS[dtype] != "half_val":
             return np.fromiter(values, stored, len(values))
         bits = np.dtype("<u2") if _LISTS[dtype] == "half_val" else stored
         numbers = np.fromiter(values, np.int64, len(values))
