@@ -18,7 +18,11 @@ from tests.script_server import ScriptProcess, ScriptServer
 from tests.watchdog import OF_A_WORKER, OF_OTHERS, Watchdog
 from tools.runtime.log import collect_lines, stop_log
 
-pytest.register_assert_rewrite("tests.tools.files.small_archives", "tests.tools.weights.released_cache")
+pytest.register_assert_rewrite(
+    "tests.tools.files.small_archives",
+    "tests.tools.files.tensorflow.goldens",
+    "tests.tools.weights.released_cache",
+)
 
 PROJECT = Path(__file__).resolve().parents[1]
 

@@ -3,6 +3,7 @@
 import io
 import pickle
 import re
+import shutil
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -27,10 +28,14 @@ from tests.datareader.features.small_records import small_records
 from tests.fuzz.slow_pickles import as_plain, load_slowly
 from tests.sequence_examples import write_shard
 from tests.tools.files.small_archives import SAMPLE, content_of
+from tests.tools.files.tensorflow.goldens import CONSTANTS, FIRST, GRAPH, SECOND, SHAPES, shapes_of
+from tests.tools.files.tensorflow.reference_graph import read_slowly
 from tools.config.load import load_config
 from tools.files.archives import extract
-from tools.files.arrays import NoArrayError, load_npy
+from tools.files.arrays import NoArrayError, load_npy, load_npz
 from tools.files.pickles import load_data_pickle
+from tools.files.tensorflow.checkpoints import load_variables
+from tools.files.tensorflow.graph_def import load_constants
 from tools.registry import MODELS
 from tools.runtime.text import decode_text
 from tools.training.history import History
@@ -161,6 +166,35 @@ def pictures() -> Format:
     return Format(".jpg", [encode_jpeg(frame), png], lambda path: decode_image(path.read_bytes(), "x"), is_right)
 
 
+def graphs() -> Format:
+    wanted = shapes_of(CONSTANTS)
+
+    def is_right(value, content: bytes) -> bool:  # a graph has no checksums
+        return as_bytes(value) == as_bytes(read_slowly(content, wanted))
+
+    return Format(".pb", [GRAPH.read_bytes()], lambda path: load_constants(path, wanted), is_right)
+
+
+def as_bytes(arrays: dict[str, np.ndarray]) -> dict[str, tuple]:
+    return {name: (array.dtype.str, array.shape, array.tobytes()) for name, array in arrays.items()}
+
+
+def checkpoints(damaged: str) -> Format:
+    """damaged: which of the files of version 2, or of version 1."""
+    right = as_bytes(load_variables(FIRST, SHAPES))
+
+    def read(path: Path) -> dict[str, np.ndarray]:
+        if path.suffix == ".ckpt":
+            return load_variables(path, SHAPES)
+        prefix = path.with_name(path.name.removesuffix(damaged))
+        for other in {".index", ".data-00000-of-00001"} - {damaged}:
+            shutil.copyfile(f"{SECOND}{other}", f"{prefix}{other}")
+        return load_variables(prefix, SHAPES)
+
+    seed = FIRST if damaged == FIRST.suffix else Path(f"{SECOND}{damaged}")
+    return Format(damaged, [seed.read_bytes()], read, lambda value, content: as_bytes(value) == right)
+
+
 FORMATS: dict[str, Callable[[], Format]] = {
     "pickles of features": feature_pickles,
     "shards": shards,
@@ -188,5 +222,14 @@ FORMATS: dict[str, Callable[[], Format]] = {
         ".npy", [in_file(lambda path: np.save(path, np.arange(12.0).reshape(3, 4)), ".npy")], load_npy, compare_npy,
         (NoArrayError,),
     ),
+    "NumPy archives": lambda: Format(
+        ".npz", [in_file(partial(save, **ARRAYS), ".npz") for save in (np.savez, np.savez_compressed)],
+        lambda path: load_npz(path, ARRAYS, 10_000), lambda value, content: as_plain(value) == as_plain(ARRAYS),
+        (NoArrayError,),
+    ),
+    "graphs of TensorFlow": graphs,
+    "checkpoints of TensorFlow, version 1": partial(checkpoints, ".ckpt"),
+    "checkpoints of TensorFlow, version 2": partial(checkpoints, ".index"),
+    "data of checkpoints of TensorFlow": partial(checkpoints, ".data-00000-of-00001"),
     "logs of runs": lambda: Format(".jsonl", [RUN_LOG], read_history),
 }  # fmt: skip

@@ -11,6 +11,7 @@ import pytest
 from datareader.class_names import load_class_names
 from models.nextvlad.spec import load_whitening
 from tests.conftest import PROJECT
+from tests.extractor_files import make_small, published_files
 from tests.mutants import mutants, refusal_of
 from tests.released_server import Page
 from tools.download import main, read_eigenvalues
@@ -266,6 +267,37 @@ def test_without_a_network_it_is_said_where_a_vocabulary_goes_and_one_put_there_
 def test_the_published_address_holds_where_no_mirror_is_named(monkeypatch):
     monkeypatch.delenv("PADDLE_WEIGHTS_URL", raising=False)
     assert Place.of(PUBLISHED).url == "https://research.google.com/youtube8m/csv/2/vocabulary.csv"
+
+
+def test_all_that_makes_features_is_fetched_and_what_is_not_there_keeps_nothing_back(
+    download, server, tmp_path, monkeypatch
+):
+    make_small(monkeypatch)
+    files = published_files(tmp_path)
+    server.pages |= {f"/{name}": Page(content) for name, content in files.items() if name != "yt8m_pca.tgz"}
+    cache = tmp_path / "cache"
+    place = f"--weights-dir={cache}"
+    assert failure(download, "yt8m-features", place) == "1 of 4 cannot be had, as said above: yt8m_pca.tgz"
+    assert len(server.requests) == 4
+
+    server.pages["/yt8m_pca.tgz"] = Page(files["yt8m_pca.tgz"])
+    lines = download("YT8M-Features", place)
+    kept = [cache / name.removesuffix(".tgz") for name in files]
+    assert [line for line in lines if line.startswith(tuple(f"{name}: /" for name in files))][-4:] == [
+        f"{name}: {path}" for name, path in zip(files, kept, strict=True)
+    ]
+    assert len(server.requests) == 5
+    assert len(download("yt8m-features", place, "--offline")) == 4
+    shown = [line.split() for line in download("list", place)[7:]]
+    assert [line[1] for line in shown] == ["present,"] * 4
+    assert [line[4] for line in shown] == [str(path) for path in kept]
+
+
+def test_without_a_network_the_first_file_that_is_missing_is_named_with_its_size(download, server, tmp_path):
+    text = failure(download, "yt8m-features", f"--weights-dir={tmp_path}", "--offline")
+    advice = f"by hand: put {server.url}/inception-2015-12-05.tgz (88.9 MB) at {tmp_path}/inception-2015-12-05.tgz"
+    assert text.startswith(f"no inception-2015-12-05.tgz in {tmp_path}, and --offline; {advice}, or of what it holds ")
+    assert server.requests == []
 
 
 @pytest.mark.parametrize(("number", "seed"), [(40, 0), pytest.param(3000, 1, marks=pytest.mark.slow)])

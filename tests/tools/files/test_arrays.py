@@ -2,12 +2,14 @@
 
 import io
 import resource
+import struct
+import zipfile
 
 import numpy as np
 import pytest
 
 from tests.mutants import mutants
-from tools.files.arrays import NoArrayError, load_npy, read_npy
+from tools.files.arrays import NoArrayError, load_npy, load_npz, read_npy
 
 VALUES = np.arange(6, dtype=np.float32).reshape(2, 3)
 
@@ -121,3 +123,79 @@ def test_a_damaged_file_is_refused_or_read_as_numpy_reads_it(number, seed):
         assert (found.dtype, found.shape) == (expected.dtype, expected.shape)
         np.testing.assert_array_equal(found, expected)
     assert refused > number / 4
+
+
+ARRAYS = {"values": VALUES, "other": np.arange(5)}
+
+
+def npz_error(path, wanted=("values",), largest=10_000):
+    with pytest.raises(NoArrayError) as error:
+        load_npz(path, wanted, largest)
+    assert "\n" not in str(error.value)
+    assert 0 < len(str(error.value)) < 300
+    return str(error.value)
+
+
+@pytest.mark.parametrize("save", [np.savez, np.savez_compressed])
+def test_arrays_of_an_archive_are_read_by_name(tmp_path, save):
+    save(tmp_path / "a.npz", **ARRAYS)
+    found = load_npz(tmp_path / "a.npz", ["values"], 10_000)
+    assert found.keys() == {"values"}
+    np.testing.assert_array_equal(found["values"], VALUES)
+    assert load_npz(tmp_path / "a.npz", ARRAYS, 10_000).keys() == ARRAYS.keys()
+
+
+def test_an_archive_says_what_it_does_not_hold(tmp_path):
+    path = tmp_path / "a.npz"
+    assert "No such file" in npz_error(path)
+    np.savez(path, values=np.array([None]), other=VALUES)
+    assert npz_error(path, ["more"]) == "it holds no array more"
+    assert npz_error(path).startswith("its array values is damaged: its values are of type object")
+    assert npz_error(path, ["other"], 100) == f"it has {path.stat().st_size:,} bytes, more than 100"
+    path.write_bytes(b"PK\x03\x04 and more")
+    assert npz_error(path) == "File is not a zip file"
+
+
+def test_an_array_that_unpacks_to_more_than_it_may_is_refused_before_there_is_memory_for_it(tmp_path):
+    np.savez_compressed(tmp_path / "a.npz", values=np.zeros(10_000_000))
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    assert npz_error(tmp_path / "a.npz", largest=1_000_000) == (
+        "its array values has 80,000,128 bytes, more than 1,000,000"
+    )
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 20_000  # KiB
+
+
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+def test_what_numpy_does_not_write_is_refused(tmp_path):
+    path = tmp_path / "a.npz"
+    content = io.BytesIO()
+    np.save(content, VALUES)
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("values.npy", content.getvalue(), zipfile.ZIP_BZIP2)
+    assert npz_error(path) == "its array values is compressed in a way that NumPy does not use"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("values.npy", content.getvalue())
+        archive.writestr("values.npy", content.getvalue())
+    assert npz_error(path) == "it holds several arrays values"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("values.npy", content.getvalue())
+    raw = bytearray(path.read_bytes())
+    at = raw.rindex(b"PK\x01\x02")
+    raw[at + 8 : at + 10] = struct.pack("<H", 1)  # it says that it is encrypted
+    path.write_bytes(raw)
+    assert "is encrypted" in npz_error(path)
+
+
+def test_a_damaged_archive_is_refused_or_read_as_it_was(tmp_path):
+    np.savez(tmp_path / "a.npz", **ARRAYS)
+    refused = 0
+    for mutant in mutants((tmp_path / "a.npz").read_bytes(), 300, seed=0):
+        (tmp_path / "b.npz").write_bytes(mutant)
+        try:
+            found = load_npz(tmp_path / "b.npz", ARRAYS, 10_000)
+        except NoArrayError:
+            refused += 1
+            continue
+        for name, array in ARRAYS.items():
+            np.testing.assert_array_equal(found[name], array)
+    assert refused > 150

@@ -4,6 +4,7 @@ A GraphDef is one message with a NodeDef for each node; that of a constant has t
 attribute ``value``, a TensorProto (tensorflow/core/framework/graph.proto and node_def.proto).
 """
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -33,9 +34,10 @@ def load_constants(
     called = called or str(path)
     try:
         with open(path, "rb") as file:
-            content = file.read(LARGEST + 1)
-        if len(content) > LARGEST:
-            raise MalformedError(f"it has more than {LARGEST:,} bytes")
+            size = os.fstat(file.fileno()).st_size
+            content = file.read(min(size, LARGEST))
+        if size > LARGEST:
+            raise MalformedError(f"it has {size:,} bytes, and no message has more than {LARGEST:,}")
         found = _find_constants(memoryview(content), wanted, called)
     except MalformedError as error:
         kind = None if content[:1] == _BEGIN else recognise_file(path)
