@@ -104,6 +104,7 @@ class PublishedNetwork(Network, Protocol):
     released_names: own name -> name in the weights of 2019, of every parameter and running statistic.
     released_layouts: own name -> how it lies there, one of ``tools.weights.fluid_names.LAYOUTS``, where that is
     not as here. released_buffers: own name -> name, of the buffers that some of those weights hold too.
+    torchvision_names: own name -> name in torchvision's ResNet of that depth, of all that the pretrained part holds.
     pretrained_part: name of the layer that can start from weights of a bare ResNet; None for none.
     first_convolution: the parameter in it that is made from that of a ResNet for single images.
     """
@@ -111,6 +112,7 @@ class PublishedNetwork(Network, Protocol):
     released_names: dict[str, str]
     released_layouts: dict[str, str]
     released_buffers: dict[str, str]
+    torchvision_names: dict[str, str]
     pretrained_part: str | None
     first_convolution: str
 

@@ -14,7 +14,8 @@ The oldest are found by uv, which pip installs into the environments; where a ve
 oldest that has one counts, which is said. Needs a network for pip, 4 GB of disk, and about ten minutes.
 
   --keep FOLDER     make the environments in this folder, or use those that are there; default: a temporary one
-  pytest arguments  instead of the tests of datareader, dataset, and tools/files, show, doctor, runtime and pages
+  pytest arguments  instead of the tests of datareader, dataset, and tools/files, show, doctor, runtime and pages,
+                    and of files of PyTorch and safetensors
   PYTHON=...        the Python to use
 TEXT
 }
@@ -31,7 +32,8 @@ if [ -z "$folder" ]; then
     folder=$(mktemp -d)
     trap 'rm -rf "$folder"' EXIT
 fi
-[ $# -gt 0 ] || set -- tests/datareader tests/dataset tests/tools/{files,show,doctor,runtime,pages}
+[ $# -gt 0 ] || set -- tests/datareader tests/dataset tests/tools/{files,show,doctor,runtime,pages} \
+    tests/tools/weights/test_{torch,safetensors}_files.py
 base=$(find_python)
 
 # Bring the environment $1 to the versions that uv calls $2.

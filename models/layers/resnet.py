@@ -101,6 +101,30 @@ def released_backbone_names(num_layers: int, own: str) -> dict[str, str]:
     return names
 
 
+def torchvision_names(num_layers: int, own: str) -> dict[str, str]:
+    """Own name -> name in torchvision's and timm's ResNet, of one that is the attribute ``own`` of its network.
+
+    Theirs computes the same: it has the stride in the 3x3 convolution, the same padding, and an epsilon of 1e-5.
+    """
+    names = _torch_conv_norm(f"{own}.conv1", "conv1", "bn1")
+    for i, size in enumerate(STAGE_SIZES[num_layers]):
+        for j in range(size):
+            here, there = f"{own}.stages.{i}.{j}", f"layer{i + 1}.{j}"
+            for number, branch in enumerate(("branch2a", "branch2b", "branch2c"), start=1):
+                names |= _torch_conv_norm(f"{here}.{branch}", f"{there}.conv{number}", f"{there}.bn{number}")
+            if j == 0:
+                names |= _torch_conv_norm(f"{here}.branch1", f"{there}.downsample.0", f"{there}.downsample.1")
+    return names
+
+
+def _torch_conv_norm(own: str, conv: str, norm: str) -> dict[str, str]:
+    fields = {"weight": "weight", "bias": "bias", "_mean": "running_mean", "_variance": "running_var"}
+    return {
+        f"{own}.conv.weight": f"{conv}.weight",
+        **{f"{own}.norm.{field}": f"{norm}.{theirs}" for field, theirs in fields.items()},
+    }
+
+
 def _conv_norm(own: str, conv: str, norm: str) -> dict[str, str]:
     fields = {"weight": "scale", "bias": "offset", "_mean": "mean", "_variance": "variance"}
     return {

@@ -10,7 +10,7 @@ from paddle import nn
 
 from models.layers.losses import average_views, class_losses
 from models.layers.pixels import NormalizePixels
-from models.layers.resnet import STAGE_SIZES, ResNet, released_backbone_names
+from models.layers.resnet import STAGE_SIZES, ResNet, released_backbone_names, torchvision_names
 
 
 def _uniform(fan_in: int):
@@ -124,6 +124,7 @@ class STNET(nn.Layer):
     ):
         super().__init__()
         self.released_names = released_names(num_layers)
+        self.torchvision_names = torchvision_names(num_layers, "trunk")
         self.released_layouts = RELEASED_LAYOUTS
         self.normalize = NormalizePixels(image_mean, image_std, seglen)
         self.trunk = ResNet(num_layers, in_channels=3 * seglen)

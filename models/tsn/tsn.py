@@ -8,7 +8,7 @@ from paddle import nn
 
 from models.layers.losses import average_views, class_losses
 from models.layers.pixels import NormalizePixels
-from models.layers.resnet import ResNet, released_backbone_names
+from models.layers.resnet import ResNet, released_backbone_names, torchvision_names
 
 
 class TSN(nn.Layer):
@@ -40,6 +40,7 @@ class TSN(nn.Layer):
     ):
         super().__init__()
         self.released_names = released_names(num_layers)
+        self.torchvision_names = torchvision_names(num_layers, "trunk")
         self.normalize = NormalizePixels(image_mean, image_std, seglen)
         self.trunk = ResNet(num_layers, in_channels=3 * seglen)
         bound = 1 / math.sqrt(2048)

@@ -26,10 +26,12 @@ from tests.conftest import PROJECT
 from tests.datareader.clips.synthetic import TINY, encode_jpeg, make_frames, write_video
 from tests.datareader.features.small_records import small_records
 from tests.fuzz.slow_pickles import as_plain, load_slowly
+from tests.fuzz.slow_torch import as_shown, load_safetensors_slowly, load_stream_slowly
 from tests.sequence_examples import write_shard
 from tests.tools.files.small_archives import SAMPLE, content_of
 from tests.tools.files.tensorflow.goldens import CONSTANTS, FIRST, GRAPH, SECOND, SHAPES, shapes_of
 from tests.tools.files.tensorflow.reference_graph import read_slowly
+from tests.torch_files import safetensors_content, stream_content, tensors, zip_content
 from tools.config.load import load_config
 from tools.files.archives import extract
 from tools.files.arrays import NoArrayError, load_npy, load_npz
@@ -41,6 +43,8 @@ from tools.runtime.text import decode_text
 from tools.training.history import History
 from tools.weights.checkpoint_files import load_dict
 from tools.weights.fluid_files import read_file
+from tools.weights.safetensors_files import load_safetensors
+from tools.weights.torch_files import load_torch
 
 SETTINGS = ClipSettings(**TINY)
 RECORDS = small_records(3)
@@ -110,6 +114,30 @@ def compare_npy(value: np.ndarray, content: bytes) -> bool:
         return value.tobytes() == np.load(io.BytesIO(content), allow_pickle=False).tobytes()
 
 
+def of_pytorch() -> Format:
+    def is_right(value: dict, content: bytes) -> bool:
+        if content.startswith(b"PK"):  # each of its files has a checksum
+            return value.keys() == expected.keys() and as_shown(value) == as_shown(expected)
+        return as_shown(value) == load_stream_slowly(content)
+
+    expected = {name: np.asarray(array, "f4" if array.dtype.kind == "f" else None) for name, array in TENSORS.items()}
+    wrapped = {"epoch": 3, "state_dict": tensors(TENSORS), "arch": "resnet50"}
+    seeds = [zip_content(tensors(TENSORS)), stream_content(tensors(TENSORS)), zip_content(wrapped)]
+    return Format(".pth", seeds, lambda path: load_torch(path)[0], is_right)
+
+
+def of_safetensors() -> Format:
+    return Format(
+        ".safetensors", [safetensors_content(TENSORS)], lambda path: load_safetensors(path)[0],
+        lambda value, content: as_shown(value) == load_safetensors_slowly(content),
+    )  # fmt: skip
+
+
+TENSORS = {
+    "conv1.weight": np.arange(24, dtype=np.float32).reshape(2, 3, 2, 2),
+    "half": np.arange(3, dtype=np.float16),
+    "bn1.num_batches_tracked": np.int64(3),
+}
 ARRAYS = {"numbers": np.arange(40, dtype=np.int32), "names": np.array(["a", "bc"])}
 WEIGHTS = {"fc.weight": np.ones((3, 4), np.float32), "fc.bias": np.arange(4, dtype=np.float32)}
 LIST = b"a.mp4 3\n# no\nfolder of/b c.pkl 4\r\n\n\xe6\x89\x93.mp4\t0\n"
@@ -204,6 +232,8 @@ FORMATS: dict[str, Callable[[], Format]] = {
     "weights": lambda: Format(
         ".pdparams", [pickle.dumps(WEIGHTS, i) for i in (2, 4)], load_dict, as_read_slowly
     ),
+    "weights of PyTorch": of_pytorch,
+    "weights in safetensors": of_safetensors,
     "weights of Fluid": lambda: Format("", list(content_of(SAMPLE).values())[:6], read_file),
     "archives": lambda: Format(
         ".tar.gz", [SAMPLE], unpack, lambda value, content: value.items() <= content_of(SAMPLE).items()

@@ -41,10 +41,18 @@ class Builder:
 
 
 class Objects(Protocol):
-    """What pickles make that is no container, text or number. All raise UnsafePickle for what is no data."""
+    """What pickles make that is no container, text or number. All raise UnsafePickle for what is no data.
+
+    data: the types of such objects that may be in what was read, besides arrays.
+    """
+
+    data: frozenset[type]
 
     def find(self, module: str, name: str) -> object:
         """What a pickle means by a name."""
+
+    def find_outside(self, identity: object) -> object:
+        """What a pickle means by the identity of something that is stored outside of it."""
 
     def set_state(self, value: object, state: object) -> None:
         """Complete an object, once."""
@@ -272,6 +280,11 @@ def _stack_global(machine: Machine) -> None:
     machine.stack.append(machine.objects.find(module, name))
 
 
+def _outside(machine: Machine) -> None:
+    identity = machine.pop()
+    machine.stack.append(machine.objects.find_outside(identity))
+
+
 def _reduce(machine: Machine) -> None:
     arguments, builder = machine.pop(), machine.pop()
     machine.stack.append(call(builder, arguments))
@@ -349,6 +362,7 @@ OPERATIONS: dict[bytes, Callable[[Machine], None]] = {
     pickle.LONG_BINGET: _recall(_bytes_number(4)),
     pickle.GLOBAL: _global,
     pickle.STACK_GLOBAL: _stack_global,
+    pickle.BINPERSID: _outside,
     pickle.REDUCE: _reduce,
     pickle.BUILD: _build,
 }

@@ -25,7 +25,7 @@ def load_pickle(file: BinaryIO):
 
     Raises UnsafePickle for anything but data, and pickle.UnpicklingError for what is cut, altered or goes on behind it.
     """
-    return unpickle(file, _Data())
+    return unpickle(file, PlainData())
 
 
 def load_data_pickle(path: str, where: str | None = None):
@@ -157,18 +157,21 @@ def _shorten(name: str) -> str:
     return name if name.isascii() and name.isprintable() and len(name) < 80 else reprlib.repr(name)
 
 
-class _Data:
-    """Arrays of plain numbers, as NumPy pickles them."""
+class PlainData:
+    """Arrays of plain numbers, as NumPy pickles them: see ``Objects``."""
 
-    @staticmethod
-    def find(module: str, name: str):
+    data = frozenset()
+
+    def find(self, module: str, name: str):
         try:
             return _ALLOWED[module, name]
         except KeyError:
             raise UnsafePickle(f"it names {_shorten(module)}.{_shorten(name)}, which data does not need") from None
 
-    @staticmethod
-    def set_state(value, state) -> None:
+    def find_outside(self, identity):
+        raise UnsafePickle("it asks for BINPERSID, which data does not need")
+
+    def set_state(self, value, state) -> None:
         if type(value) is _DType:
             value.set_order(state)
         elif type(value) is np.ndarray and value.flags.writeable:
@@ -177,8 +180,7 @@ class _Data:
         else:
             raise UnsafePickle(f"it changes a {type(value).__name__} that it has made")
 
-    @staticmethod
-    def build_array(function, kind, shape, dtype, content, start, size) -> np.ndarray:
+    def build_array(self, function, kind, shape, dtype, content, start, size) -> np.ndarray:
         if function is not _START_ARRAY or kind is not _NDARRAY:
             raise UnsafePickle("it holds an array that does not start empty")
         dtype, count = _plain(dtype), _count(shape)

@@ -18,6 +18,7 @@ from enum import Enum
 from pathlib import Path
 
 from tools.files.checksums import masked_crc32c
+from tools.files.zips import open_zip
 
 HEAD_SIZE = 4096  # bytes of a file's beginning that are looked at
 TAIL_SIZE = 8  # and of its end
@@ -226,7 +227,7 @@ def is_tfrecord(head: bytes) -> bool:
 
 def _names_in_zip(file, head: bytes) -> list[str]:
     try:
-        with zipfile.ZipFile(file) as archive:
+        with open_zip(file) as archive:
             return archive.namelist()
     except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError, struct.error):  # cut: its first name
         size = int.from_bytes(head[26:28], "little")

@@ -22,6 +22,23 @@ _BININT, _BININT1 = ord(pickle.BININT), ord(pickle.BININT1)
 def unpickle(file: BinaryIO, objects: Objects):
     """The one object that a file holds. Raises pickle.UnpicklingError, as UnsafePickle is one."""
     machine = Machine(file, objects)
+    value = _make_object(machine)
+    if machine.place() < machine.num_bytes:
+        raise pickle.UnpicklingError("it goes on behind its first object; a file holds one")
+    _require_data(value, _DATA | objects.data, machine.most_containers)
+    return value
+
+
+def unpickle_next(file: BinaryIO, objects: Objects):
+    """The next object of a file, which is then at the byte behind it. Raises as ``unpickle`` does."""
+    machine = Machine(file, objects)
+    value = _make_object(machine)
+    _require_data(value, _DATA | objects.data, machine.most_containers)
+    file.seek(machine.place())
+    return value
+
+
+def _make_object(machine: Machine):
     try:
         _run(machine)
         (value,) = machine.stack
@@ -30,9 +47,6 @@ def unpickle(file: BinaryIO, objects: Objects):
         raise pickle.UnpicklingError("it is cut short, or damaged") from None
     except (ArithmeticError, AttributeError, KeyError, MemoryError, TypeError, ValueError, struct.error) as error:
         raise pickle.UnpicklingError(f"it is damaged: {reprlib.repr(str(error))}") from None
-    if machine.place() < machine.num_bytes:
-        raise pickle.UnpicklingError("it goes on behind its first object; a file holds one")
-    _require_data(value, machine.most_containers)
     return value
 
 
@@ -66,11 +80,11 @@ def _run(machine: Machine) -> None:
             stack, content, at, renew_at = machine.stack, machine.content, machine.at, machine.renew_at
 
 
-def _require_data(value, most: int) -> None:
+def _require_data(value, kinds: set[type], most: int) -> None:
     """Raise UnsafePickle for what is no data, and containers without end or in too many places to go through."""
     level, seen = [value], 0
     for _ in range(MOST_DEPTH + 1):
-        for kind in set(map(type, level)) - _DATA:
+        for kind in set(map(type, level)) - kinds:
             if not issubclass(kind, np.generic):
                 raise UnsafePickle(f"it holds a {kind.__name__} that is no part of data")
         level = [item for item in level if type(item) in _CHILDREN]

@@ -91,6 +91,8 @@ def show(options: WeightsOptions) -> None:
         arrays, _ = name_arrays(file, build_network(name, options.config))
     print(f"{options.path}: {file.kind}")
     print(describe(arrays))
+    for note in file.notes:
+        print(note)
     if file.ignored:
         print(f"not variables: {', '.join(file.ignored)}")
     if not name and file.kind == FLUID_FILE:

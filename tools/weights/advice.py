@@ -7,10 +7,11 @@ from tools.files.recognise import ARCHIVES, COMPRESSED, FileKind, recognise_file
 
 WEIGHTS = "model.pdparams"  # of a checkpoint folder
 TAKEN = "weights are a checkpoint folder, a .pdparams file, or variables of 2019 in a folder or in a single file"
+OF_PYTORCH = "--pretrain of TSN and STNET takes a ResNet that torch.save wrote as a state_dict(), or a .safetensors"
 K = FileKind
 _FETCH_AGAIN = frozenset({K.EMPTY, K.ZEROS, K.HTML, K.XML})
 _OTHER_FRAMEWORKS = frozenset(
-    {K.TORCH, K.TORCHSCRIPT, K.SAFETENSORS, K.NPY, K.NPZ, K.MATLAB, K.HDF5, K.KERAS, K.ONNX, K.CAFFE, K.TF_CHECKPOINT,
+    {K.NPY, K.NPZ, K.MATLAB, K.HDF5, K.KERAS, K.ONNX, K.CAFFE, K.TF_CHECKPOINT,
      K.TF_GRAPH}
 )  # fmt: skip
 _MOST_KINDS = 8  # files of a folder that are looked into
@@ -40,6 +41,8 @@ def _advise(kind: FileKind | None) -> str:
         return "git lfs pull fetches the file itself"
     if kind is FileKind.ANNEX_POINTER:
         return "git annex get fetches the file itself"
+    if kind is FileKind.TORCHSCRIPT:
+        return f"torch.save of its state_dict() writes the weights alone; {OF_PYTORCH}"
     if kind is FileKind.PADDLE_PROGRAM:
         return "give the weights that it was exported from"
     if kind in _OTHER_FRAMEWORKS:
@@ -103,14 +106,21 @@ def describe_contents(path: Path) -> str:
         return f"name one of the checkpoints in it: {', '.join(inner)}"
     if inner := [name for name in names if name.endswith(".pdparams")]:
         return f"name the weights in it: {', '.join(inner)}"
+    if inner := [name for name in names[:_MOST_KINDS] if _recognise(path / name) in (K.TORCH, K.SAFETENSORS)]:
+        return f"name the weights in it: {', '.join(inner)} ({OF_PYTORCH})"
     return f"it holds {', '.join(name_kind(path / name) for name in names[:_MOST_KINDS]) or 'nothing'}"
 
 
 def name_kind(path: Path) -> str:
     """A file's name, with its kind where that says more."""
-    try:
-        kind = recognise_file(path) if path.is_file() else None
-    except OSError:
-        kind = None
+    kind = _recognise(path)
     kind = FileKind.TF_CHECKPOINT if kind is None and is_tensorflow_shard(path) else kind
     return path.name if kind in (None, FileKind.TEXT) else f"{path.name} ({kind})"
+
+
+def _recognise(path: Path) -> FileKind | None:
+    """The kind of a file; None for none, and for what cannot be read."""
+    try:
+        return recognise_file(path) if path.is_file() else None
+    except OSError:
+        return None

@@ -3,11 +3,13 @@
 - our checkpoint folder, with ``model.pdparams``;
 - a folder of Fluid variables, one a file, as released in 2019;
 - a single file of Fluid variables, whose names the network has to say;
-- a ``.pdparams``: a pickled dict of arrays, by the names of 2019 as released in 2020, or by ours.
+- a ``.pdparams``: a pickled dict of arrays, by the names of 2019 as released in 2020, or by ours;
+- what PyTorch saves, and a ``.safetensors``, by the names of torchvision and timm.
 """
 
 import contextlib
 import itertools
+import json
 import os
 import re
 from dataclasses import dataclass
@@ -18,6 +20,7 @@ import numpy as np
 from tools.errors import CheckpointError
 from tools.files.recognise import FileKind, recognise_file
 from tools.files.sums import SumError, accept_or_renew, check_sums, sha256_of, sums_beside
+from tools.runtime.text import printable
 from tools.weights.advice import WEIGHTS, describe_contents, is_exported, refuse, refuse_exported, refuse_missing
 from tools.weights.checkpoint_files import (
     AVERAGED,
@@ -29,11 +32,18 @@ from tools.weights.checkpoint_files import (
     require_whole,
 )
 from tools.weights.fluid_files import begins_as_variable, read_file, read_folder
+from tools.weights.safetensors_files import load_safetensors
+from tools.weights.torch_files import load_torch
 
 CHECKPOINT = "checkpoint folder"
 FLUID_FOLDER = "folder of Fluid variables"
 FLUID_FILE = "single file of Fluid variables"
 PICKLE = "pickled dict of arrays"
+TORCH = "PyTorch checkpoint"
+SAFETENSORS = "safetensors file"
+_BY_KIND = {FileKind.PICKLE: PICKLE, FileKind.TORCH: TORCH, FileKind.SAFETENSORS: SAFETENSORS}
+_LARGEST_CONFIG = 100_000  # bytes of a config.json; timm's have 1,000
+_NAMED_BY_HASH = re.compile(r".+-([0-9a-f]{8,64})\.\w+")  # resnet50-0676ba61.pth
 
 
 @dataclass(frozen=True)
@@ -42,13 +52,16 @@ class WeightFile:
 
     path: as given. kind: one of the constants of this module.
     arrays: by name; those of a single Fluid file by number, "0" first.
-    ignored: what else is in a folder of variables.
+    ignored: what else is in a folder of variables. notes: on what was taken of a file, and how, a sentence each.
+    claims: what is said of the network that the weights are of: the path, and what is noted in the file or beside it.
     """
 
     path: str
     kind: str
     arrays: dict[str, np.ndarray]
     ignored: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    claims: tuple[str, ...] = ()
 
 
 def recognise(path: str, model_name: str | None = None) -> str:
@@ -66,8 +79,8 @@ def recognise(path: str, model_name: str | None = None) -> str:
         if not place.is_file():
             raise refuse_missing(place, model_name)
         kind = recognise_file(place)
-        if kind is FileKind.PICKLE:
-            return PICKLE
+        if kind in _BY_KIND:
+            return _BY_KIND[kind]
         if kind in (FileKind.FLUID, None) and begins_as_variable(_head(place)):
             if is_exported(place):
                 raise refuse_exported(place)
@@ -83,27 +96,44 @@ def load_weights(path: str, model_name: str | None) -> WeightFile:
     model_name: whose weights they have to be, if they say it; None for any.
     """
     place, kind = Path(path), recognise(path, model_name)
-    ignored = []
+    ignored, notes, claims = [], [], []
     if kind == CHECKPOINT:
         return WeightFile(path, kind, load_checkpoint_weights(place, model_name))
-    _require_unchanged(place)
+    _require_unchanged(place, kind)
     if kind == PICKLE:
         return WeightFile(path, kind, load_arrays(place))
     if kind == FLUID_FOLDER:
         arrays, ignored = read_folder(place)
+    elif kind == TORCH:
+        arrays, found = load_torch(place)
+        notes, claims = found.notes, [found.network, *_claims_beside(place)]
+    elif kind == SAFETENSORS:
+        (arrays, notes), claims = load_safetensors(place), _claims_beside(place)
     else:
         arrays = {str(number): value for number, value in enumerate(read_file(place))}
     for name, value in arrays.items():
         if not np.isfinite(value).all():
-            raise CheckpointError(f"{place}: {name} holds values that are not finite")
-    return WeightFile(path, kind, arrays, tuple(ignored))
+            raise CheckpointError(f"{place}: {printable(name)} holds values that are not finite")
+    return WeightFile(path, kind, arrays, tuple(ignored), tuple(notes), tuple(claims))
 
 
-def _require_unchanged(place: Path) -> None:
+def _claims_beside(place: Path) -> list[str]:
+    """The name of a file, and the architecture in the config.json that timm's weights come with."""
+    claims = [place.name]
+    try:
+        with open(place.with_name("config.json"), "rb") as file:
+            config = json.loads(file.read(_LARGEST_CONFIG))
+    except (OSError, ValueError, RecursionError):
+        return claims
+    architecture = config.get("architecture") if isinstance(config, dict) else None
+    return [*claims, architecture[:100]] if isinstance(architecture, str) else claims
+
+
+def _require_unchanged(place: Path, kind: str) -> None:
     """Raise CheckpointError for weights that are not what the sums say that lie beside them, whoever put these there.
 
     They are those of ``sums_beside``, or else of the checkpoint folder that a file is from, or a SHA-256 as
-    ``sha256sum`` writes it, which takes longer.
+    ``sha256sum`` writes it, which takes longer, or the beginning of one in the name of a file of PyTorch.
     """
     place = place.resolve()  # what is called "." has a name too
     note, published = sums_beside(place), place.with_name(f"{place.name}.sha256")
@@ -116,6 +146,8 @@ def _require_unchanged(place: Path) -> None:
                 require_whole(place, state)
         elif place.is_file() and published.is_file():
             _require_published(place, published)
+        elif kind in (TORCH, SAFETENSORS):
+            _require_name(place)
     except SumError as error:
         raise CheckpointError(f"{error}; {accept_or_renew(place)}") from None
     except OSError as error:
@@ -130,6 +162,21 @@ def _require_published(place: Path, note: Path) -> None:
         raise CheckpointError(
             f"{place} is not the file it was: its SHA-256 is {came}, and {note} says {noted[0]}; delete the former to "
             "have it fetched anew, or the latter if you trust the file as it is"
+        )
+
+
+def _require_name(place: Path) -> None:
+    """Raise CheckpointError for a file that is not the one whose SHA-256 its name has, as torchvision's and timm's do.
+
+    A name whose last part may be a date, of digits alone, says nothing.
+    """
+    named = _NAMED_BY_HASH.fullmatch(place.name)
+    if named is None or named[1].isdecimal():
+        return
+    if not (came := sha256_of(place)).startswith(named[1]):
+        raise CheckpointError(
+            f"{place} is not the file that its name says: its SHA-256 begins with {came[: len(named[1])]}; fetch it "
+            "again, or give it another name if you trust it as it is"
         )
 
 

@@ -16,7 +16,13 @@ from tools.weights.state_names import ACCUMULATORS, STEP_COUNTER
 
 _RATES = (("learning_rate_0",), ("learning_rate", STEP_COUNTER))  # of a constant rate; of one that changes
 _CLASSIFIER = ("fc_0.b_0", "fc_0.w_0")  # of a bare ResNet
-_UNPUBLISHED = {"released_names": {}, "released_layouts": {}, "released_buffers": {}, "pretrained_part": None}
+_UNPUBLISHED = {
+    "released_names": {},
+    "released_layouts": {},
+    "released_buffers": {},
+    "pretrained_part": None,
+    "torchvision_names": {},
+}
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from tools.weights.files import CHECKPOINT, WeightFile
 from tools.weights.fluid_names import Variable, buffers_of, name_arrays, published, variables_of
 from tools.weights.origins import describe_origin
 from tools.weights.state_names import split_state
+from tools.weights.torch_names import bring_over
 
 
 @dataclass
@@ -62,7 +63,7 @@ def load_into_network(network, file: WeightFile, *, fine_tune: bool = False) -> 
     Raises CheckpointError, naming everything that does not fit, unless all else does. The network is
     changed only if all is well.
     """
-    fit = _Fit(network, file)
+    fit = _Fit(network, bring_over(file, network, fine_tune=fine_tune))
     if fine_tune:
         fit.relax()
     fit.require(may_ignore=fine_tune)
@@ -80,7 +81,7 @@ def own_arrays(network, file: WeightFile) -> tuple[dict[str, np.ndarray], Match]
 
     Includes buffers that the file holds. Raises CheckpointError as ``load_into_network`` does.
     """
-    fit = _Fit(network, file)
+    fit = _Fit(network, bring_over(file, network, fine_tune=False))
     fit.require(may_ignore=False)
     return fit.values | fit.buffers, fit.report()
 
@@ -97,7 +98,7 @@ class _Fit:
         self.arrays = dict(arrays)
         self.wanted = variables_of(network, self.released)
         self.optimizer = [name for name in arrays if split_state(name)] if self.released else []
-        self.values, self.missing, self.mismatched, self.changes = {}, [], [], []
+        self.values, self.missing, self.mismatched, self.changes = {}, [], [], [*file.notes]
         for own, variable in self.wanted.items():
             if variable.name not in arrays:
                 self.missing.append(own)

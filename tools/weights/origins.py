@@ -11,9 +11,10 @@ from tools.weights.state_names import is_optimizer_state, split_state
 
 _OF_A_RESNET = r"(\w+\.)*layer[1-4]\.\d+\."
 _SHARE = 0.3  # of the names that have to look like a project's; two of a ResNet's five kinds are running statistics
+_TORCH = "torchvision or timm"
 _PROJECTS = (  # (how names of it look, whose they are), the first that fits
     (rf"{_OF_A_RESNET}conv\d\.(conv|bn)\.\w+", "MMAction2"),
-    (rf"{_OF_A_RESNET}(bn\d|downsample\.1)\.(running_\w+|num_batches_tracked)", "torchvision or timm"),
+    (rf"{_OF_A_RESNET}(bn\d|downsample\.1)\.(running_\w+|num_batches_tracked)", _TORCH),
     (rf"(?!backbone\.){_OF_A_RESNET}(bn\d|downsample\.1)\.(_mean|_variance)", "paddle.vision"),
     (r"(backbone|head)\..+", "PaddleVideo"),
     (r".+\.(_conv|_batch_norm)\.\w+|(stem|blocks)\.\d+\..*(conv|bn)\.\w+", "PaddleClas"),
@@ -37,7 +38,10 @@ def describe_origin(names: Iterable[str], network, path: str) -> str:
         return f"the names are those of an optimizer's state{f'; {better}' * bool(better)}"
     names = [name for name in names if not split_state(name)]
     if project := find_project(names):
-        return f"the names look like those of {project}, whose weights are not read here"
+        own = "whose own files (.pth, .safetensors) train.py --pretrain takes"
+        return (
+            f"the names look like those of {project}, {own if project == _TORCH else 'whose weights are not read here'}"
+        )
     given, wanted = count_layers(names), count_layers(_names_of(network)[0])
     if given and wanted and given != wanted:
         return f"these are of a ResNet of {given} layers, and this network has {wanted} (MODEL.num_layers)"

@@ -21,10 +21,9 @@ pytestmark = pytest.mark.usefixtures("no_sync")
 K = FileKind
 OF_ANOTHER_FRAMEWORK = "a dict of NumPy arrays by this model's names, written by paddle.save, is a .pdparams"
 FETCH_AGAIN = "fetch it again"
+OF_PYTORCH = "--pretrain of TSN and STNET takes a ResNet that torch.save wrote as a state_dict(), or a .safetensors"
 ADVICE = {
-    K.TORCH: OF_ANOTHER_FRAMEWORK,
-    K.TORCHSCRIPT: OF_ANOTHER_FRAMEWORK,
-    K.SAFETENSORS: OF_ANOTHER_FRAMEWORK,
+    K.TORCHSCRIPT: f"torch.save of its state_dict() writes the weights alone; {OF_PYTORCH}",
     K.NPY: OF_ANOTHER_FRAMEWORK,
     K.NPZ: OF_ANOTHER_FRAMEWORK,
     K.HDF5: OF_ANOTHER_FRAMEWORK,
@@ -59,7 +58,7 @@ def test_each_kind_of_file_is_named_with_what_would_work(tmp_path):
     for kind, contents in CONTENTS.items():
         for content in contents:
             path.write_bytes(content)
-            if kind is not K.PICKLE and contents is not CONTENTS[K.FLUID]:
+            if kind not in (K.PICKLE, K.FLUID, K.TORCH, K.SAFETENSORS):
                 message = message_for(path)
                 assert message.startswith(f" is no file of weights, but {kind}")
                 assert message.endswith(ADVICE.get(kind, "")), kind
@@ -67,9 +66,9 @@ def test_each_kind_of_file_is_named_with_what_would_work(tmp_path):
 
 
 def test_flags_and_programs_say_it_in_the_same_words(tmp_path, monkeypatch, capsys):
-    (tmp_path / "tsn.pth").write_bytes(CONTENTS[K.TORCH][0])
+    (tmp_path / "tsn.pth").write_bytes(CONTENTS[K.ONNX][0])
     text = message_for(tmp_path / "tsn.pth")
-    assert "but a PyTorch checkpoint; weights are" in text
+    assert "but an ONNX model; weights are" in text
     for call in (
         lambda: find_weights(f"{tmp_path}/tsn.pth", "TSN", weights_dir=None, offline=True),  # test.py, infer.py
         lambda: run_tool(monkeypatch, capsys, "show", tmp_path / "tsn.pth"),
@@ -143,7 +142,9 @@ def test_a_folder_without_weights_says_what_its_files_are(tmp_path):
     with zipfile.ZipFile(tmp_path / "tsn.pth", "w") as archive:
         archive.writestr("archive/data.pkl", b"\x80\x02}.")
     (tmp_path / "log.txt").write_text("x")
-    assert message_for(tmp_path).endswith("it holds log.txt, tsn.pth (a PyTorch checkpoint)")
+    assert message_for(tmp_path).endswith(f"; name the weights in it: tsn.pth ({OF_PYTORCH})")
+    (tmp_path / "tsn.pth").write_bytes(CONTENTS[K.ONNX][0])
+    assert message_for(tmp_path).endswith("; it holds log.txt, tsn.pth (an ONNX model)")
     (tmp_path / "TSN.pdparams").write_bytes(b"")
     assert message_for(tmp_path).endswith("name the weights in it: TSN.pdparams")
 

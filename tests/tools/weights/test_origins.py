@@ -58,7 +58,9 @@ def test_weights_of_another_project_are_called_so(project, fine_tune):
     message = error_of(load_into_network, network, in_memory(dict.fromkeys(names, zeros([2]))), fine_tune=fine_tune)
     assert message.startswith("w: no weight fits this network: 0 matched, 267 missing (trunk.conv1.conv.weight, ")
     assert f"{len(names)} unexpected ({names[0]}, {names[1]}, " in message
-    assert message.endswith(f"0 mismatched; the names look like those of {project}, whose weights are not read here")
+    own_files = "whose own files (.pth, .safetensors) train.py --pretrain takes"
+    what = own_files if project == "torchvision or timm" else "whose weights are not read here"
+    assert message.endswith(f"0 mismatched; the names look like those of {project}, {what}")
     assert len(message) < 1100
 
 
