@@ -57,8 +57,8 @@ def parse_args() -> tuple[RunOptions, TrainingOptions, list[str]]:
     add_override(parser, rates, ("TRAIN",), "learning_rate", float, "learning rate at the start")
     add_override(parser, epochs, ("TRAIN",), "epoch", count, "epochs, all told")
     add_override(parser, "--seed", ("TRAIN",), "seed", count, "seed of weights, order, frames and dropout")
-    add("--pretrain", type=parse_text, metavar="PATH", help="start from these weights, as --weights takes them; "
-        "another number of classes skips the classifier")  # fmt: skip
+    add("--pretrain", type=parse_text, metavar="PATH", help="start from these weights, as --weights takes them, "
+        "or from a ResNet of torchvision or timm; another number of classes skips the classifier")  # fmt: skip
     add("--resume", type=parse_text, metavar="PATH", help="resume from a checkpoint folder, of 2019 too, or auto: from "
         "the latest in --save-dir")  # fmt: skip
     add("--resume-changed", action="store_true", help="resume inside an epoch too where settings have changed")

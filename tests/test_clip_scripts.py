@@ -13,6 +13,9 @@ from tests.conftest import run_script, start_script
 from tests.datareader.clips.synthetic import make_frames, write_pickle, write_video
 from tests.terminal import run_on_terminal
 from tests.test_train import assert_same_bits, wait_for
+from tests.torch_files import tensors, zip_content
+from tests.torch_resnets import resnet_arrays
+from tools.files.pickles import load_pickle
 
 CONFIG = """
 [MODEL]
@@ -191,6 +194,27 @@ def test_a_run_resumed_before_steps_without_a_clip_that_can_be_read_ends_its_epo
     shown = run_script("train", *flags, "--resume=auto", cwd=clips_copy).stdout
     assert "iter 7   , none of its videos can be read" in shown
     assert "saved other/TSN_epoch0 in" in shown
+
+
+def test_a_training_begins_with_torchvision_s_resnet_and_its_checkpoint_is_like_any_other(clips_copy):
+    """At a rate of 0, so that what is saved is what it began with."""
+    arrays = resnet_arrays(50)
+    (clips_copy / "resnet50.pth").write_bytes(zip_content({"model": tensors(arrays), "epoch": 89}))
+    flags = (*FLAGS, "--save-dir=other", "--pretrain=resnet50.pth", "--learning-rate=0")
+    shown = run_script("train", *flags, cwd=clips_copy).stdout
+    for line in (
+        "265 matched, 0 missing, 0 unexpected, 0 mismatched",
+        "the weights are those under 'model'",
+        "a ResNet-50 by the names of torchvision and timm",
+        "newly initialised, classifier: fc.weight, fc.bias",
+    ):
+        assert f"--pretrain resnet50.pth: {line}\n" in shown
+    with open(clips_copy / "other/TSN_epoch0/model.pdparams", "rb") as file:
+        saved = load_pickle(file)
+    np.testing.assert_array_equal(saved["trunk.conv1.conv.weight"], arrays["conv1.weight"])
+    np.testing.assert_array_equal(saved["trunk.stages.3.2.branch2c.norm.bias"], arrays["layer4.2.bn3.bias"])
+    shown = run_script("test", *FLAGS, "--weights=other/TSN_best", "--engine=dygraph", cwd=clips_copy).stdout
+    assert "267 matched, 0 missing" in shown
 
 
 @pytest.mark.slow

@@ -7,6 +7,8 @@ import pytest
 
 from dataset.youtube8m import make_demo
 from tests.conftest import PROJECT, run_shell
+from tests.torch_files import tensors, zip_content
+from tests.torch_resnets import resnet_arrays
 
 # What cannot be run as it stands: a command's beginning -> what is run in its place.
 STAND_INS = {
@@ -57,6 +59,7 @@ def test_every_longer_command_runs(project_copy):
     (make_folder,) = (line for line in commands_of("dataset/README.md") if line.startswith("for clip in"))
     run_shell(make_folder, project_copy)
     shutil.copy(project_copy / "dataset/kinetics/demo/val/growing_00.mp4", project_copy / "clip.mp4")
+    (project_copy / "resnet50.pth").write_bytes(zip_content(tensors(resnet_arrays(50))))  # in place of torchvision's
     run_pages(PAGES, project_copy, LONG_COMMANDS.search)
     run_pages(MODEL_PAGES, project_copy)
 

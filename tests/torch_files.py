@@ -161,14 +161,15 @@ def stream_content(tree, *, machine=None, python2=False, protocol=2):
 
 def safetensors_content(arrays, metadata=("format", "pt")):
     """arrays: NumPy's, or (the library's name of a type, shape, bytes) for types that NumPy has not."""
-    header, data = {"__metadata__": dict([metadata])}, b""
+    header, data, end = {"__metadata__": dict([metadata])}, [], 0
     for name, array in arrays.items():
         if not isinstance(array, tuple):
             array = np.asarray(array)
             array = SAFE[array.dtype.str], list(array.shape), array.tobytes()
         dtype, shape, content = array
-        header[name] = {"dtype": dtype, "shape": shape, "data_offsets": [len(data), len(data) + len(content)]}
-        data += content
+        header[name] = {"dtype": dtype, "shape": shape, "data_offsets": [end, end + len(content)]}
+        data.append(content)
+        end += len(content)
     text = json.dumps(header).encode()
     text += b" " * (-len(text) % 8)
-    return struct.pack("<Q", len(text)) + text + data
+    return b"".join([struct.pack("<Q", len(text)), text, *data])

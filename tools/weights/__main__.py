@@ -3,10 +3,11 @@
 python -m tools.weights show PATH [--model-name NAME] [--config FILE]
 python -m tools.weights convert IN OUT --model-name NAME [--config FILE] --to fluid|paddle
 
-PATH, IN: whatever --weights takes. fluid: OUT is a folder with one file per variable, in the names and layouts
-of 2019. paddle: OUT is a .pdparams with the names of today. Values keep every bit. The names in a single Fluid
-file come from the network, so show needs --model-name for them; sizes come from the config, by default the
-published one.
+PATH: whatever --weights or --pretrain takes. IN: whatever --weights takes. fluid: OUT is a folder with one file per
+variable, in the names and layouts of 2019. paddle: OUT is a .pdparams with the names of today. Values keep every bit,
+but for half and double precision of PyTorch and safetensors, which show gives as float32. The names in a single Fluid
+file come from the network, so show needs --model-name for them; sizes come from the config, by default the published
+one.
 """
 
 import sys
@@ -56,7 +57,7 @@ def parse_args() -> WeightsOptions:
     parser = make_parser(__doc__, prog="python -m tools.weights")
     commands = parser.add_subparsers(dest="command", required=True)
     show = commands.add_parser("show", help="list every array: name, shape, type", allow_abbrev=False)
-    show.add_argument("path", type=parse_text, metavar="PATH", help="what --weights takes")
+    show.add_argument("path", type=parse_text, metavar="PATH", help="what --weights or --pretrain takes")
     show.set_defaults(out="", to="")
     convert = commands.add_parser("convert", help="write weights in another form", allow_abbrev=False)
     convert.add_argument("path", type=parse_text, metavar="IN", help="what --weights takes")

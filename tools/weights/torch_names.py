@@ -90,8 +90,9 @@ def _find_trunk(file: WeightFile) -> _Trunk:
 def _name_variant(arrays: dict[str, np.ndarray]) -> str:
     """The relative of a ResNet that these are of; "" where they may be of a ResNet itself."""
     first, middle = arrays[_FIRST_BLOCK], arrays.get("layer1.0.conv2.weight")
-    if first.ndim != 4 or (middle is not None and middle.ndim != 4):
-        return f"a network with convolutions over {first.ndim - 2} axes"
+    for convolution in (first, middle):
+        if convolution is not None and convolution.ndim != 4:
+            return f"a network whose convolutions have {convolution.ndim} axes"
     if "layer1.0.conv3.weight" not in arrays:
         blocks = {
             name.split(".")[:2][0] + name.split(".")[1] for name in arrays if re.match(r"layer\d\.\d+\.conv", name)

@@ -123,6 +123,7 @@ SMALL = {
     "a buffer of others": (b"\x97", "it asks for NEXT_BUFFER, which data does not need"),
     "a class of others": (b"(i__main__\nA\n", "it asks for INST, which data does not need"),
     "an object that is somewhere": (b"Pa\n", "it asks for PERSID, which data does not need"),
+    "an object outside of it": (b"K\x01Q", "it asks for BINPERSID, which data does not need"),
     "a later protocol": (b"\x80\x06", "it is of protocol 6; the last that is known is 5"),
 }  # fmt: skip
 

@@ -192,7 +192,7 @@ RELATIVES = {
                   SEEMS.format("a ResNet-50 that begins with three convolutions (resnet50c, -d, -s or -t)")),
     "resnet50_gn": (without(R50, "running_", "num_batches"),
                     SEEMS.format("a ResNet-50 without running means, as of group normalisation (resnet50_gn)")),
-    "of three axes": (in_time(R50), SEEMS.format("a network with convolutions over 3 axes")),
+    "of three axes": (in_time(R50), SEEMS.format("a network whose convolutions have 5 axes")),
     "seresnet50": (with_se(R50),
                    "w has more than a ResNet: layer1.0.se.fc1.weight, layer1.0.se.fc2.weight, layer1.1.se.fc1.weight, "
                    "layer1.1.se.fc2.weight, layer1.2.se.fc1.weight, layer1.2.se.fc2.weight" + FIT),
@@ -225,25 +225,34 @@ def test_a_relative_of_a_resnet_is_refused_in_one_line_that_says_what_it_is(name
 
 def test_hostile_names_stay_on_one_short_line(lazy_tsn):
     names = {"x\n\x1b[2J" + "y" * 10_000: (3,), "layer1.0.conv1.weight\n": (3,), "": (3,)}
-    message = error_of(load_into_network, lazy_tsn[50], in_memory(zeros(names)), fine_tune=True)
-    assert message.isprintable()
-    assert len(message) < 500
+    for more in ({}, {"layer1.0.conv1.weight": ()}, {"layer1.0.conv1.weight": (64, 64, 1, 1)}, R50):
+        shapes = more | {f"{prefix}{name}": shape for name, shape in names.items() for prefix in ("", "layer1.")}
+        message = error_of(load_into_network, lazy_tsn[50], in_memory(zeros(shapes)), fine_tune=True)
+        assert message.isprintable()
+        assert len(message) < 500
 
 
-def test_networks_that_differ_in_layers_without_weights_are_told_by_what_the_file_is_called(
-    lazy_tsn, arrays50, tmp_path
-):
-    content = zip_content({"arch": "resnetblur50", "state_dict": tensors(arrays50)})
-    (tmp_path / "w.pth").write_bytes(content)
-    message = error_of(load_into_network, lazy_tsn[50], load_weights(str(tmp_path / "w.pth"), "TSN"), fine_tune=True)
-    assert "w.pth seems to be of resnetblur50, as 'resnetblur50' says, which this network's ResNet is not" in message
-    for name, claims in (("resnetaa50_a1h.pth", None), ("model.safetensors", {"architecture": "resnetblur50"})):
-        (tmp_path / "config.json").write_text(json.dumps(claims))
-        plain = safetensors_content(arrays50) if claims else zip_content(tensors(arrays50))
-        (tmp_path / name).write_bytes(plain)
+def test_networks_that_differ_in_layers_without_weights_are_told_by_what_the_file_is_called(lazy_tsn, tmp_path):
+    def refusal(name, content):
+        (tmp_path / name).write_bytes(content)
         file = load_weights(str(tmp_path / name), "TSN")
-        assert "seems to be of resnet" in error_of(load_into_network, lazy_tsn[50], file, fine_tune=True)
-        (tmp_path / "config.json").unlink()
+        return error_of(load_into_network, lazy_tsn[50], file, fine_tune=True).removeprefix(str(tmp_path / name))
+
+    arrays = {name: np.zeros((1,) * len(shape), np.float32) for name, shape in R50.items()}
+    plain, seems = (
+        zip_content(tensors(arrays)),
+        " seems to be of {}, as '{}' says, which this network's ResNet is not" + FIT,
+    )
+    said = zip_content({"arch": "resnetblur50", "state_dict": tensors(arrays)})
+    assert refusal("w.pth", said) == seems.format("resnetblur50", "resnetblur50")
+    assert refusal("resnetaa50-4cf4.pth", plain) == seems.format("resnetaa50", "resnetaa50-4cf4.pth")
+    assert ": 265 arrays have other shapes" in refusal("resnet50.pth", plain)
+    (tmp_path / "config.json").write_text(json.dumps({"architecture": "resnetblur101"}))
+    safe = safetensors_content(arrays)
+    assert refusal("model.safetensors", safe) == seems.format("resnetblur101", "resnetblur101")
+    for other in ("[1]", '{"architecture": 3}', "{", "[" * 100_000):
+        (tmp_path / "config.json").write_text(other)
+        assert ": 265 arrays have other shapes" in refusal("model.safetensors", safe)
 
 
 # Where else such a file is given
