@@ -115,6 +115,28 @@ def open_clip(entry: ListEntry, settings: ClipSettings) -> Clip:
     label = check_label(entry.label, settings, entry.path)
     if head is None:
         return _open_folder(entry, settings, label)
+    return _open_film(entry, head, label)
+
+
+def open_film(entry: ListEntry) -> Clip:
+    """The clip of a list entry that is a video, whose frames have times, without a label. Raises DataError."""
+    require_film(entry, "features are made of videos")
+    return _open_film(entry, read_head(entry.path), None)
+
+
+def require_film(entry: ListEntry, wanted: str) -> None:
+    """Raise DataError, which ends with what is wanted, for a pickle or a folder of frames."""
+    head = read_head(entry.path)
+    if head is None or head.startswith(PICKLE_STARTS):
+        kind = "folder of frames" if head is None else "pickle of frames"
+        raise DataError(
+            f"{entry.path} is a {kind}, which does not say when they are shown; {wanted}",
+            DataIssue.FORMAT,
+            entry.where,
+        )
+
+
+def _open_film(entry: ListEntry, head: bytes, label: int | None) -> Clip:
     # FFmpeg draws some texts as pictures, and finds the first video of an archive that is not compressed.
     if describe_content(head) in _NO_CLIPS and not head.startswith(_PLAYLISTS):
         raise refuse_stranger(entry.path, recognise_file(entry.path))

@@ -14,7 +14,6 @@ from datareader.clips.views import join_views, sample_clips, see_frame
 from datareader.dataset import Span
 from tools.errors import DataError, DataIssue
 
-_ROUNDING_SEC = Fraction(2, 1000)  # of times in milliseconds, as in Matroska, and of their differences
 _MANY, _MANY_OF_A_FRAME = 10_000, 100  # windows of a video, nearly three hours at one a second; the latter of a frame
 
 
@@ -39,7 +38,7 @@ class Timeline:
     def __init__(self, times: FrameTimes, windows: Windows, settings: ClipSettings):
         self._times, self._windows, self._settings = times, windows, settings
         self.end_sec = times.end_sec
-        end = self.end_sec - min(_ROUNDING_SEC, times.last_sec / 2)
+        end = times.sure_end_sec
         reaching = ceil((end - windows.length_sec) / windows.stride_sec)
         begun = ceil(end / windows.stride_sec) - 1  # with a long stride none may reach it
         self._last = max(0, min(reaching, begun))

@@ -13,6 +13,7 @@ from tools.errors import DataError, DataIssue
 
 log = logging.getLogger(__name__)
 
+_ROUNDING_SEC = Fraction(2, 1000)  # of times in milliseconds, as in Matroska, and of their differences
 NO_TIME = -1 << 63  # of a frame, in ticks
 _LONGEST_SEC = 1_000_000  # no film goes on for eleven days
 _LARGEST_DENOMINATOR = 1001  # of frames a second, as in 30000/1001
@@ -43,6 +44,11 @@ class FrameTimes:
     def end_sec(self) -> Fraction:
         """When the video ends."""
         return int(self.ticks[-1]) * self.tick_sec + self.last_sec
+
+    @property
+    def sure_end_sec(self) -> Fraction:
+        """A time before the end by no more than the file's times may be wrong, and later than the last frame's."""
+        return self.end_sec - min(_ROUNDING_SEC, self.last_sec / 2)
 
     def count_before(self, time_sec: Fraction) -> int:
         """How many frames appear before a time."""

@@ -8,12 +8,12 @@ import cv2
 import numpy as np
 
 from datareader.clips.dataset import ClipDataset, describe_source
-from datareader.clips.files import PICKLE_STARTS, Clip, open_clip, read_head
+from datareader.clips.files import Clip, open_clip, require_film
 from datareader.clips.timeline import Window, Windows, read_windows
 from datareader.dataset import Batch
 from datareader.lists import ListEntry
 from datareader.sharding import Shard
-from tools.errors import DataError, DataIssue
+from tools.errors import DataError
 from tools.runtime.workers import map_in_order
 
 
@@ -31,14 +31,8 @@ def refuse_untimed(reader: Callable[..., ClipDataset]) -> Callable[..., ClipData
 
 def _require_times(dataset: ClipDataset) -> None:
     for place, entry in enumerate(dataset.entries):
-        head = b"" if dataset.is_broken(place) else read_head(entry.path)
-        if head is None or head.startswith(PICKLE_STARTS):
-            kind = "folder of frames" if head is None else "pickle of frames"
-            raise DataError(
-                f"{entry.path} is a {kind}, which does not say when they are shown; --window-sec takes videos",
-                DataIssue.FORMAT,
-                entry.where,
-            )
+        if not dataset.is_broken(place):
+            require_film(entry, "--window-sec takes videos")
 
 
 class WindowLoader:

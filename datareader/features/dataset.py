@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from threading import Lock
 
@@ -14,12 +15,11 @@ import numpy as np
 from datareader.balancing import make_draws
 from datareader.dataset import Batch
 from datareader.features.index import FileIndex, build_index, cache_of, scan_file
-from datareader.features.inputs import RaggedFrames, SegmentFrames
+from datareader.features.inputs import RaggedFrames, SegmentFrames, choose_inputs
 from datareader.features.order import group_by_length, shuffle_files
 from datareader.features.records import Expected, Record, expect_records, load_records, parse_record
 from datareader.labels import RecordLabels, describe_classes, join_labels, warn_of_classes
 from datareader.lists import ListEntry, load_list
-from datareader.transforms import DEQUANTIZED, DEQUANTIZED_UNBIASED
 from tools.errors import DataError
 from tools.registry import READERS
 
@@ -248,35 +248,18 @@ class _OpenFiles:
                     del self._futures[file]
 
 
-@READERS.register("feature_segments")
-def build_segment_reader(config, section: str, *, training: bool, skip_broken: int) -> FeatureDataset:
-    """The records of ``[section] filelist``, MODEL.seg_num frames of each."""
-    return _open(config, section, SegmentFrames(config.MODEL.seg_num), training, skip_broken)
-
-
-@READERS.register("feature_frames")
-def build_frame_reader(config, section: str, *, training: bool, skip_broken: int) -> FeatureDataset:
-    """The records of ``[section] filelist`` with all their frames."""
-    tables = [DEQUANTIZED] * len(config.MODEL.feature_dims)
-    return _open(config, section, RaggedFrames(tables), training, skip_broken)
-
-
-@READERS.register("feature_frames_unbiased_rgb")
-def build_unbiased_frame_reader(config, section: str, *, training: bool, skip_broken: int) -> FeatureDataset:
-    """As ``build_frame_reader``, with rgb dequantised without its half step, for a network that whitens it."""
-    tables = [DEQUANTIZED_UNBIASED if name == "rgb" else DEQUANTIZED for name in config.MODEL.feature_names]
-    return _open(config, section, RaggedFrames(tables), training, skip_broken)
-
-
-def _open(
-    config, section: str, arrange: SegmentFrames | RaggedFrames, training: bool, skip_broken: int
-) -> FeatureDataset:
+def _open(reader: str, config, section: str, *, training: bool, skip_broken: int) -> FeatureDataset:
+    """The records of ``[section] filelist`` as the inputs of a reader."""
     return FeatureDataset(
         config[section].filelist,
         expect_records(config, section),
-        arrange,
+        choose_inputs(reader, config),
         training=training,
         skip_broken=skip_broken,
         sort_by_length=training and config.TRAIN.sort_by_length,
         balanced=training and config.TRAIN.sampling == "balanced",
     )
+
+
+for _name in ("feature_segments", "feature_frames", "feature_frames_unbiased_rgb"):
+    READERS.register(_name)(partial(_open, _name))

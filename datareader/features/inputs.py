@@ -4,7 +4,7 @@ import numpy as np
 
 from datareader.features.records import Record
 from datareader.sampling import sample_span_frames
-from datareader.transforms import dequantize
+from datareader.transforms import DEQUANTIZED, DEQUANTIZED_UNBIASED, dequantize
 
 
 class SegmentFrames:
@@ -50,3 +50,18 @@ class RaggedFrames:
     def to_float(self, inputs: tuple[np.ndarray, ...]) -> tuple[np.ndarray, ...]:
         lengths, *streams = inputs
         return lengths, *(dequantize(part, table) for part, table in zip(streams, self.tables, strict=True))
+
+
+def choose_inputs(reader: str, config) -> SegmentFrames | RaggedFrames:
+    """The inputs that a reader makes, by the name it is registered with.
+
+    ``feature_segments``: MODEL.seg_num frames of each record. ``feature_frames``: all of them.
+    ``feature_frames_unbiased_rgb``: the same, with rgb dequantised without its half step, for a network that whitens
+    it.
+    """
+    if reader == "feature_segments":
+        return SegmentFrames(config.MODEL.seg_num)
+    unbiased = "rgb" if reader == "feature_frames_unbiased_rgb" else None
+    return RaggedFrames(
+        [DEQUANTIZED_UNBIASED if name == unbiased else DEQUANTIZED for name in config.MODEL.feature_names]
+    )

@@ -15,20 +15,22 @@ RATE_HZ = 16000
 SLOWEST_HZ, FASTEST_HZ = 1000, 768_000  # the work grows with both, which are only numbers in a file
 _CUTOFF, _BETA, _RADIUS = 0.9, 6.0, 5  # of the lower rate's half; of the window; in periods of the lower rate
 _PRODUCTS_AT_ONCE = 2**19  # 4 MB of them
-_FULL_SCALE = {"int16": 2.0**15, "int32": 2.0**31, "float32": 1.0, "float64": 1.0}
+_FULL_SCALE = {"uint8": 2.0**7, "int16": 2.0**15, "int32": 2.0**31, "float32": 1.0, "float64": 1.0}
 
 
 def mix_down(samples: np.ndarray) -> np.ndarray:
-    """(n, channels) int16, int32, float32 or float64 as decoded -> (n,) float64, the channels' mean.
+    """(n, channels) uint8, int16, int32, float32 or float64 as decoded -> (n,) float64, the channels' mean.
 
-    Full scale becomes 1. Raises ValueError for another array, DataError for samples that are no numbers of float32.
+    Full scale becomes 1; of uint8, 128 is silence. Raises ValueError for another array, DataError for samples that are
+    no numbers of float32.
     """
     if samples.ndim != 2 or not samples.shape[1] or samples.dtype.name not in _FULL_SCALE:
         kinds = ", ".join(_FULL_SCALE)
         raise ValueError(f"sound is (n, channels) of {kinds}, not {samples.shape} {samples.dtype}")
     if samples.dtype.kind == "f" and not (np.abs(samples) <= np.finfo(np.float32).max).all():
         raise DataError("the sound holds samples that are infinite or no numbers", DataIssue.DAMAGED)
-    return samples.mean(axis=1, dtype=np.float64) / _FULL_SCALE[samples.dtype.name]
+    silence = 128 if samples.dtype == np.uint8 else 0
+    return (samples.mean(axis=1, dtype=np.float64) - silence) / _FULL_SCALE[samples.dtype.name]
 
 
 def resample(blocks: Iterable[np.ndarray], rate_hz: int) -> Iterator[np.ndarray]:

@@ -19,15 +19,14 @@ if __name__ == "__main__":  # before anything slow, so that Ctrl-C is one line f
 
 import argparse
 import os
-import pickle
 import re
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass, replace
 from itertools import chain, takewhile
-from typing import BinaryIO, NamedTuple
+from typing import NamedTuple
 
 from tqdm import tqdm
 
@@ -39,6 +38,7 @@ from datareader.features.index import (
     describe_segments,
     index_records,
 )
+from datareader.features.pickle_writing import write_pickle
 from datareader.features.records import Expected
 from datareader.features.shards import is_shard, pickle_name
 from datareader.features.tfrecord import Problem, read_tfrecord
@@ -148,35 +148,6 @@ def tally(items: Iterator[dict | Problem], result: Result) -> Iterator[dict]:
         for label in sorted(set(item.get("label", ()))):
             result.labels[str(label)] = result.labels.get(str(label), 0) + 1
         yield item
-
-
-class _Chunks(list):
-    """A file for a pickler, which writes long bytes without copying them."""
-
-    write = list.append
-
-
-def write_pickle(file: BinaryIO, records: Iterable[dict]) -> None:
-    """A list of records in protocol 4, with one of them in memory at a time. (Protocol 2 loads 40 times slower.)
-
-    A pickle is a program: make a list, and after each record append it. A record's own pickle begins with
-    the two bytes of its protocol and ends with STOP, in whose place APPEND goes.
-    """
-    file.write(pickle.PROTO + b"\x04" + pickle.EMPTY_LIST)
-    file.flush()
-    for record in records:
-        chunks = _Chunks()
-        pickler = pickle.Pickler(chunks, protocol=4)
-        pickler.fast = True  # no numbers for remembered objects: each record's would begin at 0 again
-        pickler.dump(record)
-        chunks[0] = chunks[0][2:]
-        chunks[-1] = chunks[-1][:-1] + pickle.APPEND
-        # One call a record takes a tenth less time of the whole than file.writelines, and more at once take longer.
-        written = os.writev(file.fileno(), chunks)
-        if written < sum(map(len, chunks)):
-            file.write(b"".join(chunks)[written:])  # the disk is full: this says so
-            file.flush()
-    file.write(pickle.STOP)
 
 
 # All shards

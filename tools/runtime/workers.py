@@ -8,8 +8,10 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, ThreadPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from itertools import chain, islice
 from multiprocessing.connection import wait as wait_for_any
+from queue import Full, Queue
 from typing import TypeVar
 
 from tools.errors import PeerError
@@ -18,6 +20,7 @@ from tools.runtime.log import progress_bar
 
 QUICK = 64  # files at once for a thread that only looks at them; handing over one takes as long as looking at it
 READERS_AT_LEAST = 4  # threads; a disk, and more so a file server, serves several at once
+_END = object()  # of a stream
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
@@ -42,6 +45,48 @@ def map_in_order(function: Callable, items: Iterable, num_workers: int) -> Itera
         while pending:
             yield pending.popleft().result()
     finally:
+        pool.shutdown(wait=False, cancel_futures=True)
+
+
+def read_ahead(streams: Iterable[Iterable[Item]], num_workers: int, ahead: int) -> Iterator[Item]:
+    """The items of all streams, one stream after another.
+
+    Up to ``num_workers`` threads each go through one of the next streams, until ``ahead`` items of it wait. What a
+    stream raises comes in its place. With 0 workers, the calling thread goes through them.
+    """
+    if num_workers == 0:
+        yield from chain.from_iterable(streams)
+        return
+    streams, readers, ended = iter(streams), deque(), threading.Event()
+
+    def read(stream: Iterable, waiting: Queue) -> None:
+        def put(item) -> bool:
+            while not ended.is_set():
+                with suppress(Full):
+                    waiting.put(item, timeout=0.1)
+                    return True
+            return False
+
+        try:
+            all(map(put, stream))
+        finally:
+            put(_END)
+
+    pool = ThreadPoolExecutor(num_workers, thread_name_prefix="reader")
+    try:
+        while True:
+            for stream in islice(streams, num_workers - len(readers)):
+                waiting = Queue(ahead)
+                readers.append((waiting, pool.submit(read, stream, waiting)))
+            if not readers:
+                return
+            waiting, reader = readers[0]
+            while (item := waiting.get()) is not _END:
+                yield item
+            reader.result()
+            readers.popleft()
+    finally:
+        ended.set()
         pool.shutdown(wait=False, cancel_futures=True)
 
 

@@ -11,7 +11,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from datareader.features.dataset import FeatureDataset, build_segment_reader, build_unbiased_frame_reader
+from datareader.features.dataset import FeatureDataset
 from datareader.features.records import load_records
 from datareader.features.tfrecord import read_tfrecord
 from dataset.youtube8m import tf2pkl
@@ -29,6 +29,7 @@ from tools.config.load import Config
 from tools.doctor.features import build_feature_inspector
 from tools.doctor.inspection import inspect_list
 from tools.errors import DataError
+from tools.registry import READERS
 
 SCRIPT = PROJECT / "dataset" / "youtube8m" / "tf2pkl.py"
 
@@ -317,10 +318,10 @@ def three_kinds(tmp_path):
     return [tmp_path / "shards/x.list", tmp_path / "shards_pickled/shards.list", tmp_path / "python2/x.list"]
 
 
-@pytest.mark.parametrize("build", [build_segment_reader, build_unbiased_frame_reader])
+@pytest.mark.parametrize("reader", ["feature_segments", "feature_frames_unbiased_rgb"])
 @pytest.mark.parametrize("section", ["TRAIN", "VALID"])
-def test_shards_and_pickles_of_both_pythons_give_the_same_batches_bit_for_bit(three_kinds, build, section):
-    training = section == "TRAIN"
+def test_shards_and_pickles_of_both_pythons_give_the_same_batches_bit_for_bit(three_kinds, reader, section):
+    training, build = section == "TRAIN", READERS.get(reader)
     found = [
         batches_of(build(config_of(path), section, training=training, skip_broken=0), training) for path in three_kinds
     ]

@@ -5,13 +5,15 @@ import os
 import signal
 import subprocess
 import sys
+import threading
+import time
 import weakref
 
 import pytest
 
 from tests.conftest import PROJECT, clean_env
 from tools.errors import DataError, PeerError
-from tools.runtime.workers import call_in_process, map_in_order, map_in_processes
+from tools.runtime.workers import call_in_process, map_in_order, map_in_processes, read_ahead
 
 
 def test_items_come_with_their_results_and_what_is_raised_is_raised_here():
@@ -92,3 +94,52 @@ def test_ctrl_c_is_heard_by_the_main_process_alone():
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does
     output, errors = process.communicate(timeout=20)
     assert (process.returncode, output, errors) == (130, "", "stopped\n")
+
+
+def count_up(stream, number):
+    for item in range(number):
+        yield stream, item
+
+
+@pytest.mark.parametrize("num_workers", [0, 1, 3])
+def test_streams_are_read_one_after_another_however_many_threads_there_are(num_workers):
+    lengths = [3, 0, 50, 1, 7]
+    streams = [count_up(stream, number) for stream, number in enumerate(lengths)]
+    wanted = [(stream, item) for stream, number in enumerate(lengths) for item in range(number)]
+    assert list(read_ahead(streams, num_workers, 2)) == wanted
+
+
+def test_as_many_streams_are_under_way_as_there_are_threads_and_no_item_more_than_was_said():
+    begun, taken = [], []
+
+    def endless(stream):
+        begun.append(stream)
+        for item in range(1000):
+            taken.append((stream, item))
+            yield stream, item
+
+    items = read_ahead(map(endless, range(10)), 2, 3)
+    assert next(items) == (0, 0)
+    deadline = time.monotonic() + 10
+    while len(taken) < 2 * 4 + 1 and time.monotonic() < deadline:  # 3 that wait, 1 in hand, and the one that was given
+        time.sleep(0.01)
+    time.sleep(0.1)
+    assert sorted(begun) == [0, 1]
+    assert len(taken) == 2 * 4 + 1
+    items.close()
+    deadline = time.monotonic() + 10
+    while any(thread.name.startswith("reader") for thread in threading.enumerate()) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert not any(thread.name.startswith("reader") for thread in threading.enumerate())
+
+
+@pytest.mark.parametrize("num_workers", [0, 2])
+def test_what_a_stream_raises_comes_in_its_place(num_workers):
+    def fail():
+        yield "first"
+        raise DataError("the second is broken")
+
+    items = read_ahead([fail(), count_up(1, 5)], num_workers, 2)
+    assert next(items) == "first"
+    with pytest.raises(DataError, match="the second is broken"):
+        next(items)
