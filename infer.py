@@ -25,10 +25,14 @@ from datareader.clips.decoding import opencv_decodes, read_facts
 from datareader.clips.marks import is_copy
 from datareader.clips.timeline import Windows
 from datareader.clips.window_loader import WindowLoader, refuse_untimed
+from datareader.extraction.dataset import DescribedVideos, describe_videos
+from datareader.extraction.extraction import Hearing, Sight
+from datareader.extraction.youtube8m import use_networks
 from datareader.lists import ListEntry
 from datareader.loader import EvaluationLoader
 from datareader.named_clips import NamedClips, find_clips
 from datareader.sharding import Shard
+from models.extractors import build_picture_network, build_sound_network
 from tools.config.flags import (
     EngineOptions,
     RunOptions,
@@ -62,6 +66,7 @@ from tools.inference.video_copies import VideoCopy, draw_answers, plan_copies, r
 from tools.registry import METRICS, READERS
 from tools.run_setup import Evaluation, Run, launch_processes, open_evaluation, plan_run
 from tools.runtime.cpu import usable_cores
+from tools.runtime.device import choose_device
 from tools.runtime.entry import run_program
 from tools.runtime.log import progress_bar, terminal_columns
 from tools.runtime.text import count_of
@@ -72,6 +77,7 @@ log = logging.getLogger(__name__)
 
 IN_FILES, IN_TABLE = 20, 5  # classes of a video, where --infer-topk does not say
 LEAST_SEC = 0.001  # as results tell times
+INSTALL_PYAV = "python -m pip install av"
 NO_COPY = "only videos have copies, not pickles or folders of frames"
 
 
@@ -252,29 +258,42 @@ def name_released_classes(run: Run, options: InferOptions, evaluation: Evaluatio
 
 def choose_clips(run: Run, options: InferOptions) -> NamedClips | None:
     """What --video names, None without it. Raises ConfigError for a model that takes no videos, PackageError."""
-    flags = {"--video": options.videos, "--window-sec": options.windows, "--save-video": options.save_video}
+    flags = {"--window-sec": options.windows, "--save-video": options.save_video}
     flag = next((flag for flag, given in flags.items() if given), None)
     if run.spec.data != "clips" and flag:
-        raise ConfigError(
-            f"{flag}: {run.name} takes YouTube-8M features, not videos. --filelist names pickles of them, which "
-            "python dataset/youtube8m/tf2pkl.py SHARDS FOLDER makes of YouTube-8M's shards"
-        )
+        raise ConfigError(f"{flag}: {run.name} looks at the features of a whole video, not at its frames")
+    if run.spec.data != "clips" and options.videos and opencv_decodes():
+        raise PackageError(f"--video: {run.name} hears videos too, with PyAV, which is not installed: {INSTALL_PYAV}")
     if options.save_video and opencv_decodes():
-        raise PackageError("--save-video needs PyAV, which is not installed: python -m pip install av")
+        raise PackageError(f"--save-video needs PyAV, which is not installed: {INSTALL_PYAV}")
     return find_clips(options.videos, options.save_video) if options.videos else None
 
 
 def choose_reader(run: Run, options: InferOptions, clips: NamedClips | None) -> Callable:
     """What opens the videos of a list, or those that are named."""
+    if clips and run.spec.data == "features":
+        senses = partial(open_senses, options.run)
+        return partial(describe_videos, reader=run.spec.reader, entries=clips.entries, open_senses=senses)
     reader = clips.open if clips else READERS.get(run.spec.reader)
     return refuse_untimed(reader) if options.windows else reader
+
+
+def open_senses(options: RunOptions) -> tuple[Sight, Hearing]:
+    """What makes YouTube-8M's features of frames and sound. Raises ZooError."""
+    from tools.inference.youtube8m import open_published  # imports Paddle
+
+    device = choose_device(options.use_gpu, wanted=True)
+    published = open_published(
+        build_picture_network, build_sound_network, device, weights_dir=options.weights_dir, offline=options.offline
+    )
+    return use_networks(published.look, published.listen, published.picture_pca, published.sound_pca)
 
 
 def classify_all(run: Run, options: InferOptions, evaluation: Evaluation, names: list[str] | None):
     """The best classes of each video of this process, or of each window of it: a list of VideoClasses."""
     section = run.config.INFER
     shared = {
-        "num_workers": section.num_reader_threads,
+        "num_workers": 0 if isinstance(evaluation.dataset, DescribedVideos) else section.num_reader_threads,
         "as_float": evaluation.device == "cpu",
         "shard": Shard(run.processes.rank, run.processes.world),
     }

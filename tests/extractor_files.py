@@ -5,9 +5,11 @@ import tarfile
 
 import numpy as np
 
+from tests import yt8m_recipe
 from tests.tensorflow_files import write_checkpoint_v1, write_graph_def
 from tools.weights import extractors
 from tools.weights.extractor_names import inception_shapes, vggish_shapes
+from tools.weights.extractors import GRAPH
 
 SMALL_INCEPTION = {
     "conv/conv2d_params": (3, 3, 3, 4),
@@ -73,7 +75,7 @@ def published_files(folder, inception=None, vggish=None):
     sound = io.BytesIO()
     np.savez(sound, **audio_pca())
     return {
-        "inception-2015-12-05.tgz": packed({"classify_image_graph_def.pb": graph, "LICENSE": b"a licence"}),
+        "inception-2015-12-05.tgz": packed({GRAPH: graph, "LICENSE": b"a licence"}),
         "yt8m_pca.tgz": packed({f"yt8m_pca/{name}": npy(array) for name, array in visual_pca().items()}),
         "vggish_model.ckpt": checkpoint,
         "vggish_pca_params.npz": sound.getvalue(),
@@ -83,3 +85,17 @@ def published_files(folder, inception=None, vggish=None):
 def full_size(folder):
     """As ``published_files``, of all arrays of both networks: 450 MB."""
     return published_files(folder, make_arrays(inception_shapes()), make_arrays(vggish_shapes()))
+
+
+def write_published_files(folder):
+    """Write the four files at full size, of the weights of the recipe, which describe pictures and sound by numbers."""
+    folder.mkdir(parents=True, exist_ok=True)
+    write_graph_def(folder / "graph", dict(yt8m_recipe.inception_weights()))
+    (folder / "inception-2015-12-05.tgz").write_bytes(packed({GRAPH: (folder / "graph").read_bytes()}))
+    (folder / "graph").unlink()
+    names = ("mean.npy", "eigenvals.npy", "eigenvecs.npy")
+    members = zip(names, yt8m_recipe.visual_pca(), strict=True)
+    (folder / "yt8m_pca.tgz").write_bytes(packed({f"yt8m_pca/{name}": npy(array) for name, array in members}))
+    write_checkpoint_v1(folder / "vggish_model.ckpt", dict(yt8m_recipe.vggish_weights()))
+    vectors, means = yt8m_recipe.vggish_pca()
+    np.savez(folder / "vggish_pca_params.npz", pca_eigen_vectors=vectors, pca_means=means)

@@ -20,6 +20,7 @@ PROGRAMS = (
     "tools.benchmark_clips",
     "tools.doctor",
     "tools.download",
+    "tools.extract",
     "tools.report",
     "tools.show",
     "tools.summary",

@@ -7,6 +7,7 @@ import pytest
 
 from dataset.youtube8m import make_demo
 from tests.conftest import PROJECT, run_shell
+from tests.extractor_files import write_published_files
 from tests.torch_files import tensors, zip_content
 from tests.torch_resnets import resnet_arrays
 
@@ -21,13 +22,16 @@ STAND_INS = {
     "--set VALID.target_size=64",
     # test_quickstart.py runs it, after what makes the weights.
     "python infer.py --weights=checkpoints/demo/STNET_best": "python infer.py --help",
+    # Of made networks; tests/tools/extract has one that classifies too.
+    "python -m tools.extract": "python -m tools.extract --weights-dir published --offline",
+    "python infer.py --model-name=NEXTVLAD --video": "python infer.py --help",
     "python -m tools.benchmark": "python -m tools.benchmark --help",  # tools/benchmark/test_benchmark.py runs them
 }
 PAGES = ["README.md", "dataset/README.md"]
 # Of what the three scripts run; a network that makes features has no spec and no commands of its own.
 MODEL_PAGES = [f"models/{path.parent.name}/README.md" for path in sorted((PROJECT / "models").glob("*/spec.py"))]
 LONG_COMMANDS = re.compile(  # run with those of the models' pages
-    r"TSN|STNET|kinetics|my_videos|doctor|scripts/(train|test|infer)/|--nproc"
+    r"TSN|STNET|kinetics|my_videos|extract|doctor|scripts/(train|test|infer)/|--nproc"
 )
 
 
@@ -60,6 +64,7 @@ def test_every_longer_command_runs(project_copy):
     run_shell(make_folder, project_copy)
     shutil.copy(project_copy / "dataset/kinetics/demo/val/growing_00.mp4", project_copy / "clip.mp4")
     (project_copy / "resnet50.pth").write_bytes(zip_content(tensors(resnet_arrays(50))))  # in place of torchvision's
+    write_published_files(project_copy / "published")
     run_pages(PAGES, project_copy, LONG_COMMANDS.search)
     run_pages(MODEL_PAGES, project_copy)
 

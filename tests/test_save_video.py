@@ -113,7 +113,7 @@ def test_a_copy_that_cannot_be_is_one_line_before_any_result(folder, films, flag
 def test_a_model_of_features_has_no_videos_to_copy(tiny):
     result = run_script("infer", "--save-video=out", cwd=tiny, check=False)
     (line,) = result.stderr.splitlines()
-    assert line.startswith("error: --save-video: AttentionCluster takes YouTube-8M features, not videos. ")
+    assert line.startswith("error: --save-video: AttentionCluster looks at the features of a whole video, not at its")
 
 
 def test_without_pyav_it_is_said_at_the_start(folder):

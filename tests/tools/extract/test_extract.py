@@ -1,0 +1,208 @@
+"""python -m tools.extract with made networks: what it writes, goes on with, refuses, and how parts come together."""
+
+import json
+import pickle
+import sys
+
+import numpy as np
+import pytest
+
+from datareader.clips.decoding import open_video
+from datareader.clips.seconds import choose_frames
+from datareader.extraction.extraction import Hearing, Sight
+from datareader.extraction.youtube8m import PACE
+from datareader.features.dataset import FeatureDataset
+from datareader.features.inputs import SegmentFrames
+from datareader.features.records import load_records
+from tests.datareader.clips.talkies import make_talkie
+from tests.datareader.clips.videos import Clip, make_clip, read_number
+from tools.errors import DataError
+from tools.extract import __main__ as program
+from tools.extract import run
+from tools.files.sums import sums_beside
+
+
+class Networks:
+    """Describes a frame by the number drawn in it. opened: how often; described: how many frames."""
+
+    def __init__(self, digest="some weights"):
+        self.digest, self.opened, self.described = digest, 0, 0
+
+    def open(self, options):
+        self.opened += 1
+        return Sight(PACE, lambda frame: np.array([read_number(frame)]), self.look, 3), self.hearing(), self.digest
+
+    def look(self, batch):
+        self.described += len(batch)
+        return np.repeat(batch / 64 - 1, 1024, axis=1).astype(np.float32)
+
+    @staticmethod
+    def hearing():
+        def hear(path):
+            return np.full((2, 1), 0.5) if "talkie" in path else None
+
+        return Hearing(hear, lambda batch: np.repeat(batch, 128, axis=1).astype(np.float32), 2)
+
+
+@pytest.fixture
+def networks(monkeypatch):
+    networks = Networks()
+    monkeypatch.setattr(run, "open_networks", lambda options: networks.open(options))
+    return networks
+
+
+@pytest.fixture(scope="module")
+def videos(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("own") / "videos"
+    (folder / "deeper").mkdir(parents=True)
+    for number, count in enumerate((30, 75, 95, 40)):
+        make_clip(folder / "deeper" if number == 2 else folder, Clip(f"{number}.mp4", "libx264", num_frames=count))
+    make_talkie(folder / "talkie.mp4", ticks=range(100), sound_sec=3.3, flash_sec=100)  # no number can be read in it
+    (folder / "notes.txt").write_text("no video")
+    return folder
+
+
+def extract(monkeypatch, *arguments):
+    monkeypatch.setattr(sys, "argv", ["tools.extract", "--features", "youtube8m", *map(str, arguments)])
+    program.main()
+
+
+def records_of(folder):
+    names = (folder / "features.list").read_text().split()
+    return [record for name in names for record in load_records(str(folder / name))]
+
+
+def contents_of(folder):
+    names = sorted(path for path in folder.iterdir() if path.name != ".lock")
+    return {path.name: (path.read_bytes(), path.stat().st_mtime_ns * path.name.endswith(".pkl")) for path in names}
+
+
+@pytest.mark.parametrize("form", ["pickle", "tfrecord"])
+def test_videos_of_a_folder_become_records(networks, monkeypatch, videos, tmp_path, capsys, form):
+    extract(monkeypatch, "--video", videos, "--output", tmp_path / "out", "--format", form, "--videos-per-file", 2)
+    records = records_of(tmp_path / "out")
+    paths = [videos / name for name in ("0.mp4", "1.mp4", "3.mp4", "talkie.mp4", "deeper/2.mp4")]
+    assert [record["video"] for record in records] == [str(path) for path in paths]
+    for record, path in zip(records, paths, strict=True):
+        numbers = choose_frames(open_video(str(path)).times, PACE)[: 2 if path.stem == "talkie" else None]
+        wanted = np.rint((numbers[:, None] * (path.stem != "talkie") / 64 + 1) * 255 / 4)
+        np.testing.assert_array_equal(record["feature"], np.repeat(wanted, 1024, axis=1))
+        sound = int((0.5 + 2) * 255 / 4) if path.stem == "talkie" else 0
+        np.testing.assert_array_equal(record["audio"], np.full((len(numbers), 128), sound))
+        assert record["nframes"] == len(numbers)
+    said = capsys.readouterr().out
+    assert "left out: 1 x text (notes.txt)" in said
+    assert f"{paths[0]} has no sound: its audio is 0 in every byte" in said
+    assert "talkie.mp4: its sound ends 2 s before its picture, of which 2 s are taken" in said
+
+
+def test_labels_stand_behind_the_paths_of_a_list_and_the_index_is_made(networks, monkeypatch, videos, tmp_path):
+    lines = ["0.mp4 7", "1.mp4 3;3861;5", "deeper/2.mp4  0"]
+    (videos / "own.list").write_text("# path and classes\n" + "\n".join(lines) + "\n")
+    extract(monkeypatch, "--filelist", videos / "own.list", "--output", tmp_path)
+    assert [record["label"] for record in records_of(tmp_path)] == [[7], [3, 5, 3861], [0]]
+    monkeypatch.setattr("datareader.features.dataset.scan_file", None)  # all is known by the index
+    dataset = FeatureDataset(
+        str(tmp_path / "features.list"), run.expect_records(True), SegmentFrames(4), training=True, skip_broken=0
+    )
+    assert dataset.class_counts().sum() == 5
+    (videos / "own.list").unlink()
+
+
+def test_silent_videos_have_bytes_of_the_mean_or_no_record(networks, monkeypatch, videos, tmp_path, capsys):
+    extract(monkeypatch, "--video", videos, "--output", tmp_path / "mean", "--audio", "mean")
+    assert (records_of(tmp_path / "mean")[0]["audio"] == 127).all()
+    extract(monkeypatch, "--video", videos, "--output", tmp_path / "skip", "--audio", "skip")
+    assert [record["video"] for record in records_of(tmp_path / "skip")] == [str(videos / "talkie.mp4")]
+    assert f"left out: {videos / '0.mp4'} has no sound" in capsys.readouterr().out
+    with pytest.raises(DataError, match="none of 1 video has a record"):
+        extract(monkeypatch, "--video", videos / "0.mp4", "--output", tmp_path / "none", "--audio", "skip")
+
+
+def test_what_is_finished_is_not_made_again_and_what_has_changed_is(networks, monkeypatch, videos, tmp_path):
+    flags = ["--video", videos, "--output", tmp_path, "--videos-per-file", 2]
+    extract(monkeypatch, *flags)
+    whole, described = contents_of(tmp_path), networks.described
+    extract(monkeypatch, *flags)
+    assert networks.opened == 1
+    assert contents_of(tmp_path) == whole
+    (tmp_path / "features-00001.pkl").write_bytes(b"damaged")
+    sums_beside(tmp_path / "features-00002.pkl").unlink()
+    networks.described = 0
+    extract(monkeypatch, *flags)
+    assert contents_of(tmp_path) == whole
+    assert 0 < networks.described < described
+
+
+def test_parts_are_disjoint_and_complete_and_give_what_one_run_gives(networks, monkeypatch, videos, tmp_path, capsys):
+    flags = ["--video", videos, "--videos-per-file", 1]
+    extract(monkeypatch, *flags, "--output", tmp_path / "whole")
+    networks.described = 0
+    for number in (2, 1):
+        extract(monkeypatch, *flags, "--output", tmp_path / "parts", "--part", f"{number}/3")
+    with pytest.raises(
+        DataError, match=r"1 of 5 files are not there or are not of these videos \(features-00002.pkl\)"
+    ):
+        extract(monkeypatch, *flags, "--output", tmp_path / "parts", "--merge")
+    assert not (tmp_path / "parts" / "features.list").exists()
+    extract(monkeypatch, *flags, "--output", tmp_path / "parts", "--part", "3/3")
+    assert "part 3/3 is done" in capsys.readouterr().out
+    extract(monkeypatch, *flags, "--output", tmp_path / "parts", "--merge")
+    assert contents_of(tmp_path / "parts") == contents_of(tmp_path / "whole")
+
+
+def test_a_broken_video_stops_the_run_unless_it_may_be_skipped(networks, monkeypatch, videos, tmp_path, capsys):
+    (tmp_path / "broken.mp4").write_bytes((videos / "1.mp4").read_bytes()[:1000])
+    flags = ["--video", videos / "0.mp4", tmp_path / "broken.mp4", videos / "1.mp4", "--videos-per-file", 1]
+    flags += ["--output", tmp_path / "out"]
+    with pytest.raises(DataError, match=r"broken.mp4 .*; --skip-broken 1 leaves out such videos"):
+        extract(monkeypatch, *flags)
+    assert (tmp_path / "out" / "features-00000.pkl").exists()
+    extract(monkeypatch, *flags, "--skip-broken", 1)
+    assert f"left out: {tmp_path / 'broken.mp4'}" in capsys.readouterr().out
+    assert (tmp_path / "out" / "features.list").read_text().split() == ["features-00000.pkl", "features-00002.pkl"]
+    with pytest.raises(DataError, match=r"broken.mp4 .*; --skip-broken 1 leaves"):
+        extract(monkeypatch, *flags)  # the count is of all, also of those of an earlier run
+
+
+def test_features_of_other_weights_or_settings_do_not_come_into_one_folder(networks, monkeypatch, videos, tmp_path):
+    flags = ["--video", videos, "--output", tmp_path, "--videos-per-file", 1]
+    extract(monkeypatch, *flags, "--part", "1/2")
+    networks.digest = "other weights"
+    sums_beside(tmp_path / "features-00000.pkl").unlink()
+    with pytest.raises(DataError, match="holds features of other weights"):
+        extract(monkeypatch, *flags, "--part", "1/2")
+    with pytest.raises(DataError, match="was made with --audio zero, not mean"):
+        extract(monkeypatch, *flags, "--audio", "mean")
+
+
+def test_pickles_and_folders_of_frames_are_refused_in_a_line(networks, monkeypatch, tmp_path):
+    (tmp_path / "clip.pkl").write_bytes(pickle.dumps(("a", 0, [b"\xff\xd8\xff"]), 4))
+    with pytest.raises(DataError, match=r"clip.pkl is a pickle of frames, which does not say when they are shown"):
+        extract(monkeypatch, "--video", tmp_path / "clip.pkl", "--output", tmp_path / "out")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        ([], "give --video or --filelist, one of them"),
+        (["--video", "a", "--filelist", "b"], "give --video or --filelist, one of them"),
+        (["--video", "a", "--part", "0/3"], "'0/3' is not a part such as 3/8, the third of eight"),
+        (["--video", "a", "--part", "4/3"], "'4/3' is not a part"),
+        (["--video", "a", "--part", "1/2", "--merge"], "leave out --part"),
+        (["--video", "a", "--vidoe", "b"], "did you mean --video?"),
+    ],
+)
+def test_wrong_flags_are_told_in_a_line(monkeypatch, capsys, arguments, text):
+    with pytest.raises(SystemExit):
+        extract(monkeypatch, *arguments, "--output", "out")
+    assert text in capsys.readouterr().err
+
+
+def test_notes_tell_all_that_was_said(networks, monkeypatch, videos, tmp_path):
+    extract(monkeypatch, "--video", videos / "0.mp4", "--output", tmp_path)
+    note = json.loads(sums_beside(tmp_path / "features-00000.pkl").read_bytes())
+    assert note["videos"] == [
+        {"frames": 1, "labels": None, "remark": f"{videos / '0.mp4'} has no sound: its audio is 0 in every byte"}
+    ]
+    assert (note["silent"], note["broken"], note["weights"]) == ([], [], "some weights")

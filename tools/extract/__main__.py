@@ -1,0 +1,134 @@
+"""Features of your own videos, for the models on features.
+
+python -m tools.extract --features youtube8m --video clip.mp4 [folder/ 'more*.mkv'] --output features
+python -m tools.extract --features youtube8m --filelist my_videos.list --output features [--format tfrecord]
+python -m tools.extract ... --part 3/8, once for each part on as many machines, and then ... --merge
+
+A line of the list is a path, and behind it class ids where there are any, as "clip.mp4 3;17". The output folder gets
+files of records, features.list with their names, and its index. A run that was stopped goes on where it was.
+"""
+
+import sys
+from pathlib import Path
+
+if __name__ == "__main__":  # before anything slow, so that Ctrl-C is one line from here on
+    sys.path[0] = str(Path(__file__).resolve().parents[2])  # the project, from whatever folder this is run
+    from tools.runtime.beginning import begin_program
+
+    begin_program()
+
+import argparse
+import logging
+import re
+
+from datareader.extraction.youtube8m import Silent
+from tools.config.flags import make_parser, parse_switch, parse_text, parse_threads, whole_number
+from tools.errors import ConfigError
+from tools.extract.groups import VIDEOS_A_FILE, Format, Part, plan_groups
+from tools.extract.inputs import Video, find_videos, load_videos
+from tools.extract.options import ExtractOptions
+from tools.extract.run import extract_groups, merge
+from tools.runtime.entry import run_program
+from tools.runtime.log import start_log
+
+log = logging.getLogger(__name__)
+
+
+def parse_part(text: str) -> Part:
+    """I/N."""
+    match = re.fullmatch("([0-9]{1,6})/([0-9]{1,6})", text)
+    part = Part(int(match[1]), int(match[2])) if match else None
+    if part is None or not 1 <= part.number <= part.count:
+        raise argparse.ArgumentTypeError(f"{text[:40]!r} is not a part such as 3/8, the third of eight")
+    return part
+
+
+def parse_args() -> ExtractOptions:
+    parser = make_parser(__doc__, prog="python -m tools.extract")
+    add = parser.add_argument
+    add("--features", choices=("youtube8m",), required=True, help="which features: those that YouTube-8M has")
+    add(
+        "--video",
+        action="extend",
+        nargs="+",
+        type=parse_text,
+        default=[],
+        metavar="PATH",
+        help="videos, folders of videos, and quoted patterns such as 'clips/*.mkv'",
+    )
+    add("--filelist", type=parse_text, metavar="LIST", help="a list of videos, a path and its class ids a line")
+    add("--output", type=parse_text, metavar="FOLDER", required=True, help="where the records go; made if needed")
+    forms = {"pickle": Format.PICKLE, "tfrecord": Format.TFRECORD}
+    add("--format", choices=forms, default="pickle", help="of the files: pickle, or shards as YouTube-8M publishes")
+    add(
+        "--audio",
+        choices=[silent.value for silent in Silent],
+        default=Silent.ZERO.value,
+        help="of a video without sound: zero bytes, as YouTube-8M's first program wrote; mean, bytes that stand for 0; "
+        "skip: no record; default: zero",
+    )
+    add(
+        "--videos-per-file",
+        type=whole_number(1, 10_000),
+        default=VIDEOS_A_FILE,
+        metavar="N",
+        help=f"a stopped run does again what is not a whole file; default: {VIDEOS_A_FILE}",
+    )
+    add("--skip-broken", type=whole_number(), default=0, metavar="N", help="leave out up to N broken videos")
+    add("--part", type=parse_part, default=Part(), metavar="I/N", help="make only part I of N, as one of N machines")
+    add("--merge", action="store_true", help="write the list and the index of what all parts have made")
+    add("--num-workers", type=whole_number(), default=2, metavar="N", help="threads that read videos ahead; default: 2")
+    add("--threads", type=parse_threads, metavar="N", help="CPU threads for computing; default: all available cores")
+    add("--use-gpu", type=parse_switch, metavar="BOOL", help="true/false; default: a GPU if there is one")
+    add("--weights-dir", type=parse_text, metavar="DIR", help="where published weights are kept; ~/.paddle/weights")
+    add("--offline", action="store_true", help="do not fetch published weights: use those that are there")
+    args = parser.parse_args()
+    if bool(args.video) == bool(args.filelist):
+        parser.error("give --video or --filelist, one of them")
+    if args.merge and args.part.count > 1:
+        parser.error("--merge is for all parts together, once they are done; leave out --part")
+    return ExtractOptions(
+        videos=tuple(args.video),
+        list_path=args.filelist,
+        output=Path(args.output),
+        form=forms[args.format],
+        silent=Silent(args.audio),
+        videos_a_file=args.videos_per_file,
+        skip_broken=args.skip_broken,
+        part=args.part,
+        merge=args.merge,
+        num_workers=args.num_workers,
+        threads=args.threads,
+        use_gpu=args.use_gpu,
+        weights_dir=args.weights_dir,
+        offline=args.offline,
+    )
+
+
+def choose_videos(options: ExtractOptions) -> list[Video]:
+    """The videos that the flags name, each once."""
+    if options.list_path:
+        return load_videos(options.list_path)
+    videos, notices = find_videos(options.videos)
+    for notice in notices:
+        log.info(notice)
+    return videos
+
+
+def main() -> None:
+    options = parse_args()
+    start_log()
+    groups = plan_groups(choose_videos(options), options.videos_a_file)
+    if options.part.count > len(groups):
+        raise ConfigError(
+            f"--part {options.part}: the videos make {len(groups)} files of up to {options.videos_a_file}, too few for "
+            "so many parts; give a smaller --videos-per-file, to all parts"
+        )
+    if options.merge:
+        merge(groups, options)
+    else:
+        extract_groups(groups, options)
+
+
+if __name__ == "__main__":
+    run_program(main)

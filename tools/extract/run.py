@@ -1,0 +1,163 @@
+"""Makes the files that are not there yet, and the list of all of them."""
+
+import logging
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from math import ceil
+
+from datareader.clips.decoding import read_facts
+from datareader.clips.files import open_film
+from datareader.extraction.extraction import Hearing, Sight, extract
+from datareader.extraction.youtube8m import PACE, Made, SilentError, make_record
+from datareader.features.records import Expected
+from dataset.output_folder import open_output_folder
+from tools.errors import DataError
+from tools.extract.groups import Group, Note, is_finished, read_note, write_group, write_list
+from tools.extract.inputs import Video
+from tools.extract.networks import open_networks
+from tools.extract.options import ExtractOptions
+from tools.runtime.bars import ProgressBar
+from tools.runtime.log import progress_bar
+from tools.runtime.text import count_of
+from tools.runtime.workers import map_files
+
+log = logging.getLogger(__name__)
+SHOWN = 20  # videos that are named; the notes beside the files have all of them
+
+
+def expect_records(labelled: bool) -> Expected:
+    """What the default configs say of records."""
+    return Expected(("rgb", "audio"), (1024, 128), num_classes=3862, labels_needed=labelled)
+
+
+def extract_groups(groups: Sequence[Group], options: ExtractOptions) -> None:
+    """Make the files of a part, and the list where the part is all. Raises ZooError."""
+    own = [group for group in groups if options.part.holds(group)]
+    with open_output_folder(options.output, options.settings()):
+        left, finished = [], []
+        for group in own:
+            path = options.path_of(group)
+            if is_finished(group, path):
+                finished.append(read_note(path))
+            else:
+                left.append(group)
+        if finished:
+            log.info(f"{len(finished):,} of {count_of(len(own), 'file')} were finished before")
+        broken = [line for note in finished for line in note.broken]
+        if len(broken) > options.skip_broken:
+            raise _broken(broken[0], len(broken))
+        if left:
+            _make(left, finished, options, options.skip_broken - len(broken))
+        notes = [read_note(options.path_of(group)) for group in own]
+        if options.part.count == 1:
+            _finish(groups, notes, options)
+            return
+    _tell(notes)
+    log.info(f"part {options.part} is done; once all are, the same command with --merge in place of --part")
+
+
+def merge(groups: Sequence[Group], options: ExtractOptions) -> None:
+    """Write the list of what all parts have made. Raises DataError where a file is missing."""
+    with open_output_folder(options.output, options.settings()):
+        missing = [group for group in groups if not is_finished(group, options.path_of(group))]
+        if missing:
+            names = ", ".join(options.path_of(group).name for group in missing[:3]) + ", ..." * (len(missing) > 3)
+            raise DataError(
+                f"{options.output}: {len(missing)} of {count_of(len(groups), 'file')} are not there or are not of "
+                f"these videos ({names}); run the parts that make them again"
+            )
+        _finish(groups, [read_note(options.path_of(group)) for group in groups], options)
+
+
+def _broken(text: str, count: int) -> DataError:
+    return DataError(f"{text}; --skip-broken {count} leaves out such videos")
+
+
+def _require_same_weights(digests: Sequence[str], options: ExtractOptions) -> None:
+    if len(set(digests)) > 1:
+        raise DataError(
+            f"{options.output} holds features of other weights, which no model can read beside these; take an empty "
+            "folder"
+        )
+
+
+def _finish(groups: Sequence[Group], notes: list[Note], options: ExtractOptions) -> None:
+    _require_same_weights([note.weights for note in notes], options)
+    _tell(notes)
+    path = write_list(options.output, [options.path_of(group) for group in groups], expect_records)
+    if path is None:
+        raise DataError(f"none of {count_of(sum(len(group.videos) for group in groups), 'video')} has a record")
+    log.info(f"list: {path}")
+
+
+def _tell(notes: list[Note]) -> None:
+    """What there is to say of finished files."""
+    frames = [count for note in notes for count in note.frames]
+    log.info(f"{count_of(len(frames), 'video')}, {count_of(sum(frames), 'row')} of features")
+    _show("", [line for note in notes for line in note.remarks])
+    _show("left out: ", [line for note in notes for line in (*note.silent, *note.broken)])
+
+
+def _show(title: str, lines: list[str]) -> None:
+    for line in lines[:SHOWN]:
+        log.info(f"{title}{line}")
+    if len(lines) > SHOWN:
+        log.info(f"and {len(lines) - SHOWN:,} more such, which the notes beside the files have")
+
+
+def _make(left: list[Group], finished: list[Note], options: ExtractOptions, may_skip: int) -> None:
+    """Make the files of these groups. finished: of this part's others. may_skip: so many broken videos are left out."""
+    sight, hearing, weights = open_networks(options)
+    _require_same_weights([*(note.weights for note in finished), weights], options)
+    videos = [video for group in left for video in group.videos]
+    seconds = sum(map_files(_expect_rows, videos, "looking at videos", at_once=8))
+    began_sec, told = time.perf_counter(), Counter()
+    with progress_bar(seconds, 0, "extracting", unit="s") as bar:
+
+        def on_rows(rows: int) -> None:
+            told["rows"] += rows
+            bar.update(rows)
+
+        for group in left:
+            made = _describe_group(group, sight, hearing, options, may_skip - told["broken"], on_rows)
+            for_file = _count(made, told, bar, len(videos))
+            write_group(group, options.path_of(group), options.form, for_file, weights)
+    took_sec = time.perf_counter() - began_sec
+    rate = told["rows"] / max(took_sec, 1e-9)
+    log.info(f"{told['rows']:,} s of video in {took_sec:.1f} s: {rate:.1f} s of video a second")
+
+
+def _expect_rows(video: Video) -> int:
+    """How many rows a video will have, as far as it says how long it is."""
+    with suppress(DataError):
+        return min(ceil(read_facts(video.entry.path).duration_sec or 0), PACE.most)
+    return 0
+
+
+def _count(made: Iterator[Made | DataError], told: Counter, bar: ProgressBar, total: int) -> Iterator[Made | DataError]:
+    for item in made:
+        told["videos"] += 1
+        told["broken"] += isinstance(item, DataError) and not isinstance(item, SilentError)
+        bar.set_description_str(f"extracting, {told['videos']:,} of {count_of(total, 'video')} done", refresh=False)
+        yield item
+
+
+def _describe_group(
+    group: Group, sight: Sight, hearing: Hearing, options: ExtractOptions, may_skip: int, on_rows: Callable[[int], None]
+) -> Iterator[Made | DataError]:
+    """The record of each video of a file, or why it has none. Raises DataError for one broken video too many."""
+    entries = [video.entry for video in group.videos]
+    described = extract(entries, open_film, sight, hearing, options.num_workers, on_rows)
+    for video, found in zip(group.videos, described, strict=True):
+        if isinstance(found, DataError):
+            if may_skip == 0:
+                raise _broken(str(found), options.skip_broken + 1)
+            may_skip -= 1
+            yield found
+            continue
+        try:
+            yield make_record(found, video.labels, options.silent)
+        except SilentError as error:
+            yield error
