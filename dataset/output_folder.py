@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from dataset.parts import WHOLE, Part
 from tools.errors import DataError
 from tools.files.atomic import atomic_write, remove_unfinished
 from tools.files.locks import HeldLock
@@ -16,15 +17,17 @@ SETTINGS = "settings.json"  # what the pickles in the folder were made with
 
 
 @contextmanager
-def open_output_folder(folder: Path, settings: dict) -> Iterator[None]:
+def open_output_folder(folder: Path, settings: dict, part: Part = WHOLE) -> Iterator[None]:
     """Make the folder if needed, lock it against other runs, and remove what a killed run was writing.
 
-    settings: what the pickles depend on apart from their sources, as values for JSON; flags by their names.
+    settings: what the pickles depend on apart from their sources, as values for JSON; flags by their names. part: of
+    several runs, which have the folder together; what one of them that was killed was writing is removed by a run for
+    all, as from another machine a lock may not be seen.
     Raises DataError for a folder that holds pickles of other settings, and in place of every OSError.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        lock = HeldLock(folder / ".lock")
+        lock = HeldLock(folder / f".lock{part.suffix}")
     except BlockingIOError:
         raise DataError(f"another run is writing to {folder}; wait for it, or take another folder") from None
     except OSError as error:
@@ -32,9 +35,11 @@ def open_output_folder(folder: Path, settings: dict) -> Iterator[None]:
     with lock:
         try:
             _check_settings(folder, settings)
-            remove_unfinished(folder)
+            if part.is_whole:
+                remove_unfinished(folder)
             yield
-            remove_unfinished(folder)
+            if part.is_whole:
+                remove_unfinished(folder)
         except OSError as error:
             raise DataError(f"{folder} cannot be written: {error}; what is finished stays") from None
         except KeyboardInterrupt:

@@ -40,6 +40,7 @@ from datareader.media import VIDEO_SUFFIXES
 from datareader.transforms import scale_size
 from dataset.kinetics.annotations import Annotation, VideoFolder, load_annotations, load_class_list, sort_classes
 from dataset.output_folder import open_output_folder
+from dataset.parts import WHOLE, Part, add_part_flags, check_part_flags, describe_end
 from dataset.text_files import write_lines
 from tools.config.flags import make_parser, parse_text, parse_threads, real_number, whole_number
 from tools.errors import DataError
@@ -72,6 +73,8 @@ class ConvertOptions:
     workers: int
     class_names: str | None
     encoding: Encoding
+    part: Part
+    merge: bool
 
 
 class Job(NamedTuple):
@@ -219,7 +222,9 @@ def parse_args() -> ConvertOptions:
         help="classes by id, as generate_label.py writes them; default: those of the CSV. Give it when a CSV, such as "
         "that of validation, may lack a class",
     )
+    add_part_flags(parser)
     args = parser.parse_args()
+    check_part_flags(parser, args.part, args.merge)
     return ConvertOptions(
         csv=args.csv,
         source=Path(args.source),
@@ -227,6 +232,8 @@ def parse_args() -> ConvertOptions:
         workers=args.workers,
         class_names=args.class_names,
         encoding=Encoding(args.fps, args.short_size, args.quality),
+        part=args.part,
+        merge=args.merge,
     )
 
 
@@ -242,21 +249,58 @@ def main() -> None:
             f"{annotations[0].name}.mp4"
         )
     flags = {f"--{key.replace('_', '-')}": value for key, value in options.encoding._asdict().items()}
-    with open_output_folder(target, {"program": "video2pkl.py", **flags, "--class-names": class_names}):
+    settings = {"program": "video2pkl.py", **flags, "--class-names": class_names}
+    part = options.part
+    with open_output_folder(target, settings, part):
+        own = [job for place, job in enumerate(jobs) if part.holds(place)]
         there = {path.name for path in target.glob("*.pkl")}
-        remaining = [job for job in jobs if job.target.name not in there or not is_finished(job)]
-        broken = convert_all(remaining, options.workers, len(jobs))
-        write_report(target / "missing.txt", missing)
-        write_report(target / "broken.txt", [f"{job.name}\t{broken[job]}" for job in jobs if job in broken])
+        remaining = [job for job in own if job.target.name not in there or not is_finished(job)]
+        if options.merge:
+            broken = require_parts(remaining, target)
+            remaining = []
+        else:
+            broken = convert_all(remaining, options.workers, len(own))
+        if part.is_whole:
+            write_report(target / "missing.txt", missing)
+        write_report(broken_list(target, part), [f"{job.name}\t{broken[job]}" for job in own if job in broken])
+        if part.is_whole:
+            for path in lists_of_parts(target):
+                path.unlink()
     print_summary(
         target,
-        converted=len(remaining) - len(broken),
-        skipped=len(jobs) - len(remaining),
+        converted=len(remaining) - len(broken) * (not options.merge),
+        skipped=len(own) - len(remaining) - len(broken) * options.merge,
         redone=sum(job.target.name in there for job in remaining if job not in broken),
         missing=len(missing),
         broken=len(broken),
         repeated=repeated,
     )
+    if not part.is_whole:
+        print(describe_end(part))
+
+
+def broken_list(target: Path, part: Part) -> Path:
+    """Where the broken videos of a part are listed."""
+    return target / f"broken{part.suffix}.txt"
+
+
+def lists_of_parts(target: Path) -> list[Path]:
+    return sorted(target.glob("broken-*-of-*.txt"))
+
+
+def require_parts(remaining: list[Job], target: Path) -> dict[Job, str]:
+    """What is broken of what has no pickle, as earlier runs and parts have listed it. Raises DataError for others."""
+    told = {}
+    for path in filter(Path.exists, [broken_list(target, WHOLE), *lists_of_parts(target)]):
+        lines = path.read_text(encoding="utf-8", errors="surrogateescape").split("\n")
+        told.update(line.partition("\t")[::2] for line in lines)
+    missing = [job for job in remaining if job.name not in told]
+    if missing:
+        raise DataError(
+            f"{target}: {len(missing)} videos are not converted, such as {missing[0].source}; run the parts that hold "
+            "them again"
+        )
+    return {job: told[job.name] for job in remaining}
 
 
 def convert_all(jobs: list[Job], num_workers: int, total: int) -> dict[Job, str]:

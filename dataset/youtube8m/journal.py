@@ -5,6 +5,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 
+from dataset.parts import WHOLE, Part
 from dataset.text_files import write_lines
 from tools.errors import DataError
 from tools.files.texts import NO_JSON
@@ -56,13 +57,20 @@ class Journal:
     """The results of the finished shards, a line each.
 
     A line is written when the shard's pickle is complete and in its place. A line that a killed run did not
-    finish is ignored, and its shard is converted again.
+    finish is ignored, and its shard is converted again. Each part of several runs has a journal of its own; that of a
+    run for all knows what is in these too, and ``keep`` puts them together.
     """
 
-    def __init__(self, folder: Path):
-        self.path = folder / JOURNAL
+    def __init__(self, folder: Path, part: Part = WHOLE):
+        name = Path(JOURNAL)
+        self.path = folder / f"{name.stem}{part.suffix}{name.suffix}"
+        self._others = sorted(folder.glob(f"{name.stem}-*-of-*{name.suffix}")) if part.is_whole else []
         self.results: dict[str, Result] = {}
-        lines = self.path.read_text(errors="replace").split("\n") if self.path.exists() else []
+        for path in (*self._others, self.path):
+            self._read(path)
+
+    def _read(self, path: Path) -> None:
+        lines = path.read_text(errors="replace").split("\n") if path.exists() else []
         for line in lines:
             with suppress(*NO_JSON, TypeError, AttributeError):
                 found = json.loads(line)
@@ -88,6 +96,8 @@ class Journal:
         self.results = {name: self.results[name] for name in names}
         results = list(self.results.values())
         write_lines(self.path, [json.dumps(asdict(result)) for result in results])
+        for path in self._others:
+            path.unlink(missing_ok=True)
         return results
 
     def count_videos(self) -> int:

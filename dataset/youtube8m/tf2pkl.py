@@ -44,6 +44,7 @@ from datareader.features.shards import is_shard, pickle_name
 from datareader.features.tfrecord import Problem, read_tfrecord
 from datareader.lists import ListEntry
 from dataset.output_folder import open_output_folder
+from dataset.parts import WHOLE, Part, add_part_flags, check_part_flags, describe_end
 from dataset.text_files import write_lines
 from dataset.youtube8m.journal import Journal, Result, fingerprint_of
 from tools.config.flags import make_parser, parse_text, parse_threads, whole_number
@@ -76,6 +77,8 @@ class ConvertOptions:
     target: Path
     workers: int
     selection: Selection
+    part: Part
+    merge: bool
 
 
 class Job(NamedTuple):
@@ -176,8 +179,8 @@ def find_shards(sources: list[Path]) -> dict[str, Path]:
     return shards
 
 
-def find_finished(shards: dict[str, Path], journal: Journal, limit: int | None) -> list[str]:
-    """Names of the pickles that are finished. Raises DataError for a folder that holds pickles of other shards."""
+def find_finished(own: list[str], shards: dict[str, Path], journal: Journal, limit: int | None) -> list[str]:
+    """Names of the own pickles that are finished. Raises DataError for a folder that holds pickles of other shards."""
     if others := sorted(journal.results.keys() - shards.keys()):
         raise DataError(
             f"{journal.path.parent} holds {len(others)} pickles of shards that are not among these ({others[0]}); "
@@ -185,7 +188,7 @@ def find_finished(shards: dict[str, Path], journal: Journal, limit: int | None) 
         )
     # Under a limit, how many videos a shard may still give depends on all shards before it.
     select_names = filter if limit is None else takewhile
-    return list(select_names(lambda name: journal.is_finished(name, shards[name]), shards))
+    return list(select_names(lambda name: journal.is_finished(name, shards[name]), own))
 
 
 def convert_all(shards: dict[str, Path], journal: Journal, selection: Selection, workers: int, bar: tqdm) -> list[str]:
@@ -290,28 +293,55 @@ def parse_args() -> ConvertOptions:
         help="class ids, separated by commas, or a file with one a line: keep only the videos that have one of "
         "them, and of their labels only these; ids stay as they are",
     )
+    add_part_flags(parser)
     args = parser.parse_args()
+    check_part_flags(parser, args.part, args.merge)
+    if args.limit and not args.part.is_whole:
+        parser.error("--limit counts the videos of all parts; leave out --part or --limit")
     return ConvertOptions(
         sources=[Path(source) for source in args.source],
         target=Path(args.target),
         workers=args.workers or usable_cores(),
         selection=Selection(args.limit, args.labels),
+        part=args.part,
+        merge=args.merge,
     )
 
 
 def main() -> None:
     options = parse_args()
-    convert(find_shards(options.sources), options.target, options.selection, options.workers)
+    shards = find_shards(options.sources)
+    convert(shards, options.target, options.selection, options.workers, part=options.part, merge=options.merge)
 
 
-def convert(shards: dict[str, Path], target: Path, selection: Selection, workers: int) -> None:
-    """Convert shards to a folder and print a summary. Raises DataError where a shard fails or no video is found."""
+def convert(
+    shards: dict[str, Path],
+    target: Path,
+    selection: Selection,
+    workers: int,
+    *,
+    part: Part = WHOLE,
+    merge: bool = False,
+) -> None:
+    """Convert shards to a folder and print a summary.
+
+    part: convert those of a part, and write no list. merge: convert nothing, and write the list of what parts have
+    converted. Raises DataError where a shard fails, no video is found, or what is to be merged is not there.
+    """
     labels = selection.labels and [*selection.labels]
     settings = {"program": "tf2pkl.py", "--limit": selection.limit, "--labels": labels}
     begin_sec, begin_cpu_sec = time.perf_counter(), cpu_sec()
-    with open_output_folder(target, settings):
-        journal = Journal(target)
-        done = find_finished(shards, journal, selection.limit)
+    with open_output_folder(target, settings, part):
+        journal = Journal(target, part)
+        own = [name for place, name in enumerate(shards) if part.holds(place)]
+        done = find_finished(own, shards, journal, selection.limit)
+        if merge and len(done) < len(own):
+            missing = next(name for name in own if name not in set(done))
+            raise DataError(
+                f"{target}: {len(own) - len(done)} of {len(own)} shards are not converted, or have changed since "
+                f"({shards[missing]}); run the parts that hold them again"
+            )
+        shards = {name: shards[name] for name in own}
         journal.keep(done)
         if done:
             print(f"{len(done):,} of {len(shards):,} shards were finished before", flush=True)
@@ -320,7 +350,7 @@ def convert(shards: dict[str, Path], target: Path, selection: Selection, workers
         with progress_bar(sum(sizes.values()), sum(sizes[name] for name in done), "converting", unit="B") as bar:
             failed = convert_all(shards, journal, selection, workers, bar)
         results = journal.keep([name for name in shards if name in journal.results])
-        if any(result.videos for result in results):
+        if part.is_whole and any(result.videos for result in results):
             write_list(target, [result for result in results if result.videos])
     print_some(
         [f"skipped: {shards[r.name]} at byte {offset}: {text}" for r in results for offset, text in r.broken],
@@ -337,6 +367,9 @@ def convert(shards: dict[str, Path], target: Path, selection: Selection, workers
     print(f"{target}: {summary_of(results)} ({taken})")
     if failed:
         raise DataError(f"{len(failed)} of {len(shards)} shards could not be converted, as said above")
+    if not part.is_whole:
+        print(describe_end(part))
+        return
     if not any(result.videos for result in results):
         raise DataError(
             f"no video was found in {len(shards)} shards" + (" with these labels" if selection.labels else "")
