@@ -1,5 +1,7 @@
 """Records as the inputs of a network."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from datareader.features.records import Record
@@ -16,19 +18,22 @@ class SegmentFrames:
         self.seg_num = seg_num
 
     def __call__(self, records: list[Record], generators) -> tuple[np.ndarray, ...]:
-        """One (N, seg_num, D) uint8 array a feature. generators: one a record in training, else None."""
-        widths = [stream.shape[1] for stream in records[0].streams]
-        batch = [np.empty((len(records), self.seg_num, width), np.uint8) for width in widths]
+        """One (N, seg_num, D) array a feature, uint8, or float32 where a record is stored otherwise.
+
+        generators: one a record in training, else None.
+        """
+        features = [unify(streams) for streams in zip(*(record.streams for record in records), strict=True)]
+        batch = [np.empty((len(records), self.seg_num, part[0].shape[1]), part[0].dtype) for part in features]
         for i, record in enumerate(records):
             rng = generators[i] if generators else None
             frames = sample_span_frames(len(record.streams[0]), self.seg_num, rng)
-            for stream, out in zip(record.streams, batch, strict=True):
-                np.take(stream, frames, axis=0, out=out[i])
+            for streams, out in zip(features, batch, strict=True):
+                np.take(streams[i], frames, axis=0, out=out[i])
         return tuple(batch)
 
     @staticmethod
     def to_float(inputs: tuple[np.ndarray, ...]) -> tuple[np.ndarray, ...]:
-        return tuple(dequantize(part) for part in inputs)
+        return tuple(as_float(part) for part in inputs)
 
 
 class RaggedFrames:
@@ -43,13 +48,27 @@ class RaggedFrames:
         self.tables = tables
 
     def __call__(self, records: list[Record], generators) -> tuple[np.ndarray, ...]:
-        """(N,) int64 lengths and one (sum of lengths, D) uint8 array a feature."""
+        """(N,) int64 lengths and one (sum of lengths, D) array a feature, uint8 or float32 as of SegmentFrames."""
         lengths = np.array([len(record.streams[0]) for record in records], dtype=np.int64)
-        return lengths, *(np.concatenate(parts) for parts in zip(*(record.streams for record in records), strict=True))
+        features = zip(*(record.streams for record in records), strict=True)
+        parts = (unify(streams, table) for streams, table in zip(features, self.tables, strict=True))
+        return lengths, *map(np.concatenate, parts)
 
     def to_float(self, inputs: tuple[np.ndarray, ...]) -> tuple[np.ndarray, ...]:
         lengths, *streams = inputs
-        return lengths, *(dequantize(part, table) for part, table in zip(streams, self.tables, strict=True))
+        return lengths, *(as_float(part, table) for part, table in zip(streams, self.tables, strict=True))
+
+
+def unify(streams: Sequence[np.ndarray], table: np.ndarray = DEQUANTIZED) -> Sequence[np.ndarray]:
+    """Streams of several records, as they are where all are uint8, else all as float32."""
+    if all(stream.dtype == np.uint8 for stream in streams):
+        return streams
+    return [as_float(stream, table) for stream in streams]
+
+
+def as_float(stream: np.ndarray, table: np.ndarray = DEQUANTIZED) -> np.ndarray:
+    """Stored bytes dequantised; float32 as it is."""
+    return dequantize(stream, table) if stream.dtype == np.uint8 else stream
 
 
 def choose_inputs(reader: str, config) -> SegmentFrames | RaggedFrames:

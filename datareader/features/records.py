@@ -3,7 +3,8 @@
 A file is a pickle with a list of records, or one record, or a TFRecord shard as YouTube-8M publishes
 them; its content says which. Keys are str, or bytes where Python 2 wrote the pickle.
 ``feature`` and ``audio`` are (rows, width) uint8, ``label`` a list of class ids, and ``nframes``, where
-given, says how many rows count.
+given, says how many rows count. Bytes stand for -2 to 2 as in YouTube-8M, or for the two numbers of ``feature_range``
+or ``audio_range``; float16 stands for itself.
 """
 
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ from tools.runtime.text import decode_text, printable, short_repr
 # The inverse of datareader.transforms.DEQUANTIZED.
 QUANTISE = "quantise it as YouTube-8M is: np.clip(np.rint((x + 2) * 255 / 4), 0, 255).astype(np.uint8)"
 VIDEO_LEVEL = ("mean_rgb", "mean_audio")
+_LARGEST = 1e30  # of a range, which float32 has
 RECORD_KEYS = {"rgb": "feature", "audio": "audio"}  # a config's feature name -> a record's key
 
 
@@ -37,7 +39,10 @@ class Expected:
 
 @dataclass(frozen=True)
 class Record:
-    """One video. streams: one (T, D) uint8 a feature, T frames each. labels: (labels,) int64 or None."""
+    """One video. labels: (labels,) int64 or None.
+
+    streams: one (T, D) a feature, T frames each, uint8 as YouTube-8M has them, float32 of what is stored otherwise.
+    """
 
     video_id: str
     where: str
@@ -122,7 +127,7 @@ def parse_record(raw: dict, expected: Expected, where: str) -> Record:
     values = [raw[key] for key in keys]
     _refuse_swapped(values, keys, expected, where)
     streams = [
-        _check_stream(value, key, width, where)
+        _check_stream(value, key, width, raw.get(f"{key}_range"), where)
         for value, key, width in zip(values, keys, expected.feature_dims, strict=True)
     ]
     rows = min(len(stream) for stream in streams)
@@ -148,12 +153,14 @@ def _refuse_swapped(values: list, keys: list[str], expected: Expected, where: st
         )
 
 
-def _check_stream(value, key: str, width: int, where: str) -> np.ndarray:
-    if not isinstance(value, np.ndarray) or value.dtype != np.uint8 or value.ndim != 2:
-        is_bytes = isinstance(value, np.ndarray) and value.dtype == np.uint8
+def _check_stream(value, key: str, width: int, value_range, where: str) -> np.ndarray:
+    """(rows, width) uint8 of YouTube-8M's range, or float32."""
+    is_bytes = isinstance(value, np.ndarray) and value.dtype == np.uint8
+    is_float16 = isinstance(value, np.ndarray) and value.dtype == np.float16 and not _holds_bytes(value)
+    if not (is_bytes or is_float16) or value.ndim != 2:
         raise DataError(
             f"{where}: {key} is {_kind(value)}, expected a (frames, {width}) uint8 array{_hint_at_array(value)}",
-            DataIssue.SHAPE if is_bytes else DataIssue.DTYPE,
+            DataIssue.SHAPE if is_bytes or is_float16 else DataIssue.DTYPE,
         )
     if value.shape[1] != width:
         hint = f"; it is {len(value)} high, so it may be transposed ({key}.T)" if len(value) == width else ""
@@ -161,7 +168,30 @@ def _check_stream(value, key: str, width: int, where: str) -> np.ndarray:
         raise DataError(f"{where}: {key} is {value.shape[1]} wide, but the config says {width}{hint}", DataIssue.SHAPE)
     if not len(value):
         raise DataError(f"{where}: {key} has no frames", DataIssue.NO_FRAMES)
-    return value.view(np.ndarray)
+    value = value.view(np.ndarray)
+    if is_float16:
+        if not np.isfinite(value).all():
+            raise DataError(f"{where}: {key} holds values that are infinite or no numbers", DataIssue.DTYPE)
+        return value.astype(np.float32)
+    return value if value_range is None else spread(value, *_check_range(value_range, key, where))
+
+
+def _check_range(value, key: str, where: str) -> tuple[float, float]:
+    """The values that bytes of 0 and 255 stand for."""
+    pair = value.tolist() if isinstance(value, np.ndarray) else value
+    is_pair = isinstance(pair, list | tuple) and len(pair) == 2 and all(type(bound) in (int, float) for bound in pair)
+    if not is_pair or not -_LARGEST < pair[0] < pair[1] < _LARGEST:
+        raise DataError(
+            f"{where}: {key}_range is {short_repr(value)}, expected what bytes of 0 and 255 stand for, two numbers of "
+            "which the second is larger",
+            DataIssue.STRUCTURE,
+        )
+    return float(pair[0]), float(pair[1])
+
+
+def spread(stored: np.ndarray, low: float, high: float) -> np.ndarray:
+    """Bytes that stand for a range, of any shape, to float32."""
+    return np.linspace(low, high, 256).astype(np.float32)[stored]
 
 
 def _hint_at_array(value) -> str:
@@ -170,8 +200,11 @@ def _hint_at_array(value) -> str:
         return ""
     if value.dtype == np.uint8:
         return "; one row is a video-level feature, of which the networks cannot learn" if value.ndim == 1 else ""
-    whole = np.isfinite(value).all() and (value == np.clip(np.rint(value), 0, 255)).all()
-    return "; it holds bytes already: x.astype(np.uint8)" if whole else f"; {QUANTISE}"
+    return "; it holds bytes already: x.astype(np.uint8)" if _holds_bytes(value) else f"; {QUANTISE}"
+
+
+def _holds_bytes(value: np.ndarray) -> bool:
+    return bool(np.isfinite(value).all() and (value == np.clip(np.rint(value), 0, 255)).all())
 
 
 def _check_labels(value, expected: Expected, where: str) -> np.ndarray | None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from datareader.features.inputs import as_float
 from datareader.features.records import RECORD_KEYS, Expected, expect_records, load_file, parse_record
 from datareader.sampling import sample_span_frames
 from datareader.transforms import dequantize
@@ -46,7 +47,7 @@ def show_record(options: ShowOptions, name: str, config: Config, names: list[str
             f"record {number}, video {printable(video_id)}, labels {describe_labels(raw.get('label'), names)}",
             f"{count(num_frames, 'frame')} of {widths} values; {taken_text if taken is None else settings}",
         ]
-        values = {key: dequantize(stream) for key, stream in streams.items()}
+        values = {key: as_float(stream) for key, stream in streams.items()}
         write_image(output, draw_features(options.path, lines, values, taken, taken_text), [options.path, *lines])
 
 
@@ -97,7 +98,14 @@ def describe_record(raw: dict, names: list[str] | None) -> dict[str, str]:
     """Every field of a record, whether or not a reader would take it."""
     fields = {}
     for key, value in raw.items():
-        if isinstance(value, np.ndarray) and value.dtype == np.uint8 and value.ndim == 2 and value.size:
+        is_stream = isinstance(value, np.ndarray) and value.ndim == 2 and value.size
+        if is_stream and value.dtype == np.float16:
+            low, high = float(value.min()), float(value.max())
+            text = f"{count(len(value), 'frame')} of {value.shape[1]} numbers, {low:.2f} to {high:.2f}"
+        elif is_stream and value.dtype == np.uint8 and f"{key}_range" in raw:
+            stands_for = shorten(printable(raw[f"{key}_range"]), 80)
+            text = f"{count(len(value), 'frame')} of {value.shape[1]} bytes, which stand for {stands_for}"
+        elif is_stream and value.dtype == np.uint8:
             low, high = dequantize(np.array([value.min(), value.max()]))
             clipped = np.isin(value, (0, 255)).mean()
             text = f"{count(len(value), 'frame')} of {value.shape[1]} bytes, {value.min()} to {value.max()}"
@@ -120,7 +128,7 @@ def describe_labels(value, names: list[str] | None) -> str:
 
 
 def parse_streams(raw: dict, expected: Expected, where: str) -> tuple[str, dict[str, np.ndarray]]:
-    """A record's name, and those of its features that it has, (T, D) uint8 of any width, by their names in configs."""
+    """A record's name, and those of its features that it has, of any width, by their names in configs."""
     found = {name: raw[key] for name, key in RECORD_KEYS.items() if key in raw}
     if not found:
         keys = f"its keys are {', '.join(map(printable, raw))}" if raw else "it is empty"
