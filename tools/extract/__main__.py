@@ -4,6 +4,8 @@ python -m tools.extract --features youtube8m --video clip.mp4 [folder/ 'more*.mk
 python -m tools.extract --features youtube8m --filelist my_videos.list --output features [--format tfrecord]
 python -m tools.extract ... --part 3/8, once for each part on as many machines, and then ... --merge
 
+python -m tools.extract --self-test
+
 A line of the list is a path, and behind it class ids where there are any, as "clip.mp4 3;17". The output folder gets
 files of records, features.list with their names, and its index. A run that was stopped goes on where it was.
 """
@@ -19,34 +21,31 @@ if __name__ == "__main__":  # before anything slow, so that Ctrl-C is one line f
 
 import argparse
 import logging
-import re
 
 from datareader.extraction.youtube8m import Silent
+from dataset.parts import add_part_flags, check_part_flags
 from tools.config.flags import make_parser, parse_switch, parse_text, parse_threads, whole_number
 from tools.errors import ConfigError
-from tools.extract.groups import VIDEOS_A_FILE, Format, Part, plan_groups
+from tools.extract.groups import VIDEOS_A_FILE, Format, plan_groups
 from tools.extract.inputs import Video, find_videos, load_videos
+from tools.extract.networks import find_graph, load_published
 from tools.extract.options import ExtractOptions
 from tools.extract.run import extract_groups, merge
+from tools.extract.self_test import check_published
 from tools.runtime.entry import run_program
 from tools.runtime.log import start_log
+from tools.runtime.tables import format_columns
 
 log = logging.getLogger(__name__)
 
 
-def parse_part(text: str) -> Part:
-    """I/N."""
-    match = re.fullmatch("([0-9]{1,6})/([0-9]{1,6})", text)
-    part = Part(int(match[1]), int(match[2])) if match else None
-    if part is None or not 1 <= part.number <= part.count:
-        raise argparse.ArgumentTypeError(f"{text[:40]!r} is not a part such as 3/8, the third of eight")
-    return part
+FORMS = {"pickle": Format.PICKLE, "tfrecord": Format.TFRECORD}
 
 
-def parse_args() -> ExtractOptions:
+def build_parser() -> argparse.ArgumentParser:
     parser = make_parser(__doc__, prog="python -m tools.extract")
     add = parser.add_argument
-    add("--features", choices=("youtube8m",), required=True, help="which features: those that YouTube-8M has")
+    add("--features", choices=("youtube8m",), help="which features: those that YouTube-8M has")
     add(
         "--video",
         action="extend",
@@ -57,9 +56,8 @@ def parse_args() -> ExtractOptions:
         help="videos, folders of videos, and quoted patterns such as 'clips/*.mkv'",
     )
     add("--filelist", type=parse_text, metavar="LIST", help="a list of videos, a path and its class ids a line")
-    add("--output", type=parse_text, metavar="FOLDER", required=True, help="where the records go; made if needed")
-    forms = {"pickle": Format.PICKLE, "tfrecord": Format.TFRECORD}
-    add("--format", choices=forms, default="pickle", help="of the files: pickle, or shards as YouTube-8M publishes")
+    add("--output", type=parse_text, metavar="FOLDER", help="where the records go; made if needed")
+    add("--format", choices=FORMS, default="pickle", help="of the files: pickle, or shards as YouTube-8M publishes")
     add(
         "--audio",
         choices=[silent.value for silent in Silent],
@@ -75,23 +73,34 @@ def parse_args() -> ExtractOptions:
         help=f"a stopped run does again what is not a whole file; default: {VIDEOS_A_FILE}",
     )
     add("--skip-broken", type=whole_number(), default=0, metavar="N", help="leave out up to N broken videos")
-    add("--part", type=parse_part, default=Part(), metavar="I/N", help="make only part I of N, as one of N machines")
-    add("--merge", action="store_true", help="write the list and the index of what all parts have made")
+    add_part_flags(parser)
     add("--num-workers", type=whole_number(), default=2, metavar="N", help="threads that read videos ahead; default: 2")
     add("--threads", type=parse_threads, metavar="N", help="CPU threads for computing; default: all available cores")
     add("--use-gpu", type=parse_switch, metavar="BOOL", help="true/false; default: a GPU if there is one")
     add("--weights-dir", type=parse_text, metavar="DIR", help="where published weights are kept; ~/.paddle/weights")
     add("--offline", action="store_true", help="do not fetch published weights: use those that are there")
+    add(
+        "--self-test",
+        action="store_true",
+        help="compare what the published files here give with the values that were published with them",
+    )
+    return parser
+
+
+def parse_args() -> ExtractOptions:
+    parser = build_parser()
     args = parser.parse_args()
-    if bool(args.video) == bool(args.filelist):
+    if not args.self_test and not (args.features and args.output):
+        parser.error("give --features and --output, or --self-test")
+    if not args.self_test and bool(args.video) == bool(args.filelist):
         parser.error("give --video or --filelist, one of them")
-    if args.merge and args.part.count > 1:
-        parser.error("--merge is for all parts together, once they are done; leave out --part")
+    check_part_flags(parser, args.part, args.merge)
     return ExtractOptions(
+        self_test=args.self_test,
         videos=tuple(args.video),
         list_path=args.filelist,
-        output=Path(args.output),
-        form=forms[args.format],
+        output=Path(args.output or ""),
+        form=FORMS[args.format],
         silent=Silent(args.audio),
         videos_a_file=args.videos_per_file,
         skip_broken=args.skip_broken,
@@ -115,9 +124,11 @@ def choose_videos(options: ExtractOptions) -> list[Video]:
     return videos
 
 
-def main() -> None:
+def main() -> int | None:
     options = parse_args()
     start_log()
+    if options.self_test:
+        return test_published(options)
     groups = plan_groups(choose_videos(options), options.videos_a_file)
     if options.part.count > len(groups):
         raise ConfigError(
@@ -128,6 +139,14 @@ def main() -> None:
         merge(groups, options)
     else:
         extract_groups(groups, options)
+    return None
+
+
+def test_published(options: ExtractOptions) -> int:
+    """Print each published value beside what is found here; 1 where one differs."""
+    checks = check_published(load_published(options), find_graph(options))
+    print(format_columns([["value", "published", "here", ""], *(check.row() for check in checks)]))
+    return int(not all(check.holds for check in checks))
 
 
 if __name__ == "__main__":

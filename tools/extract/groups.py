@@ -52,20 +52,6 @@ class Group:
         return [[video.entry.written or video.entry.path, video.labels, *video.fingerprint] for video in self.videos]
 
 
-@dataclass(frozen=True)
-class Part:
-    """Which of the files a run makes: those whose numbers leave ``number - 1`` when divided by ``count``."""
-
-    number: int = 1
-    count: int = 1
-
-    def __str__(self) -> str:
-        return f"{self.number}/{self.count}"
-
-    def holds(self, group: Group) -> bool:
-        return group.number % self.count == self.number - 1
-
-
 def plan_groups(videos: Sequence[Video], size: int) -> list[Group]:
     """All videos, ``size`` of them a file."""
     starts = range(0, len(videos), size)

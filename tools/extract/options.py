@@ -4,13 +4,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from datareader.extraction.youtube8m import Silent
-from tools.extract.groups import Format, Group, Part
+from dataset.parts import Part
+from tools.extract.groups import Format, Group
 
 
 @dataclass(frozen=True)
 class ExtractOptions:
-    """Either videos or list_path. silent: what becomes of videos without sound. threads, use_gpu: None if not said."""
+    """Either videos or list_path; neither of a self_test.
 
+    silent: what becomes of videos without sound. threads, use_gpu: None if not said.
+    """
+
+    self_test: bool
     videos: tuple[str, ...]
     list_path: str | None
     output: Path

@@ -13,6 +13,7 @@ from datareader.extraction.extraction import Hearing, Sight, extract
 from datareader.extraction.youtube8m import PACE, Made, SilentError, make_record
 from datareader.features.records import Expected
 from dataset.output_folder import open_output_folder
+from dataset.parts import describe_end
 from tools.errors import DataError
 from tools.extract.groups import Group, Note, is_finished, read_note, write_group, write_list
 from tools.extract.inputs import Video
@@ -34,8 +35,8 @@ def expect_records(labelled: bool) -> Expected:
 
 def extract_groups(groups: Sequence[Group], options: ExtractOptions) -> None:
     """Make the files of a part, and the list where the part is all. Raises ZooError."""
-    own = [group for group in groups if options.part.holds(group)]
-    with open_output_folder(options.output, options.settings()):
+    own = [group for group in groups if options.part.holds(group.number)]
+    with open_output_folder(options.output, options.settings(), options.part):
         left, finished = [], []
         for group in own:
             path = options.path_of(group)
@@ -51,11 +52,11 @@ def extract_groups(groups: Sequence[Group], options: ExtractOptions) -> None:
         if left:
             _make(left, finished, options, options.skip_broken - len(broken))
         notes = [read_note(options.path_of(group)) for group in own]
-        if options.part.count == 1:
+        if options.part.is_whole:
             _finish(groups, notes, options)
             return
     _tell(notes)
-    log.info(f"part {options.part} is done; once all are, the same command with --merge in place of --part")
+    log.info(describe_end(options.part))
 
 
 def merge(groups: Sequence[Group], options: ExtractOptions) -> None:

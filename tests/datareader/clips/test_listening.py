@@ -1,6 +1,5 @@
 """The sound of videos: in time with the picture, of every rate, format and number of channels."""
 
-from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -8,13 +7,13 @@ import numpy as np
 import pytest
 
 from datareader.clips.listening import _SampleClock, open_sound, to_mono
+from tests.datareader.clips.soundtracks import LAYOUTS, make_film
 from tests.datareader.clips.talkies import make_talkie
 from tests.datareader.clips.tracks import make_song
-from tests.datareader.clips.videos import Clip, draw, make_clip
+from tests.datareader.clips.videos import Clip, make_clip
 from tools.errors import DataError
 
 pytestmark = pytest.mark.pyav
-LAYOUTS = {1: "mono", 2: "stereo", 6: "5.1"}
 FRAME_SEC = 1 / 30
 
 
@@ -28,30 +27,6 @@ def click_of(path):
     rate, samples = hear(path)
     loud = np.abs(samples) > 0.3 * np.abs(samples).max()
     return int(loud.argmax()) / rate
-
-
-def make_film(path, samples, rate, *, codec="pcm_s16le", starts=(0,), num_frames=30):
-    """A film with a track of (channels, n) int16 samples in as many parts as there are starts, in seconds."""
-    with av.open(str(path), "w") as container:
-        film = container.add_stream("mpeg4", rate=30)
-        film.width, film.height, film.pix_fmt = 96, 64, "yuv420p"
-        track = container.add_stream(codec, rate=rate, layout=LAYOUTS[len(samples)])
-        packets = []
-        for number in range(num_frames):
-            frame = av.VideoFrame.from_ndarray(draw(number, (96, 64)), format="rgb24")
-            frame.pts, frame.time_base = number, Fraction(1, 30)
-            packets += film.encode(frame)
-        packets += film.encode(None)
-        for part, start in zip(np.array_split(samples, len(starts), axis=1), starts, strict=True):
-            for at in range(0, part.shape[1], 1024):
-                packed = np.ascontiguousarray(part[:, at : at + 1024].T).reshape(1, -1)
-                frame = av.AudioFrame.from_ndarray(packed, format="s16", layout=LAYOUTS[len(samples)])
-                frame.sample_rate, frame.pts = rate, round(start * rate) + at
-                frame.time_base = Fraction(1, rate)
-                packets += track.encode(frame)
-        packets += track.encode(None)
-        container.mux(sorted(packets, key=lambda packet: packet.dts * packet.time_base))
-    return path
 
 
 def noise(channels, count, seed=0):

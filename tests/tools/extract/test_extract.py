@@ -9,39 +9,17 @@ import pytest
 
 from datareader.clips.decoding import open_video
 from datareader.clips.seconds import choose_frames
-from datareader.extraction.extraction import Hearing, Sight
 from datareader.extraction.youtube8m import PACE
 from datareader.features.dataset import FeatureDataset
 from datareader.features.inputs import SegmentFrames
 from datareader.features.records import load_records
 from tests.datareader.clips.talkies import make_talkie
-from tests.datareader.clips.videos import Clip, make_clip, read_number
+from tests.datareader.clips.videos import Clip, make_clip
+from tests.tools.extract.networks import Networks
 from tools.errors import DataError
 from tools.extract import __main__ as program
 from tools.extract import run
 from tools.files.sums import sums_beside
-
-
-class Networks:
-    """Describes a frame by the number drawn in it. opened: how often; described: how many frames."""
-
-    def __init__(self, digest="some weights"):
-        self.digest, self.opened, self.described = digest, 0, 0
-
-    def open(self, options):
-        self.opened += 1
-        return Sight(PACE, lambda frame: np.array([read_number(frame)]), self.look, 3), self.hearing(), self.digest
-
-    def look(self, batch):
-        self.described += len(batch)
-        return np.repeat(batch / 64 - 1, 1024, axis=1).astype(np.float32)
-
-    @staticmethod
-    def hearing():
-        def hear(path):
-            return np.full((2, 1), 0.5) if "talkie" in path else None
-
-        return Hearing(hear, lambda batch: np.repeat(batch, 128, axis=1).astype(np.float32), 2)
 
 
 @pytest.fixture
@@ -73,7 +51,7 @@ def records_of(folder):
 
 
 def contents_of(folder):
-    names = sorted(path for path in folder.iterdir() if path.name != ".lock")
+    names = sorted(path for path in folder.iterdir() if not path.name.startswith(".lock"))
     return {path.name: (path.read_bytes(), path.stat().st_mtime_ns * path.name.endswith(".pkl")) for path in names}
 
 
