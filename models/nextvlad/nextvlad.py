@@ -91,12 +91,13 @@ class NeXtVLADPooling(nn.Layer):
 class NeXtVLAD(nn.Layer):
     """NeXtVLAD pooling of rgb and audio, a hidden layer, context gating and a classifier.
 
+    audio_feature_size: None for a network of rgb alone.
     whitening: (video_feature_size,) factors of the rgb features; see ``spec.load_whitening``.
     drop_rate: dropout before the hidden layer, of Fluid's kind: training multiplies by the mask alone
         and evaluation multiplies by 1 - drop_rate.
 
     Shape:
-        lengths: (N,) int64. rgb, audio: (sum of lengths, D), uint8 as stored or float32 dequantised
+        lengths: (N,) int64. rgb, audio if any: (sum of lengths, D), uint8 as stored or float32 dequantised
             (rgb without the half step of 4 / 512, which 2019's reader leaves out before whitening).
         output: logits (N, num_classes) float32.
     """
@@ -107,7 +108,7 @@ class NeXtVLAD(nn.Layer):
     def __init__(
         self,
         video_feature_size: int,
-        audio_feature_size: int,
+        audio_feature_size: int | None,
         cluster_size: int,
         hidden_size: int,
         groups: int,
@@ -121,8 +122,10 @@ class NeXtVLAD(nn.Layer):
         self.drop_rate = drop_rate
         self.register_buffer("whitening", paddle.to_tensor(whitening, dtype="float32"), persistable=False)
         self.video = NeXtVLADPooling(video_feature_size, cluster_size, groups, expansion)
-        self.audio = NeXtVLADPooling(audio_feature_size, cluster_size, groups, expansion)
-        width = cluster_size * (self.video.group_size + self.audio.group_size)
+        self.audio = (
+            NeXtVLADPooling(audio_feature_size, cluster_size, groups, expansion) if audio_feature_size else None
+        )
+        width = cluster_size * sum(pooling.group_size for pooling in self.poolings())
         self.hidden = _linear(width, hidden_size, bias=False)
         self.hidden_norm = nn.BatchNorm1D(hidden_size, momentum=0.9, epsilon=1e-5)
         self.gate1 = _linear(hidden_size, hidden_size // gating_reduction, bias=False)
@@ -130,13 +133,22 @@ class NeXtVLAD(nn.Layer):
         self.gate2 = _linear(hidden_size // gating_reduction, hidden_size, bias=False)
         self.logistic = _linear(hidden_size, num_classes)
 
-    def forward(self, lengths, rgb, audio):
-        lengths = lengths.tolist()
-        video = self.video(dequantize_unbiased(rgb) * self.whitening, lengths)
-        return self.classify(video, self.audio(dequantize(audio), lengths))
+    def poolings(self) -> list[NeXtVLADPooling]:
+        """One for each stream."""
+        return [self.video] if self.audio is None else [self.video, self.audio]
 
-    def classify(self, video, audio):
-        x = paddle.concat([video, audio], axis=1)  # (N, K * (F of rgb + F of audio))
+    def forward(self, lengths, rgb, audio=None):
+        streams, lengths = self.prepare(rgb, audio), lengths.tolist()
+        pairs = zip(self.poolings(), streams, strict=True)
+        return self.classify([pooling(stream, lengths) for pooling, stream in pairs])
+
+    def prepare(self, rgb, audio) -> list:
+        """The streams as they are pooled, whitened and dequantised. audio: None of a network of rgb alone."""
+        rgb = dequantize_unbiased(rgb) * self.whitening
+        return [rgb] if audio is None else [rgb, dequantize(audio)]
+
+    def classify(self, pooled: list):
+        x = paddle.concat(pooled, axis=1)  # (N, K * (F of rgb + F of audio))
         x = F.dropout(x, self.drop_rate, training=self.training, mode="downscale_in_infer")
         x = self.hidden_norm(self.hidden(x))  # (N, hidden_size)
         gate = F.relu(self.gate_norm(self.gate1(x)))
@@ -151,7 +163,8 @@ class NeXtVLAD(nn.Layer):
 
     @property
     def released_names(self) -> dict[str, str]:
-        return RELEASED_NAMES
+        own = self.state_dict().keys()
+        return {name: released for name, released in RELEASED_NAMES.items() if name in own}
 
     @property
     def released_buffers(self) -> dict[str, str]:
@@ -171,11 +184,13 @@ class PaddedNeXtVLAD(nn.Layer):
         self.network = network
         self.eval()
 
-    def forward(self, lengths, rgb, audio):
+    def forward(self, lengths, rgb, audio=None):
         network = self.network
-        video = self._pool(network.video, dequantize_unbiased(rgb) * network.whitening, lengths)
-        audio = self._pool(network.audio, dequantize(audio), lengths)
-        return network.probs(network.classify(video, audio))
+        streams = network.prepare(rgb, audio)
+        pooled = [self._pool(network.video, streams[0], lengths)]
+        if network.audio is not None:  # Paddle 3.3.1 exports no zip with strict
+            pooled.append(self._pool(network.audio, streams[1], lengths))
+        return network.probs(network.classify(pooled))
 
     def _pool(self, pooling: NeXtVLADPooling, x, lengths):
         frames = paddle.shape(x)[1]

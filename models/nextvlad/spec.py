@@ -3,7 +3,6 @@
 import contextlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
 
 import numpy as np
 
@@ -52,8 +51,9 @@ def load_whitening(path: str, feature_size: int, where: str) -> np.ndarray:
 def check_sizes(config: Config) -> None:
     """Groups divide the expanded features, the gate divides the hidden layer, and the eigenvalues are there."""
     model, where = config.MODEL, config.where("MODEL")
-    for name in ("video_feature_size", "audio_feature_size"):
-        width = model.expansion * getattr(model, name)
+    sizes = {"video_feature_size": model.video_feature_size, "audio_feature_size": model.audio_feature_size}
+    for name, size in sizes.items():
+        width = model.expansion * (size or 0)
         if width % model.groups:
             raise ConfigError(
                 f"{where}: groups = {model.groups} does not divide expansion * {name} = {width}; "
@@ -63,27 +63,40 @@ def check_sizes(config: Config) -> None:
         raise ConfigError(
             f"{where}: gating_reduction = {model.gating_reduction} does not divide hidden_size = {model.hidden_size}"
         )
-    load_whitening(model.eigen_file, model.video_feature_size, where)
+    choose_whitening(model, where)
+
+
+def choose_whitening(model, where: str) -> np.ndarray:
+    """What the rgb features are multiplied by, (video_feature_size,) float32: 1 where MODEL.eigen_file is None."""
+    if model.eigen_file is None:
+        return np.ones(model.video_feature_size, np.float32)
+    return load_whitening(model.eigen_file, model.video_feature_size, where)
 
 
 @dataclass(frozen=True, kw_only=True)
 class ModelSection(FeatureModelSection):
-    """MODEL of NeXtVLAD, which calls the widths of its two streams by names of their own."""
+    """MODEL of NeXtVLAD, which calls the widths of its two streams by names of their own.
 
-    feature_names: ClassVar[tuple[str, ...]] = ("rgb", "audio")
+    audio_feature_size: None for rgb alone. eigen_file: None for features that are not those of YouTube-8M's PCA.
+    """
+
     video_feature_size: int = key(minimum=1)
-    audio_feature_size: int = key(minimum=1)
+    audio_feature_size: int | None = key(None, minimum=1)
     cluster_size: int = key(minimum=1)
     hidden_size: int = key(minimum=1)
     groups: int = key(minimum=1)
     expansion: int = key(minimum=1)
     drop_rate: float = key(minimum=0, below=1)
     gating_reduction: int = key(minimum=1)
-    eigen_file: str = key()
+    eigen_file: str | None = key()
+
+    @property
+    def feature_names(self) -> tuple[str, ...]:
+        return ("rgb",) if self.audio_feature_size is None else ("rgb", "audio")
 
     @property
     def feature_dims(self) -> tuple[int, ...]:
-        return self.video_feature_size, self.audio_feature_size
+        return tuple(filter(None, (self.video_feature_size, self.audio_feature_size)))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,7 +136,7 @@ class NeXtVLADSpec(FeatureSpec):
             gating_reduction=model.gating_reduction,
             num_classes=model.num_classes,
             drop_rate=model.drop_rate,
-            whitening=load_whitening(model.eigen_file, model.video_feature_size, config.where("MODEL")),
+            whitening=choose_whitening(model, config.where("MODEL")),
         )
 
     def build_optimizer(self, config, network):
