@@ -14,11 +14,11 @@ class Batcher:
 
     def __init__(self, describe: Callable[[np.ndarray], np.ndarray], size: int, on_rows=lambda rows: None):
         self._describe, self._size, self._on_rows = describe, size, on_rows
-        self._pending: list[tuple[int, range, np.ndarray]] = []
+        self._pending: list[tuple[int, list[int], np.ndarray]] = []
         self._awaited = Counter()  # by place: how many of its parts are pending
         self._rows: dict[int, dict[int, np.ndarray]] = {}
 
-    def add(self, place: int, rows: range, part: np.ndarray) -> None:
+    def add(self, place: int, rows: list[int], part: np.ndarray) -> None:
         """One part, which stands for some rows of a video."""
         self._pending.append((place, rows, part))
         self._awaited[place] += 1

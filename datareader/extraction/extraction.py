@@ -24,12 +24,12 @@ _AHEAD = 8  # pictures of each video that wait in memory
 class Sight:
     """How features are made of pictures.
 
-    pace: which frames. see: (H, W, 3) uint8 RGB -> what the network takes of one picture. describe: a batch of those
-    -> (N, D) features, N in order.
+    pace: which frames. see: those of a row, each (H, W, 3) uint8 RGB -> what the network takes of them. describe: a
+    batch of those -> (N, D) features, N in order.
     """
 
     pace: Pace
-    see: Callable[[np.ndarray], np.ndarray]
+    see: Callable[[list[np.ndarray]], np.ndarray]
     describe: Callable[[np.ndarray], np.ndarray]
     batch_size: int
 
@@ -80,7 +80,7 @@ def extract(
                 seen.add(place, rows, picture)
             case _Heard(place, examples):
                 for row, example in enumerate(examples):
-                    heard.add(place, range(row, row + 1), example)
+                    heard.add(place, [row], example)
             case _Again(place):
                 seen.forget(place)
             case _Ended(place, result):
@@ -98,7 +98,7 @@ def extract(
 @dataclass(frozen=True)
 class _Seen:
     place: int
-    rows: range
+    rows: list[int]
     picture: np.ndarray
 
 
@@ -137,8 +137,8 @@ def _perceive(place: int, entry: ListEntry, open_clip, sight: Sight, hearing: He
             yield _Heard(place, examples)
         while True:
             try:
-                for rows, frame in read_at_pace(source, sight.pace):
-                    yield _Seen(place, rows, sight.see(frame))
+                for rows, frames in read_at_pace(source, sight.pace):
+                    yield _Seen(place, rows, sight.see(frames))
                 break
             except RestartError:
                 yield _Again(place)

@@ -76,7 +76,12 @@ def use_networks(
     project_picture = visual_projection(picture_pca.mean, picture_pca.values, picture_pca.vectors, "the PCA of frames")
     project_sound = audio_projection(sound_pca.vectors, sound_pca.mean, "the PCA of sound")
     return (
-        Sight(PACE, resize_frame, lambda pictures: project_picture(look(pictures)), PICTURES_AT_ONCE),
+        Sight(
+            PACE,
+            lambda frames: resize_frame(*frames),
+            lambda pictures: project_picture(look(pictures)),
+            PICTURES_AT_ONCE,
+        ),
         Hearing(hear, lambda examples: project_sound(listen(examples)), EXAMPLES_AT_ONCE),
     )
 

@@ -84,6 +84,22 @@ class ResNet(nn.Layer):
         return F.max_pool2d(F.relu(self.conv1(x)), kernel_size=3, stride=2, padding=1)
 
 
+class PooledResNet(nn.Layer):
+    """What a ResNet sees of single pictures: the mean of its last maps.
+
+    trunk: shared with the network that it is of.
+
+    Shape: x (N, in_channels, H, W) float32 -> (N, 2048) float32.
+    """
+
+    def __init__(self, trunk: ResNet):
+        super().__init__()
+        self.trunk = trunk
+
+    def forward(self, x):
+        return F.adaptive_avg_pool2d(self.trunk(x), 1).flatten(1)
+
+
 def released_backbone_names(num_layers: int, own: str) -> dict[str, str]:
     """Own name -> name in the weights of 2019, of a ResNet that is the attribute ``own`` of its network.
 

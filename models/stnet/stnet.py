@@ -96,6 +96,29 @@ def _normalize(norm: nn.BatchNorm1D, x):
     return norm(x.flatten(0, 1)).reshape(x.shape)
 
 
+class PooledSegments(nn.Layer):
+    """What STNET sees of single super-images, each as a clip of one segment: the mean of its last maps.
+
+    Shape: x (M, 3 * seglen, H, W) float32 -> (M, 2048) float32.
+    """
+
+    def __init__(self, trunk: ResNet, temporal1: TemporalBlock, temporal2: TemporalBlock):
+        super().__init__()
+        self.trunk, self.temporal1, self.temporal2 = trunk, temporal1, temporal2
+
+    def forward(self, x):
+        return pool_segments(self, x, 1).flatten(1)
+
+
+def pool_segments(network, x, segments: int):
+    """(N * S, 3 * seglen, H, W) -> (N * S, 2048, 1, 1), by the trunk and the temporal blocks of a network."""
+    trunk = network.trunk
+    x = trunk.stem(x)  # (N * S, 64, H / 4, W / 4)
+    x = network.temporal1(trunk.stages[1](trunk.stages[0](x)), segments)  # (N * S, 512, H / 8, W / 8)
+    x = network.temporal2(trunk.stages[2](x), segments)  # (N * S, 1024, H / 16, W / 16)
+    return F.adaptive_avg_pool2d(trunk.stages[3](x), 1)
+
+
 class STNET(nn.Layer):
     """A ResNet on super-images, temporal blocks after its second and third stage, and an Xception over segments.
 
@@ -137,13 +160,13 @@ class STNET(nn.Layer):
 
     def forward(self, x):
         segments = x.shape[1]
-        trunk = self.trunk
-        x = trunk.stem(self.normalize(x).flatten(0, 1))  # (N * S, 64, H / 4, W / 4)
-        x = self.temporal1(trunk.stages[1](trunk.stages[0](x)), segments)  # (N * S, 512, H / 8, W / 8)
-        x = self.temporal2(trunk.stages[2](x), segments)  # (N * S, 1024, H / 16, W / 16)
-        x = F.adaptive_avg_pool2d(trunk.stages[3](x), 1)  # (N * S, 2048, 1, 1)
+        x = pool_segments(self, self.normalize(x).flatten(0, 1), segments)  # (N * S, 2048, 1, 1)
         x = self.xception(x.reshape([-1, segments, 2048]))  # (N, S, 1024)
         return self.fc(x.max(axis=1))  # (N, num_classes)
+
+    def backbone(self) -> PooledSegments:
+        """What describes a segment: (M, 3 * seglen, H, W) float32 normalised -> (M, 2048)."""
+        return PooledSegments(self.trunk, self.temporal1, self.temporal2)
 
     def losses(self, logits, labels, class_weights=None, label_smoothing=0.0):
         return class_losses(logits, labels, class_weights, label_smoothing)

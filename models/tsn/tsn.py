@@ -8,7 +8,7 @@ from paddle import nn
 
 from models.layers.losses import average_views, class_losses
 from models.layers.pixels import NormalizePixels
-from models.layers.resnet import ResNet, released_backbone_names, torchvision_names
+from models.layers.resnet import PooledResNet, ResNet, released_backbone_names, torchvision_names
 
 
 class TSN(nn.Layer):
@@ -53,6 +53,10 @@ class TSN(nn.Layer):
         features = nn.functional.adaptive_avg_pool2d(self.trunk(frames), 1)  # (N * S, 2048, 1, 1)
         # Not mean: exported, it makes the inference engine of Paddle 3.3.1 print a line of its own.
         return self.fc(features.reshape([-1, segments, 2048]).sum(axis=1) / segments)  # (N, num_classes)
+
+    def backbone(self) -> PooledResNet:
+        """What describes a segment: (M, 3 * seglen, H, W) float32 normalised -> (M, 2048)."""
+        return PooledResNet(self.trunk)
 
     def losses(self, logits, labels, class_weights=None, label_smoothing=0.0):
         return class_losses(logits, labels, class_weights, label_smoothing)

@@ -4,6 +4,7 @@ python -m tools.extract --features youtube8m --video clip.mp4 [folder/ 'more*.mk
 python -m tools.extract --features youtube8m --filelist my_videos.list --output features [--format tfrecord]
 python -m tools.extract ... --part 3/8, once for each part on as many machines, and then ... --merge
 
+python -m tools.extract --weights checkpoints/TSN_best --video folder/ --output features [--every 1]
 python -m tools.extract --self-test
 
 A line of the list is a path, and behind it class ids where there are any, as "clip.mp4 3;17". The output folder gets
@@ -21,15 +22,28 @@ if __name__ == "__main__":  # before anything slow, so that Ctrl-C is one line f
 
 import argparse
 import logging
+from fractions import Fraction
 
+from datareader.clips.seconds import Pace
+from datareader.extraction.backbone import Store
 from datareader.extraction.youtube8m import Silent
 from dataset.parts import add_part_flags, check_part_flags
-from tools.config.flags import make_parser, parse_switch, parse_text, parse_threads, whole_number
+from tools.config.flags import (
+    ConfigSource,
+    add_set_flag,
+    make_parser,
+    parse_switch,
+    parse_text,
+    parse_threads,
+    read_config_source,
+    real_number,
+    whole_number,
+)
 from tools.errors import ConfigError
 from tools.extract.groups import VIDEOS_A_FILE, Format, plan_groups
 from tools.extract.inputs import Video, find_videos, load_videos
 from tools.extract.networks import find_graph, load_published
-from tools.extract.options import ExtractOptions
+from tools.extract.options import BackboneOptions, ExtractOptions
 from tools.extract.run import extract_groups, merge
 from tools.extract.self_test import check_published
 from tools.runtime.entry import run_program
@@ -42,10 +56,24 @@ log = logging.getLogger(__name__)
 FORMS = {"pickle": Format.PICKLE, "tfrecord": Format.TFRECORD}
 
 
+def add_weights(parser: argparse.ArgumentParser) -> None:
+    """What says how a backbone makes features."""
+    add = parser.add_argument
+    add("--weights", type=parse_text, metavar="PATH", help="of TSN, STNET or their ResNet: take its 2048 pooled values")
+    add("--model-name", type=parse_text, metavar="NAME", help="TSN or STNET; default: what the checkpoint says")
+    add("--config", type=parse_text, metavar="FILE", help="default: what the checkpoint says, or the model's own")
+    add_set_flag(parser, "MODEL.num_layers=101")
+    add("--every", type=real_number(0), metavar="SEC", help="seconds from one row to the next; default: 1")
+    add("--segments", type=whole_number(1, 10_000), metavar="N", help="N rows a video, of equal parts, in their place")
+    stores = [store.value for store in Store]
+    add("--store", choices=stores, default=stores[0], help="uint8: bytes of the range that a video has")
+
+
 def build_parser() -> argparse.ArgumentParser:
     parser = make_parser(__doc__, prog="python -m tools.extract")
     add = parser.add_argument
-    add("--features", choices=("youtube8m",), help="which features: those that YouTube-8M has")
+    add("--features", choices=("youtube8m", "backbone"), help="those that YouTube-8M has, or those of --weights")
+    add_weights(parser)
     add(
         "--video",
         action="extend",
@@ -90,13 +118,24 @@ def build_parser() -> argparse.ArgumentParser:
 def parse_args() -> ExtractOptions:
     parser = build_parser()
     args = parser.parse_args()
-    if not args.self_test and not (args.features and args.output):
-        parser.error("give --features and --output, or --self-test")
+    if not args.self_test and not ((args.features or args.weights) and args.output):
+        parser.error("give --features youtube8m or --weights, and --output; or --self-test")
+    if args.weights and args.features == "youtube8m":
+        parser.error("--weights makes features of a backbone, not of YouTube-8M's kind; leave out one of the two")
+    if args.features == "backbone" and not args.weights:
+        parser.error("--features backbone needs --weights")
+    if args.weights and args.format == "tfrecord":
+        parser.error("--format tfrecord holds YouTube-8M's features alone; leave it out with --weights")
+    if args.every and args.segments:
+        parser.error("give --every or --segments, one of them")
     if not args.self_test and bool(args.video) == bool(args.filelist):
         parser.error("give --video or --filelist, one of them")
     check_part_flags(parser, args.part, args.merge)
     return ExtractOptions(
         self_test=args.self_test,
+        backbone=choose_backbone(
+            args.weights, args.model_name, read_config_source(args), args.every, args.segments, args.store
+        ),
         videos=tuple(args.video),
         list_path=args.filelist,
         output=Path(args.output or ""),
@@ -112,6 +151,15 @@ def parse_args() -> ExtractOptions:
         weights_dir=args.weights_dir,
         offline=args.offline,
     )
+
+
+def choose_backbone(
+    weights: str | None, name: str | None, config: ConfigSource, every: float | None, segments: int | None, store: str
+) -> BackboneOptions | None:
+    if weights is None:
+        return None
+    pace = Pace(Fraction(str(every or 1)), segments=segments)
+    return BackboneOptions(weights, name, config, pace, Store(store))
 
 
 def choose_videos(options: ExtractOptions) -> list[Video]:

@@ -135,10 +135,11 @@ def read_note(path: Path) -> Note:
         raise DataError(f"{sums_beside(path)} cannot be read: {error}") from None
 
 
-def write_list(folder: Path, paths: Sequence[Path], expected: Callable[[bool], Expected]) -> Path | None:
+def write_list(folder: Path, paths: Sequence[Path], expected: Callable[[bool], Expected | None]) -> Path | None:
     """Write the list of the files that hold records, and its index; None where there is none.
 
-    paths: of all files, in order. expected: whether all records have labels -> what they are to be checked against.
+    paths: of all files, in order. expected: whether all records have labels -> what they are to be checked against,
+    None where that is not known, so that the first training makes the index.
     """
     notes = {path: note for path in paths if (note := read_note(path)).frames}
     if not notes:
@@ -151,7 +152,9 @@ def write_list(folder: Path, paths: Sequence[Path], expected: Callable[[bool], E
         note = notes[Path(path)]
         return index_records(note.frames, [labels or [] for labels in note.labels])
 
-    if all(label < checked.num_classes for note in notes.values() for labels in note.labels for label in labels or []):
+    if checked and all(
+        label < checked.num_classes for note in notes.values() for labels in note.labels for label in labels or []
+    ):
         cache = Path(cache_of(str(list_path), checked))
         with contextlib.suppress(FileNotFoundError):
             cache.unlink()

@@ -1,20 +1,26 @@
-"""How features are made, by the networks that make them."""
+"""The networks that describe frames and sound, with their weights."""
 
+import hashlib
+import logging
+from collections.abc import Callable
 from pathlib import Path
 
-from datareader.extraction.extraction import Hearing, Sight
-from datareader.extraction.youtube8m import use_networks
+import numpy as np
+
+import models  # noqa: F401  (registers the specs)
 from models.extractors import build_picture_network, build_sound_network
-from tools.extract.options import ExtractOptions
-from tools.inference.youtube8m import Published, open_published
+from tools.config.load import Config
+from tools.errors import ConfigError
+from tools.extract.options import BackboneOptions, ExtractOptions
+from tools.inference.youtube8m import Published, open_published, run_network
+from tools.registry import MODELS
 from tools.runtime.device import start_paddle
 from tools.weights.extractors import INCEPTION, find_extractor
+from tools.weights.files import load_weights
+from tools.weights.loading import load_into_network
+from tools.weights.self_description import choose_model, choose_settings, find_self_description
 
-
-def open_networks(options: ExtractOptions) -> tuple[Sight, Hearing, str]:
-    """The senses of YouTube-8M's features, and a digest of their weights. Imports Paddle. Raises ZooError."""
-    published = load_published(options)
-    return *use_networks(published.look, published.listen, published.picture_pca, published.sound_pca), published.digest
+log = logging.getLogger(__name__)
 
 
 def load_published(options: ExtractOptions) -> Published:
@@ -28,3 +34,33 @@ def load_published(options: ExtractOptions) -> Published:
 def find_graph(options: ExtractOptions) -> Path:
     """The folder with what the archive of the picture network's graph holds. Raises ZooError."""
     return find_extractor(INCEPTION, weights_dir=options.weights_dir, offline=options.offline)
+
+
+def load_backbone(
+    chosen: BackboneOptions, options: ExtractOptions
+) -> tuple[Callable[[np.ndarray], np.ndarray], Config, str]:
+    """(what describes segments, the settings it was trained with, a digest of its weights).
+
+    It takes (N, 3 * seglen, H, W) float32 normalised and gives (N, 2048). Imports Paddle. Raises ZooError, for a model
+    without a backbone too.
+    """
+    described = find_self_description(chosen.weights)
+    name = choose_model(chosen.model_name, chosen.config.path, chosen.weights, described)
+    spec = MODELS.get(name)()
+    if spec.data != "clips":
+        raise ConfigError(f"--weights {chosen.weights}: {name} takes features itself; TSN and STNET have a backbone")
+    config, notices = choose_settings(chosen.config, described, spec, name, ["MODEL", "TEST"])
+    for notice in notices:
+        log.info(notice)
+    weights = load_weights(chosen.weights, name)
+    device = start_paddle(options.threads, options.use_gpu, gpu_wanted=True)
+    network = spec.build_network(config)
+    for line in load_into_network(network, weights, fine_tune=True).lines():
+        log.info(f"{weights.path}: {line}")
+    part = network.backbone()
+    digest = hashlib.blake2b(digest_size=16)
+    for key, value in sorted(part.state_dict().items()):
+        digest.update(key.encode())
+        digest.update(np.ascontiguousarray(value.numpy()).data)
+    size = config.TEST.target_size
+    return run_network(part, (3 * config.MODEL.seglen, size, size), device), config, digest.hexdigest()

@@ -5,19 +5,19 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from math import ceil
+from functools import partial
 
 from datareader.clips.decoding import read_facts
 from datareader.clips.files import open_film
-from datareader.extraction.extraction import Hearing, Sight, extract
-from datareader.extraction.youtube8m import PACE, Made, SilentError, make_record
-from datareader.features.records import Expected
+from datareader.clips.seconds import Pace
+from datareader.extraction.extraction import extract
+from datareader.extraction.youtube8m import Made, SilentError
 from dataset.output_folder import open_output_folder
 from dataset.parts import describe_end
 from tools.errors import DataError
 from tools.extract.groups import Group, Note, is_finished, read_note, write_group, write_list
 from tools.extract.inputs import Video
-from tools.extract.networks import open_networks
+from tools.extract.kinds import Kind, expect_records, open_kind, pace_of
 from tools.extract.options import ExtractOptions
 from tools.runtime.bars import ProgressBar
 from tools.runtime.log import progress_bar
@@ -26,11 +26,6 @@ from tools.runtime.workers import map_files
 
 log = logging.getLogger(__name__)
 SHOWN = 20  # videos that are named; the notes beside the files have all of them
-
-
-def expect_records(labelled: bool) -> Expected:
-    """What the default configs say of records."""
-    return Expected(("rgb", "audio"), (1024, 128), num_classes=3862, labels_needed=labelled)
 
 
 def extract_groups(groups: Sequence[Group], options: ExtractOptions) -> None:
@@ -87,7 +82,7 @@ def _require_same_weights(digests: Sequence[str], options: ExtractOptions) -> No
 def _finish(groups: Sequence[Group], notes: list[Note], options: ExtractOptions) -> None:
     _require_same_weights([note.weights for note in notes], options)
     _tell(notes)
-    path = write_list(options.output, [options.path_of(group) for group in groups], expect_records)
+    path = write_list(options.output, [options.path_of(group) for group in groups], partial(expect_records, options))
     if path is None:
         raise DataError(f"none of {count_of(sum(len(group.videos) for group in groups), 'video')} has a record")
     log.info(f"list: {path}")
@@ -110,30 +105,31 @@ def _show(title: str, lines: list[str]) -> None:
 
 def _make(left: list[Group], finished: list[Note], options: ExtractOptions, may_skip: int) -> None:
     """Make the files of these groups. finished: of this part's others. may_skip: so many broken videos are left out."""
-    sight, hearing, weights = open_networks(options)
-    _require_same_weights([*(note.weights for note in finished), weights], options)
+    kind = open_kind(options)
+    _require_same_weights([*(note.weights for note in finished), kind.weights], options)
     videos = [video for group in left for video in group.videos]
-    seconds = sum(map_files(_expect_rows, videos, "looking at videos", at_once=8))
+    count_rows = partial(_count_rows, pace_of(options))
+    total = sum(map_files(count_rows, videos, "looking at videos", at_once=8))
     began_sec, told = time.perf_counter(), Counter()
-    with progress_bar(seconds, 0, "extracting", unit="s") as bar:
+    with progress_bar(total, 0, "extracting", unit="row") as bar:
 
         def on_rows(rows: int) -> None:
             told["rows"] += rows
             bar.update(rows)
 
         for group in left:
-            made = _describe_group(group, sight, hearing, options, may_skip - told["broken"], on_rows)
+            made = _describe_group(group, kind, options, may_skip - told["broken"], on_rows)
             for_file = _count(made, told, bar, len(videos))
-            write_group(group, options.path_of(group), options.form, for_file, weights)
+            write_group(group, options.path_of(group), options.form, for_file, kind.weights)
     took_sec = time.perf_counter() - began_sec
     rate = told["rows"] / max(took_sec, 1e-9)
-    log.info(f"{told['rows']:,} s of video in {took_sec:.1f} s: {rate:.1f} s of video a second")
+    log.info(f"{count_of(told['rows'], 'row')} in {took_sec:.1f} s, {rate:.1f} a second")
 
 
-def _expect_rows(video: Video) -> int:
+def _count_rows(pace: Pace, video: Video) -> int:
     """How many rows a video will have, as far as it says how long it is."""
     with suppress(DataError):
-        return min(ceil(read_facts(video.entry.path).duration_sec or 0), PACE.most)
+        return pace.count_rows(read_facts(video.entry.path).duration_sec or 0)
     return 0
 
 
@@ -146,11 +142,11 @@ def _count(made: Iterator[Made | DataError], told: Counter, bar: ProgressBar, to
 
 
 def _describe_group(
-    group: Group, sight: Sight, hearing: Hearing, options: ExtractOptions, may_skip: int, on_rows: Callable[[int], None]
+    group: Group, kind: Kind, options: ExtractOptions, may_skip: int, on_rows: Callable[[int], None]
 ) -> Iterator[Made | DataError]:
     """The record of each video of a file, or why it has none. Raises DataError for one broken video too many."""
     entries = [video.entry for video in group.videos]
-    described = extract(entries, open_film, sight, hearing, options.num_workers, on_rows)
+    described = extract(entries, open_film, kind.sight, kind.hearing, options.num_workers, on_rows)
     for video, found in zip(group.videos, described, strict=True):
         if isinstance(found, DataError):
             if may_skip == 0:
@@ -159,6 +155,6 @@ def _describe_group(
             yield found
             continue
         try:
-            yield make_record(found, video.labels, options.silent)
+            yield kind.make(found, video.labels)
         except SilentError as error:
             yield error

@@ -46,15 +46,15 @@ def open_published(
         for array in (pca.mean, pca.vectors, pca.values):
             digest.update(b"" if array is None else np.ascontiguousarray(array).data)
     return Published(
-        _run(build_picture_network(constants), PICTURE, device),
-        _run(build_sound_network(variables), EXAMPLE, device),
+        run_network(build_picture_network(constants), PICTURE, device),
+        run_network(build_sound_network(variables), EXAMPLE, device),
         picture_pca,
         sound_pca,
         digest.hexdigest(),
     )
 
 
-def _run(network, shape: tuple[int, ...], device: str) -> Callable[[np.ndarray], np.ndarray]:
+def run_network(network, shape: tuple[int, ...], device: str) -> Callable[[np.ndarray], np.ndarray]:
     """A network as a function of arrays, in the inference engine where that is for the device."""
     import paddle
 

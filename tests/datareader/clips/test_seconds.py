@@ -8,7 +8,13 @@ import pytest
 from datareader.clips import decoding
 from datareader.clips.seconds import Pace, choose_frames, read_at_pace
 from datareader.clips.times import FrameTimes
+from datareader.sampling import sample_segment_frames
 from tests.datareader.clips.videos import Clip, make_clip, read_number
+
+
+def numbers_of(times, pace):
+    """Of the frames, in a pace that has one a row."""
+    return choose_frames(times, pace).ravel().tolist()
 
 
 def at_rate(rate, num_frames, tick_sec=Fraction(1, 90000)):
@@ -31,28 +37,52 @@ def at_rate(rate, num_frames, tick_sec=Fraction(1, 90000)):
     ],
 )
 def test_the_frame_nearest_to_each_second_is_taken_up_to_the_end(rate, num_frames, wanted):
-    assert choose_frames(at_rate(rate, num_frames), Pace()).tolist() == wanted
+    assert numbers_of(at_rate(rate, num_frames), Pace()) == wanted
 
 
 @pytest.mark.parametrize("rate", ["24", "25", "30", "24000/1001", "30000/1001", "50", "60"])
 def test_times_in_milliseconds_give_no_row_more(rate):
     whole = round(6 * Fraction(rate))
     for num_frames in (whole - 1, whole, whole + 1):
-        exact = choose_frames(at_rate(rate, num_frames), Pace())
-        assert choose_frames(at_rate(rate, num_frames, Fraction(1, 1000)), Pace()).tolist() == exact.tolist()
+        exact = numbers_of(at_rate(rate, num_frames), Pace())
+        assert numbers_of(at_rate(rate, num_frames, Fraction(1, 1000)), Pace()) == exact
 
 
 def test_frames_serve_all_seconds_that_they_are_nearest_to():
     times = FrameTimes(np.array([0, 40, 3040, 3080, 4500]), Fraction(1, 1000))
-    assert choose_frames(times, Pace()).tolist() == [0, 1, 2, 2, 4]
+    assert numbers_of(times, Pace()) == [0, 1, 2, 2, 4]
 
 
 def test_a_pace_says_how_often_and_how_many_at_most():
     times = at_rate("30", 3000)
-    assert choose_frames(times, Pace(Fraction(1, 2))).tolist() == list(range(0, 3000, 15))
-    assert choose_frames(times, Pace(Fraction("2.5"), most=3)).tolist() == [0, 75, 150]
+    assert numbers_of(times, Pace(Fraction(1, 2))) == list(range(0, 3000, 15))
+    assert numbers_of(times, Pace(Fraction("2.5"), most=3)) == [0, 75, 150]
     assert len(choose_frames(at_rate("1", 400), Pace(most=300))) == 300
-    assert Pace(Fraction("2.5"), most=300).describe() == "a frame every 2.5 s, at most 300"
+    assert Pace(Fraction("2.5"), most=300).describe() == "a row every 2.5 s, at most 300"
+    assert Pace(segments=7).describe() == "7 rows, of equal parts"
+
+
+def test_rows_may_have_neighbours_on_both_sides_as_far_as_there_are_any():
+    times = at_rate("30", 62)
+    assert choose_frames(times, Pace(length=5)).tolist() == [
+        [0, 1, 2, 3, 4],
+        [28, 29, 30, 31, 32],
+        [57, 58, 59, 60, 61],
+    ]
+    assert choose_frames(at_rate("30", 3), Pace(length=5)).tolist() == [[0, 1, 2, 0, 1]]
+
+
+def test_rows_may_be_those_of_equal_parts():
+    times = at_rate("30", 62)
+    assert choose_frames(times, Pace(segments=3)).tolist() == sample_segment_frames(62, 3, 1).tolist()
+    assert choose_frames(times, Pace(segments=3, length=5)).tolist() == sample_segment_frames(62, 3, 5).tolist()
+
+
+@pytest.mark.parametrize(
+    ("pace", "rows"), [(Pace(), 4), (Pace(most=3), 3), (Pace(Fraction(1, 2)), 7), (Pace(segments=9), 9)]
+)
+def test_a_pace_tells_about_how_many_rows_there_will_be(pace, rows):
+    assert pace.count_rows(3.2) == rows
 
 
 @pytest.mark.parametrize(
@@ -65,10 +95,12 @@ def test_a_pace_says_how_often_and_how_many_at_most():
     ],
     ids=lambda clip: clip.name,
 )
-def test_each_frame_comes_once_with_its_rows(folder, clip):
+@pytest.mark.parametrize("pace", [Pace(Fraction(1, 2)), Pace(Fraction(1, 10), length=5), Pace(segments=4, length=3)])
+def test_rows_come_with_their_frames_in_one_pass(folder, clip, pace):
     source = decoding.open_video(make_clip(folder, clip))
-    found = [(rows, read_number(frame)) for rows, frame in read_at_pace(source, Pace(Fraction(1, 2)))]
-    numbers = [number for rows, number in found for _ in rows]
-    assert numbers == choose_frames(source.times, Pace(Fraction(1, 2))).tolist()
-    assert [row for rows, _ in found for row in rows] == list(range(len(numbers)))
-    assert len({number for _, number in found}) == len(found)
+    rows, order = {}, []
+    for places, frames in read_at_pace(source, pace):
+        order += places
+        rows |= {place: [read_number(frame) for frame in frames] for place in places}
+    assert [rows[place] for place in sorted(rows)] == choose_frames(source.times, pace).tolist()
+    assert len(order) == len(set(order))

@@ -23,7 +23,7 @@ EXPECTED = Expected(("rgb", "audio"), (1024, 128), num_classes=5, labels_needed=
 
 def open_senses():
     sight = Sight(
-        PACE, lambda frame: np.array([read_number(frame)]), lambda batch: np.repeat(batch / 64 - 1, 1024, axis=1), 2
+        PACE, lambda frames: np.array([read_number(*frames)]), lambda batch: np.repeat(batch / 64 - 1, 1024, axis=1), 2
     )
     return sight, Hearing(lambda path: None, None, 1)
 

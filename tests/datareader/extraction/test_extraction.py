@@ -33,8 +33,8 @@ class Network:
         return batch.astype(np.float32) * 2
 
 
-def see(frame):
-    return np.array([read_number(frame)])
+def see(frames):
+    return np.array([read_number(frame) for frame in frames])
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +61,7 @@ def test_every_video_has_the_rows_of_its_frames_whatever_the_batches_and_threads
     for entry, features in zip(entries, found, strict=True):
         assert features.entry is entry
         assert features.video_id == f"id of {entry.path}"
-        np.testing.assert_array_equal(features.pictures, 2.0 * numbers_of(entry)[:, None])
+        np.testing.assert_array_equal(features.pictures, 2.0 * numbers_of(entry))
         sound = hear(entry.path)
         assert features.sound is sound is None or np.array_equal(features.sound, sound + 1)
     total = sum(len(numbers_of(entry)) for entry in entries)
@@ -86,7 +86,7 @@ def test_a_broken_video_comes_as_its_error_in_its_place(entries, tmp_path):
     found = [*extract([entries[1], broken, entries[0]], open_named, Sight(PACE, see, Network(), 4), None, 2)]
     assert isinstance(found[1], DataError)
     assert "no.mp4 cannot be read" in str(found[1])
-    np.testing.assert_array_equal(found[2].pictures, 2.0 * numbers_of(entries[0])[:, None])
+    np.testing.assert_array_equal(found[2].pictures, 2.0 * numbers_of(entries[0]))
 
 
 class Restarting:
@@ -114,7 +114,7 @@ def test_what_came_before_a_restart_is_left_out(entries, batch_size):
         return Damaged("damaged", None, entry.path)
 
     (features,) = extract(entries[2:3], open_damaged, Sight(PACE, see, Network(), batch_size), None, 1)
-    np.testing.assert_array_equal(features.pictures, 2.0 * numbers_of(entries[2])[:, None])
+    np.testing.assert_array_equal(features.pictures, 2.0 * numbers_of(entries[2]))
 
 
 def test_a_batch_forgets_the_parts_of_one_video_only():
@@ -125,8 +125,8 @@ def test_a_batch_forgets_the_parts_of_one_video_only():
         return batch
 
     batcher = Batcher(describe, 3)
-    batcher.add(0, range(1), np.array([1]))
-    batcher.add(1, range(2), np.array([2]))
+    batcher.add(0, [0], np.array([1]))
+    batcher.add(1, [0, 1], np.array([2]))
     batcher.forget(0)
     assert not batcher.awaits(0)
     assert batcher.awaits(1)

@@ -1,5 +1,7 @@
 """YouTube-8M's features of real files: how many rows, in which second a sound is heard, and what records hold."""
 
+import struct
+
 import numpy as np
 import pytest
 
@@ -7,8 +9,13 @@ from datareader.clips.decoding import open_video
 from datareader.clips.seconds import choose_frames
 from datareader.extraction.extraction import Features
 from datareader.extraction.youtube8m import PACE, Silent, SilentError, hear, make_record, use_networks
+from datareader.features.records import load_records
+from datareader.features.tfrecord_writing import write_record
 from datareader.lists import ListEntry
+from tests import yt8m_recipe
+from tests.conftest import PROJECT
 from tests.datareader.clips.soundtracks import LAYOUTS, make_film
+from tests.sequence_examples import message_class
 from tools.errors import DataError
 
 pytestmark = pytest.mark.pyav
@@ -118,6 +125,47 @@ def test_networks_describe_what_is_seen_and_heard_through_their_projections():
         lambda pictures: np.full((len(pictures), 2048), 5.0), lambda heard: np.ones((len(heard), 128)), Pca, SoundPca
     )
     np.testing.assert_allclose(
-        sight.describe(np.stack([sight.see(np.zeros((4, 6, 3), np.uint8))] * 2)), np.full((2, 1024), 2.0)
+        sight.describe(np.stack([sight.see([np.zeros((4, 6, 3), np.uint8)])] * 2)), np.full((2, 1024), 2.0)
     )
     np.testing.assert_allclose(hearing.describe(np.zeros((3, 96, 64))), np.full((3, 128), 2.0))
+
+
+def test_records_and_shards_are_those_of_the_official_extractor(tmp_path):
+    shard = PROJECT / "tests/golden/youtube8m_features/official.tfrecord"
+    made = []
+    for name, count, labels, path in (
+        ("one", 3, (52, 3, 10), "videos/one.mp4"),
+        ("two", 2, (67, 7), "videos/zwei.mkv"),
+    ):
+        entry, pictures = ListEntry(path, written=path), yt8m_recipe.uniform(f"seq/{name}", (count, 1024), -2.4, 2.4)
+        made.append(make_record(Features(entry, name, pictures, None), labels, Silent.ZERO))
+    for read, own in zip(load_records(str(shard)), made, strict=True):
+        assert (read["video"], read["label"], read["nframes"]) == (
+            own.record["video"], own.record["label"], own.record["nframes"],
+        )  # fmt: skip
+        np.testing.assert_array_equal(read["feature"], own.record["feature"])
+        np.testing.assert_array_equal(read["audio"], own.record["audio"])
+    (tmp_path / "own.tfrecord").write_bytes(b"".join(write_record(item.record, item.means) for item in made))
+    examples = [[parse(data) for data in split(path)] for path in (shard, tmp_path / "own.tfrecord")]
+    for theirs, ours in zip(*examples, strict=True):
+        assert theirs.feature_lists == ours.feature_lists
+        assert theirs.context.feature.keys() == ours.context.feature.keys()
+        for name in ("mean_rgb", "mean_audio"):
+            means = [example.context.feature.pop(name).float_list.value for example in (theirs, ours)]
+            np.testing.assert_allclose(means[1], means[0], rtol=0, atol=1e-6)
+        assert theirs.context == ours.context
+
+
+def split(path):
+    """The data of each record of a shard."""
+    content, at = path.read_bytes(), 0
+    while at < len(content):
+        (length,) = struct.unpack_from("<Q", content, at)
+        yield content[at + 12 : at + 12 + length]
+        at += length + 16
+
+
+def parse(data):
+    example = message_class("SequenceExample")()
+    example.ParseFromString(data)
+    return example

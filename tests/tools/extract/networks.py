@@ -1,10 +1,13 @@
 """Networks that describe frames by the numbers drawn in them."""
 
+from functools import partial
+
 import numpy as np
 
 from datareader.extraction.extraction import Hearing, Sight
-from datareader.extraction.youtube8m import PACE
+from datareader.extraction.youtube8m import PACE, make_record
 from tests.datareader.clips.videos import read_number
+from tools.extract.kinds import Kind
 
 
 class Networks:
@@ -15,7 +18,8 @@ class Networks:
 
     def open(self, options):
         self.opened += 1
-        return Sight(PACE, lambda frame: np.array([read_number(frame)]), self.look, 3), self.hearing(), self.digest
+        sight = Sight(PACE, lambda frames: np.array([read_number(*frames)]), self.look, 3)
+        return Kind(sight, self.hearing(), partial(make_record, silent=options.silent), self.digest)
 
     def look(self, batch):
         self.described += len(batch)

@@ -12,7 +12,7 @@ from datareader.clips.seconds import choose_frames
 from datareader.extraction.youtube8m import PACE
 from datareader.features.dataset import FeatureDataset
 from datareader.features.inputs import SegmentFrames
-from datareader.features.records import load_records
+from datareader.features.records import Expected, load_records
 from tests.datareader.clips.talkies import make_talkie
 from tests.datareader.clips.videos import Clip, make_clip
 from tests.tools.extract.networks import Networks
@@ -25,7 +25,7 @@ from tools.files.sums import sums_beside
 @pytest.fixture
 def networks(monkeypatch):
     networks = Networks()
-    monkeypatch.setattr(run, "open_networks", lambda options: networks.open(options))
+    monkeypatch.setattr(run, "open_kind", networks.open)
     return networks
 
 
@@ -63,7 +63,7 @@ def test_videos_of_a_folder_become_records(networks, monkeypatch, videos, tmp_pa
     assert [record["video"] for record in records] == [str(path) for path in paths]
     for record, path in zip(records, paths, strict=True):
         numbers = choose_frames(open_video(str(path)).times, PACE)[: 2 if path.stem == "talkie" else None]
-        wanted = np.rint((numbers[:, None] * (path.stem != "talkie") / 64 + 1) * 255 / 4)
+        wanted = np.rint((numbers * (path.stem != "talkie") / 64 + 1) * 255 / 4)
         np.testing.assert_array_equal(record["feature"], np.repeat(wanted, 1024, axis=1))
         sound = int((0.5 + 2) * 255 / 4) if path.stem == "talkie" else 0
         np.testing.assert_array_equal(record["audio"], np.full((len(numbers), 128), sound))
@@ -81,7 +81,11 @@ def test_labels_stand_behind_the_paths_of_a_list_and_the_index_is_made(networks,
     assert [record["label"] for record in records_of(tmp_path)] == [[7], [3, 5, 3861], [0]]
     monkeypatch.setattr("datareader.features.dataset.scan_file", None)  # all is known by the index
     dataset = FeatureDataset(
-        str(tmp_path / "features.list"), run.expect_records(True), SegmentFrames(4), training=True, skip_broken=0
+        str(tmp_path / "features.list"),
+        Expected(("rgb", "audio"), (1024, 128), 3862),
+        SegmentFrames(4),
+        training=True,
+        skip_broken=0,
     )
     assert dataset.class_counts().sum() == 5
     (videos / "own.list").unlink()

@@ -22,7 +22,7 @@ def prepare(folder: Path) -> None:
 
 def extract(folder: Path, form: str) -> None:
     """The videos are beside the folder. Without threads that read ahead, each step has its number."""
-    run.open_networks = Networks().open
+    run.open_kind = Networks().open
     videos = [str(folder.parent / name) for name in NAMES]
     flags = ["--output", str(folder / "out"), "--format", form, "--videos-per-file", "1", "--num-workers", "0"]
     sys.argv = ["tools.extract", "--features", "youtube8m", "--video", *videos, *flags]
