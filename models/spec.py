@@ -116,6 +116,9 @@ class PublishedNetwork(Network, Protocol):
     pretrained_part: str | None
     first_convolution: str
 
+    def backbone(self) -> Any:
+        """What describes segments: (M, 3 * seglen, H, W) float32 normalised -> (M, 2048) float32; a layer."""
+
 
 class ModelSpec(ABC):
     """How one model goes from a checked config to a network in training. Holds no state.

@@ -123,7 +123,7 @@ def test_checks_of_config_and_data_do_not_need_paddle(code):
 # The written contracts
 
 LAYER = {"train", "eval", "parameters", "named_parameters", "sublayers", "state_dict", "named_buffers"}  # of Paddle
-OF_2019 = {"released_names", "released_layouts", "released_buffers", "pretrained_part", "first_convolution"}
+OF_2019 = {"released_names", "released_layouts", "released_buffers", "pretrained_part", "first_convolution", "backbone"}
 CONTRACTS = {  # a contract -> what variables that hold such an object are called, and what else may be asked of them
     Dataset: (("dataset", "train_set", "valid_set"), set()),
     Metric: (("metric", "of_batch"), set()),

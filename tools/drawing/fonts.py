@@ -93,6 +93,8 @@ def _can_draw(character: str, font: ImageFont.FreeTypeFont) -> bool:
 @cache
 def _without_shaping(font: ImageFont.FreeTypeFont) -> ImageFont.FreeTypeFont:
     """Raqm puts a circle beside a mark that stands alone, so that it looks drawn in a font that lacks it."""
+    if isinstance(font.path, str):  # a variant takes no other engine before Pillow 13
+        return ImageFont.truetype(font.path, font.size, font.index, layout_engine=ImageFont.Layout.BASIC)
     return font.font_variant(layout_engine=ImageFont.Layout.BASIC)
 
 

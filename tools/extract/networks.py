@@ -17,6 +17,7 @@ from tools.registry import MODELS
 from tools.runtime.device import start_paddle
 from tools.weights.extractors import INCEPTION, find_extractor
 from tools.weights.files import load_weights
+from tools.weights.fluid_names import published
 from tools.weights.loading import load_into_network
 from tools.weights.self_description import choose_model, choose_settings, find_self_description
 
@@ -55,6 +56,8 @@ def load_backbone(
     weights = load_weights(chosen.weights, name)
     device = start_paddle(options.threads, options.use_gpu, gpu_wanted=True)
     network = spec.build_network(config)
+    if published(network, "pretrained_part") is None:
+        raise ConfigError(f"--weights {chosen.weights}: {name} has no ResNet; TSN and STNET have one")
     for line in load_into_network(network, weights, fine_tune=True).lines():
         log.info(f"{weights.path}: {line}")
     part = network.backbone()

@@ -129,7 +129,7 @@ def unpack(content, folder):
     folder.mkdir(exist_ok=True)
     archive = folder.parent / "archive.tgz"
     archive.write_bytes(content)
-    shutil.unpack_archive(archive, folder)
+    shutil.unpack_archive(archive, folder, filter="data")
 
 
 @pytest.mark.parametrize("name", [INCEPTION.name, VISUAL_PCA.name])
