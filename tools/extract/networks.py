@@ -40,7 +40,7 @@ def find_graph(options: ExtractOptions) -> Path:
 def load_backbone(
     chosen: BackboneOptions, options: ExtractOptions
 ) -> tuple[Callable[[np.ndarray], np.ndarray], Config, str]:
-    """(what describes segments, the settings it was trained with, a digest of its weights).
+    """(what describes segments, the settings it was trained with, a digest of its weights and of what it sees).
 
     It takes (N, 3 * seglen, H, W) float32 normalised and gives (N, 2048). Imports Paddle. Raises ZooError, for a model
     without a backbone too.
@@ -61,7 +61,10 @@ def load_backbone(
     for line in load_into_network(network, weights, fine_tune=True).lines():
         log.info(f"{weights.path}: {line}")
     part = network.backbone()
-    digest = hashlib.blake2b(digest_size=16)
+    model, seen = config.MODEL, config.TEST
+    sizes = seen.short_size, seen.target_size, seen.keep_aspect, seen.fast_decode
+    sight = name, model.seglen, model.image_mean, model.image_std, sizes
+    digest = hashlib.blake2b(repr(sight).encode(), digest_size=16)
     for key, value in sorted(part.state_dict().items()):
         digest.update(key.encode())
         digest.update(np.ascontiguousarray(value.numpy()).data)
