@@ -17,9 +17,22 @@ from tests.conftest import PROJECT
 from tests.house import EXCEPTIONS, PACKAGES, PADDLE_AT_IMPORT, SCRIPTS, load_modules, violations, words_of
 from tests.planted_breaches import PLANTED
 
+AT_THE_TOP = re.compile(
+    r"\..*|LICENSE|(README|README_cn|CONTRIBUTING|CHANGELOG|SECURITY)\.md|requirements(-\w+)?\.txt|(train|test|infer)\.py"
+    r"|configs|models|datareader|metrics|scripts|dataset|tools|tests"
+)
+
 
 def test_the_house_keeps_its_rules():
     assert violations(PROJECT) == []
+
+
+@pytest.mark.skipif(not (PROJECT / ".git").exists(), reason="no checkout of git")
+def test_nothing_else_stands_at_the_top():
+    listed = subprocess.run(["git", "ls-files"], cwd=PROJECT, capture_output=True, text=True, check=True, timeout=60)
+    tops = {line.split("/")[0] for line in listed.stdout.splitlines()}
+    assert "README.md" in tops
+    assert {top for top in tops if not AT_THE_TOP.fullmatch(top)} == set()
 
 
 @pytest.fixture(scope="module")
