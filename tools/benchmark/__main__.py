@@ -12,6 +12,11 @@ those of this project.
 python -m tools.benchmark --simulate-world 64
 
 plans an epoch of YouTube-8M and Kinetics-400 for so many processes, on lists of their size without the data.
+
+python -m tools.benchmark --extraction
+
+measures features of videos as YouTube-8M has them, beside the same networks in PyTorch and ONNX Runtime where these are
+installed.
 """
 
 import sys
@@ -27,11 +32,13 @@ from dataclasses import dataclass
 
 import models  # noqa: F401  (registers the specs)
 from tools.benchmark.clips import measure_clips
+from tools.benchmark.extraction import measure_extraction
 from tools.benchmark.features import measure_features
 from tools.benchmark.simulation import NUM_CLIPS, NUM_RECORDS, NUM_SHARDS, simulate_world
 from tools.benchmark.timing import show_figures
 from tools.config.flags import PROJECT, make_parser, parse_text, parse_threads, whole_number
 from tools.registry import MODELS
+from tools.runtime.cpu import usable_cores
 from tools.runtime.entry import run_program
 from tools.runtime.log import start_log
 
@@ -40,13 +47,14 @@ BATCH_SIZES = {"features": 64, "clips": 4}  # by the kind of data
 
 @dataclass(frozen=True)
 class BenchmarkOptions:
-    """model_name: as published, None for a simulation. simulate_world: processes, None for a model.
+    """model_name: as published, None for a simulation or extraction. simulate_world: processes, None for a model.
 
     config_path: None for the model's own. threads: None for all cores. json_path: None to write no file.
     """
 
     model_name: str | None
     simulate_world: int | None
+    extraction: bool
     config_path: str | None
     batch_size: int
     repeat: int
@@ -65,6 +73,7 @@ def parse_args() -> BenchmarkOptions:
         metavar="N",
         help="in place of a model: what N processes need to plan an epoch of data sets of full size",
     )
+    add("--extraction", action="store_true", help="in place of a model: features of videos")
     add("--config", type=parse_text, metavar="FILE", help="default: the model's own in configs/")
     add(
         "--batch-size",
@@ -78,15 +87,16 @@ def parse_args() -> BenchmarkOptions:
     add("--only-reading", action="store_true", help="leave the network out; for models on clips")
     add("--json", type=parse_text, metavar="FILE", help="also write the figures here")
     args = parser.parse_args()
-    if bool(args.model_name) == bool(args.simulate_world):
-        parser.error("give --model-name or --simulate-world")
+    if [bool(args.model_name), bool(args.simulate_world), args.extraction].count(True) != 1:
+        parser.error("give --model-name, --simulate-world or --extraction, one of them")
     name = MODELS.canonical_name(args.model_name) if args.model_name else None
     data = MODELS.get(name).data if name else "features"
     if args.only_reading and data != "clips":
-        parser.error(f"--only-reading is for models on clips, not for {name or '--simulate-world'}")
+        parser.error(f"--only-reading is for models on clips, not for {name or 'anything else'}")
     return BenchmarkOptions(
         name,
         args.simulate_world,
+        args.extraction,
         args.config,
         args.batch_size or BATCH_SIZES[data],
         args.repeat,
@@ -125,11 +135,22 @@ def benchmark_world(options: BenchmarkOptions) -> None:
     show_figures(title, figures, options.json_path, {"world": world})
 
 
+def benchmark_extraction(options: BenchmarkOptions) -> None:
+    threads = options.threads or usable_cores()
+    figures, missing = measure_extraction(options.repeat, threads)
+    title = f"features as YouTube-8M has them, median of {options.repeat}"
+    show_figures(title, figures, options.json_path, {"threads": threads})
+    for line in missing:
+        print(line)
+
+
 def main() -> None:
     options = parse_args()
     start_log()
     if options.simulate_world:
         benchmark_world(options)
+    elif options.extraction:
+        benchmark_extraction(options)
     else:
         benchmark_model(options)
 

@@ -1,5 +1,6 @@
 """The benchmark, as a program under both its names, and its simulation of many processes."""
 
+import importlib.util
 import json
 import runpy
 import sys
@@ -11,6 +12,7 @@ from tests.conftest import PROJECT
 from tests.tools.program_runs import run_module
 from tools.benchmark import __main__ as benchmark
 from tools.benchmark import clips, features, simulation
+from tools.benchmark.extraction import PEERS
 
 
 @pytest.mark.slow
@@ -41,6 +43,19 @@ def test_every_figure_is_printed_and_written(program, model, config, titles, tmp
     assert all(value > 0 for value in figures.values())
     assert all(title in figures for title in titles)
     assert all(title in result.stdout for title in figures)
+
+
+@pytest.mark.slow
+def test_extraction_is_measured_and_peers_that_are_missing_are_named(tmp_path):
+    result = run_module("benchmark", "--extraction", "--repeat=1", f"--json={tmp_path}/figures.json")
+    assert result.returncode == 0, result.stderr
+    figures = json.loads((tmp_path / "figures.json").read_text())["figures"]
+    assert figures["extraction, seconds of video a second"] > 0
+    assert all(value > 0 for value in figures.values())
+    for peer, module in PEERS.items():
+        is_there = importlib.util.find_spec(module) is not None
+        assert (f"{peer} is left out" in result.stdout) != is_there
+        assert (f"extraction, times faster than with {peer}" in figures) == is_there
 
 
 def run_in_this_process(monkeypatch, program, *flags):

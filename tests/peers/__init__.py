@@ -1,0 +1,1 @@
+"""Networks of this project in other frameworks, to measure beside them; needed by benchmarks alone."""
