@@ -16,7 +16,7 @@ from datareader.balancing import make_draws
 from datareader.dataset import Batch
 from datareader.features.index import FileIndex, build_index, cache_of, scan_file
 from datareader.features.inputs import RaggedFrames, SegmentFrames, choose_inputs
-from datareader.features.order import group_by_length, shuffle_files
+from datareader.features.order import group_by_length, shuffle_files, warn_of_sorted_files
 from datareader.features.records import Expected, Record, expect_records, load_records, parse_record
 from datareader.labels import RecordLabels, describe_classes, join_labels, warn_of_classes
 from datareader.lists import ListEntry, load_list
@@ -70,6 +70,9 @@ class FeatureDataset:
             self._class_counts[file.class_counts[:, 0]] += file.class_counts[:, 1]
         if expected.labels_needed:
             self.notices += [describe_classes(self._class_counts), *warn_of_classes(self._class_counts)]
+            if training:
+                in_files = [file.class_counts for file in index]
+                self.notices += warn_of_sorted_files(list_path, in_files, counts)
         self._labels = join_labels([file.labels for file in index]) if index[0].labels else None
         self._draws = make_draws(self, expected.num_classes) if balanced else None
         if self._draws:

@@ -1,6 +1,11 @@
 """The order in which records are read."""
 
+from collections.abc import Sequence
+
 import numpy as np
+
+_ALIKE = 0.9  # of a file's records are of one class
+_FEW = 4  # records in a file, which say nothing
 
 
 def shuffle_files(usable: np.ndarray, first: np.ndarray, seed: int, epoch: int) -> np.ndarray:
@@ -13,6 +18,23 @@ def shuffle_files(usable: np.ndarray, first: np.ndarray, seed: int, epoch: int) 
     edges = np.searchsorted(usable, first)
     files = [usable[edges[i] : edges[i + 1]] for i in rng.permutation(len(first) - 1)]
     return np.concatenate([rng.permutation(records) for records in files])
+
+
+def warn_of_sorted_files(list_path: str, class_counts: Sequence[np.ndarray], records: Sequence[int]) -> list[str]:
+    """A line where most files hold records of one class alone, so that batches do, as they are read file by file.
+
+    class_counts: of each file, (classes, 2) class id and records of it. records: in each file.
+    """
+    files = [(counts[:, 1].max(), total) for counts, total in zip(class_counts, records, strict=True) if len(counts)]
+    files = [most >= _ALIKE * total for most, total in files if total >= _FEW]
+    ids, numbers = np.concatenate(class_counts).astype(np.int64).reshape(-1, 2).T
+    largest = np.bincount(ids, numbers).max(initial=0)
+    if len(files) < 2 or 2 * sum(files) <= len(files) or 2 * largest > sum(records):
+        return []
+    return [
+        f"{sum(files):,} of {len(files):,} files of {list_path} hold records of one class alone; training reads file "
+        "by file, so that its batches do too and little is learnt: write files that hold records of all classes"
+    ]
 
 
 def group_by_length(

@@ -1,4 +1,4 @@
-"""The files that records go to, each of some videos that follow one another, with a note of what it was made of.
+"""The files that records go to, each of some of the videos, with a note of what it was made of.
 
 A file and then its note are written once all of its videos are done, so that a killed run does again what has no note.
 Batches do not reach from one file into the next: whichever run and whichever machine makes a file, its bytes are the
@@ -53,9 +53,17 @@ class Group:
 
 
 def plan_groups(videos: Sequence[Video], size: int) -> list[Group]:
-    """All videos, ``size`` of them a file."""
-    starts = range(0, len(videos), size)
-    return [Group(number, tuple(videos[start : start + size])) for number, start in enumerate(starts)]
+    """All videos, up to ``size`` of them a file.
+
+    Those with class ids are dealt out, so that a list that goes class by class makes files of all classes: training
+    reads file by file. Others follow one another as they came.
+    """
+    count = -(-len(videos) // size)
+    if any(video.labels is not None for video in videos):
+        parts = [videos[number::count] for number in range(count)]
+    else:
+        parts = [videos[number * size : (number + 1) * size] for number in range(count)]
+    return [Group(number, tuple(part)) for number, part in enumerate(parts)]
 
 
 def is_finished(group: Group, path: Path) -> bool:

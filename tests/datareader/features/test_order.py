@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from datareader.features.order import group_by_length
+from datareader.features.order import group_by_length, warn_of_sorted_files
 from tests.datareader.features.reading import batches_of, ids_of, open_list
 
 
@@ -18,6 +18,20 @@ def test_an_epoch_holds_every_record_once_and_files_stay_together(tiny):
         assert sorted(shuffled) == sorted(in_order)
         files = [name.split("_")[0] for name in shuffled]
         assert len([1 for a, b in pairwise(files) if a != b]) == 2
+
+
+def test_files_of_one_class_each_are_told():
+    def notices(*classes):
+        counts = [np.array([[class_id, number] for class_id, number in file.items()]) for file in classes]
+        return warn_of_sorted_files("my.list", counts, [sum(file.values()) for file in classes])
+
+    (line,) = notices({0: 6}, {1: 6}, {2: 6})
+    assert line.startswith("3 of 3 files of my.list hold records of one class alone")
+    assert notices({0: 10, 1: 1}, {1: 10}, {2: 9, 0: 1}, {0: 3, 1: 3})  # nearly so, and most of them
+    assert not notices({0: 2, 1: 2, 2: 2}, {0: 2, 1: 2, 2: 2})
+    assert not notices({0: 6}, {0: 5}, {0: 6, 1: 2})  # most records are of that class
+    assert not notices({0: 3}, {1: 3}, {2: 3})  # too few to say
+    assert not notices({0: 6, 1: 6})
 
 
 def test_the_order_changes_with_seed_and_epoch_and_with_nothing_else(tiny):

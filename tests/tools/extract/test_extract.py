@@ -13,12 +13,15 @@ from datareader.extraction.youtube8m import PACE
 from datareader.features.dataset import FeatureDataset
 from datareader.features.inputs import SegmentFrames
 from datareader.features.records import Expected, load_records
+from datareader.lists import ListEntry
 from tests.datareader.clips.talkies import make_talkie
 from tests.datareader.clips.videos import Clip, make_clip
 from tests.tools.extract.networks import Networks
 from tools.errors import DataError
 from tools.extract import __main__ as program
 from tools.extract import run
+from tools.extract.groups import plan_groups
+from tools.extract.inputs import Video
 from tools.files.sums import sums_beside
 
 
@@ -89,6 +92,19 @@ def test_labels_stand_behind_the_paths_of_a_list_and_the_index_is_made(networks,
     )
     assert dataset.class_counts().sum() == 5
     (videos / "own.list").unlink()
+
+
+def test_videos_with_class_ids_are_dealt_out_over_the_files():
+    def videos(count, labels):
+        return [Video(ListEntry(str(place)), labels(place), (1, 1)) for place in range(count)]
+
+    def files(*arguments):
+        return [[int(video.entry.path) for video in group.videos] for group in plan_groups(*arguments)]
+
+    by_class = videos(10, lambda place: (place // 5,))
+    assert files(by_class, 4) == [[0, 3, 6, 9], [1, 4, 7], [2, 5, 8]]
+    assert files(by_class, 16) == [[*range(10)]]
+    assert files(videos(10, lambda place: None), 4) == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9]]
 
 
 def test_silent_videos_have_bytes_of_the_mean_or_no_record(networks, monkeypatch, videos, tmp_path, capsys):
