@@ -14,6 +14,7 @@ from tests.torch_resnets import resnet_arrays
 # What cannot be run as it stands: a command's beginning -> what is run in its place.
 STAND_INS = {
     "bash scripts/quickstart.sh": "bash scripts/quickstart.sh --help",  # test_quickstart.py runs it
+    "bash scripts/own_videos.sh": "bash scripts/own_videos.sh --help",  # so does it this
     "bash scripts/run_tests.sh": "bash scripts/run_tests.sh --help",  # this is them
     "python -m pip install -r": "test -f",  # the tests need no network
     "python -m tools.benchmark_clips": "python -m tools.benchmark_clips --help",
@@ -55,18 +56,35 @@ def test_every_command_that_is_not_long_runs(project_copy, monkeypatch):
     run_pages(PAGES, project_copy, lambda command: not LONG_COMMANDS.search(command))
 
 
-@pytest.mark.slow
-def test_every_longer_command_runs(project_copy):
+@pytest.fixture(scope="module")
+def clone_with_data(project_copy):
+    """What the longer commands need: the demo data, fewer clips of it in its lists, and what people bring along."""
     shutil.rmtree(project_copy / "dataset/youtube8m/demo", ignore_errors=True)
     for data in ("youtube8m", "kinetics"):
         run_shell(f"python dataset/{data}/make_demo.py", project_copy)
+    clips = project_copy / "dataset/kinetics/demo"
+    for name in ("train.list", "val.list"):
+        (clips / name).write_text("".join((clips / name).read_text().splitlines(keepends=True)[::4]))
     (make_folder,) = (line for line in commands_of("dataset/README.md") if line.startswith("for clip in"))
     run_shell(make_folder, project_copy)
-    shutil.copy(project_copy / "dataset/kinetics/demo/val/growing_00.mp4", project_copy / "clip.mp4")
+    shutil.copy(clips / "val/growing_00.mp4", project_copy / "clip.mp4")
     (project_copy / "resnet50.pth").write_bytes(zip_content(tensors(resnet_arrays(50))))  # in place of torchvision's
     write_published_files(project_copy / "published")
-    run_pages(PAGES, project_copy, LONG_COMMANDS.search)
-    run_pages(MODEL_PAGES, project_copy)
+    return project_copy
+
+
+# One page after another: the commands of one may need what those of the pages before it have left.
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("page", PAGES)
+def test_every_longer_command_runs(page, clone_with_data):
+    run_pages([page], clone_with_data, LONG_COMMANDS.search)
+
+
+@pytest.mark.slow
+def test_the_commands_of_the_models_run(clone_with_data):
+    run_pages(MODEL_PAGES, clone_with_data)
 
 
 @pytest.mark.parametrize("room", ["datareader", "tools/distributed", "tools/pages", "tools/training", "tools/weights"])
