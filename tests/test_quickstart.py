@@ -2,11 +2,13 @@
 
 import json
 import re
+import signal
 
 import pytest
 
-from tests.conftest import run_shell
+from tests.conftest import run_shell, start_script
 from tests.test_readme import commands_of
+from tests.test_train import wait_for
 
 COMMAND = "bash scripts/quickstart.sh --no-install"  # the tests need no network
 
@@ -65,6 +67,34 @@ def accuracy_of_tsn(project_copy):
 @pytest.mark.slow
 def test_tsn_does_not_see_the_order_of_frames(accuracy_of_tsn, project_copy):
     assert accuracy_of_tsn < 80  # without order there is 67 percent to see
+
+
+@pytest.mark.slow
+def test_a_model_on_features_names_what_looks_tell_apart(accuracy_of_tsn, project_copy):
+    shown = run_shell("bash scripts/own_videos.sh --no-install", project_copy)
+    assert re.search(r"checkers_01\.mp4.*checkers", shown)
+    results = json.loads((project_copy / "checkpoints/demo/own_videos/AttentionLSTM_infer_result.json").read_text())
+    assert len(results) == 1
+    run_shell("python infer.py --weights=checkpoints/demo/own_videos/AttentionLSTM_best --save-dir=all", project_copy)
+    answers = json.loads((project_copy / "all/AttentionLSTM_infer_result.json").read_text())
+    right = [
+        answer["classes"][0]["name"] in answer["id"]
+        for answer in answers
+        if re.search("checkers|stripes", answer["id"])
+    ]
+    assert len(right) == 20
+    assert sum(right) / len(right) >= 0.85
+
+
+@pytest.mark.slow
+def test_stnet_stops_in_the_middle(accuracy_of_tsn, project_copy):
+    """What takes long is done in two tests, each within its time; the next one goes on where this was stopped."""
+    flags = "--model-name=STNET", "--config=configs/demo/stnet.txt", "--save-dir=checkpoints/demo"
+    process = start_script("train", *flags, "--valid-first", cwd=project_copy)
+    wait_for(process, "saved checkpoints/demo/STNET_epoch5")
+    process.send_signal(signal.SIGINT)
+    process.communicate()
+    assert process.returncode == 130
 
 
 @pytest.mark.slow

@@ -147,7 +147,8 @@ def describe_videos(
         streams = " and ".join(map("{} of {}".format, expected.feature_names, expected.feature_dims))
         raise ConfigError(
             f"{config.where('MODEL')}: the features are {streams}; those that --video makes are rgb of 1024 and audio "
-            "of 128, as YouTube-8M has them. --filelist takes files of others"
+            "of 128, as YouTube-8M has them. python -m tools.extract --weights makes those of a backbone; --filelist "
+            "takes them"
         )
     return DescribedVideos(
         entries,

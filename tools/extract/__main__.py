@@ -59,7 +59,8 @@ FORMS = {"pickle": Format.PICKLE, "tfrecord": Format.TFRECORD}
 def add_weights(parser: argparse.ArgumentParser) -> None:
     """What says how a backbone makes features."""
     add = parser.add_argument
-    add("--weights", type=parse_text, metavar="PATH", help="of TSN, STNET or their ResNet: take its 2048 pooled values")
+    add("--weights", type=parse_text, metavar="PATH", help="of TSN, STNET or their ResNet, or ResNet50_pretrained: "
+        "take its 2048 pooled values")  # fmt: skip
     add("--model-name", type=parse_text, metavar="NAME", help="TSN or STNET; default: what the checkpoint says")
     add("--config", type=parse_text, metavar="FILE", help="default: what the checkpoint says, or the model's own")
     add_set_flag(parser, "MODEL.num_layers=101")

@@ -19,6 +19,7 @@ from tools.weights.extractors import INCEPTION, find_extractor
 from tools.weights.files import load_weights
 from tools.weights.fluid_names import published
 from tools.weights.loading import load_into_network
+from tools.weights.resolve import find_base, is_released_base
 from tools.weights.self_description import choose_model, choose_settings, find_self_description
 
 log = logging.getLogger(__name__)
@@ -46,14 +47,15 @@ def load_backbone(
     without a backbone too.
     """
     described = find_self_description(chosen.weights)
-    name = choose_model(chosen.model_name, chosen.config.path, chosen.weights, described)
+    given = chosen.model_name or ("TSN" if is_released_base(chosen.weights) else None)
+    name = choose_model(given, chosen.config.path, chosen.weights, described)
     spec = MODELS.get(name)()
     if spec.data != "clips":
         raise ConfigError(f"--weights {chosen.weights}: {name} takes features itself; TSN and STNET have a backbone")
     config, notices = choose_settings(chosen.config, described, spec, name, ["MODEL", "TEST"])
     for notice in notices:
         log.info(notice)
-    weights = load_weights(chosen.weights, name)
+    weights = load_weights(find_base(chosen.weights, weights_dir=options.weights_dir, offline=options.offline), name)
     device = start_paddle(options.threads, options.use_gpu, gpu_wanted=True)
     network = spec.build_network(config)
     if published(network, "pretrained_part") is None:

@@ -47,13 +47,23 @@ def choose_pretrain(
             f"{where} has 50 layers, and MODEL.num_layers is {config.MODEL.num_layers}; --pretrain takes weights of "
             "that depth, and --set TRAIN.pretrain_base=None starts from random weights"
         )
-    if Path(base).exists():
-        return "TRAIN.pretrain_base", base
-    if Path(base).name != RESNET50:
-        raise CheckpointError(f"{where} does not exist; a path to weights, {RESNET50}, or None for random weights")
     try:
-        path = find_released(RESNET50, weights_dir=weights_dir, offline=offline)
+        path = find_base(base, weights_dir=weights_dir, offline=offline)
     except DownloadError as error:
         advice = "--set TRAIN.pretrain_base=None starts from random weights, --pretrain PATH from others"
         raise DownloadError(f"{where}: {error}; {advice}") from None
-    return "TRAIN.pretrain_base", str(path)
+    if not Path(path).exists():
+        raise CheckpointError(f"{where} does not exist; a path to weights, {RESNET50}, or None for random weights")
+    return "TRAIN.pretrain_base", path
+
+
+def is_released_base(path: str) -> bool:
+    """Whether a path is none and is called as the released ResNet-50, which is meant then."""
+    return Path(path).name == RESNET50 and not Path(path).exists()
+
+
+def find_base(path: str, *, weights_dir: str | None, offline: bool) -> str:
+    """The released ResNet-50 where its name is given, fetched once, or else the path as it is. Raises DownloadError."""
+    if is_released_base(path):
+        return str(find_released(RESNET50, weights_dir=weights_dir, offline=offline))
+    return path

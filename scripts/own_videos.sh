@@ -1,0 +1,58 @@
+#!/usr/bin/env bash
+# From videos to their tags, by a model on features that a backbone makes; see --help.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+source scripts/environment.sh
+
+usage() {
+    cat <<'TEXT'
+usage: bash scripts/own_videos.sh [--weights PATH] [--no-install]
+
+A backbone describes the demo clips once, AttentionLSTM learns from what it says, and names what is in a clip. With
+the lists, class names and number of classes of your own videos in configs/demo/own_videos.txt, the same commands do it
+for those. What is there already is used again; remove checkpoints/demo/features and checkpoints/demo/own_videos to
+begin anew.
+
+  --weights PATH  of the backbone: a checkpoint of TSN or STNET, or ResNet50_pretrained, which is fetched; by default
+                  checkpoints/demo/TSN_best, which is trained first where it is missing
+  --no-install    use $PYTHON, or the Python found, as it is
+  PYTHON=...      the Python to use
+TEXT
+}
+
+weights=
+install=yes
+while [ $# -gt 0 ]; do
+    case $1 in
+        --weights=*) weights=${1#*=} ;;
+        --weights) [ $# -gt 1 ] || fail "--weights needs a path"; weights=$2; shift ;;
+        --no-install) install=no ;;
+        -h | --help) usage; exit 0 ;;
+        *) usage >&2; fail "unknown argument $1" ;;
+    esac
+    shift
+done
+
+if [ "$install" = yes ]; then
+    prepare_environment requirements.txt
+else
+    python=$(find_python)
+fi
+
+clips=dataset/kinetics/demo
+features=checkpoints/demo/features
+saved=checkpoints/demo/own_videos
+show "$python" dataset/kinetics/make_demo.py
+if [ -z "$weights" ]; then
+    weights=checkpoints/demo/TSN_best
+    [ -e "$weights" ] ||
+        show "$python" train.py --model-name=TSN --config=configs/demo/tsn.txt --save-dir=checkpoints/demo --resume=auto
+fi
+for part in train val; do
+    show "$python" -m tools.extract --weights="$weights" --segments=8 --filelist="$clips/$part.list" --output="$features/$part"
+done
+show "$python" train.py --config=configs/demo/own_videos.txt --save-dir="$saved" --resume=auto
+show "$python" test.py --weights="$saved/AttentionLSTM_best"
+# A new clip is described by the same weights, in the same way.
+show "$python" -m tools.extract --weights="$weights" --segments=8 --video "$clips/val/checkers_01.mp4" --output="$features/clip"
+show "$python" infer.py --weights="$saved/AttentionLSTM_best" --filelist="$features/clip/features.list" --save-dir="$saved"
