@@ -9,6 +9,7 @@ if __name__ == "__main__":  # before anything slow, so that Ctrl-C is one line f
     begin_program()
 
 import logging
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -73,14 +74,10 @@ def parse_args() -> tuple[RunOptions, TrainingOptions, list[str]]:
     add("--amp", choices=("off", "bf16", "fp16"), default="off", help="compute with 16-bit numbers where it does no "
         "harm (GPU)")  # fmt: skip
     add("--sync-bn", action="store_true", help="batch normalisation over the videos of all processes (GPU)")
-    add("--grad-clip", type=real_number(0, or_zero=True), default=0.0, metavar="NORM", help="largest norm of all "
-        "gradients; 0: any")  # fmt: skip
-    add("--ema", type=real_number(0, 1), metavar="DECAY", help="also keep, score and save averaged weights; 0.999 is "
-        "usual")  # fmt: skip
-    add("--label-smoothing", type=real_number(0, 1, or_zero=True), default=0.0, metavar="EPS", help="move labels by "
-        "EPS towards no answer, in the training's loss; 0.1 is usual, 0: not at all")  # fmt: skip
+    add_regularisers(add)
     add("--early-stop", type=count, default=0, metavar="N", help="end after N validations without a better score; 0: "
         "never")  # fmt: skip
+    add_freeze_flags(add)
     add("--visualdl", type=parse_text, metavar="DIR", help="also write loss, rate and scores as scalars for VisualDL")
     parser.add_argument("--no-use-pyreader", action="store_true", help="of 2019: accepted, no effect")
     parser.add_argument("--no-memory-optimize", action="store_true", help="of 2019: accepted, no effect")
@@ -93,6 +90,8 @@ def parse_args() -> tuple[RunOptions, TrainingOptions, list[str]]:
         parser.error("--valid-first needs validation; --valid-interval 0 turns it off")
     if args.early_stop and not args.valid_interval:
         parser.error("--early-stop needs validation; --valid-interval 0 turns it off")
+    if not args.freeze and (args.unfreeze_at or args.cache_views):
+        parser.error("--unfreeze-at and --cache-views need --freeze backbone")
     given = {"--no-use-pyreader": args.no_use_pyreader, "--no-memory-optimize": args.no_memory_optimize}
     run = read_run_options(args)
     training = TrainingOptions(
@@ -102,6 +101,30 @@ def parse_args() -> tuple[RunOptions, TrainingOptions, list[str]]:
         offline=run.offline,
     )
     return run, training, [flag for flag, is_given in given.items() if is_given]
+
+
+def add_regularisers(add: Callable) -> None:
+    """What keeps weights and answers from going too far."""
+    add("--grad-clip", type=real_number(0, or_zero=True), default=0.0, metavar="NORM", help="largest norm of all "
+        "gradients; 0: any")  # fmt: skip
+    add("--ema", type=real_number(0, 1), metavar="DECAY", help="also keep, score and save averaged weights; 0.999 is "
+        "usual")  # fmt: skip
+    add("--label-smoothing", type=real_number(0, 1, or_zero=True), default=0.0, metavar="EPS", help="move labels by "
+        "EPS towards no answer, in the training's loss; 0.1 is usual, 0: not at all")  # fmt: skip
+
+
+def add_freeze_flags(add: Callable) -> None:
+    """Those of a backbone that stays as it is."""
+    add("--freeze", choices=("backbone",), help="train what lies behind the ResNet of TSN or STNET alone; what that "
+        "makes of each clip is computed once")  # fmt: skip
+    add("--unfreeze-at", type=whole_number(1), metavar="EPOCH", help="train everything from this epoch on; the first "
+        "is 0")  # fmt: skip
+    add("--cache-views", type=whole_number(), default=0, metavar="N", help="with --freeze, N augmented views of each "
+        "clip, which take turns; 0: that of a test")  # fmt: skip
+    size = real_number(0, or_zero=True)
+    add("--cache-size", type=size, default=10.0, metavar="GB", help="the most that is kept of what frozen backbones "
+        "have computed, of all runs; 0: nothing")  # fmt: skip
+    add("--cache-dir", type=parse_text, metavar="DIR", help="where that is kept; ~/.paddle/features")
 
 
 def main() -> int:

@@ -121,3 +121,13 @@ class Dataset(Protocol):
 
     def to_float(self, batch: Batch) -> Batch:
         """The batch with what is stored as uint8 made into what a network computes with, for the CPU."""
+
+
+class ClipViews(Dataset, Protocol):
+    """What a data set of clips has besides, for a network whose backbone describes each clip once."""
+
+    def freeze(self, open_set: Callable | None, num_views: int, seed: int, width: int) -> None:
+        """From the next epoch on give batches of clips with what is known of them; see ``ClipDataset``."""
+
+    def unfreeze(self) -> None:
+        """From the next epoch on give batches of frames again."""

@@ -28,6 +28,11 @@ class ListEntry:
     line: int | None = None
     num_frames: int | None = None
 
+    @property
+    def source(self) -> str:
+        """The file, and the line that names it."""
+        return f"{self.path} ({self.where})" if self.where else self.path
+
 
 def load_list(list_path: str, labelled: bool = False) -> list[ListEntry]:
     """The files of a list, in its order.

@@ -107,6 +107,8 @@ class PublishedNetwork(Network, Protocol):
     torchvision_names: own name -> name in torchvision's ResNet of that depth, of all that the pretrained part holds.
     pretrained_part: name of the layer that can start from weights of a bare ResNet; None for none.
     first_convolution: the parameter in it that is made from that of a ResNet for single images.
+    backbone_parts: names of the layers that ``describe_segments`` runs through, which training may leave as they are;
+    ``forward`` is ``classify_segments(describe_segments(x))``, with the other layers in the former.
     """
 
     released_names: dict[str, str]
@@ -115,6 +117,13 @@ class PublishedNetwork(Network, Protocol):
     torchvision_names: dict[str, str]
     pretrained_part: str | None
     first_convolution: str
+    backbone_parts: tuple[str, ...]
+
+    def describe_segments(self, x) -> Any:
+        """Clips as ``forward`` takes them -> (N, S, 2048) float32."""
+
+    def classify_segments(self, features) -> Any:
+        """(N, S, 2048) float32 -> logits (N, num_classes) float32."""
 
     def backbone(self) -> Any:
         """What describes segments: (M, 3 * seglen, H, W) float32 normalised -> (M, 2048) float32; a layer."""

@@ -56,6 +56,7 @@ PADDLE_AT_IMPORT = {  # these modules, networks and models.layers; all others im
     "tools.inference.predictor",
     "tools.training.amp",
     "tools.training.ema",
+    "tools.training.frozen",
     "tools.training.resume",
     "tools.training.step",
     "tools.training.trainer",

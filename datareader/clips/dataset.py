@@ -11,6 +11,7 @@ import numpy as np
 
 from datareader.balancing import make_draws
 from datareader.clips.files import check_line, open_clip
+from datareader.clips.frozen_views import FrozenViews, OpenSet, identify
 from datareader.clips.look import look_over
 from datareader.clips.settings import ClipSettings, build_clip_settings
 from datareader.clips.video import FrameCountError, FrameSource
@@ -33,7 +34,8 @@ class ClipDataset:
 
     name: what messages call the clips as a whole, such as their list. cache: where the look at many files is
     remembered, None for nowhere. labels: (N,) int64 class ids, -1 for clips that have none or are broken.
-    balanced: epochs of training have all classes equally often.
+    balanced: epochs of training have all classes equally often. frozen: the views that a frozen backbone sees, None
+    where the whole network is trained.
     """
 
     def __init__(
@@ -54,6 +56,7 @@ class ClipDataset:
         self.skip_broken = skip_broken
         self.protocol = settings.describe()
         self.on_broken = lambda text: None
+        self.frozen: FrozenViews | None = None
         self._lock = Lock()
         for entry in entries:
             try:
@@ -129,7 +132,11 @@ class ClipDataset:
     def open(self, batches: list[np.ndarray], seed: int, epoch: int) -> Iterator[Callable[[int], Batch]]:
         """Give ``fetch(i) -> Batch`` for these batches of clip numbers; safe to call from threads."""
         cv2.setNumThreads(0)  # the reading threads are as many as they should be
-        yield lambda i: self._make_batch(batches[i], seed, epoch)
+        frozen = self.frozen
+        if frozen:
+            yield lambda i: frozen.make_batch(self, batches[i], epoch)
+        else:
+            yield lambda i: self._make_batch(batches[i], seed, epoch)
 
     def pictures(self, entry: ListEntry, count: int) -> dict[int, np.ndarray]:
         """Number -> (H, W, 3) uint8 RGB of the frames in the middle of ``count`` equal parts of a clip, as they are."""
@@ -156,6 +163,23 @@ class ClipDataset:
         except DataError as error:
             raise error.at(entry.where) from None
 
+    def freeze(self, open_set: OpenSet | None, num_views: int, seed: int, width: int) -> None:
+        """From the next epoch on give batches of clips that a frozen backbone describes; see ``FrozenBatch``.
+
+        open_set: gives what is kept of clips that are seen so; None for nothing. Each segment is described by ``width``
+        numbers. num_views, seed: see ``FrozenViews``.
+        """
+        num_views = num_views if self.training else 0
+        settings = self.settings
+        assert settings.num_clips == settings.num_crops == 1, "one view of a clip is described"
+        shape = settings.seg_num, width
+        kept = open_set(identify(settings, num_views, seed), shape) if open_set else None
+        self.frozen = FrozenViews(kept, num_views, seed, width)
+
+    def unfreeze(self) -> None:
+        """From the next epoch on give batches of frames again."""
+        self.frozen = None
+
     def to_float(self, batch: Batch) -> Batch:
         """The batch with its frames normalised, for networks on the CPU."""
         (frames,) = batch.inputs
@@ -179,7 +203,7 @@ class ClipDataset:
                 self.skip(place, error)
                 continue
             clips.append(clip)
-            sources.append(describe_source(entry))
+            sources.append(entry.source)
             entries.append(entry)
         labels = [clip.label for clip in clips]
         return Batch(
@@ -204,11 +228,6 @@ class ClipDataset:
                 raise DataError(f"{text}{more}; --skip-broken N skips up to N such clips") from None
             self._broken[place] = text
         self.on_broken(text)
-
-
-def describe_source(entry: ListEntry) -> str:
-    """A clip's file, and the line that names it."""
-    return f"{entry.path} ({entry.where})" if entry.where else entry.path
 
 
 @READERS.register("clips")

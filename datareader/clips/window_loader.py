@@ -7,7 +7,7 @@ from itertools import count, takewhile
 import cv2
 import numpy as np
 
-from datareader.clips.dataset import ClipDataset, describe_source
+from datareader.clips.dataset import ClipDataset
 from datareader.clips.files import Clip, open_clip, require_film
 from datareader.clips.timeline import Window, Windows, read_windows
 from datareader.dataset import Batch
@@ -99,7 +99,7 @@ class WindowLoader:
 def _make_batch(clip: Clip, entry: ListEntry, windows: list[Window]) -> Batch:
     return Batch(
         ids=[clip.video_id] * len(windows),
-        sources=[describe_source(entry)] * len(windows),
+        sources=[entry.source] * len(windows),
         entries=[entry] * len(windows),
         inputs=(np.concatenate([window.views for window in windows]),),
         labels=None,

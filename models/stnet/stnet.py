@@ -134,6 +134,7 @@ class STNET(nn.Layer):
 
     classifier = "fc"
     pretrained_part = "trunk"
+    backbone_parts = ("trunk", "temporal1", "temporal2")
     first_convolution = "trunk.conv1.conv.weight"
     loss_reduction = "mean"
 
@@ -159,10 +160,18 @@ class STNET(nn.Layer):
         self.fc = nn.Linear(1024, num_classes, weight_attr=start, bias_attr=zero)
 
     def forward(self, x):
+        return self.classify_segments(self.describe_segments(x))
+
+    def describe_segments(self, x):
+        """x as ``forward`` takes it -> (N, S, 2048)."""
         segments = x.shape[1]
         x = pool_segments(self, self.normalize(x).flatten(0, 1), segments)  # (N * S, 2048, 1, 1)
-        x = self.xception(x.reshape([-1, segments, 2048]))  # (N, S, 1024)
-        return self.fc(x.max(axis=1))  # (N, num_classes)
+        return x.reshape([-1, segments, 2048])
+
+    def classify_segments(self, features):
+        """(N, S, 2048) -> logits (N, num_classes)."""
+        x = self.xception(features)  # (N, S, 1024)
+        return self.fc(x.max(axis=1))
 
     def backbone(self) -> PooledSegments:
         """What describes a segment: (M, 3 * seglen, H, W) float32 normalised -> (M, 2048)."""

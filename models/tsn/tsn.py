@@ -27,6 +27,7 @@ class TSN(nn.Layer):
 
     classifier = "fc"
     pretrained_part = "trunk"
+    backbone_parts = ("trunk",)
     first_convolution = "trunk.conv1.conv.weight"
     loss_reduction = "mean"
 
@@ -48,11 +49,19 @@ class TSN(nn.Layer):
         self.fc = nn.Linear(2048, num_classes, weight_attr=start, bias_attr=zero)
 
     def forward(self, x):
+        return self.classify_segments(self.describe_segments(x))
+
+    def describe_segments(self, x):
+        """x as ``forward`` takes it -> (N, S, 2048)."""
         segments = x.shape[1]
         frames = self.normalize(x).flatten(0, 1)  # (N * S, 3 * seglen, H, W)
         features = nn.functional.adaptive_avg_pool2d(self.trunk(frames), 1)  # (N * S, 2048, 1, 1)
+        return features.reshape([-1, segments, 2048])
+
+    def classify_segments(self, features):
+        """(N, S, 2048) -> logits (N, num_classes)."""
         # Not mean: exported, it makes the inference engine of Paddle 3.3.1 print a line of its own.
-        return self.fc(features.reshape([-1, segments, 2048]).sum(axis=1) / segments)  # (N, num_classes)
+        return self.fc(features.sum(axis=1) / features.shape[1])
 
     def backbone(self) -> PooledResNet:
         """What describes a segment: (M, 3 * seglen, H, W) float32 normalised -> (M, 2048)."""

@@ -35,6 +35,7 @@ from tests.torch_files import safetensors_content, stream_content, tensors, zip_
 from tools.config.load import load_config
 from tools.files.archives import extract
 from tools.files.arrays import NoArrayError, load_npy, load_npz
+from tools.files.kept_arrays import ArrayStore, Named
 from tools.files.pickles import load_data_pickle
 from tools.files.tensorflow.checkpoints import load_variables
 from tools.files.tensorflow.graph_def import load_constants
@@ -203,6 +204,19 @@ def graphs() -> Format:
     return Format(".pb", [GRAPH.read_bytes()], lambda path: load_constants(path, wanted), is_right)
 
 
+def kept_arrays() -> Format:
+    names = {str(i).encode(): Named(f"clip {i}", np.full((2, 300), i, np.float32)) for i in range(6)}
+
+    def open_set(path: Path):
+        return ArrayStore(path, 10**6).open_set(b"weights", (2, 300))
+
+    def is_right(value, content: bytes) -> bool:  # each array has a checksum
+        return all((name, array.tobytes()) == (names[key][0], names[key][1].tobytes()) for key, (name, array) in value)
+
+    seed = in_file(lambda path: open_set(path).keep(names), ".sqlite")
+    return Format(".sqlite", [seed], lambda path: [*open_set(path).find(names).items()], is_right)
+
+
 def as_bytes(arrays: dict[str, np.ndarray]) -> dict[str, tuple]:
     """Every bit but those of a NaN, which Python's floats make a quiet one, as in the slow reader."""
     return {name: (array.dtype.str, array.shape, quieten(array).tobytes()) for name, array in arrays.items()}
@@ -266,5 +280,6 @@ FORMATS: dict[str, Callable[[], Format]] = {
     "checkpoints of TensorFlow, version 1": partial(checkpoints, ".ckpt"),
     "checkpoints of TensorFlow, version 2": partial(checkpoints, ".index"),
     "data of checkpoints of TensorFlow": partial(checkpoints, ".data-00000-of-00001"),
+    "kept arrays": kept_arrays,
     "logs of runs": lambda: Format(".jsonl", [RUN_LOG], read_history),
 }  # fmt: skip

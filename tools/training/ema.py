@@ -32,8 +32,9 @@ class ExponentialMovingAverage:
         decay = min(self._decay, (1 + steps_taken) / (10 + steps_taken))
         with paddle.no_grad():
             for name, average in self._averages.items():
-                average.scale_(decay)
-                average.add_(self._parameters[name] * (1 - decay))
+                if not self._parameters[name].stop_gradient:  # or else only rounding would change the average
+                    average.scale_(decay)
+                    average.add_(self._parameters[name] * (1 - decay))
 
     @contextlib.contextmanager
     def in_place(self) -> Iterator[None]:

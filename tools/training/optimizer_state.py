@@ -1,6 +1,7 @@
 """An optimizer's state under names that another process understands."""
 
 import re
+from collections.abc import Collection
 
 import numpy as np
 
@@ -27,13 +28,18 @@ def optimizer_arrays(optimizer, network) -> dict:
     return arrays
 
 
-def load_into_optimizer(optimizer, network, arrays: dict, source: str) -> None:
+def load_into_optimizer(
+    optimizer, network, arrays: dict, source: str, frozen: Collection[str] = (), new: Collection[str] = ()
+) -> None:
     """The reverse of ``optimizer_arrays``, for an optimizer that has not taken a step.
 
+    frozen: parameters that are not trained now, whose state is not needed. new: those that may not have been trained
+    before; their state is zeros then.
     Raises CheckpointError naming an entry that does not belong to this network.
     """
     trained = [(name, parameter) for name, parameter in network.named_parameters() if not parameter.stop_gradient]
-    parameters = dict(trained)
+    parameters = {name: parameter for name, parameter in trained if name not in frozen}
+    arrays = {key: value for key, value in arrays.items() if str(key).partition("/")[2] not in frozen}
     state, owners = {}, {}
     for key, value in arrays.items():
         accumulator, slash, name = str(key).partition("/")
@@ -49,6 +55,11 @@ def load_into_optimizer(optimizer, network, arrays: dict, source: str) -> None:
             state[f"{parameters[name].name}_{accumulator}_0"] = value
             owners.setdefault(accumulator, set()).add(name)
     for accumulator, names in owners.items():
+        # Paddle (3.3.1) takes a state for all parameters of a step or for none.
+        for name in (parameters.keys() - names).intersection(new):
+            parameter = parameters[name]
+            state[f"{parameter.name}_{accumulator}_0"] = np.zeros(parameter.shape, np.float32)
+            names.add(name)
         if missing := parameters.keys() - names:
             raise CheckpointError(f"{source}: the optimizer's {accumulator} of {', '.join(sorted(missing))} is missing")
     optimizer.set_state_dict(state)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, fields
 
 # Of places, of the machine, and of where weights come from: the processes of a run may have their own.
-_OWN = {"save_dir", "keep", "pretrain", "resume", "visualdl", "weights_dir", "offline"}
+_OWN = {"save_dir", "keep", "pretrain", "resume", "visualdl", "weights_dir", "offline", "cache_size", "cache_dir"}
 # Nothing that is learnt goes by those or these, but what is saved, scored and told, and what is let pass.
 _WITHOUT_EFFECT = _OWN | {
     "save_every",
@@ -27,6 +27,9 @@ class TrainingOptions:
     gradients together, 0 for what the config says. ema: decay of the averaged weights. label_smoothing: of the
     training's loss, 0 for none. early_stop: after so many validations without a better score, 0 for never.
     visualdl: a folder for scalars, None for none. weights_dir, offline: as ``find_released`` takes them.
+    freeze: "backbone" for what stays as it is, up to epoch unfreeze_at, or to the end where that is None.
+    cache_views: so many augmented views of a clip then, 0 for the one of a test. cache_size: gigabytes for what it
+    makes of clips, 0 for none; cache_dir: their folder, None for one of the user's.
     """
 
     save_dir: str = "checkpoints"
@@ -47,6 +50,11 @@ class TrainingOptions:
     label_smoothing: float = 0.0
     early_stop: int = 0
     visualdl: str | None = None
+    freeze: str | None = None
+    unfreeze_at: int | None = None
+    cache_views: int = 0
+    cache_size: float = 10.0
+    cache_dir: str | None = None
     weights_dir: str | None = None
     offline: bool = False
 

@@ -16,6 +16,7 @@ from tools.training.checkpoint import Checkpoint, CheckpointStore, Progress, loa
 from tools.training.ema import ExponentialMovingAverage
 from tools.training.ending import describe_score
 from tools.training.fluid_checkpoint import as_checkpoint
+from tools.training.frozen import FrozenBackbone
 from tools.training.optimizer_state import load_into_optimizer
 from tools.training.options import TrainingOptions
 from tools.weights.checkpoint_files import STATE, network_arrays
@@ -93,15 +94,19 @@ def _find_latest(store: CheckpointStore, load) -> Checkpoint | None:
     return None
 
 
-def restore(state: TrainingState, checkpoint: Checkpoint, changes: Changes, metric) -> None:
+def restore(
+    state: TrainingState, checkpoint: Checkpoint, changes: Changes, metric, frozen: FrozenBackbone | None = None
+) -> None:
     """Continue from a checkpoint, and log what is as it was and what is not. Raises CheckpointError.
 
-    metric: of the validations; see ``metrics/metric.py``.
+    metric: of the validations; see ``metrics/metric.py``. frozen: the backbone that is trained later, or never.
     """
     saved, now = checkpoint.progress, state.progress
     load_into_network(state.network, own_file(str(checkpoint.path), checkpoint.weights))
     if checkpoint.optimizer is not None:
-        load_into_optimizer(state.optimizer, state.network, checkpoint.optimizer, str(checkpoint.path))
+        names = frozen.names() if frozen else set()
+        of_frozen = {"frozen" if frozen and frozen.is_due(saved.epoch) else "new": names}
+        load_into_optimizer(state.optimizer, state.network, checkpoint.optimizer, str(checkpoint.path), **of_frozen)
     if state.ema and checkpoint.averaged:
         state.ema.restore(checkpoint.averaged, str(checkpoint.path))
     state.amp.restore(saved.loss_scaling)

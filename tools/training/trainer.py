@@ -3,6 +3,7 @@
 import logging
 import math
 import time
+from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from tools.runtime.signals import StopRequest
 from tools.training.changes import TrainingSettings, find_changes, flags_of, require_unchanged
 from tools.training.checkpoint import CheckpointStore, rank_validation
 from tools.training.ending import describe_end
+from tools.training.frozen import FrozenBackbone
 from tools.training.loss_options import build_loss_options
 from tools.training.notices import compare_balancing, compare_rate, count_left_out
 from tools.training.optimizer_state import optimizer_arrays
@@ -58,6 +60,10 @@ class Trainer:
         self.schedule = spec.build_schedule(config, len(train_loader))
         self.grad_clip = options.grad_clip or spec.gradient_clip(config)
         self.loss_options = build_loss_options(config, options, train_loader.dataset)
+        datasets = [loader.dataset for loader in (train_loader, valid_loader) if loader is not None]
+        self.frozen = None  # --freeze: the backbone
+        if options.freeze:
+            self.frozen = FrozenBackbone(name, self.state.network, options, config.TRAIN.seed, datasets)
         self.time_left = TimeLeft(len(train_loader), config.TRAIN.epoch, options.valid_interval)
         self.new_metric = lambda: METRICS.get(spec.metrics)(config)
         self.resumed_path = None  # the checkpoint that --resume found, where it ends an epoch
@@ -71,8 +77,7 @@ class Trainer:
             *compare_balancing(config),
             *left_out,
         ]
-        for notice in self.notices:
-            log.info(notice)
+        log_lines(self.notices)
 
     def begin(self) -> None:
         """Start from random weights, from --pretrain, or from where --resume left off."""
@@ -93,13 +98,19 @@ class Trainer:
             changes = find_changes(checkpoint, state.progress, self.settings)
             if not options.resume_changed:
                 require_unchanged(checkpoint, changes)
-            restore(state, checkpoint, changes, self.new_metric())
+            restore(state, checkpoint, changes, self.new_metric(), self.frozen)
             self.notices += changes.lines()
         else:
-            self.load_pretrained()
+            initialised = self.load_pretrained()
+            if self.frozen:
+                lines = self.frozen.describe_start(initialised)
+                self.notices += lines
+                log_lines(lines)
         if state.ema and not (checkpoint and checkpoint.averaged):
             state.ema.restart()
         group.require_same(weights=state.checksum(), progress=(state.progress.epoch, state.progress.step))
+        if self.frozen:
+            self.frozen.set_for(state.progress.epoch)
         here = checkpoint and checkpoint.path.resolve().parent == Path(options.save_dir).resolve()
         state.progress = group.broadcast(lambda: set_later_aside(state, self.store, checkpoint, here))
         restart_files()
@@ -114,17 +125,18 @@ class Trainer:
             notices=self.notices,
         )
 
-    def load_pretrained(self) -> None:
-        """Take the weights that --pretrain or the config names, if one does."""
-        options = self.options
+    def load_pretrained(self) -> list[str]:
+        """Take the weights that --pretrain or the config names, if one does; the names of all that stays at random."""
+        options, network = self.options, self.state.network
         chosen = choose_pretrain(
             options.pretrain, self.config, weights_dir=options.weights_dir, offline=options.offline
         )
-        if chosen:
-            origin, path = chosen
-            match = load_into_network(self.state.network, load_weights(path, self.name), fine_tune=True)
-            for line in match.lines():
-                log.info(f"{origin} {path}: {line}")
+        if not chosen:
+            return [*network.state_dict()]
+        origin, path = chosen
+        match = load_into_network(network, load_weights(path, self.name), fine_tune=True)
+        log_lines(f"{origin} {path}: {line}" for line in match.lines())
+        return match.initialised
 
     def run(self) -> int:
         """Train to the last epoch; return the exit code."""
@@ -168,10 +180,14 @@ class Trainer:
         begun = progress.step
         metric = self.new_metric()
         videos, waited, worked = 0, 0.0, 0.0
+        network, batches = state.network, self.train_loader.epoch(progress.epoch, start=progress.step)
+        if self.frozen:
+            self.frozen.set_for(progress.epoch)
+            network, batches = self.frozen.network, self.frozen.describe_steps(batches)
         steps = train_epoch(
-            state.network,
+            network,
             state.optimizer,
-            self.train_loader.epoch(progress.epoch, start=progress.step),
+            batches,
             schedule=self.schedule,
             seed=progress.seed,
             epoch=progress.epoch,
@@ -275,7 +291,10 @@ class Trainer:
         with progress_bar(total, 0, f"{epoch}validating", shown=self.group.is_first) as bar:
             bar.facts = describe_left(left)
             bar.refresh()
-            predictions = evaluate(self.state.network, self.valid_loader.epoch(), metric)
+            network, batches = self.state.network, self.valid_loader.epoch()
+            if self.frozen:
+                network, batches = self.frozen.network, self.frozen.describe(batches)
+            predictions = evaluate(network, batches, metric)
             for done, prediction in enumerate(predictions, start=1):
                 worst.add(prediction, metric.margins(prediction.probs, prediction.batch.labels))
                 of_this = (time.perf_counter() - began) * (total - done) / done
@@ -349,6 +368,11 @@ def agree_to_stop(group: ProcessGroup, stop: StopRequest) -> bool:
     if agreed:  # or else this one may have heard something meanwhile, for the next time
         stop.signal = agreed
     return agreed is not None
+
+
+def log_lines(lines: Iterable[str]) -> None:
+    for line in lines:
+        log.info(line)
 
 
 def count(metric, step: Step) -> None:

@@ -22,6 +22,7 @@ _UNPUBLISHED = {
     "released_buffers": {},
     "pretrained_part": None,
     "torchvision_names": {},
+    "backbone_parts": (),
 }
 
 

@@ -22,7 +22,7 @@ class Match:
     """How weights fit a network, by the names in their file.
 
     ignored_state: an optimizer's variables that were ignored, as a sentence, or nothing. changes: what else was
-    ignored, newly initialised or made, a sentence each.
+    ignored, newly initialised or made, a sentence each. initialised: what is newly initialised, by its own names.
     """
 
     matched: list[str] = field(default_factory=list)
@@ -31,6 +31,7 @@ class Match:
     mismatched: list[str] = field(default_factory=list)  # "name [weights' shape] for [network's shape]"
     ignored_state: str = ""
     changes: list[str] = field(default_factory=list)
+    initialised: list[str] = field(default_factory=list)
 
     @property
     def notes(self) -> list[str]:
@@ -99,6 +100,7 @@ class _Fit:
         self.wanted = variables_of(network, self.released)
         self.optimizer = [name for name in arrays if split_state(name)] if self.released else []
         self.values, self.missing, self.mismatched, self.changes = {}, [], [], [*file.notes]
+        self.initialised = []
         for own, variable in self.wanted.items():
             if variable.name not in arrays:
                 self.missing.append(own)
@@ -170,6 +172,7 @@ class _Fit:
             [self._shapes(own) for own in self.mismatched],
             self.ignored_state,
             self.changes,
+            self.initialised,
         )
 
     def load_buffers(self, fine_tune: bool) -> None:
@@ -207,6 +210,7 @@ class _Fit:
             self.values.pop(own, None)
         self.missing = [own for own in self.missing if own not in names]
         self.mismatched = [own for own in self.mismatched if own not in names]
+        self.initialised += names
         self.changes.append(f"newly initialised, {why}: {', '.join(texts)}")
 
     def _same_shape(self, variable: Variable) -> bool:

@@ -26,6 +26,9 @@ LEARNING = {
     "grad_clip": 1.0,
     "ema": 0.999,
     "label_smoothing": 0.1,
+    "freeze": "backbone",
+    "unfreeze_at": 3,
+    "cache_views": 2,
 }
 
 
@@ -170,7 +173,7 @@ def test_a_checkpoint_of_an_earlier_version_says_in_one_line_what_cannot_be_told
     assert line.startswith("TRAIN.learning_rate was ")
     assert note == (
         "it does not say with which flags it was trained: whether --accumulate, --amp, --sync-bn, --grad-clip, --ema, "
-        "--label-smoothing have changed cannot be told"
+        "--label-smoothing, --freeze, --unfreeze-at, --cache-views have changed cannot be told"
     )
     path = save(tmp_path, "TSN", step=3)
     forget(path, "config.txt")

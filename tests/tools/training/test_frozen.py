@@ -1,0 +1,157 @@
+"""A frozen backbone: what it leaves, and that describing clips once trains as describing them in every step does."""
+
+import numpy as np
+import paddle
+import pytest
+
+from datareader.loader import EvaluationLoader, TrainingLoader
+from models.stnet.stnet import STNET
+from models.tsn.tsn import TSN
+from tests.datareader.clips.synthetic import MEAN, STD, TINY, make_frames, open_dataset, write_pickle
+from tests.tools.small_networks import Line
+from tools.errors import ConfigError
+from tools.inference.predict import predict
+from tools.training.frozen import FILE, FrozenBackbone
+from tools.training.options import TrainingOptions
+from tools.training.step import train_epoch
+
+EPOCHS, BATCH, RATE, SEED = 2, 2, 0.05, 4
+
+
+@pytest.fixture
+def clips(tmp_path):
+    for i in range(5):
+        write_pickle(tmp_path / f"{i}.pkl", make_frames(9 + i, seed=i), label=i)
+    path = tmp_path / "clips.list"
+    path.write_text("".join(f"{i}.pkl\n" for i in range(5)))
+    return path
+
+
+def build(kind):
+    paddle.seed(SEED)
+    return kind(50, num_classes=TINY["num_classes"], seglen=TINY["seglen"], image_mean=[*MEAN], image_std=[*STD])
+
+
+def arrays(network):
+    return {name: value.numpy().copy() for name, value in network.state_dict().items()}
+
+
+def is_of_backbone(name, network):
+    return name.partition(".")[0] in network.backbone_parts
+
+
+def train_frozen(kind, clips, tmp_path, epochs=EPOCHS, **flags):
+    """The network after some epochs; options of --freeze as flags."""
+    network, dataset = build(kind), open_dataset(clips, training=True)
+    options = TrainingOptions(freeze="backbone", cache_dir=str(tmp_path / "kept"), **flags)
+    frozen = FrozenBackbone("X", network, options, SEED, [dataset])
+    optimizer = paddle.optimizer.Momentum(RATE, 0.9, network.parameters(), weight_decay=1e-3)
+    loader = TrainingLoader(dataset, BATCH, seed=SEED, num_workers=0, as_float=True)
+    losses = []
+    for epoch in range(epochs):
+        frozen.set_for(epoch)
+        steps = train_epoch(
+            frozen.network, optimizer, frozen.describe_steps(loader.epoch(epoch)), schedule=lambda step: RATE,
+            seed=SEED, epoch=epoch, start=0, steps_taken=0,
+        )  # fmt: skip
+        losses += [step.loss for step in steps]
+    return network, losses, frozen
+
+
+def train_plainly(kind, clips, epochs=EPOCHS):
+    """The same with nothing of the project's training: frames go through the whole network in every step."""
+    network, dataset = build(kind), open_dataset(clips, training=True)
+    dataset.freeze(None, 0, SEED, 1)  # for the view of a test
+    network.train()
+    for name, layer in network.named_children():
+        if name in network.backbone_parts:
+            layer.eval()
+            for parameter in layer.parameters():
+                parameter.stop_gradient = True
+    trained = [parameter for parameter in network.parameters() if not parameter.stop_gradient]
+    optimizer = paddle.optimizer.Momentum(RATE, 0.9, trained, weight_decay=1e-3)
+    losses = []
+    loader = TrainingLoader(dataset, BATCH, seed=SEED, num_workers=0, as_float=True)
+    for epoch in range(epochs):
+        for (batch,) in loader.epoch(epoch):
+            logits = network(paddle.to_tensor(batch.inputs[0]))
+            loss = paddle.nn.functional.cross_entropy(logits, paddle.to_tensor(batch.labels))
+            loss.backward()
+            optimizer.step()
+            optimizer.clear_grad()
+            losses.append(float(loss))
+    return network, losses
+
+
+@pytest.mark.parametrize("kind", [TSN, pytest.param(STNET, marks=pytest.mark.slow)])
+def test_it_trains_as_the_whole_network_with_its_backbone_left_alone(kind, clips, tmp_path):
+    expected, expected_losses = train_plainly(kind, clips)
+    found, losses, _ = train_frozen(kind, clips, tmp_path)
+    assert losses == pytest.approx(expected_losses, rel=1e-5)
+    before, wanted = arrays(build(kind)), arrays(expected)
+    for name, value in arrays(found).items():
+        np.testing.assert_allclose(value, wanted[name], rtol=1e-5, atol=1e-5 * np.abs(wanted[name]).max())
+        if is_of_backbone(name, found):
+            np.testing.assert_array_equal(value, before[name])
+    assert any((arrays(found)[name] != before[name]).any() for name in before)
+
+
+@pytest.mark.slow
+def test_what_is_kept_changes_nothing(clips, tmp_path):
+    first, losses, _ = train_frozen(TSN, clips, tmp_path)
+    assert (tmp_path / "kept" / FILE).exists()
+    again, kept_losses, _ = train_frozen(TSN, clips, tmp_path)
+    anew, new_losses, _ = train_frozen(TSN, clips, tmp_path / "other", cache_size=0)
+    assert not (tmp_path / "other").exists()
+    assert losses == pytest.approx(kept_losses, rel=1e-6)
+    assert losses == pytest.approx(new_losses, rel=1e-6)
+    for name, value in arrays(first).items():
+        np.testing.assert_allclose(value, arrays(again)[name], rtol=1e-5, atol=1e-7)
+        np.testing.assert_allclose(value, arrays(anew)[name], rtol=1e-5, atol=1e-7)
+
+
+def test_other_weights_are_not_taken_for_these(clips, tmp_path):
+    _, losses, _ = train_frozen(TSN, clips, tmp_path, epochs=1)
+    global SEED
+    before, SEED = SEED, SEED + 1
+    try:
+        _, other, _ = train_frozen(TSN, clips, tmp_path, epochs=1)
+        _, expected, _ = train_frozen(TSN, clips, tmp_path / "other", epochs=1)
+    finally:
+        SEED = before
+    assert other == pytest.approx(expected, rel=1e-6)
+    assert other != pytest.approx(losses, rel=1e-3)
+
+
+def test_it_is_scored_as_the_whole_network_is(clips, tmp_path):
+    network, _, frozen = train_frozen(TSN, clips, tmp_path, epochs=1)
+    dataset = open_dataset(clips)
+    whole = [
+        part.probs for part in predict(network, EvaluationLoader(dataset, 3, num_workers=0, as_float=True).epoch())
+    ]
+    dataset.freeze(None, 0, SEED, 2048)
+    batches = frozen.describe(EvaluationLoader(dataset, 3, num_workers=0, as_float=True).epoch())
+    parts = [part.probs for part in predict(frozen.network, batches)]
+    np.testing.assert_allclose(np.concatenate(parts), np.concatenate(whole), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.slow
+def test_everything_is_trained_from_the_epoch_that_is_given(clips, tmp_path):
+    still, _, _ = train_frozen(TSN, clips, tmp_path, epochs=1, unfreeze_at=1)
+    moved, _, frozen = train_frozen(TSN, clips, tmp_path, epochs=2, unfreeze_at=1)
+    assert frozen.network is moved
+    changed = [name for name, value in arrays(still).items() if (value != arrays(moved)[name]).any()]
+    assert {name.partition(".")[0] for name in changed} == {"trunk", "fc"}
+    assert any(name.endswith("_mean") for name in changed)  # batch normalisation is in training mode again
+
+
+def test_a_network_without_a_backbone_is_refused():
+    with pytest.raises(ConfigError, match=r"--freeze backbone: Line has none; TSN and STNET have one"):
+        FrozenBackbone("Line", Line(), TrainingOptions(freeze="backbone"), SEED, [])
+
+
+def test_it_tells_what_is_frozen_at_random():
+    frozen = FrozenBackbone("STNET", build(STNET), TrainingOptions(freeze="backbone"), SEED, [])
+    assert frozen.describe_start(["fc.weight", "xception.input_norm.weight"]) == []
+    (line,) = frozen.describe_start(["temporal2.weight", "temporal1.norm.bias", "fc.bias"])
+    assert "temporal1, temporal2 of it are newly initialised" in line
