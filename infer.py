@@ -49,9 +49,10 @@ from tools.config.flags import (
     real_number,
     whole_number,
 )
+from tools.config.load import Override
 from tools.distributed.skipped import gather_broken, require_records
 from tools.drawing.video_captions import Captions
-from tools.errors import ConfigError, DataError, PackageError
+from tools.errors import ConfigError, ConfigFileError, DataError, PackageError
 from tools.inference.answers import describe_answers
 from tools.inference.classify import classify
 from tools.inference.predictions import (
@@ -70,6 +71,7 @@ from tools.runtime.device import choose_device
 from tools.runtime.entry import run_program
 from tools.runtime.log import progress_bar, terminal_columns
 from tools.runtime.text import count_of
+from tools.weights.extractors import EIGENVALUES, find_eigenvalues
 from tools.weights.released_names import find_released_names
 
 log = logging.getLogger(__name__)
@@ -168,7 +170,7 @@ def choose_windows(length_sec: float | None, stride_sec: float | None) -> Window
 
 def main() -> int:
     options = parse_args()
-    run = plan_run(options.run, ["MODEL", "INFER"], gpu_wanted=lambda config: True, weights=options.weights)
+    run = plan(options)
     clips = choose_clips(run, options)
     run = replace(run, reader=choose_reader(run, options, clips))
     page = choose_page(run, options)
@@ -221,6 +223,21 @@ def main() -> int:
         files = {place: entry.path for place, entry in entries_of(dataset).items()}
         save_videos(copies, draw_answers(results, files, names, top_k or None), options.run.threads)
     return 0
+
+
+def plan(options: InferOptions) -> Run:
+    """The run. Where eigenvalues are not where a published config names them, those that --video needs anyway do."""
+    begin = partial(plan_run, sections=["MODEL", "INFER"], gpu_wanted=lambda config: True, weights=options.weights)
+    run = options.run
+    try:
+        return begin(run)
+    except ConfigFileError as error:
+        if not options.videos or error.missing != str(EIGENVALUES):
+            raise
+    path = find_eigenvalues(weights_dir=run.weights_dir, offline=run.offline)
+    overrides = (*run.config.overrides, Override("MODEL", "eigen_file", path, "--video"))
+    planned = begin(replace(run, config=replace(run.config, overrides=overrides)))
+    return replace(planned, notices=(*planned.notices, f"MODEL.eigen_file is {path}, of YouTube-8M's PCA"))
 
 
 def check_inputs(run: Run, options: InferOptions) -> None:

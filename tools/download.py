@@ -39,7 +39,7 @@ from tools.files.sums import sums_beside, write_sums
 from tools.runtime.entry import run_program
 from tools.runtime.log import start_log
 from tools.runtime.tables import format_columns
-from tools.weights.extractors import CALLED, EXTRACTORS, VISUAL_PCA, find_extractor
+from tools.weights.extractors import CALLED, EIGENVALUES, EXTRACTORS, VISUAL_PCA, find_extractor
 from tools.weights.extractors import VALUES as MEMBER
 from tools.weights.published_files import Place
 from tools.weights.released import RELEASED, YOUTUBE_8M, CacheEntry, cache_folder, find_released
@@ -47,7 +47,6 @@ from tools.weights.released_names import NUM_CLASSES
 from tools.weights.vocabulary import VOCABULARY, find_vocabulary
 
 PCA_URL, LARGEST = VISUAL_PCA.url, VISUAL_PCA.largest
-OUTPUT = Path("dataset/youtube8m/yt8m_pca/eigenvals.npy")
 
 OTHERS = ("vocabulary", CALLED, "eigenvals", "list")  # what is no set of released weights
 
@@ -194,7 +193,7 @@ def parse_args() -> DownloadOptions:
     add("what", type=parse_text, metavar="NAME", help=", ".join([*OTHERS, "all", *names]))
     add("--weights-dir", type=parse_text, metavar="DIR", help="where released weights are kept")
     add("--offline", action="store_true", help="take what is here, and fail rather than use the network")
-    add("--output", type=Path, metavar="FILE", help=f"of eigenvals; default: {OUTPUT}")
+    add("--output", type=Path, metavar="FILE", help=f"of eigenvals; default: {EIGENVALUES}")
     add("--url", help=f"of vocabulary or eigenvals; default: {VOCABULARY.url}, {PCA_URL}")
     args = parser.parse_args()
     what = args.what.lower()
@@ -207,7 +206,7 @@ def parse_args() -> DownloadOptions:
     chosen = [item.name for item in RELEASED if what in ("all", item.name.lower())]
     if not (chosen or what in OTHERS):
         raise ConfigError(f"nothing is named {args.what!r}; known: {', '.join([*OTHERS, 'all', *names])}")
-    return DownloadOptions(what, chosen, args.weights_dir, args.offline, args.output or OUTPUT, args.url)
+    return DownloadOptions(what, chosen, args.weights_dir, args.offline, args.output or EIGENVALUES, args.url)
 
 
 def main(retry: RetryPolicy = DEFAULT_RETRY) -> None:

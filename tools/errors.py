@@ -17,7 +17,14 @@ class ConfigError(ZooError):
 
 
 class ConfigFileError(ConfigError):
-    """A file that a config names and that cannot be used; the config itself is well."""
+    """A file that a config names and that cannot be used; the config itself is well.
+
+    missing: its path, where there is none.
+    """
+
+    def __init__(self, text: str, missing: str | None = None):
+        super().__init__(text)
+        self.missing = missing
 
 
 class DataIssue(str, Enum):

@@ -27,7 +27,8 @@ def load_whitening(path: str, feature_size: int, where: str) -> np.ndarray:
     if not Path(path).is_file():
         raise ConfigFileError(
             f"{where} does not exist; it is the eigenvals.npy of YouTube-8M's published PCA (yt8m_pca.tgz at "
-            f'data.yt8m.org): put it there, or let "python -m tools.download eigenvals --output {path}" fetch it'
+            f'data.yt8m.org): put it there, or let "python -m tools.download eigenvals --output {path}" fetch it',
+            missing=path,
         )
     try:
         with contextlib.suppress(FileNotFoundError):

@@ -37,6 +37,7 @@ INCEPTION = PublishedFile(
     members=(GRAPH,),
     sums={GRAPH: {"md5": "e6bb154e85f5d4331c22abcddb5dcf31"}},
 )
+EIGENVALUES = Path("dataset/youtube8m/yt8m_pca/eigenvals.npy")  # where NeXtVLAD's published config looks for some of it
 VISUAL_PCA = PublishedFile(
     "yt8m_pca.tgz",
     "http://data.yt8m.org/yt8m_pca.tgz",
@@ -120,6 +121,11 @@ def find_extractor(
 ) -> Path:
     """Where one of EXTRACTORS lies, the file or the folder of its members, once its arrays were read and right."""
     return find_published(item, EXTRACTORS[item.name][1], weights_dir=weights_dir, offline=offline, retry=retry)[0]
+
+
+def find_eigenvalues(*, weights_dir: str | None, offline: bool) -> str:
+    """Those of the published PCA, which NeXtVLAD whitens by too. Raises as ``find_extractor``."""
+    return str(find_extractor(VISUAL_PCA, weights_dir=weights_dir, offline=offline) / VALUES)
 
 
 def read_inception(folder: Path, called: str) -> dict[str, np.ndarray]:

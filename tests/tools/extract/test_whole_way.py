@@ -1,6 +1,7 @@
 """The whole way with networks of full size and made weights: published files, a film with sound, a record, answers."""
 
 import json
+import re
 import subprocess
 import sys
 
@@ -83,3 +84,17 @@ def test_one_video_in_names_out_as_from_its_record(folder, name):
     found, wanted = (json.loads(path.read_text()) for path in results)
     assert [item["path"] for item in found] == ["talkie.mp4", "silent.mp4"]
     assert [(item["id"], item["classes"]) for item in found] == [(item["id"], item["classes"]) for item in wanted]
+    if name == "NEXTVLAD":
+        check_published_eigenvalues(folder, [*flags, weights, *videos])
+
+
+def check_published_eigenvalues(folder, flags):
+    """Where the config names the usual file and there is none, --video takes that of the PCA which it needs anyway."""
+    usual = "--set=MODEL.eigen_file=dataset/youtube8m/yt8m_pca/eigenvals.npy"
+    shown = run_script("infer", *flags, usual, "--save-dir=usual", cwd=folder).stdout
+    (path,) = re.findall(r"MODEL.eigen_file is (\S+), of YouTube-8M's PCA", shown)
+    run_script("infer", *flags, f"--set=MODEL.eigen_file={path}", "--save-dir=named", cwd=folder)
+    usual_way, named = ((folder / way / "NEXTVLAD_infer_result.csv").read_bytes() for way in ("usual", "named"))
+    assert usual_way == named
+    refused = run_script("infer", *flags, "--set=MODEL.eigen_file=mine.npy", cwd=folder, check=False)
+    assert "eigen_file mine.npy does not exist" in refused.stderr
