@@ -10,6 +10,7 @@ import logging
 import sqlite3
 import threading
 import time
+import weakref
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -44,7 +45,7 @@ class ArrayStore:
     """A file of sets of arrays. Where there is no room, the sets that no run has used for longest are removed.
 
     path: made if needed, with its folder. most_bytes: what the arrays may take. ``problem`` says why nothing is kept
-    any more, "" while all is well.
+    any more, "" while all is well. It is closed when nobody needs it any more.
     """
 
     def __init__(self, path: Path, most_bytes: int):
@@ -54,6 +55,7 @@ class ArrayStore:
         self._connection: sqlite3.Connection | None = None
         with self._telling():
             self._connection = self._open()
+            weakref.finalize(self, self._connection.close)
 
     def open_set(self, identity: bytes, shape: tuple[int, ...]) -> "ArraySet":
         """The arrays of one identity, which says all that is the same for them: float32 of this shape."""
@@ -65,13 +67,6 @@ class ArrayStore:
                 ((number,),) = connection.execute("SELECT id FROM sets WHERE identity = ?", (identity,)).fetchall()
                 self._own.append(number)
         return ArraySet(self, number, identity, shape)
-
-    def close(self) -> None:
-        """Nothing is found or kept any more."""
-        with self._lock:
-            if self._connection:
-                self._connection.close()
-            self._connection = None
 
     def find(self, number: int, keys: Collection[bytes]) -> list[tuple[bytes, ...]]:
         """(key, name, content, sum) of those keys of a set that there are."""

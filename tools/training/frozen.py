@@ -60,7 +60,6 @@ class FrozenBackbone:
         self._network, self._options, self._seed, self._datasets = network, options, seed, datasets
         self._layers = [layer for name, layer in network.named_children() if name in self.parts]
         self._head = Head(network, self.parts)
-        self._store: ArrayStore | None = None
 
     def is_due(self, epoch: int) -> bool:
         """Whether the backbone is frozen in an epoch."""
@@ -96,13 +95,6 @@ class FrozenBackbone:
         log.info(f"epoch {epoch}: the backbone is trained too from here on")
         for clips in self._datasets:
             clips.unfreeze()
-        self.close()
-
-    def close(self) -> None:
-        """Close the file of what is kept."""
-        if self._store:
-            self._store.close()
-        self._store = None
 
     @property
     def network(self):
@@ -133,11 +125,11 @@ class FrozenBackbone:
         open_set = None
         if options.cache_size:
             folder = Path(options.cache_dir or Path.home() / ".paddle" / "features")
-            self._store = ArrayStore(folder / FILE, int(options.cache_size * _GIGABYTE))
+            store = ArrayStore(folder / FILE, int(options.cache_size * _GIGABYTE))
             weights = self._digest()
 
             def open_set(identity: bytes, shape: tuple[int, ...]):
-                return self._store.open_set(weights + identity, shape)
+                return store.open_set(weights + identity, shape)
 
         for clips in self._datasets:
             clips.freeze(open_set, options.cache_views, self._seed, WIDTH)

@@ -1,11 +1,13 @@
 """Configs: both file forms, the schema, the command line's changes, and what is said of mistakes."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 import models  # noqa: F401  (registers the specs)
 from tests.conftest import PROJECT, TINY_CONFIG
-from tools.config.load import Override, check_section, load_config, parse_set
+from tools.config.load import Override, check_section, load_config, parse_set, read_model_name
 from tools.config.schema import Key
 from tools.config.yaml_text import read_yaml
 from tools.errors import ConfigError
@@ -27,8 +29,9 @@ def error_of(tmp_path, text, **options):
 
 @pytest.mark.parametrize("path", sorted((PROJECT / "configs").rglob("*.*"), key=str))
 def test_every_published_config_is_valid(path, tmp_path):
-    by_stem = {MODELS.get(name).default_config.split("/")[-1].split(".")[0]: name for name in MODELS.names()}
-    name = by_stem[path.stem]
+    name = read_model_name(str(path))
+    by_stem = {Path(MODELS.get(name).default_config).stem: name for name in MODELS.names()}
+    assert by_stem.get(path.stem, name) == name
     schema = MODELS.get(name).schema
     np.save(tmp_path / "eigenvals.npy", np.ones((2048, 1), np.float32))  # which is not ours to ship
     eigenvalues = Override("MODEL", "eigen_file", str(tmp_path / "eigenvals.npy"), "test")
