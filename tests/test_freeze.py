@@ -43,6 +43,7 @@ def count_kept(folder):
     return count
 
 
+@pytest.mark.slow
 def test_clips_are_described_once_and_a_later_run_finds_them(folder):
     shown = train(folder, "one", "--epoch=2")
     assert "trunk of it is newly initialised" in shown

@@ -83,7 +83,8 @@ def train_plainly(kind, clips, epochs=EPOCHS):
     return network, losses
 
 
-@pytest.mark.parametrize("kind", [TSN, pytest.param(STNET, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", [TSN, STNET])
 def test_it_trains_as_the_whole_network_with_its_backbone_left_alone(kind, clips, tmp_path):
     expected, expected_losses = train_plainly(kind, clips)
     found, losses, _ = train_frozen(kind, clips, tmp_path)
@@ -110,6 +111,7 @@ def test_what_is_kept_changes_nothing(clips, tmp_path):
         np.testing.assert_allclose(value, arrays(anew)[name], rtol=1e-5, atol=1e-7)
 
 
+@pytest.mark.slow
 def test_other_weights_are_not_taken_for_these(clips, tmp_path):
     _, losses, _ = train_frozen(TSN, clips, tmp_path, epochs=1)
     global SEED
