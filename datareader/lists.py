@@ -1,10 +1,11 @@
 """File lists: one path a line, blank lines and lines that start with # aside."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from datareader.kinds import refuse_folder
-from datareader.list_lines import find_path
+from datareader.list_lines import Reading, find_path, list_readings
 from datareader.missing_files import explain_missing
 from tools.errors import DataError, DataIssue
 from tools.files.recognise import TEXTS, VIDEOS, FileKind, recognise_file
@@ -76,16 +77,24 @@ def read_list_text(list_path: str) -> str:
 
 def find_file(line: str, list_path: str, number: int, labelled: bool) -> ListEntry:
     """The entry of one line. Raises DataError as ``load_list`` for the file."""
+    path, reading, is_folder = look_up(line, list_readings(line, labelled), list_path, number, labelled)
+    where = f"{list_path} line {number}"
+    if is_folder and not labelled:
+        raise refuse_folder(path).at(where)
+    return ListEntry(path, where, reading.label, reading.name, number, reading.num_frames)
+
+
+def look_up(
+    line: str, readings: Iterable[Reading], list_path: str, number: int, labelled: bool
+) -> tuple[str, Reading, bool]:
+    """What one line names, as ``find_path`` gives it. Raises DataError as ``load_list`` for the file."""
     where = f"{list_path} line {number}"
     try:
-        found = find_path(line, str(Path(list_path).parent), labelled)
+        found = find_path(readings, str(Path(list_path).parent))
     except (OSError, ValueError) as error:  # a name that no file can have, a folder that is closed to us
         name = shorten(printable(line), 80)
         reason = error.strerror if isinstance(error, OSError) else error  # without the name, however long
         raise DataError(f"{name!r} cannot be looked up: {reason}", DataIssue.UNREADABLE, where) from None
     if found is None:
         raise DataError(explain_missing(line, list_path, labelled), DataIssue.MISSING, where)
-    path, reading, is_folder = found
-    if is_folder and not labelled:
-        raise refuse_folder(path).at(where)
-    return ListEntry(path, where, reading.label, reading.name, number, reading.num_frames)
+    return found

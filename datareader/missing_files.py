@@ -64,7 +64,7 @@ def _hint(line: str, folder: str, labelled: bool) -> str:
 
 def _is_there(line: str, folder: str, labelled: bool) -> bool:
     try:
-        return find_path(line, folder, labelled) is not None
+        return find_path(list_readings(line, labelled), folder) is not None
     except (OSError, ValueError):
         return False
 

@@ -1,16 +1,13 @@
 """The videos to extract features of: those that a command line names, or those of a list, with their labels."""
 
-import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
-from datareader.list_lines import find_path
-from datareader.lists import ListEntry, find_file, read_lines
+from datareader.list_lines import list_multilabel_readings
+from datareader.lists import ListEntry, look_up, read_lines
 from datareader.named_clips import find_clips
 from tools.errors import DataError, DataIssue
-
-_WITH_LABELS = re.compile(r"(.*\S)[\s,]+([0-9]{1,9}(?:;[0-9]{1,9})*)")
 
 
 @dataclass(frozen=True)
@@ -31,18 +28,20 @@ def find_videos(names: Sequence[str]) -> tuple[list[Video], list[str]]:
 def load_videos(list_path: str) -> list[Video]:
     """The videos of a list: a path a line, and behind it class ids, as ``clip.mp4 3`` or ``clip.mp4 3;17;52``.
 
-    Raises DataError as ``datareader.lists`` does.
+    Commas and spaces serve as semicolons do, and -1 alone is no class. Raises DataError as ``datareader.lists`` does.
     """
     return [_fingerprinted(*_read_line(line, list_path, number)) for number, line in read_lines(list_path)]
 
 
 def _read_line(line: str, list_path: str, number: int) -> tuple[ListEntry, tuple[int, ...] | None]:
-    match = _WITH_LABELS.fullmatch(line)
-    if match and find_path(line, str(Path(list_path).parent), labelled=False) is None:
-        entry = find_file(match[1], list_path, number, labelled=True)
-        labels = tuple(sorted({int(label) for label in match[2].split(";")}))
-        return replace(entry, label=None), labels
-    return find_file(line, list_path, number, labelled=True), None
+    path, reading, _ = look_up(line, list_multilabel_readings(line), list_path, number, labelled=True)
+    entry = ListEntry(path, f"{list_path} line {number}", None, reading.name, number)
+    if reading.labels in ((), (-1,)):
+        return entry, None
+    if (lowest := min(reading.labels)) < 0:
+        text = f"{reading.name} has the class id {lowest}; ids count from 0, and -1 alone says that none is known"
+        raise DataError(text, DataIssue.LABEL_RANGE, entry.where)
+    return entry, tuple(sorted(set(reading.labels)))
 
 
 def _fingerprinted(entry: ListEntry, labels: tuple[int, ...] | None) -> Video:
