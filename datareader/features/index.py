@@ -25,6 +25,7 @@ from tools.runtime.cpu import usable_cores
 from tools.runtime.log import progress_bar
 from tools.runtime.workers import map_in_order
 
+_SUFFIXES = {True: ".index.npz", False: ".unlabelled.index.npz"}  # by whether labels are needed
 FORMAT = "4"  # 1 named files as the list did, 2 knew neither faults nor classes, 3 no labels of records
 
 
@@ -71,7 +72,13 @@ def _count_pairs(class_ids: np.ndarray) -> np.ndarray:
 
 def cache_of(list_path: str, expected: Expected) -> str:
     """Where the index of a list is kept."""
-    return f"{list_path}.{'index' if expected.labels_needed else 'unlabelled.index'}.npz"
+    return list_path + _SUFFIXES[expected.labels_needed]
+
+
+def remove_indexes(list_path: Path) -> None:
+    """Of a list whose files are written anew: where times are whole seconds, it could take them for the old."""
+    for suffix in _SUFFIXES.values():
+        list_path.with_name(list_path.name + suffix).unlink(missing_ok=True)
 
 
 def scan_file(path: str, expected: Expected, on_record: Callable[[Record], None] = lambda record: None) -> FileIndex:

@@ -37,6 +37,7 @@ from datareader.features.index import (
     check_record,
     describe_segments,
     index_records,
+    remove_indexes,
 )
 from datareader.features.pickle_writing import write_pickle
 from datareader.features.records import Expected
@@ -235,11 +236,10 @@ def write_list(folder: Path, results: list[Result]) -> None:
     }
     list_path = folder / LIST
     write_lines(list_path, [result.name for result in results])
-    cache = Path(cache_of(str(list_path), EXPECTED))
-    cache.unlink(missing_ok=True)
+    remove_indexes(list_path)
     entries = [ListEntry(path, str(list_path)) for path in found]
     if entries:
-        build_index(str(list_path), entries, repr(EXPECTED), found.__getitem__, str(cache))
+        build_index(str(list_path), entries, repr(EXPECTED), found.__getitem__, cache_of(str(list_path), EXPECTED))
 
 
 def summary_of(results: list[Result]) -> str:

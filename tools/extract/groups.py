@@ -5,7 +5,7 @@ Batches do not reach from one file into the next: whichever run and whichever ma
 same.
 """
 
-import contextlib
+import hashlib
 import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -14,7 +14,7 @@ from enum import Enum
 from pathlib import Path
 
 from datareader.extraction.youtube8m import Made, SilentError
-from datareader.features.index import FileIndex, build_index, cache_of, index_records
+from datareader.features.index import FileIndex, build_index, cache_of, index_records, remove_indexes
 from datareader.features.pickle_writing import write_pickle
 from datareader.features.records import Expected
 from datareader.features.tfrecord_writing import write_record
@@ -28,6 +28,7 @@ from tools.files.texts import NO_JSON
 
 LIST = "features.list"
 VIDEOS_A_FILE = 16
+_SECOND = 10**9  # in ns
 
 
 class Format(Enum):
@@ -101,13 +102,25 @@ def write_group(group: Group, path: Path, form: Format, made: Iterable[Made | Da
             for item in records():
                 file.write(write_record(item.record, item.means))
         file.flush()
-        changed = max(video.fingerprint[1] for video in group.videos)
-        os.utime(file.fileno(), ns=(changed, changed))  # the same whenever it is made, for the list's index
+        changed = _time_of(group, videos)
+        os.utime(file.fileno(), ns=(changed, changed))
     if not videos:
         path.unlink()
     names = [path.name] * bool(videos)
     facts = {"weights": weights, "videos": videos, "silent": silent, "broken": broken}
     write_sums(note, path.parent, names, inputs=group.describe_inputs(), **facts)
+
+
+def _time_of(group: Group, videos: list[dict]) -> int:
+    """The time of change that a group's file gets, in ns: to the second that of its newest video, then a digest.
+
+    Indexes of lists know a file by it: it is the same whenever the file is made, and another where its records are,
+    which with other labels alone are as long as they were.
+    """
+    content = json.dumps([group.describe_inputs(), videos]).encode()
+    digest = int.from_bytes(hashlib.blake2b(content, digest_size=8).digest(), "big")
+    newest = max(video.fingerprint[1] for video in group.videos)
+    return newest - newest % _SECOND + digest % _SECOND
 
 
 @dataclass(frozen=True)
@@ -153,6 +166,7 @@ def write_list(folder: Path, paths: Sequence[Path], expected: Callable[[bool], E
     if not notes:
         return None
     list_path = folder / LIST
+    remove_indexes(list_path)
     write_lines(list_path, [path.name for path in notes])
     checked = expected(all(None not in note.labels for note in notes.values()))
 
@@ -163,9 +177,6 @@ def write_list(folder: Path, paths: Sequence[Path], expected: Callable[[bool], E
     if checked and all(
         label < checked.num_classes for note in notes.values() for labels in note.labels for label in labels or []
     ):
-        cache = Path(cache_of(str(list_path), checked))
-        with contextlib.suppress(FileNotFoundError):
-            cache.unlink()
         entries = [ListEntry(str(path), str(list_path)) for path in notes]
-        build_index(str(list_path), entries, repr(checked), index, str(cache))
+        build_index(str(list_path), entries, repr(checked), index, cache_of(str(list_path), checked))
     return list_path
