@@ -11,11 +11,11 @@ from datareader.clips.views import see_frame
 from datareader.extraction.extraction import Features, Sight
 from datareader.extraction.youtube8m import Made
 from datareader.transforms import normalize
-from tools.errors import DataError, DataIssue
+from tools.errors import DataError
 
 DIM = 2048
 PICTURES_AT_ONCE = 16
-_LARGEST = float(np.finfo(np.float16).max)
+_MOST_FLOAT16 = float(np.finfo(np.float16).max)
 
 
 class Store(Enum):
@@ -42,8 +42,10 @@ def use_backbone(describe: Callable[[np.ndarray], np.ndarray], settings: ClipSet
 def make_record(features: Features, labels: tuple[int, ...] | None, store: Store) -> Made:
     """The record of a video, under the name that it was given. Raises DataError for what cannot be stored."""
     values, path = features.pictures, features.entry.path
-    if not np.isfinite(values).all() or np.abs(values).max() > _LARGEST:
-        raise DataError(f"{path}: its features came out infinite, or as no numbers", DataIssue.OTHER)
+    if not np.isfinite(values).all():
+        raise DataError(f"{path}: its features came out infinite or as no numbers; weights or input are damaged")
+    if store is Store.FLOAT16 and (largest := np.abs(values).max()) > _MOST_FLOAT16:
+        raise DataError(f"{path}: its features reach {largest:.3g}, beyond float16; --store uint8 holds them")
     record = {"video": features.entry.written or path}
     if store is Store.FLOAT16:
         record["feature"] = values.astype(np.float16)

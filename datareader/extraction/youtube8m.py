@@ -101,7 +101,10 @@ def hear(path: str) -> np.ndarray | None:
 
 
 def make_record(features: Features, labels: tuple[int, ...] | None, silent: Silent) -> Made:
-    """The record of a video, under the name that it was given. Raises SilentError for one to be skipped."""
+    """The record of a video, under the name that it was given.
+
+    Raises SilentError for one to be skipped, DataError for features that are no numbers.
+    """
     name, remark = features.entry.written or features.entry.path, ""
     pictures, sound = features.pictures, features.sound
     if sound is None:
@@ -115,8 +118,13 @@ def make_record(features: Features, labels: tuple[int, ...] | None, silent: Sile
         if (spare := len(pictures) - rows) > 1:
             remark = f"{features.entry.path}: its sound ends {spare} s before its picture, of which {rows} s are taken"
         pictures, sound = pictures[:rows], sound[:rows]
-        audio, mean = quantize_truncating(sound), sound.mean(axis=0)
-    record = {"video": name, "feature": quantize_rounding(pictures), "audio": audio, "nframes": len(pictures)}
+    try:
+        stored = quantize_rounding(pictures)
+        if sound is not None:
+            audio, mean = quantize_truncating(sound), sound.mean(axis=0)
+    except DataError as error:
+        raise DataError(f"{features.entry.path}: its {error.text}", error.issue) from None
+    record = {"video": name, "feature": stored, "audio": audio, "nframes": len(pictures)}
     if labels is not None:
         record["label"] = sorted(labels)
     return Made(record, {"mean_rgb": pictures.mean(axis=0), "mean_audio": mean}, remark)

@@ -10,7 +10,7 @@ from functools import partial
 from datareader.clips.decoding import read_facts
 from datareader.clips.files import open_film
 from datareader.clips.seconds import Pace
-from datareader.extraction.extraction import extract
+from datareader.extraction.extraction import Features, extract
 from datareader.extraction.youtube8m import Made, SilentError
 from dataset.output_folder import open_output_folder
 from dataset.parts import describe_end
@@ -19,6 +19,7 @@ from tools.extract.groups import Group, Note, is_finished, read_note, write_grou
 from tools.extract.inputs import Video
 from tools.extract.kinds import Kind, expect_records, open_kind, pace_of
 from tools.extract.options import ExtractOptions
+from tools.files.sums import sums_beside
 from tools.runtime.bars import ProgressBar
 from tools.runtime.log import progress_bar
 from tools.runtime.text import count_of
@@ -35,17 +36,15 @@ def extract_groups(groups: Sequence[Group], options: ExtractOptions) -> None:
         left, finished = [], []
         for group in own:
             path = options.path_of(group)
-            if is_finished(group, path):
-                finished.append(read_note(path))
+            # What was broken may have been a disk that failed, or have been mended since.
+            if is_finished(group, path) and not (note := read_note(path)).broken:
+                finished.append(note)
             else:
                 left.append(group)
         if finished:
             log.info(f"{len(finished):,} of {count_of(len(own), 'file')} were finished before")
-        broken = [line for note in finished for line in note.broken]
-        if len(broken) > options.skip_broken:
-            raise _broken(broken[0], len(broken))
         if left:
-            _make(left, finished, options, options.skip_broken - len(broken))
+            _make(left, finished, options)
         notes = [read_note(options.path_of(group)) for group in own]
         if options.part.is_whole:
             _finish(groups, notes, options)
@@ -64,7 +63,15 @@ def merge(groups: Sequence[Group], options: ExtractOptions) -> None:
                 f"{options.output}: {len(missing)} of {count_of(len(groups), 'file')} are not there or are not of "
                 f"these videos ({names}); run the parts that make them again"
             )
-        _finish(groups, [read_note(options.path_of(group)) for group in groups], options)
+        notes = {options.path_of(group): read_note(options.path_of(group)) for group in groups}
+        broken = [(path, line) for path, note in notes.items() for line in note.broken]
+        if len(broken) > options.skip_broken:
+            path, line = broken[0]
+            raise DataError(
+                f"{line}, and its part has left it out, as {sums_beside(path)} says; run that again, which tries it "
+                f"again, or give --merge --skip-broken {len(broken)}, as many as all parts have left out"
+            )
+        _finish(groups, [*notes.values()], options)
 
 
 def _broken(text: str, count: int) -> DataError:
@@ -103,8 +110,8 @@ def _show(title: str, lines: list[str]) -> None:
         log.info(f"and {len(lines) - SHOWN:,} more such, which the notes beside the files have")
 
 
-def _make(left: list[Group], finished: list[Note], options: ExtractOptions, may_skip: int) -> None:
-    """Make the files of these groups. finished: of this part's others. may_skip: so many broken videos are left out."""
+def _make(left: list[Group], finished: list[Note], options: ExtractOptions) -> None:
+    """Make the files of these groups. finished: of this part's others."""
     kind = open_kind(options)
     _require_same_weights([*(note.weights for note in finished), kind.weights], options)
     videos = [video for group in left for video in group.videos]
@@ -118,7 +125,7 @@ def _make(left: list[Group], finished: list[Note], options: ExtractOptions, may_
             bar.update(rows)
 
         for group in left:
-            made = _describe_group(group, kind, options, may_skip - told["broken"], on_rows)
+            made = _describe_group(group, kind, options, options.skip_broken - told["broken"], on_rows)
             for_file = _count(made, told, bar, len(videos))
             write_group(group, options.path_of(group), options.form, for_file, kind.weights)
     took_sec = time.perf_counter() - began_sec
@@ -148,13 +155,17 @@ def _describe_group(
     entries = [video.entry for video in group.videos]
     described = extract(entries, open_film, kind.sight, kind.hearing, options.num_workers, on_rows)
     for video, found in zip(group.videos, described, strict=True):
-        if isinstance(found, DataError):
+        made = _make_record(kind, video, found)
+        if isinstance(made, DataError) and not isinstance(made, SilentError):
             if may_skip == 0:
-                raise _broken(str(found), options.skip_broken + 1)
+                raise _broken(str(made), options.skip_broken + 1)
             may_skip -= 1
-            yield found
-            continue
-        try:
-            yield kind.make(found, video.labels)
-        except SilentError as error:
-            yield error
+        yield made
+
+
+def _make_record(kind: Kind, video: Video, found: Features | DataError) -> Made | DataError:
+    """The record of what was found of a video, or why it has none."""
+    try:
+        return found if isinstance(found, DataError) else kind.make(found, video.labels)
+    except DataError as error:
+        return error

@@ -55,12 +55,21 @@ def test_a_video_of_one_value_keeps_it():
     np.testing.assert_allclose(read, 3.0)
 
 
-@pytest.mark.parametrize("value", [np.nan, np.inf, 1e6])
-def test_what_cannot_be_stored_is_an_error(value):
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+@pytest.mark.parametrize("store", Store)
+def test_what_is_no_number_cannot_be_stored(value, store):
     values = VALUES.copy()
     values[1, 7] = value
-    with pytest.raises(DataError, match=r"a.mp4: its features came out infinite, or as no numbers"):
+    with pytest.raises(DataError, match=r"a.mp4: its features came out infinite or as no numbers"):
+        record_of(values, store)
+
+
+def test_what_float16_does_not_hold_is_stored_as_bytes():
+    values = VALUES * 7e4
+    with pytest.raises(DataError, match=r"a.mp4: its features reach .*, beyond float16; --store uint8 holds them"):
         record_of(values, Store.FLOAT16)
+    read = parse_record(record_of(values, Store.UINT8), EXPECTED, "made").streams[0]
+    np.testing.assert_allclose(read, values, atol=0.01 * 7e4)
 
 
 def test_videos_without_labels_have_none():

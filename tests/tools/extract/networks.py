@@ -11,19 +11,25 @@ from tools.extract.kinds import Kind
 
 
 class Networks:
-    """Describes a frame by the number drawn in it. opened: how often; described: how many frames."""
+    """Describes a frame by the number drawn in it. opened: how often; described: how many frames.
+
+    fails_at: the number of a frame of which no numbers come out. make: what makes records, None for YouTube-8M's.
+    """
 
     def __init__(self, digest="some weights"):
-        self.digest, self.opened, self.described = digest, 0, 0
+        self.digest, self.opened, self.described, self.fails_at, self.make = digest, 0, 0, None, None
 
     def open(self, options):
         self.opened += 1
         sight = Sight(PACE, lambda frames: np.array([read_number(*frames)]), self.look, 3)
-        return Kind(sight, self.hearing(), partial(make_record, silent=options.silent), self.digest)
+        make = self.make or partial(make_record, silent=options.silent)
+        return Kind(sight, self.hearing(), make, self.digest)
 
     def look(self, batch):
         self.described += len(batch)
-        return np.repeat(batch / 64 - 1, 1024, axis=1).astype(np.float32)
+        described = np.repeat(batch / 64 - 1, 1024, axis=1).astype(np.float32)
+        described[batch[:, 0] == self.fails_at] = np.nan
+        return described
 
     @staticmethod
     def hearing():

@@ -3,12 +3,14 @@
 import json
 import pickle
 import sys
+from functools import partial
 
 import numpy as np
 import pytest
 
 from datareader.clips.decoding import open_video
 from datareader.clips.seconds import choose_frames
+from datareader.extraction import backbone
 from datareader.extraction.youtube8m import PACE
 from datareader.features.dataset import FeatureDataset
 from datareader.features.inputs import SegmentFrames
@@ -160,7 +162,47 @@ def test_a_broken_video_stops_the_run_unless_it_may_be_skipped(networks, monkeyp
     assert f"left out: {tmp_path / 'broken.mp4'}" in capsys.readouterr().out
     assert (tmp_path / "out" / "features.list").read_text().split() == ["features-00000.pkl", "features-00002.pkl"]
     with pytest.raises(DataError, match=r"broken.mp4 .*; --skip-broken 1 leaves"):
-        extract(monkeypatch, *flags)  # the count is of all, also of those of an earlier run
+        extract(monkeypatch, *flags)  # what an earlier run left out does not pass in silence
+
+
+def test_a_video_that_was_broken_is_tried_again(networks, monkeypatch, videos, tmp_path, capsys):
+    flags = ["--video", videos / "0.mp4", videos / "1.mp4", "--videos-per-file", 1, "--output", tmp_path]
+    networks.fails_at = 60  # a frame of the second
+    extract(monkeypatch, *flags, "--skip-broken", 1)
+    assert f"left out: {videos / '1.mp4'}: its features came out infinite" in capsys.readouterr().out
+    assert [record["video"] for record in records_of(tmp_path)] == [str(videos / "0.mp4")]
+    networks.fails_at, networks.described = None, 0
+    extract(monkeypatch, *flags)
+    assert networks.described == 3  # of the second alone
+    assert [record["video"] for record in records_of(tmp_path)] == [str(videos / f"{name}.mp4") for name in "01"]
+
+
+def test_a_merge_counts_what_all_parts_have_left_out(networks, monkeypatch, videos, tmp_path, capsys):
+    (tmp_path / "bad.mp4").write_bytes((videos / "1.mp4").read_bytes()[:1000])
+    (tmp_path / "worse.mp4").write_bytes((videos / "1.mp4").read_bytes()[:900])
+    paths = [tmp_path / "bad.mp4", videos / "0.mp4", videos / "1.mp4", tmp_path / "worse.mp4"]
+    flags = ["--video", *paths, "--videos-per-file", 2, "--output", tmp_path / "out", "--skip-broken"]
+    for number in (1, 2):
+        extract(monkeypatch, *flags, 1, "--part", f"{number}/2")
+    with pytest.raises(
+        DataError, match=r"bad.mp4 .*left it out, as .*features-00000.pkl.sums.json says; .* --merge --skip-broken 2"
+    ):
+        extract(monkeypatch, *flags, 1, "--merge")
+    assert not (tmp_path / "out" / "features.list").exists()
+    extract(monkeypatch, *flags, 2, "--merge")
+    assert len(records_of(tmp_path / "out")) == 2
+
+
+@pytest.mark.parametrize("kind", ["youtube8m", "backbone"])
+def test_a_video_whose_record_cannot_be_made_is_broken(networks, monkeypatch, videos, tmp_path, capsys, kind):
+    networks.fails_at = 60
+    if kind == "backbone":
+        networks.make = partial(backbone.make_record, store=backbone.Store.FLOAT16)
+    flags = ["--video", videos / "0.mp4", videos / "1.mp4", videos / "3.mp4", "--output", tmp_path]
+    with pytest.raises(DataError, match=r"1.mp4: its features came out infinite .*; --skip-broken 1 leaves out such"):
+        extract(monkeypatch, *flags)
+    extract(monkeypatch, *flags, "--skip-broken", 1)
+    assert [record["video"] for record in records_of(tmp_path)] == [str(videos / f"{name}.mp4") for name in "03"]
 
 
 def test_features_of_other_weights_or_settings_do_not_come_into_one_folder(networks, monkeypatch, videos, tmp_path):
