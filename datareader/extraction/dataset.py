@@ -1,5 +1,6 @@
 """Videos as a data set of the models on features: each is described when its turn comes."""
 
+import logging
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -17,6 +18,8 @@ from datareader.labels import RecordLabels, join_labels, pack_labels
 from datareader.lists import ListEntry
 from tools.errors import ConfigError, DataError
 
+log = logging.getLogger(__name__)
+
 
 class DescribedVideos:
     """The videos of a command line, for inference, as ``datareader/dataset.py`` says of data sets.
@@ -26,7 +29,6 @@ class DescribedVideos:
     """
 
     protocol = ""
-    notices: Sequence[str] = ()
 
     def __init__(
         self,
@@ -41,6 +43,7 @@ class DescribedVideos:
     ):
         self.entries, self.expected, self.arrange, self.name = entries, expected, arrange, name
         self.broken: list[str] = []
+        self.notices: list[str] = []  # on videos that were read, such as those without sound
         self.on_broken = lambda text: None
         self._open_senses, self._num_workers, self._skip_broken = open_senses, num_workers, skip_broken
 
@@ -102,12 +105,19 @@ class DescribedVideos:
         entries = [self.entries[place] for place in places]
         described = extract(entries, open_film, *self._open_senses(), self._num_workers)
         for entry, found in zip(entries, described, strict=True):
-            if isinstance(found, DataError):
-                self._skip(found)
+            try:
+                if isinstance(found, DataError):
+                    raise found
+                made = make_record(found, None, Silent.ZERO)
+                record = parse_record(made.record, self.expected, entry.path)
+            except DataError as error:
+                self._skip(error)
                 yield entry, None
                 continue
-            made = make_record(found, None, Silent.ZERO)
-            yield entry, parse_record(made.record, self.expected, entry.path)
+            if made.remark:
+                self.notices.append(made.remark)
+                log.info(made.remark)
+            yield entry, record
 
     def _skip(self, error: DataError) -> None:
         self.broken.append(str(error))

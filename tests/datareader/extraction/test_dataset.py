@@ -1,5 +1,6 @@
 """Videos as a data set of the models on features: inputs as of their records, broken ones, and what is refused."""
 
+from dataclasses import replace
 from functools import partial
 from types import SimpleNamespace
 
@@ -37,11 +38,9 @@ def entries(tmp_path_factory):
     ]
 
 
-def open_videos(entries, skip_broken=0):
+def open_videos(entries, skip_broken=0, senses=open_senses):
     arrange = RaggedFrames([DEQUANTIZED] * 2)
-    return DescribedVideos(
-        entries, EXPECTED, arrange, open_senses, name="--video", num_workers=1, skip_broken=skip_broken
-    )
+    return DescribedVideos(entries, EXPECTED, arrange, senses, name="--video", num_workers=1, skip_broken=skip_broken)
 
 
 @pytest.mark.parametrize("batch_size", [1, 2, 10])
@@ -69,6 +68,33 @@ def test_a_broken_video_is_skipped_as_often_as_may_be(entries, tmp_path):
     assert "no.mp4 cannot be read" in heard[0]
     with pytest.raises(DataError, match=r"no.mp4 cannot be read.*; --skip-broken 1 would skip such"):
         [*EvaluationLoader(open_videos([broken]), 1, num_workers=0, as_float=True).epoch()]
+
+
+def test_a_video_of_which_no_numbers_come_out_is_broken(entries):
+    def fail():
+        sight, hearing = open_senses()
+        return replace(sight, describe=lambda batch: sight.describe(batch) / (batch != 60)), hearing  # of two of them
+
+    with np.errstate(divide="ignore", invalid="ignore"):
+        dataset = open_videos(entries, 2, fail)
+        (batch,) = EvaluationLoader(dataset, 3, num_workers=0, as_float=True).epoch()
+    assert batch.ids == [entries[0].path]
+    assert [text.split(": its")[0] for text in dataset.broken] == [entries[1].path, entries[2].path]
+
+
+def test_it_is_said_once_which_videos_have_no_sound_or_less_than_picture(entries, caplog):
+    def hear(path):
+        return np.zeros((2, 1)) if path == entries[1].path else np.zeros((3, 1)) if path == entries[2].path else None
+
+    hearing = Hearing(hear, lambda batch: np.zeros((len(batch), 128)), 1)
+    dataset = open_videos(entries, senses=lambda: (open_senses()[0], hearing))
+    with caplog.at_level("INFO"):
+        assert len([*EvaluationLoader(dataset, 1, num_workers=0, as_float=True).epoch()]) == 3
+    said = [
+        f"{entries[0].path} has no sound: its audio is 0 in every byte",
+        f"{entries[1].path}: its sound ends 2 s before its picture, of which 2 s are taken",
+    ]
+    assert dataset.notices == [record.message for record in caplog.records] == said
 
 
 def make_config(dims):
