@@ -1,7 +1,8 @@
 """From videos to their features: frames and sound are read ahead by threads, and networks see them in batches.
 
 Batches hold what comes one after another in the order of the videos, whichever thread has read it, so that the same
-videos give the same bytes however many threads there are. Memory does not grow with the length of a video.
+videos give the same bytes however many threads there are. In memory are the features of a few videos, a row for each
+second of them or whatever the pace is, and of frames and sound no more than a few batches.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -18,6 +19,7 @@ from tools.errors import DataError
 from tools.runtime.workers import read_ahead
 
 _AHEAD = 8  # pictures of each video that wait in memory
+_MOST_WAITING = 16  # videos; a batch of any size is full by then, unless few of them have sound
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,6 @@ class Features:
     """Those of one video. pictures: (rows, D). sound: (rows, D), None where there is none; its rows may be others."""
 
     entry: ListEntry
-    video_id: str
     pictures: np.ndarray
     sound: np.ndarray | None
 
@@ -72,7 +73,7 @@ def extract(
     streams = (_perceive(place, entry, open_clip, sight, hearing) for place, entry in enumerate(entries))
     seen = Batcher(sight.describe, sight.batch_size, on_rows)
     heard = Batcher(hearing.describe, hearing.batch_size) if hearing else None
-    finished: dict[int, _Video | DataError] = {}
+    finished: dict[int, bool | DataError] = {}  # of each video that ended: whether it has sound, or what is wrong
     given = 0
     for item in read_ahead(streams, num_workers, _AHEAD):
         match item:
@@ -85,6 +86,10 @@ def extract(
                 seen.forget(place)
             case _Ended(place, result):
                 finished[place] = result
+                if place - given >= _MOST_WAITING:  # by the order of videos alone, as batches have to be
+                    for batcher in (seen, heard):
+                        if batcher and batcher.awaits(given):
+                            batcher.flush()
         while given in finished and not (seen.awaits(given) or (heard and heard.awaits(given))):
             yield _finish(entries[given], finished.pop(given), given, seen, heard)
             given += 1
@@ -116,22 +121,17 @@ class _Again:
 
 
 @dataclass(frozen=True)
-class _Video:
-    video_id: str
-    has_sound: bool
-
-
-@dataclass(frozen=True)
 class _Ended:
+    """result: whether the video has sound, or why it has no features."""
+
     place: int
-    result: _Video | DataError
+    result: bool | DataError
 
 
 def _perceive(place: int, entry: ListEntry, open_clip, sight: Sight, hearing: Hearing | None) -> Iterator:
     """What there is to know of one video. The sound comes first, so that it is described while pictures are read."""
     try:
-        clip = open_clip(entry)
-        source = clip.open()
+        source = open_clip(entry).open()
         examples = hearing.hear(entry.path) if hearing else None
         if examples is not None:
             yield _Heard(place, examples)
@@ -142,16 +142,16 @@ def _perceive(place: int, entry: ListEntry, open_clip, sight: Sight, hearing: He
                 break
             except RestartError:
                 yield _Again(place)
-        yield _Ended(place, _Video(clip.video_id, examples is not None))
+        yield _Ended(place, examples is not None)
     except DataError as error:
         yield _Ended(place, error)
 
 
 def _finish(
-    entry: ListEntry, result: _Video | DataError, place: int, seen: Batcher, heard: Batcher | None
+    entry: ListEntry, result: bool | DataError, place: int, seen: Batcher, heard: Batcher | None
 ) -> Features | DataError:
     pictures = seen.pop(place)
     sound = heard.pop(place) if heard else None
     if isinstance(result, DataError):
         return result
-    return Features(entry, result.video_id, pictures, sound if result.has_sound else None)
+    return Features(entry, pictures, sound if result else None)

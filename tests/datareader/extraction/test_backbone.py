@@ -27,7 +27,7 @@ VALUES = np.abs(np.random.default_rng(0).normal(size=(5, 2048))).astype(np.float
 
 
 def record_of(values, store, labels=(1,)):
-    features = Features(ListEntry("a.mp4", written="clips/a.mp4"), "a", values, None)
+    features = Features(ListEntry("a.mp4", written="clips/a.mp4"), values, None)
     return make_record(features, labels, store).record
 
 

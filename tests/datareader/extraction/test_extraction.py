@@ -60,7 +60,6 @@ def test_every_video_has_the_rows_of_its_frames_whatever_the_batches_and_threads
     found = [*extract(entries, open_named, Sight(PACE, see, network, batch_size), hearing, num_workers, told.append)]
     for entry, features in zip(entries, found, strict=True):
         assert features.entry is entry
-        assert features.video_id == f"id of {entry.path}"
         np.testing.assert_array_equal(features.pictures, 2.0 * numbers_of(entry))
         sound = hear(entry.path)
         assert features.sound is sound is None or np.array_equal(features.sound, sound + 1)
@@ -79,6 +78,28 @@ def test_a_video_is_given_as_soon_as_it_is_described(entries):
     found = extract(entries, open_and_tell, Sight(PACE, see, Network(), 1), None, 0)
     assert next(found).entry is entries[0]
     assert begun == entries[:1]
+
+
+@pytest.mark.parametrize("num_workers", [0, 3])
+def test_no_video_waits_for_more_than_16_others_though_few_have_sound(entries, num_workers):
+    begun, sizes = [], []
+
+    def open_and_tell(entry):
+        begun.append(entry)
+        return open_named(entry)
+
+    def listen(batch):
+        sizes.append(len(batch))
+        return batch + 1
+
+    many = [entries[place] for place in (0, *[1] * 20, 3, *[1] * 20)]  # of which entries[1] alone is silent
+    found = extract(many, open_and_tell, Sight(PACE, see, Network(), 4), Hearing(hear, listen, 100), num_workers)
+    for place, features in enumerate(found):
+        assert features.entry is many[place]
+        np.testing.assert_array_equal(features.pictures, 2.0 * numbers_of(many[place]))
+        assert (features.sound is None) == (many[place] is entries[1])
+        assert len(begun) <= place + 17 + num_workers
+    assert sizes == [3, 3]
 
 
 def test_a_broken_video_comes_as_its_error_in_its_place(entries, tmp_path):

@@ -79,7 +79,7 @@ def test_a_click_is_heard_in_the_row_of_its_second(tmp_path, late_sec, click_sec
 
 
 def features_of(pictures, sound):
-    return Features(ListEntry("a.mp4", written="clips/a.mp4"), "a", pictures, sound)
+    return Features(ListEntry("a.mp4", written="clips/a.mp4"), pictures, sound)
 
 
 def test_a_record_has_the_rows_that_both_have_and_their_means():
@@ -141,7 +141,7 @@ def test_records_and_shards_are_those_of_the_official_extractor(tmp_path):
         ("two", 2, (67, 7), "videos/zwei.mkv"),
     ):
         entry, pictures = ListEntry(path, written=path), yt8m_recipe.uniform(f"seq/{name}", (count, 1024), -2.4, 2.4)
-        made.append(make_record(Features(entry, name, pictures, None), labels, Silent.ZERO))
+        made.append(make_record(Features(entry, pictures, None), labels, Silent.ZERO))
     for read, own in zip(load_records(str(shard)), made, strict=True):
         assert (read["video"], read["label"], read["nframes"]) == (
             own.record["video"], own.record["label"], own.record["nframes"],
