@@ -2,9 +2,8 @@
 
 import logging
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 
 import numpy as np
 
@@ -12,7 +11,7 @@ from datareader.clips.files import open_film
 from datareader.dataset import Batch
 from datareader.extraction.extraction import Hearing, Sight, extract
 from datareader.extraction.youtube8m import Silent, make_record
-from datareader.features.inputs import RaggedFrames, SegmentFrames, choose_inputs
+from datareader.features.inputs import FeatureInputs, RaggedFrames, SegmentFrames, choose_inputs
 from datareader.features.records import Expected, Record, expect_records, parse_record
 from datareader.labels import RecordLabels, join_labels, pack_labels
 from datareader.lists import ListEntry
@@ -21,14 +20,12 @@ from tools.errors import ConfigError, DataError
 log = logging.getLogger(__name__)
 
 
-class DescribedVideos:
+class DescribedVideos(FeatureInputs):
     """The videos of a command line, for inference, as ``datareader/dataset.py`` says of data sets.
 
     open_senses: gives what describes frames and sound, once it is needed. num_workers: threads that read ahead.
     skip_broken: how many broken videos may be skipped. Batches are read in order, by one thread.
     """
-
-    protocol = ""
 
     def __init__(
         self,
@@ -85,20 +82,6 @@ class DescribedVideos:
             yield lambda i: self._make_batch([next(records) for _ in batches[i]])
         finally:
             records.close()
-
-    @staticmethod
-    def pictures(entry: ListEntry, count: int) -> dict[int, np.ndarray]:
-        """Features have no frames to look at."""
-        return {}
-
-    @staticmethod
-    def pictures_at(entry: ListEntry, numbers: Sequence[int]) -> Iterator[tuple[int, np.ndarray]]:
-        """Features have no frames to look at."""
-        return iter(())
-
-    def to_float(self, batch: Batch) -> Batch:
-        """The batch with its features dequantised, for networks on the CPU."""
-        return replace(batch, inputs=self.arrange.to_float(batch.inputs))
 
     def _describe(self, places: list[int]) -> Iterator[tuple[ListEntry, Record | None]]:
         """The record of each video, None of one that is skipped. Raises DataError."""

@@ -2,10 +2,9 @@
 
 import zlib
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from threading import Lock
@@ -15,16 +14,16 @@ import numpy as np
 from datareader.balancing import make_draws
 from datareader.dataset import Batch
 from datareader.features.index import FileIndex, build_index, cache_of, scan_file
-from datareader.features.inputs import RaggedFrames, SegmentFrames, choose_inputs
+from datareader.features.inputs import FeatureInputs, RaggedFrames, SegmentFrames, choose_inputs
 from datareader.features.order import group_by_length, shuffle_files, warn_of_sorted_files
 from datareader.features.records import Expected, Record, expect_records, load_records, parse_record
 from datareader.labels import RecordLabels, describe_classes, join_labels, warn_of_classes
-from datareader.lists import ListEntry, load_list
+from datareader.lists import load_list
 from tools.errors import DataError
 from tools.registry import READERS
 
 
-class FeatureDataset:
+class FeatureDataset(FeatureInputs):
     """All usable records of a list, in list order.
 
     arrange: makes the network's inputs, as SegmentFrames and RaggedFrames do.
@@ -33,8 +32,6 @@ class FeatureDataset:
     skip_broken: how many broken records or files may be skipped; each is listed in ``broken``.
     Raises DataError for the first broken record past that number.
     """
-
-    protocol = ""  # there is one way only to score these
 
     def __init__(
         self,
@@ -119,20 +116,6 @@ class FeatureDataset:
                 yield fetch
             finally:
                 pool.shutdown(wait=False, cancel_futures=True)
-
-    @staticmethod
-    def pictures(entry: ListEntry, count: int) -> dict[int, np.ndarray]:
-        """Features have no frames to look at."""
-        return {}
-
-    @staticmethod
-    def pictures_at(entry: ListEntry, numbers: Sequence[int]) -> Iterator[tuple[int, np.ndarray]]:
-        """Features have no frames to look at."""
-        return iter(())
-
-    def to_float(self, batch: Batch) -> Batch:
-        """The batch with its features dequantised, for networks on the CPU."""
-        return replace(batch, inputs=self.arrange.to_float(batch.inputs))
 
     def class_counts(self) -> np.ndarray | None:
         """(num_classes,) int64: how many usable records have each class; None where labels are not needed."""

@@ -1,10 +1,13 @@
 """Records as the inputs of a network."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 
+from datareader.dataset import Batch
 from datareader.features.records import Record
+from datareader.lists import ListEntry
 from datareader.sampling import sample_span_frames
 from datareader.transforms import DEQUANTIZED, DEQUANTIZED_UNBIASED, dequantize
 
@@ -57,6 +60,30 @@ class RaggedFrames:
     def to_float(self, inputs: tuple[np.ndarray, ...]) -> tuple[np.ndarray, ...]:
         lengths, *streams = inputs
         return lengths, *(as_float(part, table) for part, table in zip(streams, self.tables, strict=True))
+
+
+class FeatureInputs:
+    """What all data sets of features have in common.
+
+    arrange: makes the network's inputs, as the two above do.
+    """
+
+    protocol = ""  # there is one way only to score these
+    arrange: SegmentFrames | RaggedFrames
+
+    @staticmethod
+    def pictures(entry: ListEntry, count: int) -> dict[int, np.ndarray]:
+        """Features have no frames to look at."""
+        return {}
+
+    @staticmethod
+    def pictures_at(entry: ListEntry, numbers: Sequence[int]) -> Iterator[tuple[int, np.ndarray]]:
+        """Features have no frames to look at."""
+        return iter(())
+
+    def to_float(self, batch: Batch) -> Batch:
+        """The batch with its features dequantised, for networks on the CPU."""
+        return replace(batch, inputs=self.arrange.to_float(batch.inputs))
 
 
 def unify(streams: Sequence[np.ndarray], table: np.ndarray = DEQUANTIZED) -> Sequence[np.ndarray]:
