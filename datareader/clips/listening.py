@@ -99,5 +99,13 @@ def _decode(container, track) -> Iterator:
 
 def to_mono(frame) -> np.ndarray:
     """(n,) float64: the mean of all channels of decoded sound, -1 to 1. Raises DataError for what is no number."""
-    content = frame.to_ndarray()  # (channels, n), or (1, n * channels) where they take turns
+    content = _samples_of(frame)  # (channels, n), or (1, n * channels) where they take turns
     return mix_down(content.T if frame.format.is_planar else content.reshape(-1, frame.layout.nb_channels))
+
+
+def _samples_of(frame) -> np.ndarray:
+    if frame.format.name not in ("s64", "s64p"):
+        return frame.to_ndarray()
+    # PyAV makes no arrays of these, which pcm_s64le in AVI and MOV is decoded to (seen in 18.1.0).
+    count = frame.samples if frame.format.is_planar else frame.samples * frame.layout.nb_channels
+    return np.stack([np.frombuffer(plane, np.int64, count) for plane in frame.planes])

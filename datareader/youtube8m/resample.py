@@ -15,11 +15,13 @@ RATE_HZ = 16000
 SLOWEST_HZ, FASTEST_HZ = 1000, 768_000  # the work grows with both, which are only numbers in a file
 _CUTOFF, _BETA, _RADIUS = 0.9, 6.0, 5  # of the lower rate's half; of the window; in periods of the lower rate
 _PRODUCTS_AT_ONCE = 2**19  # 4 MB of them
-_FULL_SCALE = {"uint8": 2.0**7, "int16": 2.0**15, "int32": 2.0**31, "float32": 1.0, "float64": 1.0}
+_FULL_SCALE = {
+    "uint8": 2.0**7, "int16": 2.0**15, "int32": 2.0**31, "int64": 2.0**63, "float32": 1.0, "float64": 1.0
+}  # fmt: skip
 
 
 def mix_down(samples: np.ndarray) -> np.ndarray:
-    """(n, channels) uint8, int16, int32, float32 or float64 as decoded -> (n,) float64, the channels' mean.
+    """(n, channels) uint8, int16, int32, int64, float32 or float64 as decoded -> (n,) float64, the channels' mean.
 
     Full scale becomes 1; of uint8, 128 is silence. Raises ValueError for another array, DataError for samples that are
     no numbers of float32.

@@ -10,7 +10,9 @@ from tests.datareader.clips.videos import draw
 LAYOUTS = {1: "mono", 2: "stereo", 6: "5.1"}
 
 
-def make_film(path, samples, rate, *, starts=(0,), ticks=range(30), frames_per_sec=30, size=(96, 64)):
+def make_film(
+    path, samples, rate, *, starts=(0,), ticks=range(30), frames_per_sec=30, size=(96, 64), codec="pcm_s16le"
+):
     """A film with a track of (channels, n) int16 samples, in as many equal parts as there are starts, in seconds.
 
     samples: None for no track. ticks: when frames are shown, in frames.
@@ -20,7 +22,7 @@ def make_film(path, samples, rate, *, starts=(0,), ticks=range(30), frames_per_s
         film.width, film.height, film.pix_fmt = *size, "yuv420p"
         track = None
         if samples is not None:
-            track = container.add_stream("pcm_s16le", rate=rate, layout=LAYOUTS[len(samples)])
+            track = container.add_stream(codec, rate=rate, layout=LAYOUTS[len(samples)])
         packets = []
         for tick in ticks:
             frame = av.VideoFrame.from_ndarray(draw(tick % 1024, size), format="rgb24")

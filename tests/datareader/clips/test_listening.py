@@ -108,6 +108,22 @@ def test_every_format_of_samples_stands_for_the_same(kind):
     np.testing.assert_array_equal(to_mono(frame), [-0.5, 0.5, -0.25, 0.25])
 
 
+@pytest.mark.parametrize("kind", ["s64", "s64p"])
+def test_samples_of_8_bytes_stand_for_the_same(kind):
+    values = (np.array([[-1, 0.5, 0.25, 0, 0.5], [0, 0.5, -0.75, 0.5, 0]]) * 2.0**63).astype(np.int64)
+    frame = av.AudioFrame(format=kind, layout="stereo", samples=5)
+    for plane, content in zip(frame.planes, values if kind == "s64p" else [values.T], strict=True):
+        plane.update(content.tobytes().ljust(plane.buffer_size, b"\x7f"))
+    np.testing.assert_array_equal(to_mono(frame), [-0.5, 0.5, -0.25, 0.25, 0.25])
+
+
+def test_a_film_with_samples_of_8_bytes_is_heard(tmp_path):
+    samples = noise(2, 8000)
+    _, wanted = hear(make_film(tmp_path / "film.mkv", samples, 16000))
+    _, found = hear(make_film(tmp_path / "film.avi", samples, 16000, codec="pcm_s64le"))
+    np.testing.assert_array_equal(found, wanted)
+
+
 def test_what_is_no_number_is_refused():
     values = np.array([[np.nan, 0.5]], np.float32)
     frame = av.AudioFrame.from_ndarray(values, format="fltp", layout="mono")

@@ -154,6 +154,7 @@ def test_a_rate_that_no_sound_has_is_refused(rate_hz):
         ([[0, 128], [192, 192]], np.uint8, [-0.5, 0.5]),
         ([[-(2**15), 0], [2**14, 2**14]], np.int16, [-0.5, 0.5]),
         ([[2**30], [-(2**31)]], np.int32, [0.5, -1.0]),
+        ([[2**62, 2**62], [-(2**63), -(2**63)]], np.int64, [0.5, -1.0]),
         ([[0.5, -0.25, 0.5]], np.float32, [0.25]),
         ([[3.0, 1.0]], np.float64, [2.0]),
     ],
@@ -172,5 +173,7 @@ def test_samples_that_are_no_numbers_are_refused(value):
 
 @pytest.mark.parametrize("wrong", [np.zeros(5), np.zeros((5, 0)), np.zeros((5, 2), np.uint16)])
 def test_an_array_of_another_kind_is_refused(wrong):
-    with pytest.raises(ValueError, match=r"sound is \(n, channels\) of uint8, int16, int32, float32, float64, not"):
+    with pytest.raises(
+        ValueError, match=r"sound is \(n, channels\) of uint8, int16, int32, int64, float32, float64, not"
+    ):
         mix_down(wrong)
