@@ -122,7 +122,7 @@ def _find_first(
 
 @dataclass(frozen=True)
 class _Bundle:
-    """A checkpoint of version 2: its prefix, how many files of data it has, and what its index says by key."""
+    """A checkpoint of version 2: its prefix, how many files of data it has, and the entries of what is wanted."""
 
     prefix: Path
     num_shards: int
@@ -140,7 +140,10 @@ def _find_second(
     header = _parse_small("BundleHeaderProto", value)
     if header.endianness != _LITTLE:
         raise MalformedError("its numbers are in big-endian order, which is not read here")
-    bundle = _Bundle(prefix, header.num_shards, {key: bytes(content) for key, content in entries})
+    begins = tuple(_key_of_slices(name) for name in wanted)
+    names = {name.encode() for name in wanted}
+    kept = {key: bytes(content) for key, content in entries if key in names or key.startswith(begins)}
+    bundle = _Bundle(prefix, header.num_shards, kept)
     found = {}
     for name in wanted:
         if (content := bundle.entries.get(name.encode())) is None:
@@ -159,7 +162,7 @@ def _join_slices(bundle: _Bundle, name: str, entry: Message) -> np.ndarray:
     long they are there, -1 for all of it, then by the next axis.
     """
     shape = read_shape(entry.shape)
-    begins = _key_of_slices(name, len(shape))
+    begins = _key_of_slices(name) + (bytes([1, len(shape)]) if shape else b"\x00")
     keys = sorted(key for key in bundle.entries if key.startswith(begins))
     if len(keys) != len(entry.slices):
         raise MalformedError(f"it has {len(keys)} slices, and says {len(entry.slices)}")
@@ -172,10 +175,10 @@ def _join_slices(bundle: _Bundle, name: str, entry: Message) -> np.ndarray:
     return joiner.join()
 
 
-def _key_of_slices(name: str, num_axes: int) -> bytes:
-    """What the keys of a variable's slices begin with: the numbers 0 and of its axes, and its name between them."""
+def _key_of_slices(name: str) -> bytes:
+    """What the keys of a variable's slices begin with: the number 0 and its name; the number of its axes follows."""
     escaped = name.encode().replace(b"\xff", b"\xff\x00").replace(b"\x00", b"\x00\xff")
-    return b"\x00" + escaped + b"\x00\x01" + (bytes([1, num_axes]) if num_axes else b"\x00")
+    return b"\x00" + escaped + b"\x00\x01"
 
 
 def _order_of(part: Message) -> list[tuple[int, int]]:

@@ -14,7 +14,8 @@ from tools.files.tensorflow.wire import MalformedError, read_varint
 _FOOTER, _TRAILER = 48, 5  # bytes: of the footer; behind each block, for its type and checksum
 _MAGIC = bytes.fromhex("57fb808b247547db")
 _RAW, _SNAPPY = 0, 1  # types of blocks
-MOST_ENTRIES = 100_000  # of a table, and of its index; each variable or slice of one is an entry
+MOST_ENTRIES = 100_000  # of a table, with those of its index; each variable or slice of one is an entry
+MOST_KEYS = 1 << 24  # bytes of all keys together, which are longer than what is stored of them
 _LONGEST_KEY = 1 << 14  # bytes
 
 
@@ -33,13 +34,13 @@ def read_table(file: BinaryIO) -> Iterator[tuple[bytes, memoryview]]:
         raise MalformedError("it does not end as a table does")
     _, at = _read_handle(footer, 0)  # of the metaindex, which says nothing that is needed
     index, _ = _read_handle(footer, at)
-    last, read_up_to = None, 0
-    for count, (limit, value) in enumerate(_split(_read_block(file, index, end)), start=1):
+    last, read_up_to, count = None, 0, _Count()
+    for limit, value in _split(_read_block(file, index, end), count):
         handle, _ = _read_handle(value, 0)
-        if count > MOST_ENTRIES or handle[0] < read_up_to:  # blocks that share bytes could be more than the file has
-            raise MalformedError("its index is not in the order of its blocks, or too long")
+        if handle[0] < read_up_to:  # blocks that share bytes could be more than the file has
+            raise MalformedError("its index is not in the order of its blocks")
         read_up_to = sum(handle)
-        for key, content in _split(_read_block(file, handle, end)):
+        for key, content in _split(_read_block(file, handle, end), count):
             if (last is not None and key <= last) or key > limit:
                 raise MalformedError("its keys are not in order")
             yield key, content
@@ -70,10 +71,24 @@ def _read_block(file: BinaryIO, handle: tuple[int, int], end: int) -> memoryview
     return block[:-_TRAILER]
 
 
-def _split(block: memoryview) -> Iterator[tuple[bytes, memoryview]]:
+class _Count:
+    """Of the entries of a table, whatever block they are in."""
+
+    def __init__(self):
+        self._entries = self._key_bytes = 0
+
+    def add(self, key_bytes: int) -> None:
+        """One more. Raises MalformedError for more than any checkpoint has."""
+        self._entries += 1
+        self._key_bytes += key_bytes
+        if self._entries > MOST_ENTRIES or self._key_bytes > MOST_KEYS:
+            raise MalformedError(f"it has more than {MOST_ENTRIES:,} entries, or {MOST_KEYS:,} bytes of keys")
+
+
+def _split(block: memoryview, count: _Count) -> Iterator[tuple[bytes, memoryview]]:
     """The entries of a block, behind which stand the places where keys are whole, as uint32, and their number."""
     places = int.from_bytes(block[-4:], "little")
-    end, at, key, count = len(block) - 4 - 4 * places, 0, b"", 0
+    end, at, key = len(block) - 4 - 4 * places, 0, b""
     if len(block) < 4 or end < 0:
         raise MalformedError("a block in it has no end")
     while at < end:
@@ -81,9 +96,9 @@ def _split(block: memoryview) -> Iterator[tuple[bytes, memoryview]]:
         unshared, at = read_varint(block, at)
         size, at = read_varint(block, at)
         begin = at + unshared
-        if shared > len(key) or begin + size > end or shared + unshared > _LONGEST_KEY or count == MOST_ENTRIES:
+        if shared > len(key) or begin + size > end or shared + unshared > _LONGEST_KEY:
             raise MalformedError("an entry of a block in it is damaged")
+        count.add(shared + unshared)
         key = key[:shared] + bytes(block[at:begin])
         yield key, block[begin : begin + size]
         at = begin + size
-        count += 1

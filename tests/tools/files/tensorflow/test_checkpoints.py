@@ -2,6 +2,7 @@
 
 import resource
 import shutil
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -200,6 +201,16 @@ def test_what_a_stranger_writes_takes_no_memory_that_its_size_does_not_justify(t
     (tmp_path / "m").unlink()
     assert "a BundleEntryProto in it has 2000000 bytes" in refused(tmp_path / "m", {"a": None}).replace(",", "")
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 150_000  # KiB
+
+
+def test_entries_that_nobody_asks_for_are_not_kept(tmp_path):
+    keys = [b"%04d" % i + b"k" * 16_000 for i in range(600)]
+    write_table(tmp_path / "c.index", {b"": field(1, 1), **{key: [b"content"] for key in keys}})
+    tracemalloc.start()
+    assert "holds no variable a" in refused(tmp_path / "c", {"a": None})
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 3e6 < sum(map(len, keys))
 
 
 @pytest.mark.parametrize("dtype", NUMBERS)

@@ -7,7 +7,7 @@ import pytest
 
 from tests.tensorflow_files import MAGIC, block_of, masked_crc, varint, write_parts, write_table
 from tests.tools.files.tensorflow.goldens import FIRST, SECOND
-from tools.files.tensorflow.tables import MOST_ENTRIES, read_table
+from tools.files.tensorflow.tables import MOST_ENTRIES, MOST_KEYS, read_table
 from tools.files.tensorflow.wire import MalformedError, read_varint
 
 ENTRIES = {b"": [b"first"], **{b"key %03d" % i: [bytes([i]) * i] for i in range(100)}, b"key 1": [b"\0" * 300_000]}
@@ -111,9 +111,24 @@ def test_the_good_block_of_these_tests_is_read(tmp_path):
 
 
 def test_more_entries_than_any_checkpoint_has_are_refused(tmp_path):
-    entries = raw(*((0, b"%07d" % i, b"") for i in range(MOST_ENTRIES + 1)))
-    write_blocks(tmp_path / "t", [(b"z", entries)])
-    assert "an entry of a block in it is damaged" in error_of(tmp_path / "t")
+    halves = [raw(*((0, b"%d%06d" % (half, i), b"") for i in range(MOST_ENTRIES // 2))) for half in range(2)]
+    write_blocks(tmp_path / "t", [(b"0z", halves[0]), (b"1z", halves[1])])  # and two of the index
+    assert "it has more than 100,000 entries, or " in error_of(tmp_path / "t")
+
+
+def test_keys_that_are_longer_than_what_is_stored_of_them_are_counted_in_all_blocks(tmp_path):
+    long, most = 16_000, MOST_KEYS // 16_004
+    blocks, made = [], 0
+    for number in range(4):  # a quarter of them each
+        begin = bytes([97 + number])
+        rest = [(long, b"%04x" % i, b"") for i in range(most // 4)]
+        blocks.append((begin + b"~", raw((0, begin * long, b""), *rest)))
+        made += 1 + len(rest)
+    write_blocks(tmp_path / "t", blocks[:3])
+    assert len(read(tmp_path / "t")) == made * 3 // 4
+    write_blocks(tmp_path / "t", blocks)
+    assert (tmp_path / "t").stat().st_size < 100_000
+    assert "or 16,777,216 bytes of keys" in error_of(tmp_path / "t")
 
 
 @pytest.mark.parametrize(
