@@ -27,12 +27,6 @@ class Pace:
     segments: int | None = None
     length: int = 1
 
-    def describe(self) -> str:
-        if self.segments:
-            return f"{self.segments} rows, of equal parts"
-        most = f", at most {self.most:,}" if self.most else ""
-        return f"a row every {float(self.every_sec):g} s{most}"
-
     def count_rows(self, duration_sec: float) -> int:
         """How many rows a video of a length will have, about."""
         rows = self.segments or max(1, ceil(duration_sec / float(self.every_sec)))

@@ -58,8 +58,6 @@ def test_a_pace_says_how_often_and_how_many_at_most():
     assert numbers_of(times, Pace(Fraction(1, 2))) == list(range(0, 3000, 15))
     assert numbers_of(times, Pace(Fraction("2.5"), most=3)) == [0, 75, 150]
     assert len(choose_frames(at_rate("1", 400), Pace(most=300))) == 300
-    assert Pace(Fraction("2.5"), most=300).describe() == "a row every 2.5 s, at most 300"
-    assert Pace(segments=7).describe() == "7 rows, of equal parts"
 
 
 def test_rows_may_have_neighbours_on_both_sides_as_far_as_there_are_any():

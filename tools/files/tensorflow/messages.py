@@ -1,9 +1,9 @@
 """The protocol buffer messages of TensorFlow's graphs and checkpoints, as far as arrays in them need.
 
 Made here from the numbers and types of their fields (tensorflow/core/framework and tensorflow/core/protobuf), so that
-no generated code has to fit the installed protobuf. Fields that nobody asks for are left out, and skipped where they
-come. Names are bytes: what is no UTF-8 in them is then no error of a whole file. A map is written as what it is on the
-wire, repeated entries of a key and a value.
+no generated code has to fit the installed protobuf. Messages and fields that nobody asks for, or that ``wire.py`` cuts
+out before, are left out, and skipped where they come. Names are bytes: what is no UTF-8 in them is then no error of a
+whole file.
 """
 
 import functools
@@ -15,10 +15,8 @@ from tools.files.tensorflow.wire import MalformedError
 
 _PACKAGE = "tensorfiles"
 _FIELDS = {  # message -> its fields: name, number, type; "repeated" ones are packed where numbers can be
-    "GraphDef": [("node", 1, "repeated NodeDef")],
-    "NodeDef": [("name", 1, "bytes"), ("op", 2, "bytes"), ("attr", 5, "repeated AttrEntry")],
-    "AttrEntry": [("key", 1, "bytes"), ("value", 2, "AttrValue")],
-    "AttrValue": [("type", 6, "int32"), ("tensor", 8, "TensorProto")],
+    "NodeDef": [("name", 1, "bytes"), ("op", 2, "bytes")],
+    "AttrEntry": [("key", 1, "bytes")],
     "TensorProto": [
         ("dtype", 1, "int32"),
         ("tensor_shape", 2, "TensorShapeProto"),
@@ -33,15 +31,9 @@ _FIELDS = {  # message -> its fields: name, number, type; "repeated" ones are pa
     "TensorShapeProto": [("dim", 2, "repeated Dim"), ("unknown_rank", 3, "bool")],
     "Dim": [("size", 1, "int64")],
     # checkpoints of the first version
-    "SavedTensorSlices": [("meta", 1, "SavedTensorSliceMeta"), ("data", 2, "SavedSlice")],
     "SavedTensorSliceMeta": [("tensor", 1, "repeated SavedSliceMeta")],
-    "SavedSliceMeta": [
-        ("name", 1, "bytes"),
-        ("shape", 2, "TensorShapeProto"),
-        ("type", 3, "int32"),
-        ("slice", 4, "repeated TensorSliceProto"),
-    ],
-    "SavedSlice": [("name", 1, "bytes"), ("slice", 2, "TensorSliceProto"), ("data", 3, "TensorProto")],
+    "SavedSliceMeta": [("name", 1, "bytes"), ("shape", 2, "TensorShapeProto"), ("type", 3, "int32")],
+    "SavedSlice": [("name", 1, "bytes"), ("slice", 2, "TensorSliceProto")],
     "TensorSliceProto": [("extent", 1, "repeated Extent")],
     "Extent": [("start", 1, "int64"), ("length", 2, "optional int64")],
     # checkpoints of the second version
