@@ -1,8 +1,8 @@
 """The files that records go to, each of some of the videos, with a note of what it was made of.
 
 A file and then its note are written once all of its videos are done, so that a killed run does again what has no note.
-Batches do not reach from one file into the next: whichever run and whichever machine makes a file, its bytes are the
-same.
+Batches do not reach from one file into the next: whichever run makes a file, its bytes are the same on the same kind of
+processor with as many threads. On another the last bits of features may be others; the note says on what it was made.
 """
 
 import hashlib
@@ -77,8 +77,8 @@ def is_finished(group: Group, path: Path) -> bool:
     return True
 
 
-def write_group(group: Group, path: Path, form: Format, made: Iterable[Made | DataError], weights: str) -> None:
-    """Write a group's file and its note. weights: a digest of those that have made it.
+def write_group(group: Group, path: Path, form: Format, made: Iterable[Made | DataError], origin: dict) -> None:
+    """Write a group's file and its note. origin: "weights", a digest of those that have made it, and on what.
 
     Raises OSError, and what ``made`` raises; there is no such file then, or the one that was there.
     """
@@ -107,7 +107,7 @@ def write_group(group: Group, path: Path, form: Format, made: Iterable[Made | Da
     if not videos:
         path.unlink()
     names = [path.name] * bool(videos)
-    facts = {"weights": weights, "videos": videos, "silent": silent, "broken": broken}
+    facts = {**origin, "videos": videos, "silent": silent, "broken": broken}
     write_sums(note, path.parent, names, inputs=group.describe_inputs(), **facts)
 
 
@@ -127,8 +127,8 @@ def _time_of(group: Group, videos: list[dict]) -> int:
 class Note:
     """What there is to tell of a finished file.
 
-    weights: as ``write_group`` was told. frames, labels: of each of its records. remarks: on records. silent, broken:
-    why videos have none.
+    weights: the digest that ``write_group`` was told. frames, labels: of each of its records. remarks: on records.
+    silent, broken: why videos have none.
     """
 
     weights: str

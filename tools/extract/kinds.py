@@ -17,13 +17,15 @@ from tools.extract.options import BackboneOptions, ExtractOptions
 class Kind(NamedTuple):
     """What makes features of one kind.
 
-    make: the features and class ids of a video -> its record. Raises DataError. weights: a digest of those.
+    make: the features and class ids of a video -> its record. Raises DataError. weights: a digest of those. device:
+    which computes, "gpu" or "cpu".
     """
 
     sight: Sight
     hearing: Hearing | None
     make: Callable[[Features, tuple[int, ...] | None], youtube8m.Made]
     weights: str
+    device: str
 
 
 def open_kind(options: ExtractOptions) -> Kind:
@@ -36,14 +38,15 @@ def _open_youtube8m(options: ExtractOptions) -> Kind:
     sight, hearing = youtube8m.use_networks(
         published.look, published.listen, published.picture_pca, published.sound_pca
     )
-    return Kind(sight, hearing, partial(youtube8m.make_record, silent=options.silent), published.digest)
+    make = partial(youtube8m.make_record, silent=options.silent)
+    return Kind(sight, hearing, make, published.digest, published.device)
 
 
 def _open_backbone(chosen: BackboneOptions, options: ExtractOptions) -> Kind:
-    describe, config, digest = load_backbone(chosen, options)
-    settings = replace(build_clip_settings(config, "TEST"), num_clips=1, num_crops=1)
-    sight = backbone.use_backbone(describe, settings, replace(chosen.pace, length=config.MODEL.seglen))
-    return Kind(sight, None, partial(backbone.make_record, store=chosen.store), digest)
+    loaded = load_backbone(chosen, options)
+    settings = replace(build_clip_settings(loaded.config, "TEST"), num_clips=1, num_crops=1)
+    sight = backbone.use_backbone(loaded.describe, settings, replace(chosen.pace, length=loaded.config.MODEL.seglen))
+    return Kind(sight, None, partial(backbone.make_record, store=chosen.store), loaded.digest, loaded.device)
 
 
 def pace_of(options: ExtractOptions) -> Pace:

@@ -2,8 +2,9 @@
 
 import hashlib
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -38,14 +39,20 @@ def find_graph(options: ExtractOptions) -> Path:
     return find_extractor(INCEPTION, weights_dir=options.weights_dir, offline=options.offline)
 
 
-def load_backbone(
-    chosen: BackboneOptions, options: ExtractOptions
-) -> tuple[Callable[[np.ndarray], np.ndarray], Config, str]:
-    """(what describes segments, the settings it was trained with, a digest of its weights and of what it sees).
+class Backbone(NamedTuple):
+    """describe: segments (N, 3 * seglen, H, W) float32 normalised -> (N, 2048) float32.
 
-    It takes (N, 3 * seglen, H, W) float32 normalised and gives (N, 2048). Imports Paddle. Raises ZooError, for a model
-    without a backbone too.
+    config: the settings it was trained with. digest: of its weights and of what it sees. device: "gpu" or "cpu".
     """
+
+    describe: Callable[[np.ndarray], np.ndarray]
+    config: Config
+    digest: str
+    device: str
+
+
+def load_backbone(chosen: BackboneOptions, options: ExtractOptions) -> Backbone:
+    """Imports Paddle. Raises ZooError, for a model without a backbone too."""
     described = find_self_description(chosen.weights)
     given = chosen.model_name or ("TSN" if is_released_base(chosen.weights) else None)
     name = choose_model(given, chosen.config.path, chosen.weights, described)
@@ -60,8 +67,10 @@ def load_backbone(
     network = spec.build_network(config)
     if published(network, "pretrained_part") is None:
         raise ConfigError(f"--weights {chosen.weights}: {name} has no ResNet; TSN and STNET have one")
-    for line in load_into_network(network, weights, fine_tune=True).lines():
+    match = load_into_network(network, weights, fine_tune=True)
+    for line in match.lines():
         log.info(f"{weights.path}: {line}")
+    require_trained(match.initialised, network.backbone_parts, chosen.weights, name)
     part = network.backbone()
     model, seen = config.MODEL, config.TEST
     sizes = seen.short_size, seen.target_size, seen.keep_aspect, seen.fast_decode
@@ -71,4 +80,15 @@ def load_backbone(
         digest.update(key.encode())
         digest.update(np.ascontiguousarray(value.numpy()).data)
     size = config.TEST.target_size
-    return run_network(part, (3 * config.MODEL.seglen, size, size), device), config, digest.hexdigest()
+    describe = run_network(part, (3 * config.MODEL.seglen, size, size), device)
+    return Backbone(describe, config, digest.hexdigest(), device)
+
+
+def require_trained(initialised: Iterable[str], parts: Sequence[str], weights: str, name: str) -> None:
+    """Raise ConfigError where a part of the backbone is as it was drawn at random, in each run otherwise."""
+    drawn = {own.partition(".")[0] for own in initialised}
+    if untrained := ", ".join(part for part in parts if part in drawn):
+        raise ConfigError(
+            f"--weights {weights}: {untrained} of the backbone of {name} are not in it, as it is of a ResNet alone; "
+            f"give weights of a trained {name}, or --model-name TSN, whose backbone is a ResNet"
+        )

@@ -21,6 +21,7 @@ from tools.extract.kinds import Kind, expect_records, open_kind, pace_of
 from tools.extract.options import ExtractOptions
 from tools.files.sums import sums_beside
 from tools.runtime.bars import ProgressBar
+from tools.runtime.cpu import usable_cores
 from tools.runtime.log import progress_bar
 from tools.runtime.text import count_of
 from tools.runtime.workers import map_files
@@ -117,6 +118,7 @@ def _make(left: list[Group], finished: list[Note], options: ExtractOptions) -> N
     videos = [video for group in left for video in group.videos]
     count_rows = partial(_count_rows, pace_of(options))
     total = sum(map_files(count_rows, videos, "looking at videos", at_once=8))
+    origin = {"weights": kind.weights, "device": kind.device, "threads": options.threads or usable_cores()}
     began_sec, told = time.perf_counter(), Counter()
     with progress_bar(total, 0, "extracting", unit="row") as bar:
 
@@ -127,7 +129,7 @@ def _make(left: list[Group], finished: list[Note], options: ExtractOptions) -> N
         for group in left:
             made = _describe_group(group, kind, options, options.skip_broken - told["broken"], on_rows)
             for_file = _count(made, told, bar, len(videos))
-            write_group(group, options.path_of(group), options.form, for_file, kind.weights)
+            write_group(group, options.path_of(group), options.form, for_file, origin)
     took_sec = time.perf_counter() - began_sec
     rate = told["rows"] / max(took_sec, 1e-9)
     log.info(f"{count_of(told['rows'], 'row')} in {took_sec:.1f} s, {rate:.1f} a second")

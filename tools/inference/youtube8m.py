@@ -18,7 +18,8 @@ Builder = Callable[[Mapping[str, np.ndarray]], Any]
 class Published(NamedTuple):
     """look: (N, 3, 299, 299) float32 -> (N, 2048) float32. listen: (N, 96, 64) float32 -> (N, 128) float32.
 
-    picture_pca, sound_pca: what is to be done with these. digest: changes with any of the published numbers.
+    picture_pca, sound_pca: what is to be done with these. digest: changes with any of the published numbers. device:
+    "gpu" or "cpu".
     """
 
     look: Callable[[np.ndarray], np.ndarray]
@@ -26,6 +27,7 @@ class Published(NamedTuple):
     picture_pca: Pca
     sound_pca: Pca
     digest: str
+    device: str
 
 
 def open_published(
@@ -51,6 +53,7 @@ def open_published(
         picture_pca,
         sound_pca,
         digest.hexdigest(),
+        device,
     )
 
 

@@ -23,7 +23,7 @@ class Networks:
         self.opened += 1
         sight = Sight(PACE, lambda frames: np.array([read_number(*frames)]), self.look, 3)
         make = self.make or partial(make_record, silent=options.silent)
-        return Kind(sight, self.hearing(), make, self.digest)
+        return Kind(sight, self.hearing(), make, self.digest, "cpu")
 
     def look(self, batch):
         self.described += len(batch)

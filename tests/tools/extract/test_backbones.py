@@ -111,6 +111,14 @@ def test_a_model_on_features_has_no_backbone(folder):
     assert "NEXTVLAD takes features itself; TSN and STNET have a backbone" in result.stderr
 
 
+def test_weights_of_a_resnet_alone_are_no_backbone_of_stnet(folder):
+    flags = ["--weights", "resnet50.pth", "--model-name", "STNET", "--video", "0.mp4", "--output", "none"]
+    result = extract(folder, *flags, "--config", str(PROJECT / "configs/demo/stnet.txt"), check=False)
+    assert result.returncode == 1
+    assert "--weights resnet50.pth: temporal1, temporal2 of the backbone of STNET are not in it" in result.stderr
+    assert not (folder / "none" / "features.list").exists()
+
+
 def test_nextvlad_learns_from_rgb_alone(folder):
     out = folder / "NEXTVLAD"
     config = ["--config", str(PROJECT / "configs/demo/tsn.txt"), "--segments", "4"]

@@ -31,7 +31,7 @@ def write(tmp_path):
             for video in group.videos
             for label in [video.labels]
         ]
-        write_group(group, path, Format.PICKLE, [Made(record, {}, "") for record in records], "some weights")
+        write_group(group, path, Format.PICKLE, [Made(record, {}, "") for record in records], {"weights": "some"})
         assert is_finished(group, path)
         return write_list(tmp_path, [path], lambda labelled: None)
 
