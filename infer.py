@@ -41,6 +41,7 @@ from tools.config.flags import (
     add_report_flag,
     add_run_flags,
     add_verbose_flag,
+    add_video_flag,
     add_weights_flag,
     make_run_parser,
     parse_text,
@@ -108,15 +109,7 @@ def parse_args() -> InferOptions:
     add_weights_flag(parser)
     add_override(parser, "--filelist", ("INFER",), "filelist", parse_text, "list of the files to look at")
     add_override(parser, "--class-names", ("INFER",), "class_names", parse_text, "names by class id, .txt or .csv")
-    add(
-        "--video",
-        action="extend",
-        nargs="+",
-        type=parse_text,
-        default=[],
-        metavar="PATH",
-        help="videos, folders of videos, and quoted patterns such as 'clips/*.mkv', in place of a list",
-    )
+    add_video_flag(parser)
     add("--window-sec", type=real_number(0), metavar="SEC", help="the classes of windows of so many seconds of videos")
     add("--stride-sec", type=real_number(0), metavar="SEC", help="from one window to the next; default: --window-sec")
     add(

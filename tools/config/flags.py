@@ -215,6 +215,19 @@ def add_verbose_flag(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_video_flag(parser: argparse.ArgumentParser) -> None:
+    """--video, as ``datareader.named_clips`` finds what it names."""
+    parser.add_argument(
+        "--video",
+        action="extend",
+        nargs="+",
+        type=parse_text,
+        default=[],
+        metavar="PATH",
+        help="videos, folders of videos, and quoted patterns such as 'clips/*.mkv', in place of a list",
+    )
+
+
 def add_weights_flag(parser: argparse.ArgumentParser) -> None:
     """What test.py and infer.py run; ``tools.weights.resolve`` goes by it."""
     parser.add_argument(

@@ -31,6 +31,7 @@ from dataset.parts import add_part_flags, check_part_flags
 from tools.config.flags import (
     ConfigSource,
     add_set_flag,
+    add_video_flag,
     make_parser,
     parse_switch,
     parse_text,
@@ -53,6 +54,7 @@ from tools.runtime.tables import format_columns
 log = logging.getLogger(__name__)
 
 
+LEAST_SEC = 0.01  # from one row to the next; no camera of one's own shows more of them
 FORMS = {"pickle": Format.PICKLE, "tfrecord": Format.TFRECORD}
 
 
@@ -64,10 +66,11 @@ def add_weights(parser: argparse.ArgumentParser) -> None:
     add("--model-name", type=parse_text, metavar="NAME", help="TSN or STNET; default: what the checkpoint says")
     add("--config", type=parse_text, metavar="FILE", help="default: what the checkpoint says, or the model's own")
     add_set_flag(parser, "MODEL.num_layers=101")
-    add("--every", type=real_number(0), metavar="SEC", help="seconds from one row to the next; default: 1")
+    add("--every", type=real_number(0), metavar="SEC", help=f"seconds from one row to the next, {LEAST_SEC} or more; "
+        "default: 1")  # fmt: skip
     add("--segments", type=whole_number(1, 10_000), metavar="N", help="N rows a video, of equal parts, in their place")
     stores = [store.value for store in Store]
-    add("--store", choices=stores, default=stores[0], help="uint8: bytes of the range that a video has")
+    add("--store", choices=stores, help=f"uint8: bytes of the range that a video has; default: {stores[0]}")
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -75,22 +78,13 @@ def build_parser() -> argparse.ArgumentParser:
     add = parser.add_argument
     add("--features", choices=("youtube8m", "backbone"), help="those that YouTube-8M has, or those of --weights")
     add_weights(parser)
-    add(
-        "--video",
-        action="extend",
-        nargs="+",
-        type=parse_text,
-        default=[],
-        metavar="PATH",
-        help="videos, folders of videos, and quoted patterns such as 'clips/*.mkv'",
-    )
+    add_video_flag(parser)
     add("--filelist", type=parse_text, metavar="LIST", help="a list of videos, a path and its class ids a line")
     add("--output", type=parse_text, metavar="FOLDER", help="where the records go; made if needed")
     add("--format", choices=FORMS, default="pickle", help="of the files: pickle, or shards as YouTube-8M publishes")
     add(
         "--audio",
         choices=[silent.value for silent in Silent],
-        default=Silent.ZERO.value,
         help="of a video without sound: zero bytes, as YouTube-8M's first program wrote; mean, bytes that stand for 0; "
         "skip: no record; default: zero",
     )
@@ -127,9 +121,24 @@ def parse_args() -> ExtractOptions:
         parser.error("--features backbone needs --weights")
     if args.weights and args.format == "tfrecord":
         parser.error("--format tfrecord holds YouTube-8M's features alone; leave it out with --weights")
+    if args.weights:
+        refuse_flags(parser, {"--audio": args.audio}, "features of a backbone, which --weights names, hear nothing")
+    else:
+        of_backbones = {
+            "--model-name": args.model_name, "--config": args.config, "--set": args.set, "--every": args.every,
+            "--segments": args.segments, "--store": args.store,
+        }  # fmt: skip
+        refuse_flags(parser, of_backbones, "it is of features of a backbone, which --weights names")
+    if args.every and args.every < LEAST_SEC:
+        parser.error(f"--every {args.every:g}: {LEAST_SEC} s is the least from one row to the next")
     if args.every and args.segments:
         parser.error("give --every or --segments, one of them")
-    if not args.self_test and bool(args.video) == bool(args.filelist):
+    if args.self_test:
+        of_videos = {
+            "--weights": args.weights, "--video": args.video, "--filelist": args.filelist, "--output": args.output,
+        }  # fmt: skip
+        refuse_flags(parser, of_videos, "--self-test looks at the published files alone")
+    elif bool(args.video) == bool(args.filelist):
         parser.error("give --video or --filelist, one of them")
     check_part_flags(parser, args.part, args.merge)
     return ExtractOptions(
@@ -141,7 +150,7 @@ def parse_args() -> ExtractOptions:
         list_path=args.filelist,
         output=Path(args.output or ""),
         form=FORMS[args.format],
-        silent=Silent(args.audio),
+        silent=Silent(args.audio or Silent.ZERO),
         videos_a_file=args.videos_per_file,
         skip_broken=args.skip_broken,
         part=args.part,
@@ -154,17 +163,28 @@ def parse_args() -> ExtractOptions:
     )
 
 
+def refuse_flags(parser: argparse.ArgumentParser, flags: dict[str, object], why: str) -> None:
+    """End the program where one of these, which would have no effect, was given."""
+    if flag := next((flag for flag, value in flags.items() if value), None):
+        parser.error(f"{flag} has no effect here: {why}; leave it out")
+
+
 def choose_backbone(
-    weights: str | None, name: str | None, config: ConfigSource, every: float | None, segments: int | None, store: str
+    weights: str | None,
+    name: str | None,
+    config: ConfigSource,
+    every: float | None,
+    segments: int | None,
+    store: str | None,
 ) -> BackboneOptions | None:
     if weights is None:
         return None
     pace = Pace(Fraction(str(every or 1)), segments=segments)
-    return BackboneOptions(weights, name, config, pace, Store(store))
+    return BackboneOptions(weights, name, config, pace, Store(store or Store.FLOAT16))
 
 
 def choose_videos(options: ExtractOptions) -> list[Video]:
-    """The videos that the flags name, each once."""
+    """The videos that --video names, each once, or those of the lines of a list."""
     if options.list_path:
         return load_videos(options.list_path)
     videos, notices = find_videos(options.videos)

@@ -11,7 +11,7 @@ import pytest
 from datareader.clips.decoding import open_video
 from datareader.clips.seconds import choose_frames
 from datareader.extraction import backbone
-from datareader.extraction.youtube8m import PACE
+from datareader.extraction.youtube8m import PACE, Silent
 from datareader.features.dataset import FeatureDataset
 from datareader.features.inputs import SegmentFrames
 from datareader.features.records import Expected, load_records
@@ -231,6 +231,13 @@ def test_pickles_and_folders_of_frames_are_refused_in_a_line(networks, monkeypat
         (["--video", "a", "--part", "4/3"], "'4/3' is not a part"),
         (["--video", "a", "--part", "1/2", "--merge"], "leave out --part"),
         (["--video", "a", "--vidoe", "b"], "did you mean --video?"),
+        (["--video", "a", "--every", "0.5"], "--every has no effect here: it is of features of a backbone, which"),
+        (["--video", "a", "--segments", "4"], "--segments has no effect here"),
+        (["--video", "a", "--store", "float16"], "--store has no effect here"),
+        (["--video", "a", "--model-name", "TSN"], "--model-name has no effect here"),
+        (["--video", "a", "--config", "tsn.txt"], "--config has no effect here"),
+        (["--video", "a", "--set", "MODEL.seglen=1"], "--set has no effect here"),
+        (["--video", "a", "--self-test"], "--video has no effect here: --self-test looks at the published files alone"),
     ],
 )
 def test_wrong_flags_are_told_in_a_line(monkeypatch, capsys, arguments, text):
@@ -239,10 +246,39 @@ def test_wrong_flags_are_told_in_a_line(monkeypatch, capsys, arguments, text):
     assert text in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (
+            ["--audio", "zero"],
+            "--audio has no effect here: features of a backbone, which --weights names, hear",
+        ),
+        (["--every", "0.00001"], "--every 1e-05: 0.01 s is the least from one row to the next"),
+        (["--every", "1", "--segments", "4"], "give --every or --segments, one of them"),
+        (["--format", "tfrecord"], "--format tfrecord holds YouTube-8M's features alone"),
+    ],
+)
+def test_wrong_flags_with_a_backbone_are_told_in_a_line(monkeypatch, capsys, arguments, text):
+    command = ["tools.extract", "--weights", "TSN_best", "--video", "a", "--output", "out", *arguments]
+    monkeypatch.setattr(sys, "argv", command)
+    with pytest.raises(SystemExit):
+        program.main()
+    assert text in capsys.readouterr().err
+
+
+def test_flags_that_are_not_said_mean_what_the_help_says(monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["tools.extract", "--features", "youtube8m", "--video", "a", "--output", "out"])
+    options = program.parse_args()
+    assert (options.silent, options.backbone) == (Silent.ZERO, None)
+    monkeypatch.setattr(sys, "argv", ["tools.extract", "--weights", "w", "--video", "a", "--output", "out"])
+    assert program.parse_args().backbone.settings() == {"--every": "1", "--segments": None, "--store": "float16"}
+
+
 def test_notes_tell_all_that_was_said(networks, monkeypatch, videos, tmp_path):
-    extract(monkeypatch, "--video", videos / "0.mp4", "--output", tmp_path)
+    extract(monkeypatch, "--video", videos / "0.mp4", "--output", tmp_path, "--threads", 1)
     note = json.loads(sums_beside(tmp_path / "features-00000.pkl").read_bytes())
     assert note["videos"] == [
         {"frames": 1, "labels": None, "remark": f"{videos / '0.mp4'} has no sound: its audio is 0 in every byte"}
     ]
     assert (note["silent"], note["broken"], note["weights"]) == ([], [], "some weights")
+    assert (note["device"], note["threads"]) == ("cpu", 1)
