@@ -156,6 +156,18 @@ def visual_pca() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return uniform("pca/mean", (2048, 1), 0.0, 6.0), eigenvals, eigenvecs
 
 
+def used_visual_pca() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Of ``visual_pca`` what is used: mean (2048,), the first components (1024, 2048), their eigenvalues (1024,)."""
+    mean, eigenvals, eigenvecs = visual_pca()
+    return mean[:, 0], eigenvecs[:1024], eigenvals[:1024, 0]
+
+
+def used_vggish_pca() -> tuple[np.ndarray, np.ndarray, None]:
+    """As ``used_visual_pca``; its vectors whiten already."""
+    vectors, mean = vggish_pca()
+    return mean, vectors, None
+
+
 def vggish_pca() -> tuple[np.ndarray, np.ndarray]:
     """pca_eigen_vectors (128, 128) and pca_means (128,), float32."""
     vectors = uniform("vggish/pca_eigen_vectors", (128, 128), -0.25, 0.25)

@@ -19,10 +19,9 @@ from datareader.youtube8m.pixels import resize_frame
 from datareader.youtube8m.resample import resample
 from datareader.youtube8m.vectors import (
     AUDIO_DIM,
-    audio_projection,
+    make_projection,
     quantize_rounding,
     quantize_truncating,
-    visual_projection,
 )
 from tools.errors import DataError, DataIssue
 
@@ -73,8 +72,9 @@ def use_networks(
     look: (N, 3, 299, 299) float32 -> (N, 2048) float32. listen: (N, 96, 64) float32 -> (N, 128) float32. What is
     described is float32, before it is made bytes.
     """
-    project_picture = visual_projection(picture_pca.mean, picture_pca.values, picture_pca.vectors, "the PCA of frames")
-    project_sound = audio_projection(sound_pca.vectors, sound_pca.mean, "the PCA of sound")
+    project_picture, project_sound = (
+        make_projection(pca.mean, pca.vectors, pca.values) for pca in (picture_pca, sound_pca)
+    )
     return (
         Sight(
             PACE,

@@ -197,10 +197,10 @@ class Inception2015(nn.Layer):
         return {name.replace(".", "/"): layer for name, layer in layers if isinstance(layer, Convolution)}
 
 
-def constant_shapes() -> dict[str, tuple[int, ...]]:
+def constant_shapes(network: Inception2015) -> dict[str, tuple[int, ...]]:
     """Name -> shape of the 470 constants of the released graph that ``load_constants`` takes, all of them float32."""
     shapes = {}
-    for scope, layer in Inception2015().scopes().items():
+    for scope, layer in network.scopes().items():
         out_channels, in_channels, height, width = layer.weight.shape
         shapes[f"{scope}/conv2d_params"] = height, width, in_channels, out_channels
         shapes |= {f"{scope}/batchnorm/{name}": (out_channels,) for name in STATISTICS}
@@ -213,7 +213,7 @@ def load_constants(network: Inception2015, constants: Mapping[str, np.ndarray], 
     constants: at least those of ``constant_shapes``. where: what they are of, for messages. Raises CheckpointError
     where some are missing, have another shape, or are no numbers that a network can have.
     """
-    require_arrays(constants, constant_shapes(), where)
+    require_arrays(constants, constant_shapes(network), where)
     for scope, layer in network.scopes().items():
         kernel = constants[f"{scope}/conv2d_params"].astype(np.float64)
         beta, gamma, mean, variance = (constants[f"{scope}/batchnorm/{name}"].astype(np.float64) for name in STATISTICS)

@@ -81,10 +81,10 @@ class VGGish(nn.Layer):
         return {f"{SCOPE}/{name.replace('.', '/')}": layer for name, layer in layers}
 
 
-def variable_shapes() -> dict[str, tuple[int, ...]]:
+def variable_shapes(network: VGGish) -> dict[str, tuple[int, ...]]:
     """Name -> shape of the 18 variables of the released checkpoint that ``load_variables`` takes, all float32."""
     shapes = {}
-    for scope, layer in VGGish().scopes().items():
+    for scope, layer in network.scopes().items():
         shape = layer.weight.shape
         shapes[f"{scope}/weights"] = (*shape[2:], shape[1], shape[0]) if len(shape) == 4 else tuple(shape)
         shapes[f"{scope}/biases"] = tuple(layer.bias.shape)
@@ -97,7 +97,7 @@ def load_variables(network: VGGish, variables: Mapping[str, np.ndarray], where: 
     variables: at least those of ``variable_shapes``. where: what they are of, for messages. Raises CheckpointError
     where some are missing, have another shape, or are no numbers that a network can have.
     """
-    require_arrays(variables, variable_shapes(), where)
+    require_arrays(variables, variable_shapes(network), where)
     for scope, layer in network.scopes().items():
         weights = variables[f"{scope}/weights"].astype(np.float32, copy=False)
         layer.weight.set_value(to_paddle_kernel(weights) if weights.ndim == 4 else weights)

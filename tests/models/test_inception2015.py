@@ -9,14 +9,15 @@ from paddle import nn
 
 from datareader.youtube8m import pixels, vectors
 from datareader.youtube8m.pixels import resize_frame
-from datareader.youtube8m.vectors import quantize_rounding, visual_projection
+from datareader.youtube8m.vectors import make_projection, quantize_rounding
 from models.inception2015 import inception2015
 from models.inception2015.inception2015 import Inception2015, constant_shapes, load_constants
 from tests.conftest import PROJECT
 from tests.yt8m_mistakes import place_by_centres, place_in_float64
-from tests.yt8m_recipe import checksum, find_difference, image, inception_weights, load_golden, visual_pca
+from tests.yt8m_recipe import checksum, find_difference, image, inception_weights, load_golden, used_visual_pca
 from tools.errors import CheckpointError
 from tools.inference.predictor import Engine
+from tools.weights.extractor_names import inception_shapes
 
 NUMBERS, ARRAYS = load_golden("inception")
 KEYS = ("a", "b")
@@ -60,7 +61,7 @@ def compute_all(network, keys):
     finally:
         for hook in hooks:
             hook.remove()
-    found["pca"] = visual_projection(*visual_pca(), "pca")(found["pool_3"])
+    found["pca"] = make_projection(*used_visual_pca())(found["pool_3"])
     found["bytes"] = quantize_rounding(found["pca"])
     return {key: {name: values[i : i + 1] for name, values in found.items()} for i, key in enumerate(keys)}
 
@@ -197,8 +198,9 @@ def test_the_inference_engine_answers_alike(network, found, tmp_path, monkeypatc
 # Its weights
 
 
-def test_the_constants_are_those_of_the_graph(constants):
-    assert constant_shapes() == {name: array.shape for name, array in constants.items()}
+def test_the_constants_are_those_of_the_graph_and_those_that_are_looked_for_in_it(constants):
+    shapes = constant_shapes(Inception2015())
+    assert shapes == {name: array.shape for name, array in constants.items()} == inception_shapes()
     assert len(constants) == 470
     assert sum(array.size for array in constants.values()) == 21_820_000
 

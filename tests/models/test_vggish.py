@@ -9,12 +9,13 @@ from datareader.youtube8m import log_mel
 from datareader.youtube8m.log_mel import VGGISH as SIDE_BY_SIDE
 from datareader.youtube8m.log_mel import YOUTUBE8M, hann_window, make_examples
 from datareader.youtube8m.resample import mix_down, resample
-from datareader.youtube8m.vectors import audio_projection, quantize_truncating
+from datareader.youtube8m.vectors import make_projection, quantize_truncating
 from models.vggish.vggish import VGGish, load_variables, variable_shapes
 from tests.conftest import PROJECT
-from tests.yt8m_recipe import find_difference, load_golden, vggish_pca, vggish_weights, wave
+from tests.yt8m_recipe import find_difference, load_golden, used_vggish_pca, vggish_weights, wave
 from tools.errors import CheckpointError
 from tools.inference.predictor import Engine
+from tools.weights.extractor_names import vggish_shapes
 
 NUMBERS, ARRAYS = load_golden("vggish")
 ACTIVATIONS = tuple(NUMBERS["waves"]["noise32"]["activations"])
@@ -60,7 +61,7 @@ def compute_all(network, examples):
     finally:
         for hook in hooks:
             hook.remove()
-    found["pca"] = audio_projection(*vggish_pca(), "pca")(found["embedding"])
+    found["pca"] = make_projection(*used_vggish_pca())(found["embedding"])
     found["bytes"] = quantize_truncating(found["pca"])
     return found
 
@@ -170,8 +171,8 @@ def test_the_inference_engine_answers_alike(network, found, tmp_path, monkeypatc
 # Its weights
 
 
-def test_the_variables_are_those_of_the_checkpoint(variables):
-    assert variable_shapes() == {name: array.shape for name, array in variables.items()}
+def test_the_variables_are_those_of_the_checkpoint_and_those_that_are_looked_for_in_it(variables, network):
+    assert variable_shapes(network) == {name: array.shape for name, array in variables.items()} == vggish_shapes()
     assert len(variables) == 18
 
 

@@ -22,6 +22,7 @@ from tools.benchmark.clips import draw_frames
 from tools.benchmark.timing import compare, median_seconds
 from tools.runtime.device import start_paddle
 from tools.runtime.log import start_log
+from tools.weights.extractor_names import inception_shapes, vggish_shapes
 from tools.weights.extractors import Pca
 
 SECONDS = 32  # of each video
@@ -161,10 +162,7 @@ def draw_arrays(shapes: dict[str, tuple[int, ...]]) -> dict[str, np.ndarray]:
 
 def draw_weights() -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
     """Those of Inception and of VGGish, by the names that were published."""
-    from models.inception2015.inception2015 import constant_shapes
-    from models.vggish.vggish import variable_shapes
-
-    return draw_arrays(constant_shapes()), draw_arrays(variable_shapes())
+    return draw_arrays(inception_shapes()), draw_arrays(vggish_shapes())
 
 
 def open_ours(threads: int, folder: Path) -> Networks:

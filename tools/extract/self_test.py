@@ -17,7 +17,7 @@ from datareader.youtube8m.log_mel import VGGISH as VGGISH_RULE
 from datareader.youtube8m.log_mel import make_examples
 from datareader.youtube8m.pixels import resize_frame
 from datareader.youtube8m.resample import RATE_HZ
-from datareader.youtube8m.vectors import audio_projection, quantize_truncating, visual_projection
+from datareader.youtube8m.vectors import make_projection, quantize_truncating
 from tools.errors import DataError
 from tools.files.tensorflow.graph_def import load_constants
 from tools.inference.youtube8m import Published
@@ -87,7 +87,7 @@ def _find_class(labels: Path, synset: str) -> int:
 def _check_pca(published: Published) -> Check:
     """How far what the PCA makes of the pair's numbers is from what was published, on average and relatively."""
     pca = published.picture_pca
-    project = visual_projection(pca.mean, pca.values, pca.vectors, "the PCA of frames")
+    project = make_projection(pca.mean, pca.vectors, pca.values)
     with np.load(PAIR) as pair:
         found, wanted = project(pair["original"][None])[0], pair["pca"]
     difference = np.abs(found - wanted) / (0.01 + np.maximum(np.abs(found), np.abs(wanted)))
@@ -100,7 +100,7 @@ def _check_tone(published: Published) -> Iterator[Check]:
     examples = np.stack([*make_examples([np.sin(2 * np.pi * TONE_HZ * times)], VGGISH_RULE)])
     pca = published.sound_pca
     embedding = published.listen(examples)
-    stored = quantize_truncating(audio_projection(pca.vectors, pca.mean, "the PCA of sound")(embedding))
+    stored = quantize_truncating(make_projection(pca.mean, pca.vectors, pca.values)(embedding))
     for title, published_value, found in (
         ("embedding of a tone, mean", 0.000657, embedding.mean()),
         ("embedding of a tone, standard deviation", 0.343, embedding.std()),

@@ -5,24 +5,19 @@ import pytest
 
 from datareader.transforms import dequantize
 from datareader.youtube8m import vectors
-from datareader.youtube8m.vectors import (
-    audio_projection,
-    quantize_rounding,
-    quantize_truncating,
-    visual_projection,
-)
-from tests.yt8m_recipe import find_difference, load_golden, vggish_pca, visual_pca
-from tools.errors import CheckpointError, DataError
+from datareader.youtube8m.vectors import make_projection, quantize_rounding, quantize_truncating
+from tests.yt8m_recipe import find_difference, load_golden, used_vggish_pca, used_visual_pca
+from tools.errors import DataError
 
 
 @pytest.fixture(scope="module")
 def visual():
-    return visual_projection(*visual_pca(), "pca")
+    return make_projection(*used_visual_pca())
 
 
 @pytest.fixture(scope="module")
 def audio():
-    return audio_projection(*vggish_pca(), "pca.npz")
+    return make_projection(*used_vggish_pca())
 
 
 @pytest.mark.parametrize("key", ["a", "b"])
@@ -48,7 +43,7 @@ def require_bytes(found, expected):
 def test_without_the_offset_below_the_root_rgb_is_another(monkeypatch):
     _, arrays = load_golden("inception")
     monkeypatch.setattr(vectors, "EIGENVALUE_OFFSET", 0.0)
-    projected = visual_projection(*visual_pca(), "pca")(arrays["pool3_a"][None])[0]
+    projected = make_projection(*used_visual_pca())(arrays["pool3_a"][None])[0]
     assert not np.allclose(projected, arrays["pca_a"], rtol=0, atol=1e-3)
     moved = np.abs(quantize_rounding(projected).astype(int) - arrays["q_round_a"])
     assert moved.mean() == pytest.approx(7.0, abs=0.1)
@@ -98,55 +93,3 @@ def test_no_byte_stands_for_what_is_no_number(value):
     for quantize in (quantize_rounding, quantize_truncating):
         with pytest.raises(DataError, match="features came out infinite or as no numbers"):
             quantize(np.array([0.0, value], np.float32))
-
-
-# Other arrays
-
-
-def test_columns_beyond_the_first_and_rows_beyond_1024_are_not_used():
-    mean, eigenvals, eigenvecs = visual_pca()
-    frames = np.random.default_rng(0).random((2, 2048), np.float32)
-    expected = visual_projection(mean, eigenvals, eigenvecs, "pca")(frames)
-    wide = np.hstack([mean, mean + 1]), np.hstack([eigenvals, -eigenvals]), eigenvecs
-    flat = mean[:, 0], eigenvals[:1024, 0], eigenvecs[:1024].astype(np.float64)
-    for arrays in (wide, flat):
-        assert (visual_projection(*arrays, "pca")(frames) == expected).all()
-
-
-def with_value(array, value):
-    array = array.copy()
-    array[3] = value
-    return array
-
-
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        ({"mean": np.zeros((2047, 1))}, r"mean has shape \(2047,\) float64; these should be .* of shape \(2048,\)"),
-        ({"mean": np.zeros((2048, 0))}, r"mean has shape \(2048, 0\)"),
-        ({"mean": np.zeros((2048, 1), int)}, "mean has shape .* int64"),
-        ({"mean": np.zeros(())}, r"mean has shape \(\)"),
-        ({"mean": np.full((2048, 1), np.nan)}, "mean holds values that are infinite or no numbers"),
-        ({"eigenvals": np.ones((1024, 1))}, r"eigenvals has shape \(1024,\) .* of shape \(1100,\)"),
-        ({"eigenvecs": np.zeros(())}, r"eigenvals has shape \(1100,\)"),
-        ({"eigenvecs": np.zeros((1100, 1024))}, r"eigenvecs has shape \(1100, 1024\)"),
-        ({"eigenvals": np.ones(9), "eigenvecs": np.ones((9, 2048))}, "eigenvecs has 9 rows, fewer than the 1024"),
-        ({"eigenvals": with_value(np.ones((1100, 1)), -1.0)}, "eigenvals are variances, but one is -1.0"),
-    ],
-)
-def test_arrays_of_another_analysis_are_refused(changes, message):
-    arrays = dict(zip(("mean", "eigenvals", "eigenvecs"), visual_pca(), strict=True)) | changes
-    with pytest.raises(CheckpointError, match=f"^yt8m_pca: {message}"):
-        visual_projection(**arrays, where="yt8m_pca")
-
-
-@pytest.mark.parametrize("shapes", [((128, 127), (128,)), ((128, 128), (127,)), ((128, 128), (128, 2)), ((), ())])
-def test_arrays_of_another_analysis_of_sound_are_refused(shapes):
-    with pytest.raises(CheckpointError, match=r"^pca\.npz: pca_(eigen_vectors|means) has shape"):
-        audio_projection(*map(np.zeros, shapes), "pca.npz")
-
-
-def test_means_in_a_column_are_those_in_a_row(audio):
-    eigen_vectors, means = vggish_pca()
-    other = audio_projection(eigen_vectors, means[:, None], "pca.npz")
-    assert (other.mean == audio.mean).all()

@@ -12,7 +12,7 @@ from datareader.clips.pyav import SequentialVideo
 from datareader.extraction.youtube8m import hear
 from datareader.features.records import load_records
 from datareader.youtube8m.pixels import resize_frame
-from datareader.youtube8m.vectors import audio_projection, quantize_rounding, quantize_truncating, visual_projection
+from datareader.youtube8m.vectors import make_projection, quantize_rounding, quantize_truncating
 from tests import yt8m_recipe
 from tests.conftest import PROJECT, clean_env, run_script, write_pickles
 from tests.datareader.clips.talkies import make_talkie
@@ -48,12 +48,11 @@ def test_a_record_is_what_its_parts_give_one_by_one(folder):
     listen = build_sound_network(dict(yt8m_recipe.vggish_weights()))
     look.eval()
     listen.eval()
-    mean, values, vectors = yt8m_recipe.visual_pca()
     with paddle.no_grad():
         seen = [look(paddle.to_tensor(resize_frame(images[number])[None])).numpy()[0] for number in FRAMES]
         heard = [listen(paddle.to_tensor(each[None])).numpy()[0] for each in hear(str(folder / "talkie.mp4"))]
-    pictures = quantize_rounding(visual_projection(mean, values, vectors, "")(np.stack(seen)))
-    sound = quantize_truncating(audio_projection(*yt8m_recipe.vggish_pca(), "")(np.stack(heard)))
+    pictures = quantize_rounding(make_projection(*yt8m_recipe.used_visual_pca())(np.stack(seen)))
+    sound = quantize_truncating(make_projection(*yt8m_recipe.used_vggish_pca())(np.stack(heard)))
     for found, wanted in ((record["feature"], pictures), (record["audio"], sound)):
         difference = np.abs(found.astype(int) - wanted)  # the engine's sums are in another order
         assert difference.max() <= 1
