@@ -7,13 +7,14 @@ without, with a line in the log. Every array has its checksum beside it. Many th
 import contextlib
 import hashlib
 import logging
+import os
 import sqlite3
 import threading
 import time
 import weakref
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 
@@ -23,6 +24,7 @@ _FORMAT = 1
 _WAIT_SEC = 60  # for another process that is writing
 _SUM_SIZE = 16
 _AT_ONCE = 500  # keys in a statement; SQLite before 3.32 takes 999
+_SLICE_BYTES = 16 * 2**20  # are removed in one transaction, between which other processes have their turn
 _TABLES = """
 CREATE TABLE sets (id INTEGER PRIMARY KEY, identity BLOB UNIQUE NOT NULL, used REAL NOT NULL);
 CREATE TABLE arrays (
@@ -32,6 +34,7 @@ CREATE TABLE arrays (
 """
 
 log = logging.getLogger(__name__)
+Result = TypeVar("Result")
 
 
 class Named(NamedTuple):
@@ -42,7 +45,7 @@ class Named(NamedTuple):
 
 
 class ArrayStore:
-    """A file of sets of arrays. Where there is no room, the sets that no run has used for longest are removed.
+    """A file of sets of arrays. Where there is no room, those of the sets that no run has used for longest are removed.
 
     path: made if needed, with its folder. most_bytes: what the arrays may take. ``problem`` says why nothing is kept
     any more, "" while all is well. It is closed when nobody needs it any more.
@@ -51,47 +54,111 @@ class ArrayStore:
     def __init__(self, path: Path, most_bytes: int):
         self.path, self.most_bytes, self.problem = path, most_bytes, ""
         self._lock = threading.Lock()
-        self._own: list[int] = []  # sets of this run, which stay
+        self._own: set[bytes] = set()  # identities of the sets of this run, which stay
         self._connection: sqlite3.Connection | None = None
-        with self._telling():
-            self._connection = self._open()
-            weakref.finalize(self, self._connection.close)
+        self._file: os.stat_result | None = None  # what was opened last
+        self._made_anew = self._told_lock = False
 
     def open_set(self, identity: bytes, shape: tuple[int, ...]) -> "ArraySet":
         """The arrays of one identity, which says all that is the same for them: float32 of this shape."""
-        number = -1
-        with self._telling() as connection:
-            if connection:
-                connection.execute("INSERT OR IGNORE INTO sets (identity, used) VALUES (?, 0)", (identity,))
-                connection.execute("UPDATE sets SET used = ? WHERE identity = ?", (time.time(), identity))
-                ((number,),) = connection.execute("SELECT id FROM sets WHERE identity = ?", (identity,)).fetchall()
-                self._own.append(number)
-        return ArraySet(self, number, identity, shape)
+        self._own.add(identity)
+        self._try(lambda connection: _find_number(connection, identity), None)
+        return ArraySet(self, identity, shape)
 
-    def find(self, number: int, keys: Collection[bytes]) -> list[tuple[bytes, ...]]:
+    def find(self, identity: bytes, keys: Collection[bytes]) -> list[tuple[bytes, ...]]:
         """(key, name, content, sum) of those keys of a set that there are."""
-        with self._telling() as connection:
-            if connection:
-                marks = ", ".join("?" * len(keys))
-                query = f"SELECT key, name, content, sum FROM arrays WHERE of_set = ? AND key IN ({marks})"
-                return connection.execute(query, (number, *keys)).fetchall()
-        return []
+        marks = ", ".join("?" * len(keys))
+        of_set = "of_set = (SELECT id FROM sets WHERE identity = ?)"
+        query = f"SELECT key, name, content, sum FROM arrays WHERE {of_set} AND key IN ({marks})"
+        return self._try(lambda connection: connection.execute(query, (identity, *keys)).fetchall(), [])
 
-    def keep(self, number: int, rows: list[tuple[bytes, ...]]) -> None:
+    def keep(self, identity: bytes, rows: list[tuple[bytes, ...]]) -> None:
         """Add to a set, or replace; as ``find`` gives them."""
-        with self._telling() as connection:
-            if not connection:
-                return
+        self._try(lambda connection: self._keep(connection, identity, rows), None)
+
+    def _keep(self, connection: sqlite3.Connection, identity: bytes, rows: list[tuple[bytes, ...]]) -> None:
+        num_bytes, has_room = sum(len(content) for _, _, content, _ in rows), False
+        while not has_room:
             connection.execute("BEGIN IMMEDIATE")
-            if not self._make_room(connection, sum(len(content) for _, _, content, _ in rows)):
-                self.problem = f"{self.path} is full with {self.most_bytes / 1e9:g} GB"
-            connection.executemany(
-                "INSERT OR REPLACE INTO arrays VALUES (?, ?, ?, ?, ?)",
-                [(number, *row) for row in rows if not self.problem],
-            )
+            if has_room := _used_bytes(connection) + num_bytes <= self.most_bytes:
+                number = _find_number(connection, identity)  # another run may have removed the set
+                values = [(number, *row) for row in rows]
+                connection.executemany("INSERT OR REPLACE INTO arrays VALUES (?, ?, ?, ?, ?)", values)
+            is_full = not has_room and not self._remove_slice(connection)
             connection.execute("COMMIT")
-            # execute() would take one step of it, which gives one page back.
-            connection.executescript("PRAGMA incremental_vacuum;")
+            if is_full:
+                self._give_up(f"{self.path} is full with {self.most_bytes / 1e9:g} GB")
+                return
+            if not has_room:
+                # execute() would take one step of it, which gives one page back.
+                connection.executescript("PRAGMA incremental_vacuum;")
+
+    def _remove_slice(self, connection: sqlite3.Connection) -> bool:
+        """Remove some arrays of the set that goes first, and with its last ones the set; False where none may go."""
+        others = ", ".join("?" * len(self._own))
+        query = f"SELECT id FROM sets WHERE identity NOT IN ({others}) ORDER BY used LIMIT 1"
+        lost = "SELECT of_set FROM arrays WHERE of_set NOT IN (SELECT id FROM sets) LIMIT 1"  # as damage leaves them
+        number = connection.execute(query, [*self._own]).fetchone() or connection.execute(lost).fetchone()
+        if number is None:
+            return False
+        size = connection.execute("SELECT LENGTH(content) FROM arrays WHERE of_set = ? LIMIT 1", number).fetchone()
+        if size:
+            count = max(1, _SLICE_BYTES // max(1, size[0]))
+            some = "SELECT rowid FROM arrays WHERE of_set = ? LIMIT ?"
+            connection.execute(f"DELETE FROM arrays WHERE rowid IN ({some})", (*number, count))
+        (is_left,) = connection.execute("SELECT EXISTS (SELECT 1 FROM arrays WHERE of_set = ?)", number).fetchone()
+        if not is_left:
+            connection.execute("DELETE FROM sets WHERE id = ?", number)
+        return True
+
+    def _try(self, work: Callable[[sqlite3.Connection], Result], otherwise: Result) -> Result:
+        """What ``work`` gives, alone with the file; ``otherwise`` where it cannot be done."""
+        with self._lock:
+            while self._connection or not self.problem:
+                try:
+                    self._connection = self._connection or self._open()
+                    return work(self._connection)
+                except (sqlite3.Error, OSError) as error:
+                    if not self._mend(error):
+                        break
+        return otherwise
+
+    def _mend(self, error: Exception) -> bool:
+        """Whether it can be tried again, in a new file. The log hears of what cannot be kept, once.
+
+        What another process has locked is left for the next time. Where nothing can be written, as on a full disk, what
+        is there is still read.
+        """
+        if self._connection:
+            with contextlib.suppress(sqlite3.Error):
+                if self._connection.in_transaction:
+                    self._connection.execute("ROLLBACK")
+        if isinstance(error, sqlite3.OperationalError) and "locked" in str(error):
+            if not self._told_lock:
+                log.info(f"{self.path} is in use by another process for long: some of what is computed is not kept")
+            self._told_lock = True
+            return False
+        if isinstance(error, sqlite3.OperationalError) and self._connection:
+            self._give_up(f"{self.path}: {error}")
+            return False
+        is_damaged = isinstance(error, sqlite3.DatabaseError) and not isinstance(error, sqlite3.OperationalError)
+        if is_damaged and not self._made_anew:
+            self._made_anew = True
+            log.info(f"{self.path} is damaged ({error}): it is made anew")
+            with contextlib.suppress(OSError):
+                if self._file and os.path.samestat(self._file, self.path.stat()):  # or else another process has done it
+                    self.path.unlink()
+        else:
+            self._give_up(f"{self.path}: {error}")
+        if self._connection:
+            self._connection.close()
+        self._connection = None
+        return not self.problem
+
+    def _give_up(self, problem: str) -> None:
+        if not self.problem:
+            self.problem = problem
+            log.info(f"{problem}: what else is computed is not kept, and is computed again when it is needed")
 
     def _open(self) -> sqlite3.Connection:
         self.path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
@@ -99,95 +166,65 @@ class ArrayStore:
             if place.exists() and (others := describe_other_writers(place)):
                 raise OSError(others)
         self.path.touch(mode=0o600)
-        try:
-            return self._connect()
-        except sqlite3.DatabaseError as error:
-            if isinstance(error, sqlite3.OperationalError):  # locked, no rights, no room: not a damaged file
-                raise
-            log.info(f"{self.path} is damaged ({error}): it is made anew")
-            self.path.unlink()
-            return self._connect()
-
-    def _connect(self) -> sqlite3.Connection:
+        self._file = self.path.stat()
         connection = sqlite3.connect(self.path, timeout=_WAIT_SEC, isolation_level=None, check_same_thread=False)
         try:
-            # Safe in a process that is killed; a machine that loses power may leave a damaged file, which is seen.
-            connection.execute("PRAGMA synchronous = OFF")
-            connection.execute("PRAGMA trusted_schema = OFF")
-            connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
-            connection.execute("BEGIN IMMEDIATE")
-            ((version,),) = connection.execute("PRAGMA user_version").fetchall()
-            if version != _FORMAT:
-                for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall():
-                    connection.execute(f'DROP TABLE "{name}"')
-                for statement in _TABLES.split(";")[:-1]:
-                    connection.execute(statement)
-                connection.execute(f"PRAGMA user_version = {_FORMAT}")
-            connection.execute("COMMIT")
-            connection.execute("SELECT id, identity, used FROM sets LIMIT 1")
-            connection.execute("SELECT of_set, key, name, content, sum FROM arrays LIMIT 1")
+            _prepare(connection)
         except BaseException:
             connection.close()
             raise
+        weakref.finalize(self, connection.close)
         return connection
 
-    def _make_room(self, connection: sqlite3.Connection, num_bytes: int) -> bool:
-        """Remove what has to go for so many bytes more; whether there is room now."""
-        while self._used(connection) + num_bytes > self.most_bytes:
-            others = ", ".join("?" * len(self._own))
-            query = f"SELECT id FROM sets WHERE id NOT IN ({others}) ORDER BY used LIMIT 1"
-            found = connection.execute(query, self._own).fetchone()
-            if found is None:
-                return False
-            connection.execute("DELETE FROM arrays WHERE of_set = ?", found)
-            connection.execute("DELETE FROM sets WHERE id = ?", found)
-        return True
 
-    @staticmethod
-    def _used(connection: sqlite3.Connection) -> int:
-        """Bytes of the file that hold something."""
-        ((pages,),) = connection.execute("PRAGMA page_count").fetchall()
-        ((free,),) = connection.execute("PRAGMA freelist_count").fetchall()
-        ((size,),) = connection.execute("PRAGMA page_size").fetchall()
-        return (pages - free) * size
+def _prepare(connection: sqlite3.Connection) -> None:
+    """Make the tables, unless they are there."""
+    connection.text_factory = bytes  # damage makes text of an array too, which need not be UTF-8
+    # Safe in a process that is killed; a machine that loses power may leave a damaged file, which is seen.
+    connection.execute("PRAGMA synchronous = OFF")
+    connection.execute("PRAGMA trusted_schema = OFF")
+    connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
+    connection.execute("BEGIN IMMEDIATE")
+    ((version,),) = connection.execute("PRAGMA user_version").fetchall()
+    if version != _FORMAT:
+        for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall():
+            connection.execute(f'DROP TABLE "{name.decode()}"')
+        for statement in _TABLES.split(";")[:-1]:
+            connection.execute(statement)
+        connection.execute(f"PRAGMA user_version = {_FORMAT}")
+    connection.execute("COMMIT")
+    connection.execute("SELECT id, identity, used FROM sets LIMIT 1")
+    connection.execute("SELECT of_set, key, name, content, sum FROM arrays LIMIT 1")
 
-    @contextlib.contextmanager
-    def _telling(self) -> Iterator[sqlite3.Connection | None]:
-        """Alone with the file; None once nothing can be kept, of which the log hears once."""
-        with self._lock:
-            before = self.problem
-            try:
-                yield self._connection
-            except (sqlite3.Error, OSError) as error:
-                self.problem = f"{self.path}: {error}"
-                self._recover(error)
-            if self.problem != before:
-                log.info(f"{self.problem}: what else is computed is not kept, and is computed again when it is needed")
 
-    def _recover(self, error: Exception) -> None:
-        """Go on reading where nothing can be written, as on a full disk, and not at all where the file is damaged."""
-        if self._connection is None:
-            return
-        with contextlib.suppress(sqlite3.Error):
-            if self._connection.in_transaction:
-                self._connection.execute("ROLLBACK")
-            if isinstance(error, sqlite3.OperationalError):
-                return
-        self._connection.close()
-        self._connection = None
+def _find_number(connection: sqlite3.Connection, identity: bytes) -> int:
+    """The number of a set that is used now, and made if needed; no arrays have its number before it."""
+    last = "MAX((SELECT COALESCE(MAX(id), 0) FROM sets), (SELECT COALESCE(MAX(of_set), 0) FROM arrays))"
+    connection.execute(f"INSERT OR IGNORE INTO sets VALUES ({last} + 1, ?, 0)", (identity,))
+    connection.execute("UPDATE sets SET used = ? WHERE identity = ?", (time.time(), identity))
+    ((number,),) = connection.execute("SELECT id FROM sets WHERE identity = ?", (identity,)).fetchall()
+    return number
+
+
+def _used_bytes(connection: sqlite3.Connection) -> int:
+    """Bytes of the file that hold something."""
+    ((pages,),) = connection.execute("PRAGMA page_count").fetchall()
+    ((free,),) = connection.execute("PRAGMA freelist_count").fetchall()
+    ((size,),) = connection.execute("PRAGMA page_size").fetchall()
+    return (pages - free) * size
 
 
 class ArraySet:
     """Arrays of one shape, by key."""
 
-    def __init__(self, store: ArrayStore, number: int, identity: bytes, shape: tuple[int, ...]):
-        self._store, self._number, self._identity, self._shape = store, number, identity, shape
+    def __init__(self, store: ArrayStore, identity: bytes, shape: tuple[int, ...]):
+        self._store, self._identity, self._shape = store, identity, shape
 
     def find(self, keys: Collection[bytes]) -> dict[bytes, Named]:
         """What is kept of these keys. A damaged array is as one that is not there."""
         keys, found = list(dict.fromkeys(keys)), {}
         for at in range(0, len(keys), _AT_ONCE):
-            for row in self._store.find(self._number, keys[at : at + _AT_ONCE]):
+            for row in self._store.find(self._identity, keys[at : at + _AT_ONCE]):
                 key, name, content, total = row
                 # What is damaged may be of another type too.
                 if all(isinstance(part, bytes) for part in row) and total == self._sum(key, name, content):
@@ -206,7 +243,7 @@ class ArraySet:
             name, content = named.name.encode("utf-8", "surrogateescape"), named.values.tobytes()
             rows.append((key, name, content, self._sum(key, name, content)))
         if rows:
-            self._store.keep(self._number, rows)
+            self._store.keep(self._identity, rows)
 
     def _sum(self, key: bytes, name: bytes, content: bytes) -> bytes:
         total = hashlib.blake2b(self._identity, digest_size=_SUM_SIZE)

@@ -188,3 +188,118 @@ def test_two_processes_write_at_the_same_time(path):
         children.append(child)
     assert [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children] == [0, 0]
     assert len(found(open_set(path), *range(2000))) == 80
+
+
+def damage_pages(path, offset, size):
+    with open(path, "r+b") as file:
+        file.seek(offset)
+        file.write(b"\xff" * size)
+
+
+@pytest.mark.parametrize("part", [4, 8])
+def test_a_file_that_is_damaged_inside_is_made_anew_at_once(path, part, log_lines):
+    open_set(path).keep(named(*range(300)))
+    size = path.stat().st_size
+    damage_pages(path, size // part, size // 2)
+    kept = open_set(path)
+    there = found(kept, *range(300))
+    kept.keep(named(1000))
+    assert found(kept, 1000) == [1000]
+    assert found(open_set(path), 1000) == [1000]  # of the next run too
+    assert len(there) < 300
+    (line,) = log_lines
+    assert "is damaged" in line
+    assert "made anew" in line
+
+
+def test_of_two_processes_that_find_a_damaged_file_the_second_takes_the_new_one(path):
+    open_set(path).keep(named(*range(300)))
+    runs = [open_set(path), open_set(path)]
+    size = path.stat().st_size
+    damage_pages(path, 4096, size - 4096)
+    for number, kept in enumerate(runs):
+        found(kept, *range(300))
+        kept.keep(named(number))
+    assert [found(kept, 0, 1) for kept in runs] == [[0, 1], [0, 1]]
+
+
+def test_text_in_place_of_an_array_is_as_none(path):
+    open_set(path).keep(named(1, 2))
+    with sqlite3.connect(path) as connection:
+        connection.execute("UPDATE arrays SET content = CAST(x'ff00fe' AS TEXT) WHERE key = ?", (b"1",))
+    connection.close()
+    kept = open_set(path)
+    assert found(kept, 1, 2) == [2]
+    kept.keep(named(1))
+    assert found(kept, 1, 2) == [1, 2]
+
+
+def test_what_a_run_keeps_after_another_has_removed_its_set_is_found_and_later_makes_room(path):
+    most_bytes = 180_000
+    first, second = open_set(path, b"first", most_bytes), open_set(path, b"second", most_bytes)
+    first.keep(named(*range(15)))
+    time.sleep(0.01)
+    second.keep(named(*range(18)))
+    second.keep(named(*range(18, 28)))
+    assert found(first, *range(15)) == []
+    first.keep(named(*range(15, 20)))
+    assert found(first, *range(20)) == [*range(15, 20)]
+    assert found(open_set(path, b"first", most_bytes), *range(20)) == [*range(15, 20)]
+    for name in (b"third", b"fourth"):
+        kept = open_set(path, name, most_bytes)
+        kept.keep(named(*range(30)))
+        assert len(found(kept, *range(30))) == 30
+
+
+def test_arrays_without_a_set_make_room(path):
+    open_set(path).keep(named(*range(30)))
+    with sqlite3.connect(path) as connection:
+        connection.execute("DELETE FROM sets")
+    connection.close()
+    kept = open_set(path, b"new", most_bytes=180_000)
+    kept.keep(named(*range(30)))
+    assert len(found(kept, *range(30))) == 30
+
+
+def test_a_set_that_is_used_stays_and_one_that_is_not_goes(path):
+    most_bytes = 200_000
+    first, second = open_set(path, b"first", most_bytes), open_set(path, b"second", most_bytes)
+    second.keep(named(*range(15)))
+    time.sleep(0.01)
+    first.keep(named(*range(15)))  # opened before the other, and used after it
+    open_set(path, b"third", most_bytes).keep(named(*range(15)))
+    assert len(found(first, *range(15))) == 15
+    assert found(second, *range(15)) == []
+
+
+def test_room_is_made_in_small_transactions(path, monkeypatch):
+    """Between them other processes write; the journal of each stays small."""
+    monkeypatch.setattr("tools.files.kept_arrays._SLICE_BYTES", 10 * array(0).nbytes)
+    open_set(path, b"old").keep(named(*range(200)))
+    statements = []
+    kept = open_set(path, b"new", most_bytes=100_000)
+    kept._store._connection.set_trace_callback(statements.append)
+    before = path.stat().st_size
+    kept.keep(named(1))
+    removals = sum(statement.startswith("DELETE FROM arrays") for statement in statements)
+    assert removals == sum(statement == "COMMIT" for statement in statements) - 1 >= 10
+    assert 0 < path.stat().st_size <= 100_000 < before
+    assert found(kept, 1) == [1]
+
+
+def test_a_file_that_is_locked_for_long_is_used_again_when_it_is_free(path, monkeypatch, log_lines):
+    monkeypatch.setattr("tools.files.kept_arrays._WAIT_SEC", 0.05)
+    kept = open_set(path)
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("BEGIN EXCLUSIVE")
+    late = open_set(path)  # a run that begins while it is locked
+    for number in (1, 2):
+        kept.keep(named(number))
+        late.keep(named(number))
+    other.execute("COMMIT")
+    other.close()
+    kept.keep(named(3))
+    late.keep(named(4))
+    assert found(kept, 1, 2, 3, 4) == found(late, 1, 2, 3, 4) == [3, 4]
+    assert len(log_lines) == 2  # one of each
+    assert all("in use by another process" in line for line in log_lines)
