@@ -85,6 +85,17 @@ def test_a_checkpoint_of_a_whole_training_goes_on_frozen_and_tells_so(folder):
 
 
 @pytest.mark.slow
+def test_averages_of_a_whole_training_go_on_with_the_frozen_backbone(folder):
+    flags = "--model-name=TSN", "--config=tsn.txt", "--ema=0.9"
+    run_script("train", *flags, "--save-dir=plain", "--epoch=1", cwd=folder)
+    shown = train(folder, "frozen", "--epoch=2", "--ema=0.9", "--resume=plain/TSN_epoch0")
+    assert shown.count("its averaged weights are these from here on") == 1
+    own, averaged = weights(folder, "frozen/TSN_epoch1"), load_dict(folder / "frozen/TSN_epoch1/averaged.pdparams")
+    assert {name for name, value in own.items() if (value != averaged[name]).any()} == {"fc.weight", "fc.bias"}
+    assert "from here on" not in train(folder, "again", "--epoch=3", "--ema=0.9", "--resume=frozen/TSN_epoch1")
+
+
+@pytest.mark.slow
 def test_two_processes_share_what_is_kept(folder):
     train(folder, "one", "--epoch=2", "--cache-views=2")
     assert count_kept(folder) == 24  # two views of each in training, one in validation

@@ -27,6 +27,16 @@ class ExponentialMovingAverage:
         """Begin with the weights as they are."""
         self._averages = {name: value.detach().clone() for name, value in self._parameters.items()}
 
+    def follow_frozen(self) -> bool:
+        """Begin anew with what is not trained now, as what it was on average is moved no more; whether that changes it.
+
+        What a frozen part has made of the data would not be that of its averages.
+        """
+        frozen = [name for name, parameter in self._parameters.items() if parameter.stop_gradient]
+        changed = any(not paddle.equal_all(self._averages[name], self._parameters[name]) for name in frozen)
+        self._averages |= {name: self._parameters[name].detach().clone() for name in frozen}
+        return changed
+
     def update(self, steps_taken: int) -> None:
         """Take in the weights as they are after so many steps."""
         decay = min(self._decay, (1 + steps_taken) / (10 + steps_taken))

@@ -11,6 +11,7 @@ import paddle
 from tools.errors import ConfigError
 from tools.files.kept_arrays import ArrayStore
 from tools.inference.predict import to_tensor
+from tools.training.ema import ExponentialMovingAverage
 from tools.training.options import TrainingOptions
 from tools.weights.fluid_names import published
 
@@ -48,17 +49,23 @@ class Head(paddle.nn.Layer):
 class FrozenBackbone:
     """The backbone of a network in training, as long as it is frozen, and what it has made of the clips.
 
-    datasets: of the run; see ``ClipViews`` in datareader/dataset.py. Raises ConfigError for a network without
-    a backbone.
+    datasets: of the run; see ``ClipViews`` in datareader/dataset.py. ema: its averaged weights, None without. Raises
+    ConfigError for a network without a backbone.
     """
 
-    def __init__(self, name: str, network, options: TrainingOptions, seed: int, datasets: list):
+    def __init__(
+        self, name: str, network, options: TrainingOptions, seed: int, datasets: list,
+        ema: ExponentialMovingAverage | None = None,
+    ):  # fmt: skip
         self.parts = published(network, "backbone_parts")
         if not self.parts:
             raise ConfigError(f"--freeze backbone: {name} has none; TSN and STNET have one")
         self.is_active = False
         self._network, self._options, self._seed, self._datasets = network, options, seed, datasets
+        self._ema = ema
         self._layers = [layer for name, layer in network.named_children() if name in self.parts]
+        parameters = [parameter for layer in self._layers for parameter in layer.parameters()]
+        self._trained = [one for one in parameters if not one.stop_gradient]  # running statistics never are
         self._head = Head(network, self.parts)
 
     def is_due(self, epoch: int) -> bool:
@@ -86,9 +93,8 @@ class FrozenBackbone:
         if self.is_due(epoch) == self.is_active:
             return
         self.is_active = not self.is_active
-        for layer in self._layers:
-            for parameter in layer.parameters():
-                parameter.stop_gradient = self.is_active
+        for parameter in self._trained:
+            parameter.stop_gradient = self.is_active
         if self.is_active:
             self._freeze()
             return
@@ -100,10 +106,6 @@ class FrozenBackbone:
     def network(self):
         """What is trained and scored now."""
         return self._head if self.is_active else self._network
-
-    def describe_steps(self, steps: Iterable[list]) -> Iterator[list]:
-        """The batches of each step, as ``network`` takes them."""
-        return ([*self.describe(batches)] for batches in steps)
 
     def describe(self, batches: Iterable) -> Iterator:
         """Batches of frames as they are, or of what the frozen backbone makes of them."""
@@ -122,6 +124,8 @@ class FrozenBackbone:
         options = self._options
         for layer in self._layers:
             layer.eval()
+        if self._ema and self._ema.follow_frozen():
+            log.info("the backbone is frozen as it is now: its averaged weights are these from here on")
         open_set = None
         if options.cache_size:
             folder = Path(options.cache_dir or Path.home() / ".paddle" / "features")

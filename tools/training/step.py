@@ -36,6 +36,7 @@ def train_epoch(
     network, optimizer, steps: Iterable[list], *, schedule: Callable[[int], float], seed: int, epoch: int, start: int,
     steps_taken: int, group: ProcessGroup | None = None, amp: MixedPrecision | None = None,
     grad_clip: float = 0.0, loss_options: dict[str, Any] | None = None,
+    prepare: Callable[[list], Iterable] | None = None,
 ) -> Iterator[Step]:  # fmt: skip
     """Train on the batches of each step and yield what happened, after the weights have changed.
 
@@ -47,6 +48,7 @@ def train_epoch(
     grad_clip: the largest norm of all gradients together; 0 for any.
     loss_options: for ``network.losses``, beside logits and labels. Weighted losses are averaged over videos too,
         whatever their weights, so that a video counts the same in every batch, micro-batch and process.
+    prepare: a step's batches -> those that the network takes, by computing that is part of the step.
     Raises TrainingError for a loss that is not finite, before it can reach the weights.
     """
     group, amp = group or ProcessGroup(), amp or MixedPrecision()
@@ -58,6 +60,8 @@ def train_epoch(
         if not num_videos:
             yield Step(number, [], 0, math.nan, rate, data_sec, time.perf_counter() - began)
             continue
+        if prepare:
+            batches = [*prepare(batches)]
         network.train()
         paddle.seed(_step_seed(seed, epoch, number, group.rank))
         optimizer.set_lr(rate)

@@ -63,7 +63,8 @@ class Trainer:
         datasets = [loader.dataset for loader in (train_loader, valid_loader) if loader is not None]
         self.frozen = None  # --freeze: the backbone
         if options.freeze:
-            self.frozen = FrozenBackbone(name, self.state.network, options, config.TRAIN.seed, datasets)
+            seed, ema = config.TRAIN.seed, self.state.ema
+            self.frozen = FrozenBackbone(name, self.state.network, options, seed, datasets, ema)
         self.time_left = TimeLeft(len(train_loader), config.TRAIN.epoch, options.valid_interval)
         self.new_metric = lambda: METRICS.get(spec.metrics)(config)
         self.resumed_path = None  # the checkpoint that --resume found, where it ends an epoch
@@ -180,14 +181,14 @@ class Trainer:
         begun = progress.step
         metric = self.new_metric()
         videos, waited, worked = 0, 0.0, 0.0
-        network, batches = state.network, self.train_loader.epoch(progress.epoch, start=progress.step)
+        network, prepare = state.network, None
         if self.frozen:
             self.frozen.set_for(progress.epoch)
-            network, batches = self.frozen.network, self.frozen.describe_steps(batches)
+            network, prepare = self.frozen.network, self.frozen.describe
         steps = train_epoch(
             network,
             state.optimizer,
-            batches,
+            self.train_loader.epoch(progress.epoch, start=progress.step),
             schedule=self.schedule,
             seed=progress.seed,
             epoch=progress.epoch,
@@ -197,6 +198,7 @@ class Trainer:
             amp=state.amp,
             grad_clip=self.grad_clip,
             loss_options=self.loss_options,
+            prepare=prepare,
         )
         title = f"epoch {progress.epoch + 1} of {self.config.TRAIN.epoch}"
         began = time.perf_counter()

@@ -1,5 +1,7 @@
 """A frozen backbone: what it leaves, and that describing clips once trains as describing them in every step does."""
 
+import time
+
 import numpy as np
 import paddle
 import pytest
@@ -11,7 +13,8 @@ from tests.datareader.clips.synthetic import MEAN, STD, TINY, make_frames, open_
 from tests.tools.small_networks import Line
 from tools.errors import ConfigError
 from tools.inference.predict import predict
-from tools.training.frozen import FILE, FrozenBackbone
+from tools.training.ema import ExponentialMovingAverage
+from tools.training.frozen import FILE, WIDTH, FrozenBackbone
 from tools.training.options import TrainingOptions
 from tools.training.step import train_epoch
 
@@ -51,8 +54,8 @@ def train_frozen(kind, clips, tmp_path, epochs=EPOCHS, **flags):
     for epoch in range(epochs):
         frozen.set_for(epoch)
         steps = train_epoch(
-            frozen.network, optimizer, frozen.describe_steps(loader.epoch(epoch)), schedule=lambda step: RATE,
-            seed=SEED, epoch=epoch, start=0, steps_taken=0,
+            frozen.network, optimizer, loader.epoch(epoch), schedule=lambda step: RATE,
+            seed=SEED, epoch=epoch, start=0, steps_taken=0, prepare=frozen.describe,
         )  # fmt: skip
         losses += [step.loss for step in steps]
     return network, losses, frozen
@@ -145,6 +148,97 @@ def test_everything_is_trained_from_the_epoch_that_is_given(clips, tmp_path):
     changed = [name for name, value in arrays(still).items() if (value != arrays(moved)[name]).any()]
     assert {name.partition(".")[0] for name in changed} == {"trunk", "fc"}
     assert any(name.endswith("_mean") for name in changed)  # batch normalisation is in training mode again
+
+
+class Small(paddle.nn.Layer):
+    """A network with a backbone, which is described and trained in no time."""
+
+    backbone_parts = ("trunk",)
+    loss_reduction = "mean"
+
+    def __init__(self):
+        super().__init__()
+        self.trunk = paddle.nn.Sequential(paddle.nn.Conv2D(3 * TINY["seglen"], 4, 1), paddle.nn.BatchNorm2D(4))
+        self.fc = paddle.nn.Linear(WIDTH, TINY["num_classes"])
+
+    def describe_segments(self, x):
+        maps = self.trunk(x.flatten(0, 1))
+        return maps.mean(axis=[2, 3]).tile([1, WIDTH // 4]).reshape([*x.shape[:2], WIDTH])
+
+    def classify_segments(self, features):
+        return self.fc(features.mean(axis=1))
+
+    def forward(self, x):
+        return self.classify_segments(self.describe_segments(x))
+
+    def losses(self, logits, labels):
+        return paddle.nn.functional.cross_entropy(logits, labels, reduction="none")
+
+    def probs(self, logits):
+        return paddle.nn.functional.softmax(logits)
+
+
+def build_small(ema=None, **flags):
+    """A network and its frozen backbone."""
+    paddle.seed(SEED)
+    network, options = Small(), TrainingOptions(freeze="backbone", cache_size=0, **flags)
+    averages = ExponentialMovingAverage(network, ema) if ema else None
+    return network, FrozenBackbone("X", network, options, SEED, [], averages), averages
+
+
+@pytest.mark.parametrize("moved", [True, False])
+def test_averages_of_a_frozen_backbone_are_what_its_clips_are_described_by(moved, log_lines):
+    """As in a run that was trained as a whole, or had been unfrozen, and goes on frozen."""
+    network, frozen, averages = build_small(ema=0.9)
+    if moved:
+        network.trunk[0].weight.set_value(network.trunk[0].weight * 1.5)
+    frozen.set_for(0)
+    network.fc.weight.set_value(network.fc.weight * 3)
+    for steps in range(1, 4):
+        averages.update(steps)
+    frames = paddle.randn([2, TINY["seg_num"], 3 * TINY["seglen"], 4, 4])
+    network.eval()
+    with paddle.no_grad():
+        described = network.describe_segments(frames)
+        with averages.in_place():
+            np.testing.assert_array_equal(frozen.network(described).numpy(), network(frames).numpy())
+    np.testing.assert_array_equal(averages.arrays()["trunk.0.weight"], network.trunk[0].weight.numpy())
+    assert (averages.arrays()["fc.weight"] != network.fc.weight.numpy()).any()
+    assert len(log_lines) == moved
+    assert all("its averaged weights are these from here on" in line for line in log_lines)
+
+
+def test_of_a_backbone_that_is_trained_again_what_never_was_is_not(clips):
+    network, frozen, _ = build_small(unfreeze_at=1)
+    before = {name: parameter.stop_gradient for name, parameter in network.named_parameters()}
+    assert {name for name, is_still in before.items() if is_still} == {"trunk.1._mean", "trunk.1._variance"}
+    frozen.set_for(0)
+    assert all(parameter.stop_gradient for parameter in network.trunk.parameters())
+    frozen.set_for(1)
+    assert {name: parameter.stop_gradient for name, parameter in network.named_parameters()} == before
+
+
+def test_what_the_backbone_computes_is_no_waiting_for_data(clips, monkeypatch):
+    dataset = open_dataset(clips, training=True)
+    network, _, _ = build_small()
+    frozen = FrozenBackbone("X", network, TrainingOptions(freeze="backbone", cache_size=0), SEED, [dataset])
+    frozen.set_for(0)
+    describe_segments = network.describe_segments
+
+    def describe_slowly(frames):
+        time.sleep(0.2)
+        return describe_segments(frames)
+
+    monkeypatch.setattr(network, "describe_segments", describe_slowly)
+    loader = TrainingLoader(dataset, BATCH, accumulate=2, seed=SEED, num_workers=0, as_float=True)
+    optimizer = paddle.optimizer.SGD(RATE, network.parameters())
+    steps = train_epoch(
+        frozen.network, optimizer, loader.epoch(0), schedule=lambda step: RATE, seed=SEED, epoch=0, start=0,
+        steps_taken=0, prepare=frozen.describe,
+    )  # fmt: skip
+    for step in steps:
+        assert step.step_sec >= 0.4  # two micro-batches
+        assert step.data_sec < 0.2
 
 
 def test_a_network_without_a_backbone_is_refused():
