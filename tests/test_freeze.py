@@ -69,6 +69,11 @@ def test_it_resumes_with_the_same_bits_before_and_after_everything_is_trained(fo
     for epoch in (0, 1):  # the backbone stays frozen for one more; is trained at once
         train(folder, f"from{epoch}", *flags, f"--resume=whole/TSN_epoch{epoch}")
         assert_same(weights(folder, f"from{epoch}/TSN_epoch2"), weights(folder, "whole/TSN_epoch2"), rtol=0)
+    # Without the flags too, from what was frozen.
+    plain = "--model-name=TSN", "--config=tsn.txt", "--epoch=3", "--save-dir=plain", "--resume=whole/TSN_epoch1"
+    shown = run_script("train", *plain, cwd=folder).stdout
+    assert "resumed whole/TSN_epoch1: --freeze was 'backbone' and is None now" in shown
+    assert_same(weights(folder, "plain/TSN_epoch2"), weights(folder, "whole/TSN_epoch2"), rtol=0)
     last = weights(folder, "whole/TSN_epoch2")
     assert any(
         (last[name] != value).any() for name, value in weights(folder, "whole/TSN_epoch1").items() if "trunk" in name

@@ -6,6 +6,7 @@ None of these functions fails, whatever a data file holds.
 import re
 import reprlib
 import unicodedata
+from collections.abc import Sequence
 from itertools import islice
 
 # Control characters, line ends of Unicode, and marks and overrides of the direction of writing. A text may be isolated
@@ -81,6 +82,12 @@ class _Repr(reprlib.Repr):
 def count_of(number: int, what: str) -> str:
     """So many of what has an s behind it where there is not one."""
     return f"{number:,} {what}{'s' * (number != 1)}"
+
+
+def some_of(names: Sequence[str], most: int) -> str:
+    """The first of some names, and how many more there are."""
+    rest = len(names) - most
+    return ", ".join([*names[:most], *([f"and {rest:,} more"] if rest > 0 else [])])
 
 
 def shorten(text: str, most: int) -> str:

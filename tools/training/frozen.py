@@ -46,6 +46,12 @@ class Head(paddle.nn.Layer):
         return self._network[0].probs(logits)
 
 
+def names_of_backbone(network) -> set[str]:
+    """The parameters of a network's backbone, by their names in the network; none where it has none."""
+    parts = published(network, "backbone_parts")
+    return {name for name, _ in network.named_parameters() if name.partition(".")[0] in parts}
+
+
 class FrozenBackbone:
     """The backbone of a network in training, as long as it is frozen, and what it has made of the clips.
 
@@ -72,10 +78,6 @@ class FrozenBackbone:
         """Whether the backbone is frozen in an epoch."""
         end = self._options.unfreeze_at
         return end is None or epoch < end
-
-    def names(self) -> set[str]:
-        """The parameters of the backbone, by their names in the network."""
-        return {name for name, _ in self._network.named_parameters() if name.startswith(self._prefixes())}
 
     def describe_start(self, initialised: Iterable[str]) -> list[str]:
         """A line where some of the backbone is frozen as it was drawn at random. initialised: names of what is."""

@@ -6,7 +6,9 @@ from collections.abc import Collection
 import numpy as np
 
 from tools.errors import CheckpointError
-from tools.runtime.text import short_repr
+from tools.runtime.text import short_repr, some_of
+
+_MOST_NAMED = 5  # parameters in a message
 
 
 def optimizer_arrays(optimizer, network) -> dict:
@@ -61,5 +63,6 @@ def load_into_optimizer(
             state[f"{parameter.name}_{accumulator}_0"] = np.zeros(parameter.shape, np.float32)
             names.add(name)
         if missing := parameters.keys() - names:
-            raise CheckpointError(f"{source}: the optimizer's {accumulator} of {', '.join(sorted(missing))} is missing")
+            lacks = f"the optimizer's {accumulator} of {some_of(sorted(missing), _MOST_NAMED)} is missing"
+            raise CheckpointError(f"{source}: {lacks}")
     optimizer.set_state_dict(state)

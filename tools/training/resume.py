@@ -16,7 +16,7 @@ from tools.training.checkpoint import Checkpoint, CheckpointStore, Progress, loa
 from tools.training.ema import ExponentialMovingAverage
 from tools.training.ending import describe_score
 from tools.training.fluid_checkpoint import as_checkpoint
-from tools.training.frozen import FrozenBackbone
+from tools.training.frozen import FrozenBackbone, names_of_backbone
 from tools.training.optimizer_state import load_into_optimizer
 from tools.training.options import TrainingOptions
 from tools.weights.checkpoint_files import STATE, network_arrays
@@ -104,7 +104,8 @@ def restore(
     saved, now = checkpoint.progress, state.progress
     load_into_network(state.network, own_file(str(checkpoint.path), checkpoint.weights))
     if checkpoint.optimizer is not None:
-        names = frozen.names() if frozen else set()
+        was_frozen = checkpoint.flags is not None and checkpoint.flags.get("--freeze") is not None
+        names = names_of_backbone(state.network) if frozen or was_frozen else set()
         of_frozen = {"frozen" if frozen and frozen.is_due(saved.epoch) else "new": names}
         load_into_optimizer(state.optimizer, state.network, checkpoint.optimizer, str(checkpoint.path), **of_frozen)
     if state.ema and checkpoint.averaged:

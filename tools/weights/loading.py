@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from tools.errors import CheckpointError
+from tools.runtime.text import some_of
 from tools.weights.files import CHECKPOINT, WeightFile
 from tools.weights.fluid_names import Variable, buffers_of, name_arrays, published, variables_of
 from tools.weights.origins import describe_origin
@@ -46,9 +47,7 @@ class Match:
         parts = [f"{len(self.matched)} matched"]
         for kind in ("missing", "unexpected", "mismatched"):
             names = getattr(self, kind)
-            rest = len(names[most:]) if most else 0
-            shown = [*names[:most], *([f"and {rest} more"] if rest else [])]
-            parts.append(f"{len(names)} {kind}" + (f" ({', '.join(shown)})" if names else ""))
+            parts.append(f"{len(names)} {kind}" + (f" ({some_of(names, most or len(names))})" if names else ""))
         return ", ".join(parts)
 
     def lines(self) -> list[str]:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from tools.errors import CheckpointError
-from tools.runtime.text import short_repr
+from tools.runtime.text import short_repr, some_of
 from tools.weights.files import SAFETENSORS, TORCH, WeightFile
 from tools.weights.fluid_names import published
 from tools.weights.networks import published_networks
@@ -162,7 +162,5 @@ def _behind(prefix: str) -> str:
 
 def _show(names: Iterable[str]) -> str:
     """The first of some names, and how many more there are."""
-    names = list(names)
-    rest = len(names) - _MOST_SHOWN
-    shown = [name if re.fullmatch(r"[\w.]{1,60}", name) else short_repr(name, 60) for name in names[:_MOST_SHOWN]]
-    return ", ".join([*shown, *([f"and {rest} more"] if rest > 0 else [])])
+    names = [name if re.fullmatch(r"[\w.]{1,60}", name) else short_repr(name, 60) for name in names]
+    return some_of(names, _MOST_SHOWN)

@@ -1,6 +1,7 @@
 """A frozen backbone: what it leaves, and that describing clips once trains as describing them in every step does."""
 
 import time
+from pathlib import Path
 
 import numpy as np
 import paddle
@@ -11,11 +12,16 @@ from models.stnet.stnet import STNET
 from models.tsn.tsn import TSN
 from tests.datareader.clips.synthetic import MEAN, STD, TINY, make_frames, open_dataset, write_pickle
 from tests.tools.small_networks import Line
-from tools.errors import ConfigError
+from tools.errors import CheckpointError, ConfigError
 from tools.inference.predict import predict
+from tools.training.amp import MixedPrecision
+from tools.training.changes import Changes
+from tools.training.checkpoint import Checkpoint, Progress
 from tools.training.ema import ExponentialMovingAverage
 from tools.training.frozen import FILE, WIDTH, FrozenBackbone
+from tools.training.optimizer_state import load_into_optimizer, optimizer_arrays
 from tools.training.options import TrainingOptions
+from tools.training.resume import TrainingState, restore
 from tools.training.step import train_epoch
 
 EPOCHS, BATCH, RATE, SEED = 2, 2, 0.05, 4
@@ -216,6 +222,57 @@ def test_of_a_backbone_that_is_trained_again_what_never_was_is_not(clips):
     assert all(parameter.stop_gradient for parameter in network.trunk.parameters())
     frozen.set_for(1)
     assert {name: parameter.stop_gradient for name, parameter in network.named_parameters()} == before
+
+
+def step_small(network, frozen, optimizer, steps=2):
+    """Train all of a network on made clips, or what lies behind its frozen backbone."""
+    frames = paddle.to_tensor(np.linspace(-1, 1, 3 * 6 * 4 * 4, dtype=np.float32).reshape(1, 3, 6, 4, 4))
+    network.train()
+    for _ in range(steps):
+        inputs = network.describe_segments(frames).detach() if frozen.is_active else frames
+        frozen.network.losses(frozen.network(inputs), paddle.to_tensor([1])).sum().backward()
+        optimizer.step()
+        optimizer.clear_grad()
+
+
+def test_what_was_frozen_goes_on_as_a_whole_as_if_it_had_been_unfrozen():
+    momentum = {"learning_rate": 0.1, "momentum": 0.9}
+    network, frozen, _ = build_small(unfreeze_at=1)
+    optimizer = paddle.optimizer.Momentum(parameters=network.parameters(), **momentum)
+    frozen.set_for(0)
+    step_small(network, frozen, optimizer)
+    progress = Progress(batch_size=1, seed=0, records=2, data=0, epoch=1)
+    checkpoint = Checkpoint(
+        Path("saved"), arrays(network), optimizer_arrays(optimizer, network), progress, flags={"--freeze": "backbone"}
+    )
+    frozen.set_for(1)
+    step_small(network, frozen, optimizer)
+
+    paddle.seed(0)
+    other = Small()
+    resumed = paddle.optimizer.Momentum(parameters=other.parameters(), **momentum)
+    state = TrainingState(other, resumed, progress, MixedPrecision("off"), None)
+    restore(state, checkpoint, Changes([], []), None)
+    never = FrozenBackbone("X", other, TrainingOptions(freeze="backbone"), 0, [])
+    step_small(other, never, resumed)
+    for name, value in arrays(network).items():
+        np.testing.assert_array_equal(arrays(other)[name], value)
+
+
+def test_a_state_that_lacks_a_whole_backbone_for_no_reason_is_refused_in_one_line():
+    network, frozen, _ = build_small()
+    optimizer = paddle.optimizer.Momentum(0.1, parameters=network.parameters())
+    frozen.set_for(0)
+    step_small(network, frozen, optimizer)
+    saved = optimizer_arrays(optimizer, network)
+    paddle.seed(0)
+    other = paddle.nn.Sequential(*(paddle.nn.Linear(1, 1) for _ in range(20)))
+    other.fc = paddle.nn.Linear(WIDTH, TINY["num_classes"])
+    with pytest.raises(CheckpointError) as error:
+        load_into_optimizer(paddle.optimizer.Momentum(0.1, parameters=other.parameters()), other, saved, "saved")
+    message = str(error.value)
+    assert message.startswith("saved: the optimizer's velocity of 0.bias, 0.weight, 1.bias, ")
+    assert message.endswith(" and 35 more is missing")
 
 
 def test_what_the_backbone_computes_is_no_waiting_for_data(clips, monkeypatch):
