@@ -127,7 +127,10 @@ class ClipViews(Dataset, Protocol):
     """What a data set of clips has besides, for a network whose backbone describes each clip once."""
 
     def freeze(self, open_set: Callable | None, num_views: int, seed: int, width: int) -> None:
-        """From the next epoch on give batches of clips with what is known of them; see ``ClipDataset``."""
+        """From the next epoch on give batches of clips with what is known of them; see ``ClipDataset``.
+
+        The random choices of a clip depend on seed, the epoch's turn of num_views, and its path as the list has it.
+        """
 
     def unfreeze(self) -> None:
         """From the next epoch on give batches of frames again."""

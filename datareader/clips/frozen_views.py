@@ -10,8 +10,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
+import cv2
 import numpy as np
 
+from datareader.clips.decoding import name_decoder
 from datareader.clips.files import open_clip
 from datareader.clips.settings import ClipSettings
 from datareader.clips.views import decode_views
@@ -67,8 +69,9 @@ class FrozenViews:
     """The views of a data set's clips.
 
     kept: what describes them, from an earlier epoch or run; None for nothing. num_views: random views of a clip in
-    training, which take turns epoch by epoch; 0 for the one of a test. seed: of what is random in them. width: numbers
-    that describe a segment.
+    training, which take turns epoch by epoch; 0 for the one of a test. seed: of what is random in them, which depends
+    besides on the turn and the path as the list has it: it is the same on all machines. width: numbers that describe a
+    segment.
     """
 
     def __init__(self, kept: ArraySet | None, num_views: int, seed: int, width: int):
@@ -79,13 +82,12 @@ class FrozenViews:
         settings, count = clips.settings, len(clips.entries)
         places = [number % count for number in numbers.tolist()]
         turns = [self._turn(epoch + number // count) if clips.training else None for number in numbers.tolist()]
-        prints = [fingerprint(clips.entries[place]) for place in places]
-        keys = [_key(of_file, turn) for of_file, turn in zip(prints, turns, strict=True)]
+        keys = [_key(clips.entries[place], turn) for place, turn in zip(places, turns, strict=True)]
         found = self.kept.find([key for key in keys if key]) if self.kept else {}
         frames = np.empty((len(numbers), *settings.shape), np.uint8)
         described = empty_aligned((len(numbers), settings.seg_num, self.width), np.float32)
         rows, others = [], []  # (entry, id, label) of each clip; (row, key) of those that are not described
-        for place, turn, of_file, key in zip(places, turns, prints, keys, strict=True):
+        for place, turn, key in zip(places, turns, keys, strict=True):
             entry, known = clips.entries[place], found.get(key)
             if clips.is_broken(place):
                 continue
@@ -95,8 +97,7 @@ class FrozenViews:
                 continue
             try:
                 clip = open_clip(entry, settings)
-                rng = None if turn is None else np.random.default_rng([self.seed, turn, *of_file])
-                decode_views(frames[len(others)][None], clip, settings, rng)
+                decode_views(frames[len(others)][None], clip, settings, self._choices(entry, turn))
             except DataError as error:
                 clips.skip(place, error)
                 continue
@@ -115,6 +116,13 @@ class FrozenViews:
             kept=self.kept,
         )
 
+    def _choices(self, entry: ListEntry, turn: int | None) -> np.random.Generator | None:
+        """What is random in a view; None where nothing is."""
+        if turn is None:
+            return None
+        path = hashlib.blake2b(_written(entry), digest_size=16)
+        return np.random.default_rng([self.seed, turn, *_numbers(path)])
+
     def _turn(self, epoch: int) -> int | None:
         return epoch % self.num_views if self.num_views else None
 
@@ -122,6 +130,7 @@ class FrozenViews:
 def identify(settings: ClipSettings, num_views: int, seed: int) -> bytes:
     """All that what describes a clip depends on here, besides its file and the turn."""
     seen = settings.describe_view(), settings.image_mean, settings.image_std
+    seen += name_decoder(), cv2.__version__  # which scales, and decodes what lies in pickles and folders
     return repr((_FORMAT, *seen, (num_views > 0) * (seed + 1))).encode()
 
 
@@ -136,6 +145,10 @@ def fingerprint(entry: ListEntry) -> tuple[int, ...]:
                     _add(total, name)
     except OSError:
         return ()
+    return _numbers(total)
+
+
+def _numbers(total) -> tuple[int, int]:
     digest = total.digest()
     return int.from_bytes(digest[:8], "little"), int.from_bytes(digest[8:], "little")
 
@@ -146,5 +159,11 @@ def _add(total, path: str) -> None:
     total.update(repr(facts).encode("utf-8", "surrogateescape"))
 
 
-def _key(of_file: tuple[int, ...], turn: int | None) -> bytes:
-    return repr((of_file, turn)).encode() if of_file else b""
+def _written(entry: ListEntry) -> bytes:
+    return entry.written.encode("utf-8", "surrogateescape")
+
+
+def _key(entry: ListEntry, turn: int | None) -> bytes:
+    """Under which a view is kept; b"" for one of a file that is gone."""
+    of_file, chosen_by = fingerprint(entry), None if turn is None else (turn, _written(entry))
+    return repr((of_file, chosen_by)).encode() if of_file else b""

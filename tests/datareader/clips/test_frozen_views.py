@@ -1,6 +1,7 @@
 """Batches of clips that a frozen backbone describes: what is kept, what is to be described, and when it is anew."""
 
 import os
+import shutil
 
 import numpy as np
 import pytest
@@ -87,6 +88,45 @@ def test_the_place_in_the_list_does_not_matter(clips, store):
     clips.write_text("\n".join(reversed(clips.read_text().splitlines())) + "\n")
     _, new = run_epoch(freeze(clips, store, training=True, num_views=1))
     assert sum(new) == 0
+
+
+def test_augmented_views_are_the_same_wherever_the_files_lie_and_whatever_their_age(clips, tmp_path, store):
+    first = by_id(run_epoch(freeze(clips, None, training=True, num_views=1))[0])
+    copy = shutil.copytree(clips.parent, tmp_path / "another machine", ignore=shutil.ignore_patterns("another*"))
+    for path in copy.iterdir():
+        os.utime(path, ns=(1, 1))
+    again = by_id(run_epoch(freeze(copy / clips.name, store, training=True, num_views=1))[0])
+    assert first.keys() == again.keys()
+    for name in first:
+        np.testing.assert_array_equal(first[name], again[name])
+
+
+def test_two_clips_of_the_same_frames_are_seen_in_views_of_their_own(clips):
+    shutil.copy2(clips.parent / "p0.pkl", clips.parent / "q0.pkl")
+    clips.write_text("p0.pkl\nq0.pkl\n")
+    ((batch,), _) = run_epoch(freeze(clips, None, training=True, num_views=1))
+    one, other = batch.inputs[0]
+    assert (one != other).any()
+
+
+def test_a_view_that_is_chosen_by_a_path_is_found_by_this_path_alone(clips, store):
+    """Or else it would depend on what was kept before."""
+    run_epoch(freeze(clips, store, training=True, num_views=1))
+    clips.write_text("".join(f"./{line}\n" for line in clips.read_text().splitlines()[1:] if line))
+    found = by_id(run_epoch(freeze(clips, store, training=True, num_views=1))[0])
+    anew = by_id(run_epoch(freeze(clips, None, training=True, num_views=1))[0])
+    for name in found:
+        np.testing.assert_array_equal(found[name], anew[name])
+
+
+@pytest.mark.parametrize(
+    ("module", "name", "value"),
+    [("datareader.clips.frozen_views", "name_decoder", lambda: "PyAV 0"), ("cv2", "__version__", "0")],
+)
+def test_another_decoder_describes_anew(clips, store, monkeypatch, module, name, value):
+    run_epoch(freeze(clips, store))
+    monkeypatch.setattr(f"{module}.{name}", value)
+    assert run_epoch(freeze(clips, store))[1] == [4, 2]
 
 
 @pytest.mark.parametrize("settings", [{"short_size": 44}, {"image_mean": (0.1, 0.2, 0.3)}, {"keep_aspect": True}])
