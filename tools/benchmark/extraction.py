@@ -48,7 +48,8 @@ def measure_extraction(repeat: int, threads: int) -> tuple[dict[str, float], lis
                 try:
                     peer = Worker(OPENERS[module], paths, threads, folder)
                 except ImportError as error:
-                    missing.append(f"{title} is left out: {error}; python -m pip install {module}")
+                    lacks = (error.name or module).partition(".")[0]  # ONNX Runtime needs torch too, which exports
+                    missing.append(f"{title} is left out: {error}; python -m pip install {lacks}")
                     continue
                 figures |= compare_with(title, ours, peer, repeat)
                 peer.close()
@@ -120,14 +121,18 @@ def serve(connection: Connection, opener: Callable, paths: list[Path], threads: 
             "listen": partial(listen, examples),
         }
         connection.send((tasks["look"](), tasks["listen"]()))
+    except ImportError as error:  # which the others are measured without
+        connection.send(error)
+        return
     except Exception as error:
         connection.send(error)
         raise
     while True:
         try:
-            tasks[connection.recv()]()
+            task = connection.recv()
         except EOFError:
             return
+        tasks[task]()
         connection.send(None)
 
 

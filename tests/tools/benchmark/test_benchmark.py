@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import multiprocessing
 import runpy
 import sys
 
@@ -11,7 +12,7 @@ from datareader.sharding import Shard
 from tests.conftest import PROJECT
 from tests.tools.program_runs import run_module
 from tools.benchmark import __main__ as benchmark
-from tools.benchmark import clips, features, simulation
+from tools.benchmark import clips, extraction, features, simulation
 from tools.benchmark.extraction import PEERS
 
 
@@ -124,6 +125,57 @@ def test_only_reading_is_for_models_on_clips(monkeypatch, capsys):
 def test_the_batch_size_depends_on_the_kind_of_data_unless_given(flags, size, monkeypatch):
     monkeypatch.setattr(sys, "argv", ["benchmark", *flags])
     assert benchmark.parse_args().batch_size == size
+
+
+class AbsentPeer:
+    """A worker of ours, and none of another framework: PyTorch is not installed."""
+
+    answers = ()
+
+    def __init__(self, opener, *_):
+        if opener is not extraction.open_ours:
+            raise ModuleNotFoundError("No module named 'torch'", name="torch")
+
+    def __call__(self, task):
+        return lambda: None
+
+    def close(self):
+        pass
+
+
+def test_what_a_peer_lacks_is_what_its_line_says_how_to_install(monkeypatch):
+    monkeypatch.setattr(extraction, "Worker", AbsentPeer)
+    monkeypatch.setattr(extraction, "NUM_VIDEOS", 0)
+    _, missing = extraction.measure_extraction(repeat=1, threads=1)
+    assert missing == [
+        f"{title} is left out: No module named 'torch'; python -m pip install torch"
+        for title in ("PyTorch", "ONNX Runtime")
+    ]
+
+
+def test_a_process_without_its_framework_ends_without_a_traceback(monkeypatch, tmp_path):
+    monkeypatch.setattr(extraction, "start_log", lambda: None)
+    ours, theirs = multiprocessing.Pipe()
+
+    def open_missing(threads, folder):
+        raise ModuleNotFoundError("No module named 'torch'", name="torch")
+
+    extraction.serve(theirs, open_missing, [], 1, tmp_path)
+    assert ours.recv().name == "torch"
+
+
+def test_what_ends_a_task_is_not_taken_for_the_end_of_work(monkeypatch, tmp_path):
+    """As of a damaged video, whose end comes early."""
+    monkeypatch.setattr(extraction, "start_log", lambda: None)
+
+    def end_early(*_):
+        raise EOFError
+
+    monkeypatch.setattr(extraction, "describe_videos", end_early)
+    ours, theirs = multiprocessing.Pipe()
+    ours.send("whole")
+    with pytest.raises(EOFError):
+        extraction.serve(theirs, lambda threads, folder: (len, len), [], 1, tmp_path)
 
 
 @pytest.mark.slow
