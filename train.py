@@ -8,9 +8,11 @@ if __name__ == "__main__":  # before anything slow, so that Ctrl-C is one line f
 
     begin_program()
 
+import argparse
 import logging
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import datareader  # noqa: F401  (registers the readers)
@@ -41,6 +43,7 @@ from tools.weights.files import recognise
 from tools.weights.self_description import describe_itself
 
 log = logging.getLogger(__name__)
+_OF_FREEZE = {"unfreeze_at", "cache_views", "cache_size", "cache_dir"}  # fields that say how, and nothing without it
 
 
 def parse_args() -> tuple[RunOptions, TrainingOptions, list[str]]:
@@ -90,12 +93,13 @@ def parse_args() -> tuple[RunOptions, TrainingOptions, list[str]]:
         parser.error("--valid-first needs validation; --valid-interval 0 turns it off")
     if args.early_stop and not args.valid_interval:
         parser.error("--early-stop needs validation; --valid-interval 0 turns it off")
-    if not args.freeze and (args.unfreeze_at or args.cache_views):
-        parser.error("--unfreeze-at and --cache-views need --freeze backbone")
+    behind = [f"--{name.replace('_', '-')}" for name in names if name in _OF_FREEZE & vars(args).keys()]
+    if behind and not args.freeze:
+        parser.error(f"{', '.join(behind)}: only together with --freeze backbone")
     given = {"--no-use-pyreader": args.no_use_pyreader, "--no-memory-optimize": args.no_memory_optimize}
     run = read_run_options(args)
     training = TrainingOptions(
-        **{name: vars(args)[name] for name in names},
+        **{name: vars(args)[name] for name in names if name in vars(args)},
         skip_broken=run.skip_broken,
         weights_dir=run.weights_dir,
         offline=run.offline,
@@ -117,13 +121,14 @@ def add_freeze_flags(add: Callable) -> None:
     """Those of a backbone that stays as it is."""
     add("--freeze", choices=("backbone",), help="train what lies behind the ResNet of TSN or STNET alone; what that "
         "makes of each clip is computed once")  # fmt: skip
-    add("--unfreeze-at", type=whole_number(1), metavar="EPOCH", help="train everything from this epoch on; the first "
-        "is 0")  # fmt: skip
-    add("--cache-views", type=whole_number(), default=0, metavar="N", help="with --freeze, N augmented views of each "
-        "clip, which take turns; 0: that of a test")  # fmt: skip
+    add = partial(add, default=argparse.SUPPRESS)  # so that it shows what was given
+    add("--unfreeze-at", type=whole_number(1), metavar="EPOCH", help="with --freeze, train everything from this epoch "
+        "on; the first is 0")  # fmt: skip
+    add("--cache-views", type=whole_number(), metavar="N", help="with --freeze, N augmented views of each clip, which "
+        "take turns; 0: that of a test")  # fmt: skip
     size = real_number(0, or_zero=True)
-    add("--cache-size", type=size, default=10.0, metavar="GB", help="the most that is kept of what frozen backbones "
-        "have computed, of all runs; 0: nothing")  # fmt: skip
+    add("--cache-size", type=size, metavar="GB", help="with --freeze, the most that is kept of what frozen backbones "
+        "have computed, of all runs; 10 by default, 0: nothing")  # fmt: skip
     add("--cache-dir", type=parse_text, metavar="DIR", help="where that is kept; ~/.paddle/features")
 
 

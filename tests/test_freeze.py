@@ -1,13 +1,16 @@
 """train.py --freeze backbone: what is kept, resuming, unfreezing, and wrong calls."""
 
 import sqlite3
+import sys
 
 import numpy as np
 import pytest
 
+import train as train_script
 from tests.conftest import run_script
 from tests.datareader.clips.synthetic import make_frames, write_video
 from tests.test_clip_scripts import CONFIG
+from tools.training.options import TrainingOptions
 from tools.weights.checkpoint_files import load_dict
 
 FLAGS = ("--model-name=TSN", "--config=tsn.txt", "--freeze=backbone", "--cache-dir=kept")
@@ -114,16 +117,28 @@ def test_two_processes_share_what_is_kept(folder):
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        (("--unfreeze-at=2",), "--unfreeze-at and --cache-views need --freeze backbone"),
-        (("--cache-views=2",), "--unfreeze-at and --cache-views need --freeze backbone"),
+        (("--unfreeze-at=2",), "error: --unfreeze-at: only together with --freeze backbone"),
+        (
+            ("--cache-dir=x", "--cache-views=2"),
+            "error: --cache-views, --cache-dir: only together with --freeze backbone",
+        ),
+        (("--cache-size=10",), "error: --cache-size: only together with --freeze backbone"),  # as by default too
         (("--freeze=backbone", "--cache-size=-1"), "--cache-size"),
         (("--freeze=fc",), "invalid choice"),
     ],
 )
-def test_wrong_flags_end_with_a_line(tiny, flags, message):
-    result = run_script("train", *flags, cwd=tiny, check=False)
-    assert result.returncode == 2
-    assert message in result.stderr
+def test_wrong_flags_end_with_a_line(monkeypatch, capsys, flags, message):
+    monkeypatch.setattr(sys, "argv", ["train.py", "--model-name=TSN", *flags])
+    with pytest.raises(SystemExit) as ended:
+        train_script.parse_args()
+    assert ended.value.code == 2
+    assert message in capsys.readouterr().err
+
+
+def test_what_is_not_given_is_as_by_default(monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["train.py", "--model-name=TSN", "--freeze=backbone", "--cache-views=3"])
+    _, training, _ = train_script.parse_args()
+    assert training == TrainingOptions(freeze="backbone", cache_views=3)
 
 
 def test_a_model_without_a_backbone_is_refused(tiny):

@@ -42,6 +42,17 @@ def count_left_out(num_records: int, batch_size: int, parts: int) -> list[str]:
     ]
 
 
+def compare_unfreezing(config: Config, unfreeze_at: int | None) -> list[str]:
+    """A line where --unfreeze-at names an epoch that does not come."""
+    epochs = config.TRAIN.epoch
+    if unfreeze_at is None or unfreeze_at < epochs:
+        return []
+    return [
+        f"--unfreeze-at {unfreeze_at} does not come: the last of {epochs} epochs is {epochs - 1}, and the backbone "
+        "stays frozen to the end"
+    ]
+
+
 def compare_balancing(config: Config) -> list[str]:
     """A line where rare classes are made up for twice, in the loss and in what is drawn."""
     train = config.TRAIN

@@ -24,7 +24,7 @@ from tools.training.checkpoint import CheckpointStore, rank_validation
 from tools.training.ending import describe_end
 from tools.training.frozen import FrozenBackbone
 from tools.training.loss_options import build_loss_options
-from tools.training.notices import compare_balancing, compare_rate, count_left_out
+from tools.training.notices import compare_balancing, compare_rate, compare_unfreezing, count_left_out
 from tools.training.optimizer_state import optimizer_arrays
 from tools.training.options import TrainingOptions
 from tools.training.report import RunReport
@@ -76,6 +76,7 @@ class Trainer:
             *spec.notices(config, num_records),
             *compare_rate(config),
             *compare_balancing(config),
+            *compare_unfreezing(config, options.unfreeze_at),
             *left_out,
         ]
         log_lines(self.notices)

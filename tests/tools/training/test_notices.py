@@ -8,7 +8,7 @@ import models  # noqa: F401  (registers the specs)
 from tests.conftest import PROJECT
 from tools.config.load import Override, load_config, parse_set
 from tools.registry import MODELS
-from tools.training.notices import compare_balancing, compare_rate, count_left_out
+from tools.training.notices import compare_balancing, compare_rate, compare_unfreezing, count_left_out
 
 PATH = str(PROJECT / "configs/tsn.txt")  # batch_size = 256, learning_rate = 0.01
 
@@ -73,3 +73,13 @@ def test_balancing_twice_is_told():
     assert notices("class_weights=balanced") == notices("sampling=balanced") == []
     (line,) = notices("class_weights=balanced", "sampling=balanced")
     assert 'class_weights = "balanced" stands beside sampling = "balanced"' in line
+
+
+def test_an_epoch_of_unfreezing_that_does_not_come_is_told():
+    config = load_config(PATH, MODELS.get("TSN").schema, ["TRAIN"], "TSN", [parse_set("TRAIN.epoch=3")])
+    assert compare_unfreezing(config, None) == compare_unfreezing(config, 2) == []
+    for epoch in (3, 7):
+        (line,) = compare_unfreezing(config, epoch)
+        assert line == (
+            f"--unfreeze-at {epoch} does not come: the last of 3 epochs is 2, and the backbone stays frozen to the end"
+        )
