@@ -129,7 +129,8 @@ def of_pytorch() -> Format:
 
 def of_safetensors() -> Format:
     return Format(
-        ".safetensors", [safetensors_content(TENSORS)], lambda path: load_safetensors(path)[0],
+        ".safetensors", [safetensors_content(TENSORS)],
+        lambda path: {name: np.asarray(value) for name, value in load_safetensors(path)[0].items()},
         lambda value, content: as_shown(value) == load_safetensors_slowly(content),
     )  # fmt: skip
 

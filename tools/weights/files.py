@@ -51,7 +51,7 @@ class WeightFile:
     """Weights as they lie on the disk.
 
     path: as given. kind: one of the constants of this module.
-    arrays: by name; those of a single Fluid file by number, "0" first.
+    arrays: by name; those of a single Fluid file by number, "0" first; ``StoredArray`` of a safetensors file.
     ignored: what else is in a folder of variables. notes: on what was taken of a file, and how, a sentence each.
     claims: what is said of the network that the weights are of: the path, and what is noted in the file or beside it.
     """
@@ -93,6 +93,7 @@ def recognise(path: str, model_name: str | None = None) -> str:
 def load_weights(path: str, model_name: str | None) -> WeightFile:
     """Read what lies at a path, all values finite. Raises CheckpointError naming what is missing or damaged.
 
+    Of a safetensors file, values are read when they are taken, see ``StoredArray``: others may be many more.
     model_name: whose weights they have to be, if they say it; None for any.
     """
     place, kind = Path(path), recognise(path, model_name)
@@ -108,7 +109,8 @@ def load_weights(path: str, model_name: str | None) -> WeightFile:
         arrays, found = load_torch(place)
         notes, claims = found.notes, [found.network, *_claims_beside(place)]
     elif kind == SAFETENSORS:
-        (arrays, notes), claims = load_safetensors(place), _claims_beside(place)
+        arrays, notes = load_safetensors(place)
+        return WeightFile(path, kind, arrays, notes=tuple(notes), claims=tuple(_claims_beside(place)))
     else:
         arrays = {str(number): value for number, value in enumerate(read_file(place))}
     for name, value in arrays.items():

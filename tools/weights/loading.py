@@ -70,8 +70,9 @@ def load_into_network(network, file: WeightFile, *, fine_tune: bool = False) -> 
     if fine_tune:
         fit.ignore_unexpected()
     tensors = network.state_dict()
-    for own, value in fit.values.items():
-        tensors[own].set_value(_plain(value))
+    values = {own: _plain(value) for own, value in fit.values.items()}  # of a safetensors file read here
+    for own, value in values.items():
+        tensors[own].set_value(value)
     fit.load_buffers(fine_tune)
     return fit.report()
 
@@ -196,7 +197,7 @@ class _Fit:
         if [value.shape[0], 3 * images, *value.shape[2:]] != shape:
             return
         self.mismatched.remove(own)
-        self.values[own] = np.repeat(value.mean(axis=1, keepdims=True) / images, 3 * images, axis=1)
+        self.values[own] = np.repeat(np.asarray(value).mean(axis=1, keepdims=True) / images, 3 * images, axis=1)
         self.changes.append(
             f"made: {self.wanted[own].name} {list(value.shape)} for {shape}, "
             f"the mean over colours / {images}, {3 * images} times"

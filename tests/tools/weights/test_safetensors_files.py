@@ -2,20 +2,26 @@
 
 import struct
 import tracemalloc
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from safetensors.numpy import save
 
 from tests.tools.expected_errors import error_of
+from tests.tools.weights.golden_networks import default_network
 from tests.tools.weights.test_torch_files import ARRAYS, assert_as_written
 from tests.torch_files import safetensors_content
+from tests.torch_resnets import resnet_arrays
+from tools.weights.checkpoint_files import network_arrays
 from tools.weights.files import SAFETENSORS, load_weights
+from tools.weights.loading import load_into_network
 
 
 def read(path, content):
     path.write_bytes(content)
-    return load_weights(str(path), None)
+    file = load_weights(str(path), None)
+    return replace(file, arrays={name: np.asarray(value) for name, value in file.arrays.items()})
 
 
 def test_what_the_library_and_the_tests_write_is_read_as_it_was_written(tmp_path):
@@ -75,3 +81,45 @@ def test_a_header_of_more_than_weights_need_takes_no_memory(tmp_path):
     finally:
         tracemalloc.stop()
     assert message.endswith("w is not a whole safetensors file: its header has more than 10,000,000 bytes")
+
+
+def test_what_is_told_of_arrays_is_what_they_are(tmp_path):
+    (tmp_path / "w").write_bytes(safetensors_content(ARRAYS))
+    for name, stored in load_weights(str(tmp_path / "w"), None).arrays.items():
+        value = np.asarray(stored)
+        for fact in ("shape", "dtype", "ndim", "size", "nbytes"):
+            assert getattr(stored, fact) == getattr(value, fact), (name, fact)
+
+
+def test_a_backbone_is_taken_of_a_file_whose_other_arrays_are_not_read(tmp_path):
+    """As of a model of pictures and texts, whose texts take the most."""
+    wanted = {name: value.astype(np.float16) for name, value in resnet_arrays(50).items()}
+    other = ("F16", [20_000_000], b"\xff" * 40_000_000)  # none of which is a number
+    path = tmp_path / "w.safetensors"
+    path.write_bytes(safetensors_content(wanted | {"embed.weight": other}))
+    network = default_network("TSN")
+    tracemalloc.start()
+    try:
+        file = load_weights(str(path), "TSN")
+        assert tracemalloc.get_traced_memory()[1] < 10_000_000
+        match = load_into_network(network, file, fine_tune=True)
+        own_size = sum(value.nbytes for value in network_arrays(network).values())
+        assert tracemalloc.get_traced_memory()[1] < 1.5 * own_size
+    finally:
+        tracemalloc.stop()
+    assert any("embed.weight" in line for line in match.lines())
+    first = network.state_dict()[network.first_convolution].numpy()
+    np.testing.assert_array_equal(first, wanted["conv1.weight"].astype(np.float32))
+
+
+def test_a_network_stays_as_it_was_where_a_value_that_it_needs_is_no_number(tmp_path):
+    arrays = resnet_arrays(50)
+    arrays["layer4.2.bn3.bias"] = np.full_like(arrays["layer4.2.bn3.bias"], np.nan)
+    path = tmp_path / "w.safetensors"
+    path.write_bytes(safetensors_content(arrays))
+    network = default_network("TSN")
+    before = network_arrays(network)
+    message = error_of(load_into_network, network, load_weights(str(path), "TSN"), fine_tune=True)
+    assert message == f"{path}: layer4.2.bn3.bias holds values that are not finite"
+    for name, value in network_arrays(network).items():
+        np.testing.assert_array_equal(value, before[name])
