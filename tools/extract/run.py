@@ -46,6 +46,8 @@ def extract_groups(groups: Sequence[Group], options: ExtractOptions) -> None:
             log.info(f"{len(finished):,} of {count_of(len(own), 'file')} were finished before")
         if left:
             _make(left, finished, options)
+        else:
+            _require_weights_given(finished, options)
         notes = [read_note(options.path_of(group)) for group in own]
         if options.part.is_whole:
             _finish(groups, notes, options)
@@ -72,6 +74,7 @@ def merge(groups: Sequence[Group], options: ExtractOptions) -> None:
                 f"{line}, and its part has left it out, as {sums_beside(path)} says; run that again, which tries it "
                 f"again, or give --merge --skip-broken {len(broken)}, as many as all parts have left out"
             )
+        _require_weights_given([*notes.values()], options)
         _finish(groups, [*notes.values()], options)
 
 
@@ -81,10 +84,17 @@ def _broken(text: str, count: int) -> DataError:
 
 def _require_same_weights(digests: Sequence[str], options: ExtractOptions) -> None:
     if len(set(digests)) > 1:
+        own = f"--weights {options.backbone.weights} as they are now" if options.backbone else "these"
         raise DataError(
-            f"{options.output} holds features of other weights, which no model can read beside these; take an empty "
-            "folder"
+            f"{options.output} holds features of other weights, which no model can read beside those of {own}; take an "
+            "empty folder"
         )
+
+
+def _require_weights_given(finished: Sequence[Note], options: ExtractOptions) -> None:
+    """--weights has to be what has made the features also where nothing is left to make; YouTube-8M's do not change."""
+    if options.backbone and finished:
+        _require_same_weights([*(note.weights for note in finished), open_kind(options).weights], options)
 
 
 def _finish(groups: Sequence[Group], notes: list[Note], options: ExtractOptions) -> None:

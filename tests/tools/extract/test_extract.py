@@ -216,6 +216,28 @@ def test_features_of_other_weights_or_settings_do_not_come_into_one_folder(netwo
         extract(monkeypatch, *flags, "--audio", "mean")
 
 
+def test_finished_features_of_other_weights_are_not_passed_off_as_those_that_are_given(
+    networks, monkeypatch, videos, tmp_path
+):
+    """Of another path, or of the same where it has been trained again."""
+    flags = ["--features", "backbone", "--weights", "TSN_best", "--video", videos, "--videos-per-file", 1]
+    flags += ["--output", tmp_path]
+    extract(monkeypatch, *flags)
+    before = contents_of(tmp_path)
+    extract(monkeypatch, *flags)
+    extract(monkeypatch, *flags, "--merge")
+    assert contents_of(tmp_path) == before
+    networks.digest = "trained again"
+    for more in ([], ["--merge"], ["--part", "1/2"]):
+        with pytest.raises(DataError) as error:
+            extract(monkeypatch, *flags, *more)
+        assert str(error.value) == (
+            f"{tmp_path} holds features of other weights, which no model can read beside those of --weights TSN_best "
+            "as they are now; take an empty folder"
+        )
+    assert contents_of(tmp_path) == before
+
+
 def test_pickles_and_folders_of_frames_are_refused_in_a_line(networks, monkeypatch, tmp_path):
     (tmp_path / "clip.pkl").write_bytes(pickle.dumps(("a", 0, [b"\xff\xd8\xff"]), 4))
     with pytest.raises(DataError, match=r"clip.pkl is a pickle of frames, which does not say when they are shown"):
