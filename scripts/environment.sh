@@ -91,6 +91,33 @@ prepare_environment() {
     done
 }
 
+# Read the arguments of a script ($3 and on) that has a usage and one flag: $1, whose value, in words $2, becomes $value.
+# Besides there are --no-install, which choose_python goes by, and --help.
+read_arguments() {
+    local flag=$1 what=$2
+    shift 2
+    install=yes
+    while [ $# -gt 0 ]; do
+        case $1 in
+            "$flag"=*) value=${1#*=} ;;
+            "$flag") [ $# -gt 1 ] || fail "$flag needs $what"; value=$2; shift ;;
+            --no-install) install=no ;;
+            -h | --help) usage; exit 0 ;;
+            *) usage >&2; fail "unknown argument $1" ;;
+        esac
+        shift
+    done
+}
+
+# Set $python: that of .venv, with requirements.txt, or with --no-install the one found.
+choose_python() {
+    if [ "$install" = yes ]; then
+        prepare_environment requirements.txt
+    else
+        python=$(find_python)
+    fi
+}
+
 # Print a command as it can be repeated by hand, and run it.
 show() {
     echo

@@ -11,7 +11,7 @@ usage: bash scripts/own_videos.sh [--weights PATH] [--no-install]
 A backbone describes the demo clips once, AttentionLSTM learns from what it says, and names what is in a clip. With
 the lists, class names and number of classes of your own videos in configs/demo/own_videos.txt, the same commands do it
 for those. What is there already is used again; remove checkpoints/demo/features and checkpoints/demo/own_videos to
-begin anew.
+begin anew, as with other weights, of which no features come beside those that are there.
 
   --weights PATH  of the backbone: a checkpoint of TSN or STNET, or ResNet50_pretrained, which is fetched; by default
                   checkpoints/demo/TSN_best, which is trained first where it is missing
@@ -20,28 +20,18 @@ begin anew.
 TEXT
 }
 
-weights=
-install=yes
-while [ $# -gt 0 ]; do
-    case $1 in
-        --weights=*) weights=${1#*=} ;;
-        --weights) [ $# -gt 1 ] || fail "--weights needs a path"; weights=$2; shift ;;
-        --no-install) install=no ;;
-        -h | --help) usage; exit 0 ;;
-        *) usage >&2; fail "unknown argument $1" ;;
-    esac
-    shift
-done
+value=
+read_arguments --weights "a path" "$@"
+weights=$value
 
-if [ "$install" = yes ]; then
-    prepare_environment requirements.txt
-else
-    python=$(find_python)
-fi
+choose_python
 
 clips=dataset/kinetics/demo
 features=checkpoints/demo/features
 saved=checkpoints/demo/own_videos
+# A model would take features of other weights for its own.
+[ ! -e "$saved" ] || [ -e "$features/train/features.list" ] ||
+    fail "$saved has learnt from features that are gone; remove it too, to begin anew"
 show "$python" dataset/kinetics/make_demo.py
 if [ -z "$weights" ]; then
     weights=checkpoints/demo/TSN_best
@@ -49,7 +39,8 @@ if [ -z "$weights" ]; then
         show "$python" train.py --model-name=TSN --config=configs/demo/tsn.txt --save-dir=checkpoints/demo --resume=auto
 fi
 for part in train val; do
-    show "$python" -m tools.extract --weights="$weights" --segments=8 --filelist="$clips/$part.list" --output="$features/$part"
+    show "$python" -m tools.extract --weights="$weights" --segments=8 --filelist="$clips/$part.list" --output="$features/$part" ||
+        fail "there are no features to learn from; if those of other weights are there, remove $features and $saved"
 done
 show "$python" train.py --config=configs/demo/own_videos.txt --save-dir="$saved" --resume=auto
 show "$python" test.py --weights="$saved/AttentionLSTM_best"

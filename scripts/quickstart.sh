@@ -18,18 +18,9 @@ What is there already is used again; remove checkpoints/demo to train anew.
 TEXT
 }
 
-model=AttentionCluster
-install=yes
-while [ $# -gt 0 ]; do
-    case $1 in
-        --model=*) model=${1#*=} ;;
-        --model) [ $# -gt 1 ] || fail "--model needs a name"; model=$2; shift ;;
-        --no-install) install=no ;;
-        -h | --help) usage; exit 0 ;;
-        *) usage >&2; fail "unknown argument $1" ;;
-    esac
-    shift
-done
+value=AttentionCluster
+read_arguments --model "a name" "$@"
+model=$value
 data=youtube8m
 case $(echo "$model" | tr '[:upper:]' '[:lower:]') in
     attentioncluster) model=AttentionCluster; config=configs/demo/attention_cluster.txt ;;
@@ -40,11 +31,7 @@ case $(echo "$model" | tr '[:upper:]' '[:lower:]') in
     *) fail "no demo for a model named $model; there is one for AttentionCluster, AttentionLSTM, NEXTVLAD, STNET, TSN" ;;
 esac
 
-if [ "$install" = yes ]; then
-    prepare_environment requirements.txt
-else
-    python=$(find_python)
-fi
+choose_python
 
 save_dir=checkpoints/demo
 show "$python" "dataset/$data/make_demo.py"

@@ -1,12 +1,16 @@
 """The quickstart, run in a fresh copy of the project with the Python at hand."""
 
 import json
+import os
 import re
+import shutil
 import signal
+import subprocess
+import sys
 
 import pytest
 
-from tests.conftest import run_shell, start_script
+from tests.conftest import PROJECT, run_shell, start_script
 from tests.test_readme import commands_of
 from tests.test_train import wait_for
 
@@ -46,6 +50,63 @@ def test_a_second_quickstart_uses_what_is_there(quickstart, project_copy):
     again = run_shell(COMMAND, project_copy)
     assert "is there already" in again
     assert "nothing left to do" in again
+
+
+PYTHON_STUB = f"""#!/bin/sh
+[ "$1" = -c ] && exec {sys.executable} "$@"
+case "$*" in *tools.extract*) [ ! -e of_other_weights ] || exit 1 ;; esac
+"""
+
+
+@pytest.fixture
+def own_videos(tmp_path):
+    """Runs the script in a folder where Python does nothing: (exit code, commands, errors)."""
+    shutil.copytree(PROJECT / "scripts", tmp_path / "scripts")
+    (tmp_path / "python").write_text(PYTHON_STUB)
+    (tmp_path / "python").chmod(0o755)
+
+    def run(*flags):
+        env = {**os.environ, "PYTHON": "./python"}
+        command = ["bash", "scripts/own_videos.sh", "--no-install", *flags]
+        done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, check=False)
+        shown = [line.removeprefix("$ ./python ") for line in done.stdout.splitlines() if line.startswith("$ ")]
+        return done.returncode, shown, done.stderr
+
+    return run
+
+
+@pytest.mark.parametrize("flags", [["--weights=B"], ["--weights", "B"]])
+def test_own_videos_are_described_by_the_weights_that_are_given(own_videos, flags):
+    code, shown, _ = own_videos(*flags)
+    assert code == 0
+    assert not any("--model-name=TSN" in line for line in shown)
+    assert [line.split()[2] for line in shown if "tools.extract" in line] == ["--weights=B"] * 3
+
+
+def test_features_of_other_weights_end_the_script_with_what_would_work(own_videos, tmp_path):
+    (tmp_path / "of_other_weights").touch()
+    code, shown, errors = own_videos("--weights=B")
+    assert code == 1
+    assert "tools.extract" in shown[-1]
+    assert "remove checkpoints/demo/features and checkpoints/demo/own_videos" in errors
+
+
+def test_what_has_learnt_from_features_that_are_gone_does_not_go_on(own_videos, tmp_path):
+    saved, features = tmp_path / "checkpoints/demo/own_videos", tmp_path / "checkpoints/demo/features/train"
+    saved.mkdir(parents=True)
+    code, shown, errors = own_videos()
+    assert (code, shown) == (1, [])
+    assert errors == (
+        "error: checkpoints/demo/own_videos has learnt from features that are gone; remove it too, to begin anew\n"
+    )
+    features.mkdir(parents=True)
+    (features / "features.list").touch()
+    assert own_videos()[0] == 0
+
+
+def test_a_flag_without_its_value_is_told(own_videos):
+    assert own_videos("--weights")[::2] == (1, "error: --weights needs a path\n")
+    assert "usage: bash scripts/own_videos.sh" in own_videos("--wieghts=B")[2]
 
 
 def train_on_clips(name: str, folder) -> float:
