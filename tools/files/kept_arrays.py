@@ -22,6 +22,7 @@ from tools.files.ownership import describe_other_writers
 
 _FORMAT = 1
 _WAIT_SEC = 60  # for another process that is writing
+_WAIT_AGAIN_SEC = 1  # once that was not enough: it may stand still
 _SUM_SIZE = 16
 _AT_ONCE = 500  # keys in a statement; SQLite before 3.32 takes 999
 _SLICE_BYTES = 16 * 2**20  # are removed in one transaction, between which other processes have their turn
@@ -105,7 +106,8 @@ class ArrayStore:
         if size:
             count = max(1, _SLICE_BYTES // max(1, size[0]))
             some = "SELECT rowid FROM arrays WHERE of_set = ? LIMIT ?"
-            connection.execute(f"DELETE FROM arrays WHERE rowid IN ({some})", (*number, count))
+            if not connection.execute(f"DELETE FROM arrays WHERE rowid IN ({some})", (*number, count)).rowcount:
+                raise sqlite3.DatabaseError("its index names arrays that are not there")
         (is_left,) = connection.execute("SELECT EXISTS (SELECT 1 FROM arrays WHERE of_set = ?)", number).fetchone()
         if not is_left:
             connection.execute("DELETE FROM sets WHERE id = ?", number)
@@ -137,6 +139,8 @@ class ArrayStore:
             if not self._told_lock:
                 log.info(f"{self.path} is in use by another process for long: some of what is computed is not kept")
             self._told_lock = True
+            if self._connection:
+                self._connection.execute(f"PRAGMA busy_timeout = {1000 * _WAIT_AGAIN_SEC}")
             return False
         if isinstance(error, sqlite3.OperationalError) and self._connection:
             self._give_up(f"{self.path}: {error}")
@@ -167,7 +171,8 @@ class ArrayStore:
                 raise OSError(others)
         self.path.touch(mode=0o600)
         self._file = self.path.stat()
-        connection = sqlite3.connect(self.path, timeout=_WAIT_SEC, isolation_level=None, check_same_thread=False)
+        wait_sec = _WAIT_AGAIN_SEC if self._told_lock else _WAIT_SEC
+        connection = sqlite3.connect(self.path, timeout=wait_sec, isolation_level=None, check_same_thread=False)
         try:
             _prepare(connection)
         except BaseException:

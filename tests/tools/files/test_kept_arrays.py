@@ -289,17 +289,20 @@ def test_room_is_made_in_small_transactions(path, monkeypatch):
 
 def test_a_file_that_is_locked_for_long_is_used_again_when_it_is_free(path, monkeypatch, log_lines):
     monkeypatch.setattr("tools.files.kept_arrays._WAIT_SEC", 0.05)
+    monkeypatch.setattr("tools.files.kept_arrays._WAIT_AGAIN_SEC", 2)
     kept = open_set(path)
     other = sqlite3.connect(path, isolation_level=None)
     other.execute("BEGIN EXCLUSIVE")
     late = open_set(path)  # a run that begins while it is locked
-    for number in (1, 2):
-        kept.keep(named(number))
-        late.keep(named(number))
+    kept.keep(named(1))
+    late.keep(named(2))
     other.execute("COMMIT")
     other.close()
     kept.keep(named(3))
     late.keep(named(4))
     assert found(kept, 1, 2, 3, 4) == found(late, 1, 2, 3, 4) == [3, 4]
     assert len(log_lines) == 2  # one of each
+    for run in (kept, late):
+        (wait_ms,) = run._store._connection.execute("PRAGMA busy_timeout").fetchone()
+        assert wait_ms == 2000  # or else a run would wait for long in every step for one that stands still
     assert all("in use by another process" in line for line in log_lines)
