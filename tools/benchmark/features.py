@@ -15,6 +15,7 @@ import datareader  # noqa: F401  (registers the readers)
 import metrics  # noqa: F401
 import models  # noqa: F401
 from datareader.dataset import Batch, Dataset
+from datareader.features.records import RECORD_KEYS, Expected, expect_records
 from datareader.loader import EvaluationLoader
 from metrics.youtube8m import YouTube8MMetrics
 from models.spec import ModelSpec
@@ -48,12 +49,13 @@ def load_synthetic_config(path: str, spec: ModelSpec, name: str, folder: Path, c
     list_path = folder / "synthetic.list"
     overrides = [Override("TRAIN", "filelist", str(list_path), "benchmark"), *spec.make_placeholders(folder)]
     config = load_config(path, spec.schema, ["MODEL", "TRAIN"], name, overrides)
-    write_records(list_path, config.MODEL.num_classes, count)
+    write_records(list_path, expect_records(config, "TRAIN"), count)
     return config
 
 
-def write_records(list_path: Path, num_classes: int, count: int) -> None:
-    """A list of two files of random YouTube-8M records, 200 to 300 frames each."""
+def write_records(list_path: Path, expected: Expected, count: int) -> None:
+    """A list of two files of random records as a config expects them, 200 to 300 frames each."""
+    widths = {RECORD_KEYS[name]: dim for name, dim in zip(expected.feature_names, expected.feature_dims, strict=True)}
     rng = np.random.default_rng(0)
     names = []
     for part, size in enumerate((count - count // 2, count // 2)):
@@ -63,9 +65,8 @@ def write_records(list_path: Path, num_classes: int, count: int) -> None:
             records.append(
                 {
                     "video": f"synthetic{part}_{i}",
-                    "feature": rng.integers(0, 256, (frames, 1024), dtype=np.uint8),
-                    "audio": rng.integers(0, 256, (frames, 128), dtype=np.uint8),
-                    "label": rng.choice(num_classes, 3, replace=False).tolist(),
+                    **{key: rng.integers(0, 256, (frames, width), dtype=np.uint8) for key, width in widths.items()},
+                    "label": rng.choice(expected.num_classes, min(3, expected.num_classes), replace=False).tolist(),
                     "nframes": frames,
                 }
             )

@@ -9,7 +9,7 @@ from datareader.features.records import Expected, Record, expect_records, load_r
 from tools.doctor.inspection import INSPECTORS, FileReport, hash_key
 from tools.runtime.workers import map_files
 
-FRAMES_PER_SEC = 1  # of YouTube-8M
+YOUTUBE8M = {("rgb", 1024), ("audio", 128)}  # streams with a row a second; those of other makers say no rate
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,8 @@ class FeatureInspector:
             report.add_issue(problem.issue, problem.text, problem.record if problem.record >= 0 else None)
         report.record_numbers = np.flatnonzero(file.num_frames)
         report.num_frames = file.num_frames[report.record_numbers]
-        report.seconds = report.num_frames / FRAMES_PER_SEC
+        if YOUTUBE8M.issuperset(zip(self.expected.feature_names, self.expected.feature_dims, strict=True)):
+            report.seconds = report.num_frames.astype(np.float64)
         report.num_records, report.num_usable = len(file.num_frames), len(report.num_frames)
         report.class_counts = {int(class_id): int(count) for class_id, count in file.class_counts}
 

@@ -8,12 +8,16 @@ import sys
 
 import pytest
 
+from datareader.loader import EvaluationLoader
 from datareader.sharding import Shard
 from tests.conftest import PROJECT
 from tests.tools.program_runs import run_module
 from tools.benchmark import __main__ as benchmark
 from tools.benchmark import clips, extraction, features, simulation
 from tools.benchmark.extraction import PEERS
+from tools.registry import MODELS, READERS
+
+OWN_VIDEOS = "configs/demo/own_videos.txt"  # of one stream, as wide as a ResNet describes a frame
 
 
 @pytest.mark.slow
@@ -125,6 +129,16 @@ def test_only_reading_is_for_models_on_clips(monkeypatch, capsys):
 def test_the_batch_size_depends_on_the_kind_of_data_unless_given(flags, size, monkeypatch):
     monkeypatch.setattr(sys, "argv", ["benchmark", *flags])
     assert benchmark.parse_args().batch_size == size
+
+
+def test_synthetic_records_are_as_the_config_says(tmp_path):
+    spec = MODELS.get("AttentionLSTM")()
+    config = features.load_synthetic_config(str(PROJECT / OWN_VIDEOS), spec, "AttentionLSTM", tmp_path, count=4)
+    dataset = READERS.get(spec.reader)(config, "TRAIN", training=True, skip_broken=0)
+    batch = next(EvaluationLoader(dataset, 4, num_workers=0, as_float=True).epoch())
+    lengths, rgb = batch.inputs
+    assert rgb.shape == (lengths.sum(), 2048)
+    assert batch.labels.shape == (4, 6)
 
 
 class AbsentPeer:
