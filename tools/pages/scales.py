@@ -58,10 +58,17 @@ def span_scale(low: float, high: float, start: float, end: float) -> Scale:
 
 
 def choose_ticks(low: float, high: float, most: int, *, whole: bool = False) -> list[float]:
-    """Round values from low to high, at most ``most`` of them, at equal distances."""
+    """Round values from low to high at equal distances: ``most`` of them or less, or one more; at least one."""
     distance = (high - low) / most
     power = 10.0 ** math.floor(math.log10(distance))
-    step = next(factor * power for factor in (*_STEPS, 10, 20) if (high - low) / (factor * power) <= most)
+    steps = [factor * power for factor in (*_STEPS, 10, 20)]
+    fitting = next(i for i, step in enumerate(steps) if (high - low) / step <= most)
+    ticks = _multiples(steps[fitting], low, high, whole=whole)
+    # Where two at most are wanted, all may lie outside: the next finer step is shorter than the axis.
+    return ticks or _multiples(steps[fitting - 1], low, high, whole=whole)
+
+
+def _multiples(step: float, low: float, high: float, *, whole: bool) -> list[float]:
     if whole:
         step = max(round(step), 1)
     first = math.ceil(low / step - 1e-9)

@@ -5,7 +5,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tools.pages.charts import BOTTOM, LEFT, RIGHT, STYLES, TOP, BarChart, DotChart, LineChart, Series
@@ -16,6 +16,8 @@ NUMBERS = st.floats(-1e12, 1e12, allow_nan=False)
 
 
 @given(NUMBERS, st.floats(1e-9, 1e12), st.integers(2, 10))
+@example(5.1, 4.1, 2)  # multiples of 5 lie outside
+@example(6.0, 4e9 + 1, 2)
 def test_ticks_are_round_in_order_and_inside(low, length, most):
     high = low + length
     if not high > low or length < 1e-6 * max(abs(low), 1):
