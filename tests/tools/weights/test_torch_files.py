@@ -68,7 +68,7 @@ def assert_as_written(arrays, expected):
         value = value.astype(np.float32) if np.asarray(value).dtype.kind == "f" else value
         np.testing.assert_array_equal(arrays[name], value)
         assert (arrays[name].dtype, arrays[name].shape) == (value.dtype, value.shape), name
-        assert not arrays[name].flags.writeable
+        assert not np.asarray(arrays[name]).flags.writeable
 
 
 # What PyTorch wrote
