@@ -8,14 +8,15 @@ import paddle
 import paddle.nn.functional as F
 from paddle import nn
 
+from models.layers.linear import Linear
 from models.layers.losses import multilabel_losses
 from models.layers.sequence import dequantize
 
 
-def _linear(in_features: int, out_features: int, bias=None) -> nn.Linear:
+def _linear(in_features: int, out_features: int, bias=None) -> Linear:
     """A Linear with 2019's start: weights normal, std = sqrt(2 / inputs); bias uniform unless given."""
     bias = bias or _uniform_bias(out_features)
-    return nn.Linear(in_features, out_features, weight_attr=_normal(in_features), bias_attr=bias)
+    return Linear(in_features, out_features, weight_attr=_normal(in_features), bias_attr=bias)
 
 
 def _normal(fan: int):

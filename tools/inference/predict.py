@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 import paddle
 
+from tools.runtime.unchanged import unchanged_weights
+
 
 @dataclass(frozen=True)
 class Prediction:
@@ -18,10 +20,14 @@ class Prediction:
 
 
 def predict(network, batches: Iterable) -> Iterator[Prediction]:
-    """Run the network in test mode. The views of a record become one prediction."""
+    """Run the network in test mode. The views of a record become one prediction.
+
+    Its weights must stay as they are until the last batch: what is made of them once serves all batches.
+    """
+    made = {}
     for batch in batches:
         network.eval()
-        with paddle.no_grad():
+        with paddle.no_grad(), unchanged_weights(made):
             logits = network(*map(to_tensor, batch.inputs))
             if batch.views > 1:
                 logits = network.average_views(logits, batch.views)
