@@ -9,18 +9,20 @@ import paddle
 import paddle.nn.functional as F
 from paddle import nn
 
+from models.layers.linear import Linear, column_sums, linear
 from models.layers.losses import multilabel_losses
 from models.layers.sequence import dequantize, dequantize_unbiased, mask_frames
+from tools.runtime.unchanged import make_once
 
 
 def _normal(fan_in: int):
     return nn.initializer.Normal(0.0, math.sqrt(2.0 / fan_in))
 
 
-def _linear(in_features: int, out_features: int, bias: bool = True) -> nn.Linear:
+def _linear(in_features: int, out_features: int, bias: bool = True) -> Linear:
     """A Linear with 2019's start: weights normal, std = sqrt(2 / inputs); bias 0."""
     zero = nn.initializer.Constant(0.0) if bias else False
-    return nn.Linear(in_features, out_features, weight_attr=_normal(in_features), bias_attr=zero)
+    return Linear(in_features, out_features, weight_attr=_normal(in_features), bias_attr=zero)
 
 
 class NeXtVLADPooling(nn.Layer):
@@ -73,7 +75,7 @@ class NeXtVLADPooling(nn.Layer):
         """The residuals of each video summed over frames and groups: (n, T, G, F), (n, T, G, K) -> (n, K, F)."""
         features = features.flatten(1, 2)  # (n, T * G, F)
         assignment = assignment.flatten(1, 2)  # (n, T * G, K)
-        totals = assignment.sum(axis=1).unsqueeze(-1)  # (n, K, 1)
+        totals = column_sums(assignment).unsqueeze(-1)  # (n, K, 1)
         return paddle.matmul(assignment, features, transpose_x=True) - totals * self.centers
 
     def finish(self, sums):
@@ -85,7 +87,11 @@ class NeXtVLADPooling(nn.Layer):
         """``expanded @ clusters``, or merged, (x W + b) C = x (W C) + b C: fewer operations for many frames."""
         if not merged:
             return expanded @ self.clusters
-        return x @ (self.expansion.weight @ self.clusters) + self.expansion.bias @ self.clusters
+        weight, bias = make_once(self, self._merge_clusters)
+        return linear(x, weight, bias)
+
+    def _merge_clusters(self):
+        return self.expansion.weight @ self.clusters, self.expansion.bias @ self.clusters
 
 
 class NeXtVLAD(nn.Layer):
