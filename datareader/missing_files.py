@@ -4,11 +4,11 @@ import re
 import unicodedata
 from collections.abc import Iterator
 from contextlib import suppress
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from urllib.parse import unquote
 
-from datareader.list_lines import find_path, list_places, list_readings
+from datareader.list_lines import PathFinder, list_places, list_readings
 from tools.files.recognise import FileKind, recognise_file
 from tools.runtime.text import printable, shorten
 
@@ -26,7 +26,7 @@ _WITH_FRACTION = re.compile(r"(.*\S\s+[+-]?\d+)\.0*")
 def explain_missing(line: str, list_path: str, labelled: bool) -> str:
     """The text of the error of a line of which no reading names what is there. labelled: as of ``load_list``."""
     folder = str(Path(list_path).parent)
-    *_, (name, *_) = [reading for reading in list_readings(line, labelled) if reading.num_frames is None]
+    *_, name = [name for name, _, num_frames in list_readings(line, labelled) if num_frames is None]
     shown = shorten(printable(name), 300)
     places = " and ".join(dict.fromkeys(str(Path(place).absolute()) for place in list_places(shown, folder)))
     text = f"no file {shown}; looked for {places}"
@@ -64,7 +64,7 @@ def _hint(line: str, folder: str, labelled: bool) -> str:
 
 def _is_there(line: str, folder: str, labelled: bool) -> bool:
     try:
-        return find_path(list_readings(line, labelled), folder) is not None
+        return PathFinder(folder, partial(list_readings, labelled=labelled)).find(line) is not None
     except (OSError, ValueError):
         return False
 
@@ -119,8 +119,8 @@ def _hint_of_rest(name: str, rest: str, labelled: bool) -> str:
 
 def _hint_of_name(line: str, folder: str, labelled: bool) -> str:
     """Of a link that leads nowhere, of a device or a pipe, and of a name in other letters."""
-    for reading in list_readings(line, labelled):
-        for path in map(Path, list_places(reading.name, folder)):
+    for name, _, _ in list_readings(line, labelled):
+        for path in map(Path, list_places(name, folder)):
             try:
                 if path.is_symlink():
                     return f"{path} is a link to {path.readlink()}, which is not there"

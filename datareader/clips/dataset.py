@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 from datareader.balancing import make_draws
-from datareader.clips.files import check_line, open_clip
+from datareader.clips.files import open_clip
 from datareader.clips.frozen_views import FrozenViews, OpenSet, identify
 from datareader.clips.look import look_over
 from datareader.clips.settings import ClipSettings, build_clip_settings
@@ -40,7 +40,7 @@ class ClipDataset:
 
     def __init__(
         self,
-        entries: list[ListEntry],
+        entries: Sequence[ListEntry],
         settings: ClipSettings,
         *,
         name: str,
@@ -58,11 +58,6 @@ class ClipDataset:
         self.on_broken = lambda text: None
         self.frozen: FrozenViews | None = None
         self._lock = Lock()
-        for entry in entries:
-            try:
-                check_line(entry, settings)
-            except DataError as error:
-                raise error.at(entry.where) from None
         looked = look_over(entries, settings, name, cache)
         self.labels = looked.labels
         self._notices = looked.notices
@@ -97,7 +92,9 @@ class ClipDataset:
 
     def checksum(self) -> int:
         """A number that changes when the files, their order or their labels do."""
-        checksum = zlib.crc32("\n".join(f"{entry.path} {entry.label}" for entry in self.entries).encode())
+        checksum, between = 0, ""
+        for entry in self.entries:  # one by one, as a text of all takes several times the memory of the list
+            checksum, between = zlib.crc32(f"{between}{entry.path} {entry.label}".encode(), checksum), "\n"
         return self._draws.checksum(checksum) if self._draws else checksum
 
     def order(self, seed: int, epoch: int, count: int) -> np.ndarray:

@@ -6,7 +6,7 @@ of the others.
 
 import hashlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -30,7 +30,7 @@ _FORMAT = "1"  # another one where frames come to the network in another way tha
 class Clips(Protocol):
     """What is needed of a data set of clips; see ``ClipDataset``."""
 
-    entries: list[ListEntry]
+    entries: Sequence[ListEntry]
     settings: ClipSettings
     training: bool
     labels: np.ndarray

@@ -12,6 +12,7 @@ import re
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
@@ -27,6 +28,7 @@ from datareader.clips.files import (
     PICKLE_STARTS,
     Clip,
     check_label,
+    check_line,
     open_clip,
     read_head,
     read_pickle_head,
@@ -63,6 +65,7 @@ _LAST_FRAME = re.compile(
     re.DOTALL,
 )
 _LAST_BYTES = 64
+_WORD = 1 << 64
 
 
 # One clip
@@ -205,14 +208,15 @@ class Looked:
     notices: list[str]
 
 
-def look_over(entries: list[ListEntry], settings: ClipSettings, name: str, cache: str | None) -> Looked:
+def look_over(entries: Sequence[ListEntry], settings: ClipSettings, name: str, cache: str | None) -> Looked:
     """Look at all clips, those that are not remembered as they are. cache: where that is; None remembers nothing.
 
-    name: what a bar calls them.
+    name: what a bar calls them. Raises DataError for the first line that ``check_line`` refuses.
     """
     shown = len(entries) >= REMEMBERED_AT_LEAST
-    stamps = np.array(list(map_files(_stamp, entries, f"looking up {name}", QUICK, shown)), np.uint64).reshape(-1, 4)
-    listed = np.array([UNKNOWN if entry.label is None else entry.label for entry in entries], np.int64)
+    read = partial(_read_line, settings=settings)
+    lines = np.fromiter(map_files(read, entries, f"looking up {name}", QUICK, shown), _LINE, len(entries))
+    stamps, listed = lines["stamp"], lines["label"]
     asked = (listed == UNKNOWN) & settings.labels_needed
     path = Path(cache) if cache is not None and shown else None
 
@@ -278,6 +282,17 @@ def _describe_cuts(cuts: dict[str, str]) -> str:
 
 # What is remembered
 
+_LINE = np.dtype([("stamp", np.uint64, 4), ("label", np.int64)])  # as of ``_stamp``; UNKNOWN for none
+
+
+def _read_line(entry: ListEntry, settings: ClipSettings) -> tuple[tuple[int, int, int, int], int]:
+    """A ``_LINE``. Raises DataError as ``check_line``."""
+    try:
+        check_line(entry, settings)
+    except DataError as error:
+        raise error.at(entry.where) from None
+    return _stamp(entry), UNKNOWN if entry.label is None else entry.label
+
 
 def _stamp(entry: ListEntry) -> tuple[int, int, int, int]:
     """Which file it is, how large, of when, and how many frames its line asks for; zeros for one that is not there."""
@@ -285,8 +300,8 @@ def _stamp(entry: ListEntry) -> tuple[int, int, int, int]:
         status = os.stat(entry.path)  # noqa: PTH116 (a million of them: Path takes twice as long)
     except OSError:
         return 0, 0, 0, 0
-    numbers = status.st_ino, status.st_size, status.st_mtime_ns, entry.num_frames or 0
-    return tuple(number % (1 << 64) for number in numbers)  # those of times before 1970 have a sign
+    changed, num_frames = status.st_mtime_ns % _WORD, (entry.num_frames or 0) % _WORD  # times before 1970 have a sign
+    return status.st_ino, status.st_size, changed, num_frames
 
 
 def _recall(path: Path | None, stamps: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -122,7 +122,7 @@ def check_record(raw: dict, expected: Expected, path: str, number: int) -> Recor
 
 def build_index(
     list_path: str,
-    entries: list[ListEntry],
+    entries: Sequence[ListEntry],
     expected: str,
     scan: Callable[[str], FileIndex],
     cache: str,

@@ -1,11 +1,15 @@
 """File lists: their lines, their paths, the labels in them, and what is wrong with them."""
 
+import os
 import pickle
+import tracemalloc
 from pathlib import Path
 
 import pytest
 
-from datareader.lists import load_list
+from datareader import list_lines
+from datareader.list_lines import tidy_path
+from datareader.lists import ListEntries, find_file, load_list, read_lines
 from tests.datareader.features.reading import error_of
 
 
@@ -209,3 +213,89 @@ def test_a_list_of_powershell_is_read(folder):
     (folder / "x.list").write_bytes("a b.mp4 3\r\n".encode("utf-16"))
     (entry,) = load_list("x.list", labelled=True)
     assert (entry.path, entry.label) == ("a b.mp4", 3)
+
+
+# Lists of any length
+
+
+@pytest.fixture
+def asked(monkeypatch):
+    """What the disk is asked for by readers of lists, in order: (function, path)."""
+    asked = []
+
+    def note(name, function):
+        def ask(path, *others):
+            asked.append((name, path))
+            return function(path, *others)
+
+        monkeypatch.setattr(list_lines.os, name, ask)
+
+    note("stat", os.stat)
+    note("access", os.access)
+    return asked
+
+
+def asked_in_threes(asked, name, lines):
+    """How often the disk is asked for three lines, and for as many again in the same folder."""
+    counts = []
+    for times in (1, 2):
+        Path(name).write_text("\n".join(lines * times) + "\n")
+        asked.clear()
+        assert len(load_list(name, labelled=True)) == 3 * times
+        counts.append(len([path for _, path in asked if path != name]))
+    return counts[0], counts[1] - counts[0]
+
+
+@pytest.mark.parametrize(("line", "questions"), [("{}", 1), ("{} 7", 2), ("{} -1", 2)])
+@pytest.mark.parametrize("start", ["", "{here}/", "./"])
+def test_the_disk_is_asked_once_for_a_path_and_once_more_for_a_line_that_may_be_one(
+    folder, asked, line, questions, start
+):
+    path = f"{start.format(here=folder)}videos/c.mp4"
+    assert asked_in_threes(asked, "x.list", [line.format(path)] * 3) == (3 * questions, 3 * questions)
+
+
+def test_folders_that_are_at_one_place_alone_are_asked_for_once(folder, asked):
+    (folder / "lists" / "below").mkdir(parents=True)
+    for name in ("a.mp4", "b.mp4", "c.mp4"):
+        (folder / "lists" / "below" / name).touch()
+    for list_path, path in (("lists/x.list", "below/{}.mp4 1"), ("lists/y.list", "videos/c.mp4 1")):
+        first, later = asked_in_threes(asked, list_path, [path.format(name) for name in "abc"])
+        assert (first, later) == (8, 6)
+
+
+def test_a_list_takes_little_more_memory_than_its_text(tmp_path):
+    name = "class_of_videos_000/0347ZoDXyP0_000095_000105.mp4"
+    (tmp_path / name).parent.mkdir()
+    (tmp_path / name).touch()
+    path, count = tmp_path / "x.list", 20_000
+    path.write_text(f"{name} 3\n" * count)
+    tracemalloc.start()
+    entries = load_list(str(path), labelled=True)
+    held, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    size = path.stat().st_size
+    assert len(entries) == count
+    assert held < size + 30 * count + 100_000
+    assert peak < 150 * count
+
+
+def test_entries_are_those_of_their_lines_however_they_are_asked_for(folder):
+    text = "a.mp4||# no||a b.mp4 3|  videos//c.mp4\t-1 |./frames 48 3|frames/ 2|a.pkl 0|x,y.mp4"
+    Path("x.list").write_text(text.replace("|", "\r\n"))
+    entries = load_list("x.list", labelled=True)
+    assert isinstance(entries, ListEntries)
+    expected = [find_file(line, "x.list", number, labelled=True) for number, line in read_lines("x.list")]
+    assert [entry.line for entry in expected] == [1, 5, 6, 7, 8, 9, 10]
+    assert list(entries) == expected
+    assert [entries[place] for place in range(-7, 7)] == expected * 2
+    assert entries[2:-1:2] == expected[2:-1:2]
+    assert list(reversed(entries)) == expected[::-1]
+    with pytest.raises(IndexError):
+        entries[7]
+
+
+@pytest.mark.parametrize("path", ["a", "a.", ".a", "/a", "//a", "///a", "a//b", "a/", "a/.", "a/./b", "a/.b", "a/../b"])
+def test_a_tidied_path_is_that_of_pathlib(path):
+    for form in (path, f"./{path}", f"../{path}", f"{path}/..", f"{path}//", f"{path} b", f"{path}/b.mp4", "."):
+        assert tidy_path(form) == str(Path(form))

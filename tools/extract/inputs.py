@@ -4,8 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from datareader.list_lines import list_multilabel_readings
-from datareader.lists import ListEntry, look_up, read_lines
+from datareader.lists import ListEntry, find_multilabel_file, read_lines
 from datareader.named_clips import find_clips
 from tools.errors import DataError, DataIssue
 
@@ -34,14 +33,13 @@ def load_videos(list_path: str) -> list[Video]:
 
 
 def _read_line(line: str, list_path: str, number: int) -> tuple[ListEntry, tuple[int, ...] | None]:
-    path, reading, _ = look_up(line, list_multilabel_readings(line), list_path, number, labelled=True)
-    entry = ListEntry(path, f"{list_path} line {number}", None, reading.name, number)
-    if reading.labels in ((), (-1,)):
+    entry, labels = find_multilabel_file(line, list_path, number)
+    if labels in ((), (-1,)):
         return entry, None
-    if (lowest := min(reading.labels)) < 0:
-        text = f"{reading.name} has the class id {lowest}; ids count from 0, and -1 alone says that none is known"
+    if (lowest := min(labels)) < 0:
+        text = f"{entry.written} has the class id {lowest}; ids count from 0, and -1 alone says that none is known"
         raise DataError(text, DataIssue.LABEL_RANGE, entry.where)
-    return entry, tuple(sorted(set(reading.labels)))
+    return entry, tuple(sorted(set(labels)))
 
 
 def _fingerprinted(entry: ListEntry, labels: tuple[int, ...] | None) -> Video:
