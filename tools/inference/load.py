@@ -5,6 +5,7 @@ import logging
 from tools.config.flags import EngineOptions
 from tools.config.load import Config
 from tools.errors import ConfigError
+from tools.runtime.cpu import describe_bf16
 from tools.weights.files import WeightFile
 from tools.weights.loading import load_into_network
 
@@ -37,5 +38,5 @@ def load_network(
     from tools.inference.predictor import Predictor  # imports Paddle
 
     if options.precision == "bf16":
-        log.info("--precision bf16: probabilities differ from those of fp32, and some best classes may")
+        log.info(f"--precision bf16: {describe_bf16()}")
     return Predictor(network, shape, options.precision)

@@ -26,6 +26,7 @@ _THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "FLAGS_paddle_num_thr
 OF_PADDLE = "PADDLE_RANK_IN_NODE"  # set by paddle.distributed.launch alone, the parent of those it starts
 _AVX512 = {"avx512f", "avx512dq", "avx512bw", "avx512vl"}
 _AVX2 = {"avx2", "fma"}
+_BF16 = {"avx512_bf16", "amx_bf16"}
 
 
 def tune_cpu(threads: int | None = None, processes: int = 1) -> str:
@@ -86,6 +87,17 @@ def _set_mkl_path() -> str:
         return "MKL as it comes (AMD without AVX2)"
     os.environ[name] = value
     return f"{name}={value} ({reason}; {OPT_OUT}=0 turns this off)"
+
+
+def describe_bf16(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
+    """What Paddle's inference engine (3.3.1) makes of bfloat16 on this processor, for people who ask for it."""
+    _, flags = _processor(cpuinfo)
+    if not flags >= _AVX512:
+        return "this processor has no AVX-512, without which the engine computes in fp32: answers and speed are those"
+    differ = "probabilities differ from those of fp32, and some best classes may"
+    if flags & _BF16:
+        return differ
+    return f"{differ}; this processor has no avx512_bf16, so that it is simulated, which is not faster"
 
 
 def _processor(cpuinfo: Path) -> tuple[str, set[str]]:

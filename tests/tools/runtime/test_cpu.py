@@ -121,6 +121,23 @@ def test_the_quota_of_a_control_group_is_read_in_both_versions(tmp_path, files, 
     assert cpu._cgroup_quota(tmp_path) == quota
 
 
+@pytest.mark.parametrize(
+    ("flags", "text"),
+    [
+        ("avx2 fma", "no AVX-512, without which the engine computes in fp32"),
+        ("avx512f avx512dq avx512bw", "no AVX-512"),
+        ("avx512f avx512dq avx512bw avx512vl", "it is simulated, which is not faster"),
+        ("avx512f avx512dq avx512bw avx512vl avx512_bf16", "some best classes may"),
+        ("avx512f avx512dq avx512bw avx512vl amx_bf16", "some best classes may"),
+    ],
+)
+def test_what_becomes_of_bf16_depends_on_the_processor(tmp_path, flags, text):
+    (tmp_path / "cpuinfo").write_text(f"vendor_id : GenuineIntel\nflags : {flags}\n")
+    said = cpu.describe_bf16(tmp_path / "cpuinfo")
+    assert text in said
+    assert ("simulated" in said) == ("simulated" in text)
+
+
 def test_the_processor_is_read_from_cpuinfo(tmp_path):
     path = tmp_path / "cpuinfo"
     path.write_text("vendor_id\t: AuthenticAMD\nflags\t\t: fpu avx2\n\nvendor_id\t: Other\nflags\t\t: x\n")
