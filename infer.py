@@ -185,7 +185,8 @@ def main() -> int:
     names, lines = choose_class_names(run.config.INFER.class_names, own_names, run.config.MODEL.num_classes)
     for line in lines:
         log.info(line)
-    with open_evaluation(run, "INFER", options.weights, options.engine) as evaluation:
+    is_long = options.windows is not None
+    with open_evaluation(run, "INFER", options.weights, options.engine, is_long=is_long) as evaluation:
         group, dataset = evaluation.group, evaluation.dataset
         if names is None:
             names = name_released_classes(run, options, evaluation)

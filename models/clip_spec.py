@@ -185,6 +185,9 @@ class ClipSpec(ModelSpec):
         part = config[section]
         return part.seg_num or config.MODEL.seg_num, 3 * config.MODEL.seglen, part.target_size, part.target_size
 
+    def num_views(self, config, section: str) -> int:
+        return config[section].num_clips * config[section].num_crops
+
     def fit_schedule(self, num_videos: int, epochs: int) -> dict[str, Choice]:
         return {
             "total_videos": Choice("auto", "the list is counted, so that the rate falls after each third of the epochs")

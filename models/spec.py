@@ -171,6 +171,10 @@ class ModelSpec(ABC):
         """The shape of one record's only input, for exporting the network; None where it is not exported."""
         return None
 
+    def num_views(self, config, section: str) -> int:
+        """How many inputs of that shape the network has of each record of a section."""
+        return 1
+
     def fit_schedule(self, num_videos: int, epochs: int) -> dict[str, Choice]:
         """Keys of TRAIN, epoch aside, that make the schedule fit so many epochs of a list of so many videos."""
         return {}

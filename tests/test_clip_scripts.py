@@ -122,7 +122,7 @@ def test_videos_of_one_name_are_told_apart_by_path_and_line_and_answers_are_show
 
 
 def test_plain_video_paths_are_inferred_alike_in_both_engines_and_nearly_so_in_bf16(clips_copy):
-    fast, shown = probabilities(clips_copy)
+    fast, shown = probabilities(clips_copy, "--engine=predictor")
     assert "exported for the inference engine" in shown
     assert list(fast) == [f"a video {i}" for i in range(4)]
     exact, _ = probabilities(clips_copy, "--engine=dygraph")

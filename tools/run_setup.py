@@ -104,11 +104,14 @@ class Evaluation:
 
 
 @contextlib.contextmanager
-def open_evaluation(run: Run, section: str, weights_path: str | None, engine: EngineOptions) -> Iterator[Evaluation]:
+def open_evaluation(
+    run: Run, section: str, weights_path: str | None, engine: EngineOptions, *, is_long: bool = False
+) -> Iterator[Evaluation]:
     """The processes of a test or an inference, its network and its data, while it is open.
 
-    weights_path: --weights. Raises ZooError for what is wrong with any of them, data and weights before Paddle is
-    imported where there is one process; of several, all hear what is wrong with the files of one.
+    weights_path: --weights. is_long: the network sees more than the data set's records, as windows of them. Raises
+    ZooError for what is wrong with any of them, data and weights before Paddle is imported where there is one process;
+    of several, all hear what is wrong with the files of one.
     """
     options = run.options
 
@@ -122,5 +125,6 @@ def open_evaluation(run: Run, section: str, weights_path: str | None, engine: En
 
     with connect(device) as group:
         weights, dataset = inputs or open_inputs()
-        network = load_network(run.name, run.spec, run.config, section, weights, device, engine)
+        num_records = None if is_long else len(dataset)
+        network = load_network(run.name, run.spec, run.config, section, weights, device, engine, num_records)
         yield Evaluation(group, network, weights, dataset, device)

@@ -258,7 +258,8 @@ def add_engine_flags(parser: argparse.ArgumentParser) -> None:
         choices=("auto", "dygraph", "predictor"),
         default="auto",
         help="what runs the network: Paddle's inference engine on an exported program (predictor), or the network as "
-        "in training (dygraph); auto: the former where a model can be exported and no GPU is used",
+        "in training (dygraph); auto: the former where a model can be exported, no GPU is used, and there are so many "
+        "videos that it pays",
     )
     parser.add_argument(
         "--precision", choices=("fp32", "bf16"), default="fp32", help="bf16: faster with the predictor, changes answers"

@@ -9,28 +9,34 @@ from tools.runtime.cpu import describe_bf16
 from tools.weights.files import WeightFile
 from tools.weights.loading import load_into_network
 
+# The predictor takes 2 s of CPU time to begin, and as much again to export the network the first time; it is a third
+# faster from then on: for TSN and STNET that pays from about 20 videos on (one core with AVX2).
+LEAST_PIXELS = 60 * 224 * 224  # of all frames that it sees, TSN's 3 of a video
+
 log = logging.getLogger(__name__)
 
 
 def load_network(
-    name: str, spec, config: Config, section: str, weights: WeightFile, device: str, options: EngineOptions
+    name: str,
+    spec,
+    config: Config,
+    section: str,
+    weights: WeightFile,
+    device: str,
+    options: EngineOptions,
+    num_records: int | None,
 ):
     """The network of a section's settings, or a Predictor that stands in for it.
 
-    name: of the model. device: "gpu" or "cpu". Raises ConfigError for an engine that does not go with the model or
-    the device, and CheckpointError for weights that do not fit.
+    name: of the model. device: "gpu" or "cpu". num_records: how many it will see, in all processes; None for many.
+    Raises ConfigError for an engine that does not go with the model or the device, and CheckpointError for weights that
+    do not fit.
     """
-    shape = spec.input_shape(config, section)
-    engine = options.engine
-    if engine == "auto":
-        engine = "predictor" if shape and device == "cpu" else "dygraph"
-    if engine == "predictor" and not shape:
-        raise ConfigError(f"--engine predictor: {name} is not exported; leave the flag out or say dygraph")
-    if engine == "predictor" and device != "cpu":
-        raise ConfigError("--engine predictor computes on the CPU; add --use-gpu false, or say dygraph")
-    if options.precision != "fp32" and engine != "predictor":
-        raise ConfigError(f"--precision {options.precision} needs --engine predictor; here the engine is {engine}")
-    network = spec.build_network(config)
+    engine = choose_engine(name, spec, config, section, device, options, num_records)
+    import paddle
+
+    with paddle.LazyGuard():  # without random values, which the weights would overwrite
+        network = spec.build_network(config)
     for line in load_into_network(network, weights).lines():
         log.info(f"{weights.path}: {line}")
     if engine == "dygraph":
@@ -39,4 +45,26 @@ def load_network(
 
     if options.precision == "bf16":
         log.info(f"--precision bf16: {describe_bf16()}")
-    return Predictor(network, shape, options.precision)
+    return Predictor(network, spec.input_shape(config, section), options.precision)
+
+
+def choose_engine(
+    name: str, spec, config: Config, section: str, device: str, options: EngineOptions, num_records: int | None
+) -> str:
+    """Dygraph or predictor, as --engine says or by what takes less time. See ``load_network``."""
+    shape, engine = spec.input_shape(config, section), options.engine
+    if engine == "auto":
+        is_many = num_records is None or num_records * spec.num_views(config, section) * _pixels(shape) >= LEAST_PIXELS
+        engine = "predictor" if shape and device == "cpu" and (is_many or options.precision != "fp32") else "dygraph"
+    if engine == "predictor" and not shape:
+        raise ConfigError(f"--engine predictor: {name} is not exported; leave the flag out or say dygraph")
+    if engine == "predictor" and device != "cpu":
+        raise ConfigError("--engine predictor computes on the CPU; add --use-gpu false, or say dygraph")
+    if options.precision != "fp32" and engine != "predictor":
+        raise ConfigError(f"--precision {options.precision} needs --engine predictor; here the engine is {engine}")
+    return engine
+
+
+def _pixels(shape: tuple[int, ...] | None) -> int:
+    """Of the frames of a clip (S, channels, H, W), or 0."""
+    return shape[0] * shape[2] * shape[3] if shape else 0
