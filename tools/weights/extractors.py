@@ -17,8 +17,6 @@ import numpy as np
 from tools.errors import DataError, DataIssue
 from tools.files.arrays import NoArrayError, load_npy, load_npz
 from tools.files.fetch import DEFAULT_RETRY, RetryPolicy
-from tools.files.tensorflow.checkpoints import load_variables
-from tools.files.tensorflow.graph_def import load_constants
 from tools.weights.extractor_names import inception_shapes, vggish_shapes
 from tools.weights.published_files import PublishedFile, find_published
 
@@ -130,6 +128,8 @@ def find_eigenvalues(*, weights_dir: str | None, offline: bool) -> str:
 
 def read_inception(folder: Path, called: str) -> dict[str, np.ndarray]:
     """As ``load_inception``, of a folder with the graph. called: what errors begin with. Raises DataError."""
+    from tools.files.tensorflow.graph_def import load_constants  # and protobuf, which takes long to import
+
     where = f"{GRAPH} of {called}"
     constants = load_constants(folder / GRAPH, inception_shapes(), where)
     for name, array in constants.items():
@@ -139,6 +139,8 @@ def read_inception(folder: Path, called: str) -> dict[str, np.ndarray]:
 
 def read_vggish(path: Path, called: str) -> dict[str, np.ndarray]:
     """As ``load_vggish``, of the file. Raises DataError."""
+    from tools.files.tensorflow.checkpoints import load_variables  # and protobuf
+
     variables = load_variables(path, vggish_shapes(), called)
     for name, array in variables.items():
         _require_numbers(array, f"{called}: {name}")
