@@ -10,6 +10,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+import hypothesis
 import numpy as np
 import pytest
 
@@ -23,6 +24,10 @@ pytest.register_assert_rewrite(
     "tests.tools.files.tensorflow.goldens",
     "tests.tools.weights.released_cache",
 )
+
+# On a busy machine anything may take longer than Hypothesis waits for an example.
+hypothesis.settings.register_profile("patient", deadline=None)
+hypothesis.settings.load_profile("patient")
 
 PROJECT = Path(__file__).resolve().parents[1]
 

@@ -54,7 +54,7 @@ for each in NETWORKS.values():
 
 
 @pytest.mark.parametrize("name", sorted(NETWORKS))
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12)
 @given(lengths=st.lists(st.integers(1, 300), min_size=2, max_size=6), seed=st.integers(0, 99), data=st.data())
 def test_a_video_scores_the_same_alone_and_in_any_batch_in_any_order(name, lengths, seed, data):
     network, videos = NETWORKS[name], make_videos(lengths, seed)
