@@ -9,6 +9,11 @@ model on clips, reading is compared with the way of 2019 on one core (tests/refe
 PIL, a growing float array), and inference with the network as it trains, with Paddle's settings as it ships and with
 those of this project.
 
+python -m tools.benchmark --model-name TSN --against torch,onnxruntime
+
+measures CPU seconds of the network of any model beside the same one in PyTorch and ONNX Runtime, with the same weights
+(tests/peers/), each in a process of its own on the same cores, in turn.
+
 python -m tools.benchmark --simulate-world 64
 
 plans an epoch of YouTube-8M and Kinetics-400 for so many processes, on lists of their size without the data.
@@ -28,18 +33,21 @@ if __name__ == "__main__":  # before anything slow, so that Ctrl-C is one line f
 
     begin_program()
 
+import argparse
 from dataclasses import dataclass
 
 import models  # noqa: F401  (registers the specs)
 from tools.benchmark.clips import measure_clips
 from tools.benchmark.extraction import measure_extraction
 from tools.benchmark.features import measure_features
+from tools.benchmark.peers import PEERS, measure_against
 from tools.benchmark.simulation import NUM_CLIPS, NUM_RECORDS, NUM_SHARDS, simulate_world
 from tools.benchmark.timing import show_figures
 from tools.config.flags import PROJECT, make_parser, parse_text, parse_threads, whole_number
 from tools.registry import MODELS
-from tools.runtime.cpu import usable_cores
+from tools.runtime.cpu import name_vectors, usable_cores
 from tools.runtime.entry import run_program
+from tools.runtime.environment import processor_name
 from tools.runtime.log import start_log
 
 BATCH_SIZES = {"features": 64, "clips": 4}  # by the kind of data
@@ -49,7 +57,8 @@ BATCH_SIZES = {"features": 64, "clips": 4}  # by the kind of data
 class BenchmarkOptions:
     """model_name: as published, None for a simulation or extraction. simulate_world: processes, None for a model.
 
-    config_path: None for the model's own. threads: None for all cores. json_path: None to write no file.
+    config_path: None for the model's own. threads: None for all cores. against: of PEERS, () for none. json_path: None
+    to write no file.
     """
 
     model_name: str | None
@@ -60,6 +69,7 @@ class BenchmarkOptions:
     repeat: int
     threads: int | None
     only_reading: bool
+    against: tuple[str, ...]
     json_path: str | None
 
 
@@ -85,6 +95,14 @@ def parse_args() -> BenchmarkOptions:
     add("--repeat", type=whole_number(1), default=5, metavar="N", help="timed runs of each, after one that is not (5)")
     add("--threads", type=parse_threads, metavar="N", help="CPU threads of the network; default: all available cores")
     add("--only-reading", action="store_true", help="leave the network out; for models on clips")
+    add(
+        "--against",
+        type=parse_peers,
+        default=(),
+        metavar="PEERS",
+        help=f"measure the network beside that of other frameworks alone, as {','.join(PEERS)}; these are installed by "
+        "requirements-benchmark.txt",
+    )
     add("--json", type=parse_text, metavar="FILE", help="also write the figures here")
     args = parser.parse_args()
     if [bool(args.model_name), bool(args.simulate_world), args.extraction].count(True) != 1:
@@ -93,6 +111,8 @@ def parse_args() -> BenchmarkOptions:
     data = MODELS.get(name).data if name else "features"
     if args.only_reading and data != "clips":
         parser.error(f"--only-reading is for models on clips, not for {name or 'anything else'}")
+    if args.against and (not name or args.only_reading):
+        parser.error("--against compares the network of a model; give --model-name, and not --only-reading")
     return BenchmarkOptions(
         name,
         args.simulate_world,
@@ -102,8 +122,17 @@ def parse_args() -> BenchmarkOptions:
         args.repeat,
         args.threads,
         args.only_reading,
+        args.against,
         args.json,
     )
+
+
+def parse_peers(text: str) -> tuple[str, ...]:
+    """Names of PEERS between commas, each once."""
+    names = tuple(dict.fromkeys(name.strip() for name in text.split(",")))
+    if unknown := [name for name in names if name not in PEERS]:
+        raise argparse.ArgumentTypeError(f"{unknown[0]!r} is none of {', '.join(PEERS)}")
+    return names
 
 
 def benchmark_clips(name: str, path: str, options: BenchmarkOptions) -> None:
@@ -124,7 +153,20 @@ BENCHMARKS = {"clips": benchmark_clips, "features": benchmark_features}  # by th
 
 def benchmark_model(options: BenchmarkOptions) -> None:
     name, spec = options.model_name, MODELS.get(options.model_name)
-    BENCHMARKS[spec.data](name, options.config_path or str(PROJECT / spec.default_config), options)
+    path = options.config_path or str(PROJECT / spec.default_config)
+    if options.against:
+        benchmark_peers(name, path, options)
+    else:
+        BENCHMARKS[spec.data](name, path, options)
+
+
+def benchmark_peers(name: str, path: str, options: BenchmarkOptions) -> None:
+    threads = options.threads or usable_cores()
+    sizes = {"batch_size": options.batch_size, "repeat": options.repeat, "threads": threads}
+    figures = measure_against(name, path, options.against, **sizes)
+    machine = f"{processor_name()}, {name_vectors()}, {threads} core{'s' * (threads > 1)}"
+    title = f"{name}, {path}, CPU time, median of {options.repeat}; {machine}"
+    show_figures(title, figures, options.json_path, {"model": name, "machine": machine})
 
 
 def benchmark_world(options: BenchmarkOptions) -> None:

@@ -4,12 +4,10 @@ Reading, resampling, PCA and writing are this project's in all of them; only the
 ONNX Runtime, where these are installed. Each has a process of its own, which work in turn.
 """
 
-import multiprocessing
 import os
 import tempfile
 from collections.abc import Callable
 from functools import partial
-from multiprocessing.connection import Connection
 from pathlib import Path
 
 import numpy as np
@@ -20,8 +18,8 @@ from datareader.extraction.youtube8m import EXAMPLES_AT_ONCE, PICTURES_AT_ONCE, 
 from datareader.lists import ListEntry
 from tools.benchmark.clips import draw_frames
 from tools.benchmark.timing import compare, median_seconds
+from tools.benchmark.workers import Tasks, Worker
 from tools.runtime.device import start_paddle
-from tools.runtime.log import start_log
 from tools.weights.extractor_names import inception_shapes, vggish_shapes
 from tools.weights.extractors import Pca
 
@@ -36,7 +34,7 @@ def measure_extraction(repeat: int, threads: int) -> tuple[dict[str, float], lis
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         paths = [write_talkie(folder / f"{number}.mp4") for number in range(NUM_VIDEOS)]
-        ours = Worker(open_ours, paths, threads, folder)
+        ours = Worker(open_tasks, open_ours, paths, threads, folder)
         try:
             figures = {
                 "extraction, seconds of video a second": NUM_VIDEOS * SECONDS / median_seconds(ours("whole"), repeat),
@@ -46,7 +44,7 @@ def measure_extraction(repeat: int, threads: int) -> tuple[dict[str, float], lis
             missing = []
             for title, module in PEERS.items():
                 try:
-                    peer = Worker(OPENERS[module], paths, threads, folder)
+                    peer = Worker(open_tasks, OPENERS[module], paths, threads, folder)
                 except ImportError as error:
                     lacks = (error.name or module).partition(".")[0]  # ONNX Runtime needs torch too, which exports
                     missing.append(f"{title} is left out: {error}; python -m pip install {lacks}")
@@ -58,7 +56,7 @@ def measure_extraction(repeat: int, threads: int) -> tuple[dict[str, float], lis
     return figures, missing
 
 
-def compare_with(title: str, ours: "Worker", peer: "Worker", repeat: int) -> dict[str, float]:
+def compare_with(title: str, ours: Worker, peer: Worker, repeat: int) -> dict[str, float]:
     """How much longer another framework takes, and by how much its numbers are others."""
     parts = {"extraction": "whole", "Inception": "look", "VGGish": "listen"}
     figures = {
@@ -74,66 +72,18 @@ def compare_with(title: str, ours: "Worker", peer: "Worker", repeat: int) -> dic
 # One framework, in a process of its own
 
 
-class Worker:
-    """``worker("whole")()`` describes all videos; "look" and "listen" run one batch of one network.
-
-    answers: what both networks make of one batch. Raises ImportError where the framework is missing.
-    """
-
-    def __init__(self, opener: Callable, paths: list[Path], threads: int, folder: Path):
-        self._connection, theirs = multiprocessing.Pipe()
-        context = multiprocessing.get_context("spawn")
-        self._process = context.Process(target=serve, args=(theirs, opener, paths, threads, folder), daemon=True)
-        self._process.start()
-        theirs.close()
-        self.answers = self._receive()
-
-    def __call__(self, task: str) -> Callable[[], object]:
-        return partial(self._run, task)
-
-    def _run(self, task: str) -> object:
-        self._connection.send(task)
-        return self._receive()
-
-    def _receive(self) -> object:
-        answer = self._connection.recv()
-        if isinstance(answer, Exception):
-            self.close()
-            raise answer
-        return answer
-
-    def close(self) -> None:
-        self._connection.close()
-        self._process.join()
-
-
-def serve(connection: Connection, opener: Callable, paths: list[Path], threads: int, folder: Path) -> None:
-    """The work of a process, until nobody asks."""
-    start_log()
-    try:
-        look, listen = opener(threads, folder)
-        rng = np.random.default_rng(0)
-        pictures = rng.uniform(0, 255, (PICTURES_AT_ONCE, 3, 299, 299)).astype(np.float32)
-        examples = rng.uniform(-4, 4, (EXAMPLES_AT_ONCE, 96, 64)).astype(np.float32)
-        tasks = {
-            "whole": partial(describe_videos, look, listen, paths),
-            "look": partial(look, pictures),
-            "listen": partial(listen, examples),
-        }
-        connection.send((tasks["look"](), tasks["listen"]()))
-    except ImportError as error:  # which the others are measured without
-        connection.send(error)
-        return
-    except Exception as error:
-        connection.send(error)
-        raise
-    while True:
-        try:
-            task = connection.recv()
-        except EOFError:
-            return
-        tasks[task]()
-        connection.send(None)
+def open_tasks(opener: Callable, paths: list[Path], threads: int, folder: Path) -> tuple[Tasks, tuple]:
+    """``"whole"`` describes all videos; "look" and "listen" run one batch of one network, and give the answers."""
+    look, listen = opener(threads, folder)
+    rng = np.random.default_rng(0)
+    pictures = rng.uniform(0, 255, (PICTURES_AT_ONCE, 3, 299, 299)).astype(np.float32)
+    examples = rng.uniform(-4, 4, (EXAMPLES_AT_ONCE, 96, 64)).astype(np.float32)
+    tasks = {
+        "whole": partial(describe_videos, look, listen, paths),
+        "look": partial(look, pictures),
+        "listen": partial(listen, examples),
+    }
+    return tasks, (tasks["look"](), tasks["listen"]())
 
 
 def describe_videos(look: Callable, listen: Callable, paths: list[Path]) -> None:

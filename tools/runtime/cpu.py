@@ -79,14 +79,20 @@ def _set_mkl_path() -> str:
     vendor, flags = _processor(Path("/proc/cpuinfo"))
     if vendor != "AuthenticAMD":
         return f"MKL as it comes ({vendor or platform.machine()})"
-    if flags >= _AVX512:
-        value, reason = "7", "AMD with AVX-512"
-    elif flags >= _AVX2:
-        value, reason = "5", "AMD with AVX2"
-    else:
+    widest = _widest_vectors(flags)
+    if not widest:
         return "MKL as it comes (AMD without AVX2)"
-    os.environ[name] = value
-    return f"{name}={value} ({reason}; {OPT_OUT}=0 turns this off)"
+    os.environ[name] = value = {"AVX-512": "7", "AVX2": "5"}[widest]
+    return f"{name}={value} (AMD with {widest}; {OPT_OUT}=0 turns this off)"
+
+
+def name_vectors(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
+    """The widest vectors of this processor, which decide how fast networks are: AVX-512, AVX2, or neither."""
+    return _widest_vectors(_processor(cpuinfo)[1]) or "without AVX2"
+
+
+def _widest_vectors(flags: set[str]) -> str:
+    return "AVX-512" if flags >= _AVX512 else "AVX2" if flags >= _AVX2 else ""
 
 
 def describe_bf16(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:

@@ -2,7 +2,6 @@
 
 import importlib.util
 import json
-import multiprocessing
 import runpy
 import sys
 
@@ -146,7 +145,7 @@ class AbsentPeer:
 
     answers = ()
 
-    def __init__(self, opener, *_):
+    def __init__(self, open_tasks, opener, *_):
         if opener is not extraction.open_ours:
             raise ModuleNotFoundError("No module named 'torch'", name="torch")
 
@@ -165,31 +164,6 @@ def test_what_a_peer_lacks_is_what_its_line_says_how_to_install(monkeypatch):
         f"{title} is left out: No module named 'torch'; python -m pip install torch"
         for title in ("PyTorch", "ONNX Runtime")
     ]
-
-
-def test_a_process_without_its_framework_ends_without_a_traceback(monkeypatch, tmp_path):
-    monkeypatch.setattr(extraction, "start_log", lambda: None)
-    ours, theirs = multiprocessing.Pipe()
-
-    def open_missing(threads, folder):
-        raise ModuleNotFoundError("No module named 'torch'", name="torch")
-
-    extraction.serve(theirs, open_missing, [], 1, tmp_path)
-    assert ours.recv().name == "torch"
-
-
-def test_what_ends_a_task_is_not_taken_for_the_end_of_work(monkeypatch, tmp_path):
-    """As of a damaged video, whose end comes early."""
-    monkeypatch.setattr(extraction, "start_log", lambda: None)
-
-    def end_early(*_):
-        raise EOFError
-
-    monkeypatch.setattr(extraction, "describe_videos", end_early)
-    ours, theirs = multiprocessing.Pipe()
-    ours.send("whole")
-    with pytest.raises(EOFError):
-        extraction.serve(theirs, lambda threads, folder: (len, len), [], 1, tmp_path)
 
 
 @pytest.mark.slow

@@ -1,0 +1,89 @@
+import multiprocessing
+import os
+import signal
+import time
+
+import pytest
+
+from tools.benchmark import workers
+from tools.errors import ConfigError, PeerError
+
+
+def burn(sec: float) -> None:
+    end = time.process_time() + sec
+    while time.process_time() < end:
+        pass
+
+
+def open_tasks(answers):
+    return {"burn": lambda: burn(0.2), "sleep": lambda: time.sleep(0.2), "cores": check_cores}, answers
+
+
+def check_cores() -> None:
+    assert len(os.sched_getaffinity(0)) == 1
+
+
+def open_missing():
+    raise ModuleNotFoundError("No module named 'torch'", name="torch")
+
+
+def open_refusing():
+    raise ConfigError("--against: no such network")
+
+
+class UnsendableError(Exception):
+    def __init__(self, one, other):
+        super().__init__(f"{one} and {other}")
+
+
+def open_failing():
+    raise UnsendableError("this", "that")
+
+
+def open_dying():
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_a_task_is_measured_in_the_cpu_time_of_its_process():
+    worker = workers.Worker(open_tasks, [1, 2], cores=1)
+    try:
+        assert worker.answers == [1, 2]
+        assert 0.2 <= worker("burn")() < 2
+        assert worker("sleep")() < 0.1
+        worker("cores")()
+    finally:
+        worker.close()
+
+
+@pytest.mark.parametrize(
+    ("opener", "error", "text"),
+    [
+        (open_missing, ModuleNotFoundError, "No module named 'torch'"),
+        (open_refusing, ConfigError, "--against: no such network"),
+        (open_failing, RuntimeError, "UnsendableError: this and that"),
+        (open_dying, PeerError, r"ended with code -9; .* smaller --batch-size"),
+    ],
+)
+def test_a_process_that_cannot_begin_says_why(opener, error, text):
+    with pytest.raises(error, match=text):
+        workers.Worker(opener)
+
+
+def test_a_process_without_its_framework_ends_without_a_traceback(monkeypatch):
+    monkeypatch.setattr(workers, "start_log", lambda: None)
+    ours, theirs = multiprocessing.Pipe()
+    workers.serve(theirs, open_missing, (), None)
+    assert ours.recv().name == "torch"
+
+
+def test_what_ends_a_task_is_not_taken_for_the_end_of_work(monkeypatch):
+    """As of a damaged video, whose end comes early."""
+    monkeypatch.setattr(workers, "start_log", lambda: None)
+
+    def end_early():
+        raise EOFError
+
+    ours, theirs = multiprocessing.Pipe()
+    ours.send("whole")
+    with pytest.raises(EOFError):
+        workers.serve(theirs, lambda: ({"whole": end_early}, None), (), None)
