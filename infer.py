@@ -195,7 +195,7 @@ def main() -> int:
         broken = gather_broken(group, dataset, options.run.skip_broken)
         if not group.is_first:
             return 0
-        results = list(chain.from_iterable(gathered))  # in list order, as the processes have stretches of the list
+        results = sorted(chain.from_iterable(gathered), key=lambda part: part.number)  # in the order of the list
         require_records(len(results), dataset)
         lock = lock_results(base)
         paths = write_predictions(base, results, names, csv_safe=options.csv_safe)

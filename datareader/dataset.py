@@ -38,6 +38,7 @@ class Batch:
     inputs: arrays for the network's ``forward``, N first where they are not ragged.
     labels: (N, num_classes) float32 multi-hot or (N,) int64; None when the data has none.
     views: how often each record is in the inputs, one after another, for a result averaged over them.
+    numbers: (N,) int64 of the records, in whose order results are written; None where they come in that order.
     spans: where the records are parts of one video, which; they come in order. begins: its first part is among them,
     also where it came before and damage makes the video be read again. ends: so is its last, and all are well.
     """
@@ -48,6 +49,7 @@ class Batch:
     inputs: tuple[np.ndarray, ...]
     labels: np.ndarray | None
     views: int = 1
+    numbers: np.ndarray | None = None
     spans: list[Span] | None = None
     begins: bool = True
     ends: bool = True
@@ -86,7 +88,10 @@ class Dataset(Protocol):
         """
 
     def arrange_batches(self, order: np.ndarray, batch_size: int, seed: int, epoch: int) -> np.ndarray:
-        """The order in which a process reads its shard of an epoch, which may put similar records together."""
+        """The order in which records are read, which may put similar ones together.
+
+        In training ``order`` is the shard of a process; else all records, and each process reads some of the batches.
+        """
 
     def class_counts(self) -> np.ndarray | None:
         """(num_classes,) int64: how many of the records have each class. None where labels are not needed."""

@@ -62,6 +62,7 @@ class EvaluationLoader(Loader):
     def epoch(self) -> Iterator[Batch]:
         """This process's batches. One without any record, as when all of them were skipped, is not given."""
         order = self.dataset.order(self.seed, 0, len(self.dataset))
+        order = self.dataset.arrange_batches(order, self.batch_size, self.seed, 0)
         batches = [order[i * self.batch_size : (i + 1) * self.batch_size] for i in self._batches()]
         return (batch for batch in self._read(batches, 0) if len(batch))
 

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 from PIL import Image
 
@@ -12,8 +13,12 @@ DEQUANTIZED_UNBIASED = (np.arange(256) * 4 / 255 - 2).astype("float32")  # NeXtV
 
 def dequantize(frames: np.ndarray, table: np.ndarray = DEQUANTIZED) -> np.ndarray:
     """Stored uint8 features of any shape to float32 in about [-2, 2], through a table (256,)."""
-    # "wrap" spares NumPy a checked copy of the result; no byte is out of the table's range.
-    return np.take(table, frames, out=empty_aligned(frames.shape, np.float32), mode="wrap")
+    out = empty_aligned(frames.shape, np.float32)
+    if frames.size:
+        # OpenCV looks bytes up in a third of the time of NumPy, which makes 8-byte numbers of them first.
+        width = frames.shape[-1] if frames.ndim else 1
+        cv2.LUT(frames.reshape(-1, width), table[None], dst=out.reshape(-1, width))
+    return out
 
 
 def empty_aligned(shape: tuple[int, ...], dtype) -> np.ndarray:

@@ -21,7 +21,7 @@ from metrics.youtube8m import YouTube8MMetrics
 from tests.conftest import PROJECT, run_script, start_script
 from tools.config.flags import ConfigSource, RunOptions
 from tools.config.load import Override, load_config
-from tools.files.pickles import load_pickle
+from tools.files.pickles import load_data_pickle
 from tools.registry import MODELS
 from tools.run_setup import plan_run
 from tools.training.options import TrainingOptions
@@ -32,8 +32,7 @@ WHOLE_RUN = [f"AttentionCluster_{kind}" for kind in KINDS]
 
 
 def weights_of(folder):
-    with open(folder / "model.pdparams", "rb") as file:
-        return load_pickle(file)
+    return load_data_pickle(str(folder / "model.pdparams"))
 
 
 def assert_same_bits(one, other):
@@ -124,8 +123,13 @@ def test_the_networks_over_all_frames_resume_with_the_same_bits_and_test_as_they
     weights = f"--weights=killed/{name}_best"
     run_script("test", *flags, weights, "--batch-size=5", "--output=scores.json", cwd=tiny)
     run_script("infer", *flags, weights, "--infer-topk=0", cwd=tiny)
-    with open(tiny / f"{name}_infer_result", "rb") as file:
-        results = load_pickle(file)
+    run_script("infer", *flags, weights, "--infer-topk=0", "--batch-size=5", "--nproc=2", "--save-dir=two", cwd=tiny)
+    places = (tiny, tiny / "two")
+    results, batched = (load_data_pickle(str(place / f"{name}_infer_result")) for place in places)
+    assert [video for video, *_ in batched] == [f"val0_{i}" for i in range(10)] + [f"val1_{i}" for i in range(11)]
+    for one, other in zip(results, batched, strict=True):  # by batches of similar length, of which two processes share
+        assert one[0] == other[0]
+        np.testing.assert_allclose(*(np.array(p)[np.argsort(c)] for _, p, c in (one, other)), atol=1e-6)
     records = [record for i in range(2) for record in load_records(str(tiny / f"data/val{i}.pkl"))]
     metric = YouTube8MMetrics(num_classes=12, top_k=5)
     for (_, probs, classes), record in zip(results, records, strict=True):

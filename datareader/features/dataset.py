@@ -9,13 +9,14 @@ from functools import partial
 from pathlib import Path
 from threading import Lock
 
+import cv2
 import numpy as np
 
 from datareader.balancing import make_draws
 from datareader.dataset import Batch
 from datareader.features.index import FileIndex, build_index, cache_of, scan_file
 from datareader.features.inputs import FeatureInputs, RaggedFrames, SegmentFrames, choose_inputs
-from datareader.features.order import group_by_length, shuffle_files, warn_of_sorted_files
+from datareader.features.order import group_by_length, shuffle_files, sort_by_length, warn_of_sorted_files
 from datareader.features.records import Expected, Record, expect_records, load_records, parse_record
 from datareader.labels import RecordLabels, describe_classes, join_labels, warn_of_classes
 from datareader.lists import load_list
@@ -27,7 +28,7 @@ class FeatureDataset(FeatureInputs):
     """All usable records of a list, in list order.
 
     arrange: makes the network's inputs, as SegmentFrames and RaggedFrames do.
-    sort_by_length: training batches hold videos of similar length; see ``group_by_length``.
+    sort_by_length: batches hold videos of similar length; see ``group_by_length``, and of a test ``sort_by_length``.
     balanced: epochs of training have all classes equally often.
     skip_broken: how many broken records or files may be skipped; each is listed in ``broken``.
     Raises DataError for the first broken record past that number.
@@ -95,12 +96,15 @@ class FeatureDataset(FeatureInputs):
         """The order that records are read in: as it is, or with batches of similar length."""
         if not self.sort_by_length:
             return order
+        if not self.training:
+            return sort_by_length(order, self.num_frames, batch_size)
         rng = np.random.default_rng([seed, epoch, batch_size])
         return group_by_length(order, self.num_frames, batch_size, rng)
 
     @contextmanager
     def open(self, batches: list[np.ndarray], seed: int, epoch: int) -> Iterator[Callable[[int], Batch]]:
         """Give ``fetch(i) -> Batch`` for these batches of record numbers; safe to call from threads."""
+        cv2.setNumThreads(0)  # the reading threads are as many as they should be
         files_of = [self.files_of(batch) for batch in batches]
         with ThreadPoolExecutor(1, thread_name_prefix="files") as pool:
             files = _OpenFiles(self._load, files_of, pool)
@@ -152,6 +156,7 @@ class FeatureDataset(FeatureInputs):
             entries=[self.entries[file] for file in files],
             inputs=self.arrange(records, generators),
             labels=self._multi_hot(records),
+            numbers=numbers,
         )
 
     def _record(self, file: int, place: int, loaded: list[dict]) -> Record:
@@ -242,7 +247,7 @@ def _open(reader: str, config, section: str, *, training: bool, skip_broken: int
         choose_inputs(reader, config),
         training=training,
         skip_broken=skip_broken,
-        sort_by_length=training and config.TRAIN.sort_by_length,
+        sort_by_length=config.TRAIN.sort_by_length if training else reader != "feature_segments",
         balanced=training and config.TRAIN.sampling == "balanced",
     )
 

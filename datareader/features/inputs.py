@@ -31,7 +31,7 @@ class SegmentFrames:
             rng = generators[i] if generators else None
             frames = sample_span_frames(len(record.streams[0]), self.seg_num, rng)
             for streams, out in zip(features, batch, strict=True):
-                np.take(streams[i], frames, axis=0, out=out[i])
+                np.take(streams[i], frames, axis=0, out=out[i], mode="clip")  # all are there; "raise" would copy
         return tuple(batch)
 
     @staticmethod

@@ -37,6 +37,15 @@ def warn_of_sorted_files(list_path: str, class_counts: Sequence[np.ndarray], rec
     ]
 
 
+def sort_by_length(order: np.ndarray, num_frames: np.ndarray, batch_size: int, window: int = 8) -> np.ndarray:
+    """Reorder records so that the videos of a batch have similar lengths, the longest of ``window`` batches first.
+
+    No record moves out of its window, so that few files are open at once. order, num_frames: as of ``group_by_length``.
+    """
+    windows = [order[start : start + window * batch_size] for start in range(0, len(order), window * batch_size)]
+    return np.concatenate([part[np.argsort(-num_frames[part], kind="stable")] for part in windows])
+
+
 def group_by_length(
     order: np.ndarray, num_frames: np.ndarray, batch_size: int, rng: np.random.Generator, window: int = 16
 ) -> np.ndarray:

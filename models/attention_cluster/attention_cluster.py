@@ -8,7 +8,7 @@ import paddle
 import paddle.nn.functional as F
 from paddle import nn
 
-from models.layers.linear import Linear
+from models.layers.linear import Linear, row_sums
 from models.layers.losses import multilabel_losses
 from models.layers.sequence import dequantize
 
@@ -48,10 +48,10 @@ class ShiftingAttention(nn.Layer):
 
     def forward(self, x):
         scores = self.score(x).transpose([0, 2, 1])  # (N, K, T)
-        pooled = F.softmax(scores, axis=-1) @ x  # (N, K, D)
-        shifted = self.scale * pooled + self.shift  # (N, K, D)
+        weights = self.scale * F.softmax(scores, axis=-1)  # (N, K, T): scaled here, where it is D / T times cheaper
+        shifted = weights @ x + self.shift  # (N, K, D)
         # 2019: epsilon is added to the squared norm.
-        inverse_norm = paddle.rsqrt((shifted * shifted).sum(axis=-1, keepdim=True) + 1e-12)  # (N, K, 1)
+        inverse_norm = paddle.rsqrt(row_sums(shifted * shifted) + 1e-12)  # (N, K, 1)
         units = shifted * (inverse_norm / math.sqrt(self.cluster_num))
         return units.flatten(start_axis=1)  # (N, K * D)
 

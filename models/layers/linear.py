@@ -70,6 +70,13 @@ def column_sums(x):
     return (paddle.ones([1, x.shape[-2]], x.dtype) @ x).squeeze(-2)
 
 
+def row_sums(x):
+    """``x.sum(axis=-1, keepdim=True)``, as ``column_sums``: (..., A, B) -> (..., A, 1)."""
+    if not _computes_here(x, x):
+        return x.sum(axis=-1, keepdim=True)
+    return x @ paddle.ones([x.shape[-1], 1], x.dtype)
+
+
 def _computes_here(x, weight) -> bool:
     """Whether a product is computed at once, not exported, on a CPU, where nothing makes other types of float32."""
     if not paddle.in_dynamic_mode() or not x.place.is_cpu_place():

@@ -4,13 +4,30 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from datareader.transforms import Crop, crop_frame, dequantize, list_crops, normalize, scale_size
+from datareader.transforms import (
+    DEQUANTIZED,
+    DEQUANTIZED_UNBIASED,
+    Crop,
+    crop_frame,
+    dequantize,
+    list_crops,
+    normalize,
+    scale_size,
+)
 from tests.datareader.clips.synthetic import MEAN, STD, make_frames
 
 
 def test_dequantized_batches_begin_where_paddle_can_share_their_memory():
     for rows in range(1, 20):
         assert dequantize(np.zeros((rows, 7), np.uint8)).ctypes.data % 64 == 0
+
+
+@pytest.mark.parametrize("shape", [(), (5,), (0, 4), (3, 1), (4, 3, 70), (1, 400_000)])
+def test_bytes_are_looked_up_in_arrays_of_any_shape(shape):
+    stored = np.asarray(np.random.default_rng(0).integers(0, 256, shape), np.uint8)
+    for frames in (stored, stored[::2, ::3] if stored.ndim == 2 else stored):
+        for table in (DEQUANTIZED, DEQUANTIZED_UNBIASED):
+            np.testing.assert_array_equal(dequantize(frames, table), table[frames])
 
 
 @pytest.mark.parametrize(

@@ -41,7 +41,7 @@ def _rank(batch, probs, top_k: int) -> list[VideoClasses]:
     """The classes of each record of a batch."""
     ranked = []
     for i, (video_id, entry) in enumerate(zip(batch.ids, batch.entries, strict=True)):
-        part = {}
+        part = {} if batch.numbers is None else {"number": int(batch.numbers[i])}
         if batch.spans is not None:
             span = batch.spans[i]
             start, end = (round(float(seconds), 3) for seconds in (span.start_sec, span.end_sec))

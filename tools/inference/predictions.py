@@ -34,6 +34,7 @@ class VideoClasses:
     start_sec, end_sec: the span's, from the video's first frame, in whole milliseconds, 1 or more of them; None for a
     whole video.
     frames: the numbers in the video of those that the network saw of a span; none for a whole video.
+    number: of the record in its data set, in whose order results are written; 0 where they come in that order.
     """
 
     video_id: str
@@ -44,6 +45,7 @@ class VideoClasses:
     start_sec: float | None = None
     end_sec: float | None = None
     frames: tuple[int, ...] = ()
+    number: int = 0
 
     @property
     def name(self) -> str:

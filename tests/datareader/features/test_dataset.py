@@ -36,6 +36,19 @@ def test_labels_are_multi_hot_and_batches_name_their_records(tiny):
     assert batch.sources[2].endswith("val0.pkl record 2 (video val0_2)")
 
 
+def test_batches_of_a_test_hold_videos_of_similar_length_and_tell_their_place_in_the_list(tmp_path):
+    write_pickles(tmp_path, "val", [10, 11])
+    in_order = batches_of(open_list(tmp_path / "val.list"), batch_size=1)
+    dataset = open_list(tmp_path / "val.list", sort_by_length=True)
+    batches = batches_of(dataset, batch_size=4)
+    numbers = np.concatenate([batch.numbers for batch in batches])
+    assert sorted(numbers) == list(range(21))
+    assert ids_of(batches) == [ids_of(in_order)[number] for number in numbers]
+    lengths = dataset.num_frames[numbers]
+    assert (np.diff(lengths) <= 0).all()  # all 21 are in the first window
+    assert len(set(lengths.tolist())) > 1
+
+
 def test_only_the_files_in_use_and_the_next_one_stay_in_memory(tmp_path, monkeypatch):
     path = write_pickles(tmp_path, "many", [4] * 10)
     dataset = open_list(path)

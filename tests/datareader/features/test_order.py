@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from datareader.features.order import group_by_length, warn_of_sorted_files
+from datareader.features.order import group_by_length, sort_by_length, warn_of_sorted_files
 from tests.datareader.features.reading import batches_of, ids_of, open_list
 
 
@@ -56,3 +56,15 @@ def test_sorting_by_length_changes_no_epoch_only_its_batches(count, batch_size, 
         return (batches.max(axis=1) - batches.min(axis=1)).sum() if whole else 0
 
     assert spread(grouped) <= spread(order)
+
+
+@given(count=st.integers(1, 300), batch_size=st.integers(1, 20), seed=st.integers(0, 9))
+def test_a_test_sorts_records_by_length_in_windows_that_none_leaves(count, batch_size, seed):
+    rng, size = np.random.default_rng(seed), 4 * batch_size
+    num_frames, order = rng.integers(1, 301, count), np.arange(count)
+    arranged = sort_by_length(order, num_frames, batch_size, window=4)
+    for start in range(0, count, size):
+        part = arranged[start : start + size]
+        assert sorted(part) == order[start : start + size].tolist()
+        assert (np.diff(num_frames[part]) <= 0).all()
+    np.testing.assert_array_equal(sort_by_length(order, np.full(count, 7), batch_size), order)

@@ -12,7 +12,7 @@ import pytest
 from paddle import nn
 
 from models.layers import linear as module
-from models.layers.linear import Linear, column_sums, linear
+from models.layers.linear import Linear, column_sums, linear, row_sums
 from models.layers.prepacked import PrepackedMatrix, load_mkl
 from tools.runtime.unchanged import unchanged_weights
 
@@ -167,13 +167,14 @@ def test_gradients_are_those_of_paddle_and_all_but_the_bias_s_to_the_bit(shape, 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("shape", [(1, 3), (500, 7), (2, 30, 4)])
-def test_column_sums_are_sums_with_their_gradient(shape, dtype):
+@pytest.mark.parametrize("axis", [-1, -2])
+def test_sums_of_rows_and_of_columns_are_sums_with_their_gradient(shape, dtype, axis):
     x = random(*shape, dtype=dtype)
     x.stop_gradient = False
-    sums = column_sums(x)
-    np.testing.assert_allclose(sums.numpy(), x.numpy().sum(axis=-2), rtol=1e-5, atol=1e-5)
+    sums = row_sums(x) if axis == -1 else column_sums(x).unsqueeze(-2)
+    np.testing.assert_allclose(sums.numpy(), x.numpy().sum(axis=axis, keepdims=True), rtol=1e-5, atol=1e-5)
     (sums * sums).sum().backward()
-    expected = np.broadcast_to(2 * sums.numpy()[..., None, :], shape)
+    expected = np.broadcast_to(2 * sums.numpy(), shape)
     np.testing.assert_allclose(x.grad.numpy(), expected, rtol=1e-6)
 
 

@@ -44,7 +44,7 @@ def test_the_default_config_holds_the_values_of_2019():
     assert config.MODEL.cluster_nums == [32, 32]
     assert (config.MODEL.seg_num, config.MODEL.num_classes, config.MODEL.topk) == (100, 3862, 20)
     assert (config.TRAIN.epoch, config.TRAIN.learning_rate, config.TRAIN.batch_size) == (5, 0.001, 2048)
-    assert (config.VALID.batch_size, config.TEST.batch_size, config.INFER.batch_size) == (2048, 256, 1)
+    assert (config.VALID.batch_size, config.TEST.batch_size, config.INFER.batch_size) == (2048, 256, 64)
 
 
 def test_yaml_and_ini_with_the_same_values_give_the_same_config(tmp_path):
