@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from itertools import zip_longest
 from pathlib import Path
 
+from datareader.missing_files import explain_missing_path
 from tools.errors import DataError
 from tools.files.recognise import FileKind, recognise_file
 from tools.files.texts import NotTextError, read_text, split_lines
@@ -50,7 +51,11 @@ def _read(path: str, called: str) -> str:
         raise DataError(f"{called} {error}") from None
     except IsADirectoryError:
         raise DataError(f"{called} is a folder; {_EXPECTED}") from None
-    except (OSError, ValueError) as error:
+    except FileNotFoundError:
+        raise DataError(f"{called}: {explain_missing_path(path)}") from None
+    except OSError as error:
+        raise DataError(f"{called} cannot be read: {error.strerror}") from None
+    except ValueError as error:
         raise DataError(f"{called} cannot be read: {error}") from None
     if (kind := recognise_file(path)) in (FileKind.JSON, FileKind.HTML, FileKind.XML):
         raise DataError(f"{called} is {kind}; {_EXPECTED}")

@@ -141,7 +141,8 @@ def test_names_that_cannot_be_used_keep_no_training_back(tmp_path):
     assert names is None
     assert str(refused).startswith(f"class names {tmp_path}/class_names.txt has 1 lines")
     _, refused = find_class_names(training(tmp_path / "train.list", tmp_path / "missing.txt"))
-    assert "missing.txt cannot be read" in str(refused)
+    missing = f"{tmp_path}/missing.txt"
+    assert str(refused) == f"class names {missing}: no file or folder {missing}; looked for {missing}"
 
 
 def test_names_of_a_checkpoint_have_to_be_whole_where_they_are_used(tmp_path):
