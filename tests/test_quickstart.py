@@ -120,6 +120,22 @@ def train_on_clips(name: str, folder) -> float:
     return report["scores"]["top1_acc"]
 
 
+def stop_in_the_middle(name: str, saved: str, folder) -> None:
+    """What takes long is done in two tests, each within its time; the next one goes on where this was stopped."""
+    flags = f"--model-name={name}", f"--config=configs/demo/{name.lower()}.txt", "--save-dir=checkpoints/demo"
+    process = start_script("train", *flags, "--valid-first", cwd=folder)
+    wait_for(process, f"saved checkpoints/demo/{saved}")
+    process.send_signal(signal.SIGINT)
+    process.communicate()
+    assert process.returncode == 130
+
+
+@pytest.mark.slow
+def test_tsn_stops_in_the_middle(project_copy):
+    run_shell("python dataset/kinetics/make_demo.py", project_copy)
+    stop_in_the_middle("TSN", "TSN_epoch4", project_copy)
+
+
 @pytest.fixture(scope="module")
 def accuracy_of_tsn(project_copy):
     return train_on_clips("TSN", project_copy)
@@ -149,13 +165,7 @@ def test_a_model_on_features_names_what_looks_tell_apart(accuracy_of_tsn, projec
 
 @pytest.mark.slow
 def test_stnet_stops_in_the_middle(accuracy_of_tsn, project_copy):
-    """What takes long is done in two tests, each within its time; the next one goes on where this was stopped."""
-    flags = "--model-name=STNET", "--config=configs/demo/stnet.txt", "--save-dir=checkpoints/demo"
-    process = start_script("train", *flags, "--valid-first", cwd=project_copy)
-    wait_for(process, "saved checkpoints/demo/STNET_epoch5")
-    process.send_signal(signal.SIGINT)
-    process.communicate()
-    assert process.returncode == 130
+    stop_in_the_middle("STNET", "STNET_epoch5", project_copy)
 
 
 @pytest.mark.slow
