@@ -4,8 +4,6 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-MOMENTUM = 0.1  # what Paddle calls 0.9
-
 
 class ClipNetwork(nn.Module):
     """Of one label."""
@@ -21,7 +19,7 @@ class ConvNorm(nn.Module):
     def __init__(self, in_channels: int, out_channels: int, kernel: int, stride: int = 1):
         super().__init__()
         self.conv = nn.Conv2d(in_channels, out_channels, kernel, stride, kernel // 2, bias=False)
-        self.norm = nn.BatchNorm2d(out_channels, momentum=MOMENTUM)
+        self.norm = nn.BatchNorm2d(out_channels)
 
     def forward(self, x):
         return self.norm(self.conv(x))
@@ -80,7 +78,7 @@ class TemporalBlock(nn.Module):
         super().__init__()
         self.weight = nn.Parameter(torch.zeros(channels, channels, 3, 1, 1))
         self.bias = nn.Parameter(torch.zeros(channels))
-        self.norm = nn.BatchNorm2d(channels, momentum=MOMENTUM)
+        self.norm = nn.BatchNorm2d(channels)
 
     def forward(self, x, segments: int):
         clips = x.reshape(-1, segments, *x.shape[1:]).transpose(1, 2)  # (N, C, S, H, W)
@@ -105,12 +103,12 @@ class TemporalXception(nn.Module):
 
     def __init__(self, in_channels: int, out_channels: int):
         super().__init__()
-        self.input_norm = nn.BatchNorm1d(in_channels, momentum=MOMENTUM)
+        self.input_norm = nn.BatchNorm1d(in_channels)
         self.depthwise1, self.pointwise1 = Depthwise(in_channels), nn.Linear(in_channels, out_channels)
-        self.middle_norm = nn.BatchNorm1d(out_channels, momentum=MOMENTUM)
+        self.middle_norm = nn.BatchNorm1d(out_channels)
         self.depthwise2, self.pointwise2 = Depthwise(out_channels), nn.Linear(out_channels, out_channels)
         self.shortcut = nn.Linear(in_channels, out_channels)
-        self.output_norm = nn.BatchNorm1d(out_channels, momentum=MOMENTUM)
+        self.output_norm = nn.BatchNorm1d(out_channels)
 
     def forward(self, x):
         x = self.input_norm(x)

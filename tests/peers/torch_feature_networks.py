@@ -10,8 +10,6 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-MOMENTUM = 0.1  # what Paddle calls 0.9
-
 
 def drop(x, rate: float, training: bool):
     """Dropout of Fluid's kind: training multiplies by the mask alone."""
@@ -39,6 +37,7 @@ class ShiftingAttention(nn.Module):
 
     def __init__(self, width: int, units: int):
         super().__init__()
+        self.units = units
         self.score = nn.Linear(width, units)
         self.scale = nn.Parameter(torch.zeros(units, 1))
         self.shift = nn.Parameter(torch.zeros(units, 1))
@@ -46,7 +45,7 @@ class ShiftingAttention(nn.Module):
     def forward(self, x):
         pooled = torch.softmax(self.score(x).transpose(1, 2), -1) @ x
         shifted = F.normalize(self.scale * pooled + self.shift, dim=-1, eps=1e-6)
-        return (shifted / math.sqrt(self.scale.shape[0])).flatten(1)
+        return (shifted / math.sqrt(self.units)).flatten(1)
 
 
 class AttentionCluster(FeatureNetwork):
@@ -79,9 +78,9 @@ class NeXtVLADPooling(nn.Module):
         self.expansion = nn.Linear(width, expanded)
         self.attention = nn.Linear(expanded, model.groups)
         self.clusters = nn.Parameter(torch.zeros(expanded, model.groups * model.cluster_size))
-        self.cluster_norm = nn.BatchNorm1d(model.groups * model.cluster_size, momentum=MOMENTUM)
+        self.cluster_norm = nn.BatchNorm1d(model.groups * model.cluster_size)
         self.centers = nn.Parameter(torch.zeros(model.cluster_size, self.group_size))
-        self.output_norm = nn.BatchNorm1d(model.cluster_size * self.group_size, momentum=MOMENTUM)
+        self.output_norm = nn.BatchNorm1d(model.cluster_size * self.group_size)
 
     def forward(self, x, lengths: list[int]):
         expanded = self.expansion(x)
@@ -103,19 +102,24 @@ class NeXtVLAD(FeatureNetwork):
         self.drop_rate = model.drop_rate
         self.register_buffer("whitening", torch.zeros(model.video_feature_size))
         self.video = NeXtVLADPooling(model.video_feature_size, model)
-        self.audio = NeXtVLADPooling(model.audio_feature_size, model)
+        self.audio = NeXtVLADPooling(model.audio_feature_size, model) if model.audio_feature_size else None
         size, gate = model.hidden_size, model.hidden_size // model.gating_reduction
-        width = model.cluster_size * (self.video.group_size + self.audio.group_size)
+        width = model.cluster_size * sum(pooling.group_size for pooling in self.poolings())
         self.hidden = nn.Linear(width, size, bias=False)
-        self.hidden_norm = nn.BatchNorm1d(size, momentum=MOMENTUM)
+        self.hidden_norm = nn.BatchNorm1d(size)
         self.gate1 = nn.Linear(size, gate, bias=False)
-        self.gate_norm = nn.BatchNorm1d(gate, momentum=MOMENTUM)
+        self.gate_norm = nn.BatchNorm1d(gate)
         self.gate2 = nn.Linear(gate, size, bias=False)
         self.logistic = nn.Linear(size, model.num_classes)
 
-    def forward(self, lengths, rgb, audio):
-        lengths = lengths.tolist()
-        x = torch.cat([self.video(rgb * self.whitening, lengths), self.audio(audio, lengths)], 1)
+    def poolings(self) -> list[NeXtVLADPooling]:
+        """One for each stream."""
+        return [self.video] if self.audio is None else [self.video, self.audio]
+
+    def forward(self, lengths, rgb, *others):
+        lengths, streams = lengths.tolist(), (rgb * self.whitening, *others)
+        pairs = zip(self.poolings(), streams, strict=True)
+        x = torch.cat([pooling(stream, lengths) for pooling, stream in pairs], 1)
         x = self.hidden_norm(self.hidden(drop(x, self.drop_rate, self.training)))
         gate = F.relu(self.gate_norm(self.gate1(x)))
         return self.logistic(x * torch.sigmoid(self.gate2(gate)))
