@@ -67,7 +67,7 @@ IMPORTING_BY_NAME = {"__import__", "import_module", "run_module", "run_path"}
 EXCEPTIONS = {  # (module, word of ``words_of``) -> why it may be used there
     ("tools.benchmark_clips", "run_module"): "the former name of a program runs it",
     ("tools.distributed.rendezvous", "hasattr"): "some options of sockets are on Linux alone",
-    ("tools.runtime.cpu", "hasattr"): "sched_getaffinity is on Linux alone",
+    ("tools.runtime.cpu", "hasattr"): "sched_setaffinity is on Linux alone",
     ("tools.weights.fluid_names", "getattr"): "a network may leave out members of PublishedNetwork",
 }
 FUNCTIONS = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda

@@ -12,7 +12,8 @@ those of this project.
 python -m tools.benchmark --model-name TSN --against torch,onnxruntime
 
 measures CPU seconds of the network of any model beside the same one in PyTorch and ONNX Runtime, with the same weights
-(tests/peers/), each in a process of its own on the same cores, in turn.
+(tests/peers/), each in a process of its own on the same cores, in turn; and beside what its multiply-adds would take at
+the speed of the fastest matrix product of NumPy and Paddle, the arithmetic floor.
 
 python -m tools.benchmark --simulate-world 64
 
@@ -40,12 +41,13 @@ import models  # noqa: F401  (registers the specs)
 from tools.benchmark.clips import measure_clips
 from tools.benchmark.extraction import measure_extraction
 from tools.benchmark.features import measure_features
-from tools.benchmark.peers import PEERS, measure_against
+from tools.benchmark.peers import measure_against
 from tools.benchmark.simulation import NUM_CLIPS, NUM_RECORDS, NUM_SHARDS, simulate_world
 from tools.benchmark.timing import show_figures
+from tools.benchmark.workers import PEERS
 from tools.config.flags import PROJECT, make_parser, parse_text, parse_threads, whole_number
 from tools.registry import MODELS
-from tools.runtime.cpu import name_vectors, usable_cores
+from tools.runtime.cpu import can_pin, name_vectors, usable_cores
 from tools.runtime.entry import run_program
 from tools.runtime.environment import processor_name
 from tools.runtime.log import start_log
@@ -135,16 +137,16 @@ def parse_peers(text: str) -> tuple[str, ...]:
     return names
 
 
-def benchmark_clips(name: str, path: str, options: BenchmarkOptions) -> None:
+def benchmark_clips(name: str, path: str, title: str, options: BenchmarkOptions) -> None:
     sizes = {"batch_size": options.batch_size, "repeat": options.repeat, "threads": options.threads}
     figures = measure_clips(name, path, **sizes, only_reading=options.only_reading)
-    show_figures(f"{name}, {path}, median of {options.repeat}", figures, options.json_path, {"model": name})
+    show_figures(f"{title}, median of {options.repeat}", figures, options.json_path, {"model": name})
 
 
-def benchmark_features(name: str, path: str, options: BenchmarkOptions) -> None:
+def benchmark_features(name: str, path: str, title: str, options: BenchmarkOptions) -> None:
     size = options.batch_size
     figures = measure_features(name, path, batch_size=size, repeat=options.repeat, threads=options.threads)
-    title = f"{name}, {path}, batches of {size}, median of {options.repeat}"
+    title = f"{title}, batches of {size}, median of {options.repeat}"
     show_figures(title, figures, options.json_path, {"model": name, "batch_size": size})
 
 
@@ -154,18 +156,17 @@ BENCHMARKS = {"clips": benchmark_clips, "features": benchmark_features}  # by th
 def benchmark_model(options: BenchmarkOptions) -> None:
     name, spec = options.model_name, MODELS.get(options.model_name)
     path = options.config_path or str(PROJECT / spec.default_config)
-    if options.against:
-        benchmark_peers(name, path, options)
-    else:
-        BENCHMARKS[spec.data](name, path, options)
+    measure = benchmark_peers if options.against else BENCHMARKS[spec.data]
+    measure(name, path, f"{name}, {options.config_path or spec.default_config}", options)
 
 
-def benchmark_peers(name: str, path: str, options: BenchmarkOptions) -> None:
+def benchmark_peers(name: str, path: str, title: str, options: BenchmarkOptions) -> None:
     threads = options.threads or usable_cores()
     sizes = {"batch_size": options.batch_size, "repeat": options.repeat, "threads": threads}
     figures = measure_against(name, path, options.against, **sizes)
-    machine = f"{processor_name()}, {name_vectors()}, {threads} core{'s' * (threads > 1)}"
-    title = f"{name}, {path}, CPU time, median of {options.repeat}; {machine}"
+    cores = f"{threads} core{'s' * (threads > 1)}" if can_pin() else f"threads: {threads}, not pinned to cores"
+    machine = f"{processor_name()}, {name_vectors()}, {cores}"
+    title = f"{title}, CPU time, median of {options.repeat}; {machine}"
     show_figures(title, figures, options.json_path, {"model": name, "machine": machine})
 
 

@@ -18,14 +18,13 @@ from datareader.extraction.youtube8m import EXAMPLES_AT_ONCE, PICTURES_AT_ONCE, 
 from datareader.lists import ListEntry
 from tools.benchmark.clips import draw_frames
 from tools.benchmark.timing import compare, median_seconds
-from tools.benchmark.workers import Tasks, Worker
+from tools.benchmark.workers import PEERS, Tasks, Worker
 from tools.runtime.device import start_paddle
 from tools.weights.extractor_names import inception_shapes, vggish_shapes
 from tools.weights.extractors import Pca
 
 SECONDS = 32  # of each video
 NUM_VIDEOS = 2
-PEERS = {"PyTorch": "torch", "ONNX Runtime": "onnxruntime"}  # title -> the module that has to be there
 Networks = tuple[Callable[[np.ndarray], np.ndarray], Callable[[np.ndarray], np.ndarray]]
 
 
@@ -34,7 +33,7 @@ def measure_extraction(repeat: int, threads: int) -> tuple[dict[str, float], lis
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         paths = [write_talkie(folder / f"{number}.mp4") for number in range(NUM_VIDEOS)]
-        ours = Worker(open_tasks, open_ours, paths, threads, folder)
+        ours = Worker("ours", open_tasks, open_ours, paths, threads, folder)
         try:
             figures = {
                 "extraction, seconds of video a second": NUM_VIDEOS * SECONDS / median_seconds(ours("whole"), repeat),
@@ -42,9 +41,9 @@ def measure_extraction(repeat: int, threads: int) -> tuple[dict[str, float], lis
                 "VGGish, ms a second of sound": median_seconds(ours("listen"), repeat) * 1000 / EXAMPLES_AT_ONCE,
             }
             missing = []
-            for title, module in PEERS.items():
+            for module, title in PEERS.items():
                 try:
-                    peer = Worker(open_tasks, OPENERS[module], paths, threads, folder)
+                    peer = Worker(title, open_tasks, OPENERS[module], paths, threads, folder)
                 except ImportError as error:
                     lacks = (error.name or module).partition(".")[0]  # ONNX Runtime needs torch too, which exports
                     missing.append(f"{title} is left out: {error}; python -m pip install {lacks}")

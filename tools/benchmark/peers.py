@@ -1,14 +1,15 @@
 """Measure a model's network beside the same one in PyTorch and ONNX Runtime: CPU seconds, in turn, in one run.
 
 Ours goes the way of test.py and train.py; theirs are tests/peers/torch_networks.py with the same weights, and what
-PyTorch exports of them. Each has a process of its own on the same cores. Answers are compared too.
+PyTorch exports of them. Each has a process of its own on the same cores. Answers are compared too, and ours with the
+arithmetic floor.
 """
 
 import importlib.util
 import os
 import statistics
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import repeat as endless
@@ -22,13 +23,13 @@ import models  # noqa: F401
 from datareader.dataset import Batch
 from datareader.loader import EvaluationLoader
 from tools.benchmark.features import load_synthetic_config
-from tools.benchmark.workers import Tasks, Worker
+from tools.benchmark.floor import PASSES, count_multiply_adds, make_products, measure_speed
+from tools.benchmark.workers import PEERS, Tasks, Worker
 from tools.config.load import Config, load_config
 from tools.errors import PackageError
 from tools.registry import MODELS, READERS
 from tools.runtime.device import start_paddle
 
-PEERS = {"torch": "PyTorch", "onnxruntime": "ONNX Runtime"}
 NEEDS = {"torch": ("torch",), "onnxruntime": ("onnxruntime", "onnx", "torch")}  # modules: PyTorch exports for both
 # Sizes of the batches that models on clips are run on in test mode, and how many segments these may have, as memory
 # grows with them.
@@ -62,17 +63,20 @@ def measure_against(
 ) -> dict[str, float]:
     """Every figure. peers: of PEERS. batch_size: of training, and of inference on features. threads: of the networks.
 
-    Raises PackageError for a peer that is not installed.
+    Raises PackageError for a peer that is not installed, and PeerError where the process of one ends.
     """
     for peer in peers:
         require_peer(peer)
     with tempfile.TemporaryDirectory() as folder:
         job = make_job(name, config_path, batch_size, threads, Path(folder))
-        workers = {"ours": Worker(open_ours, job, cores=threads)}
+        os.environ["OPENBLAS_NUM_THREADS"] = str(threads)  # NumPy's library reads it as a process loads it
+        workers = {"ours": Worker("ours", open_ours, job, cores=threads)}
         try:
+            multiply_adds = count_in(job)
             for peer in peers:
-                workers[PEERS[peer]] = Worker(OPENERS[peer], job, cores=threads)
-            return compare_workers(job, workers, repeat)
+                workers[PEERS[peer]] = Worker(PEERS[peer], OPENERS[peer], job, cores=threads)
+            figures = compare_workers(job, workers, repeat)
+            return figures | compare_with_floor(job, figures, measure_speed(workers["ours"], repeat), multiply_adds)
         finally:
             for worker in workers.values():
                 worker.close()
@@ -121,10 +125,8 @@ def make_labels(data: str, size: int, config: Config) -> np.ndarray:
 def compare_workers(job: Job, workers: dict[str, Worker], repeat: int) -> dict[str, float]:
     """CPU time of each task a video, in each framework, and the share that ours takes of theirs: medians."""
     figures = {}
-    tasks = {f"inference, batches of {size}": (f"inference {size}", size) for size in job.test_sizes}
-    tasks[f"training step, batches of {job.train_size}"] = ("training", job.train_size)
-    for title, (task, size) in tasks.items():
-        able = {peer: worker(task) for peer, worker in workers.items() if task != "training" or trains(peer)}
+    for title, task, size in list_tasks(job):
+        able = {peer: worker(task) for peer, worker in workers.items() if task in worker.tasks}
         for run in able.values():
             run()
         rounds = [{peer: run() for peer, run in able.items()} for _ in range(repeat)]
@@ -138,8 +140,34 @@ def compare_workers(job: Job, workers: dict[str, Worker], repeat: int) -> dict[s
     return figures
 
 
-def trains(peer: str) -> bool:
-    return peer != PEERS["onnxruntime"]
+def list_tasks(job: Job) -> Iterator[tuple[str, str, int]]:
+    """(title, task, batch size) of each task that is measured."""
+    for size in job.test_sizes:
+        yield f"inference, batches of {size}", f"inference {size}", size
+    yield f"training step, batches of {job.train_size}", "training", job.train_size
+
+
+def compare_with_floor(job: Job, figures: dict[str, float], speed: float, multiply_adds: float) -> dict[str, float]:
+    """The arithmetic floor of each task a video, and how many times that ours takes, as ``figures`` say.
+
+    speed: multiply-adds in a CPU second. multiply_adds: of a video in inference.
+    """
+    floors = {
+        "multiply-adds of a video, millions": multiply_adds / 1e6,
+        "fastest matrix product, GFLOP a CPU second": 2 * speed / 1e9,
+    }
+    for title, task, _ in list_tasks(job):
+        floor_ms = PASSES[task.partition(" ")[0]] * multiply_adds / speed * 1000
+        floors[f"{title}, arithmetic floor, CPU ms a video"] = floor_ms
+        floors[f"{title}, ours, times the floor"] = figures[f"{title}, ours, CPU ms a video"] / floor_ms
+    return floors
+
+
+def count_in(job: Job) -> float:
+    """Multiply-adds of a video in inference, with the weights that ours has left, counted in a process of its own."""
+    worker = Worker("multiply-adds", open_count, job, cores=job.threads)
+    worker.close()
+    return worker.answers
 
 
 # The processes
@@ -159,19 +187,24 @@ def open_ours(job: Job) -> tuple[Tasks, np.ndarray]:
     network = spec.build_network(job.config)
     if spec.data == "clips":
         moderate(network, job.make_batch(job.test_sizes[0]))
-    state = {**network.state_dict(), **dict(network.named_buffers())}
-    np.savez(job.folder / WEIGHTS, **{name: value.numpy() for name, value in state.items()})
+    save_weights(job, network)
     trained = spec.build_network(job.config)
     trained.set_state_dict(network.state_dict())
     optimizer = spec.build_optimizer(job.config, trained)
     options = {"schedule": lambda step: 1e-6, "seed": 0, "epoch": 0, "start": 0, "steps_taken": 0}
     batch = job.make_batch(job.train_size)
-    tasks = {"training": lambda: list(train_epoch(trained, optimizer, [[batch]], **options))}
-    engine = choose_engine(spec, job.config, network)
+    tasks = {"training": lambda: list(train_epoch(trained, optimizer, [[batch]], **options)), **make_products()}
+    engine = build_engine(spec, job.config, network)
     runs = {size: predict(engine, endless(job.make_batch(size))) for size in job.test_sizes}
     for size, run in runs.items():
         tasks[f"inference {size}"] = partial(next, run)
     return tasks, next(runs[job.test_sizes[0]]).probs
+
+
+def save_weights(job: Job, network) -> None:
+    """Parameters and buffers, for the others."""
+    state = {**network.state_dict(), **dict(network.named_buffers())}
+    np.savez(job.folder / WEIGHTS, **{name: value.numpy() for name, value in state.items()})
 
 
 def moderate(network, batch: Batch) -> None:
@@ -185,7 +218,7 @@ def moderate(network, batch: Batch) -> None:
         weight.set_value(weight / logits.std())
 
 
-def choose_engine(spec, config: Config, network):
+def build_engine(spec, config: Config, network):
     """The network, or what stands in for it where many videos are tested."""
     if spec.data != "clips":
         return network
@@ -211,6 +244,12 @@ def build_torch(job: Job) -> Any:
 
     with np.load(job.folder / WEIGHTS) as arrays:
         return build(job.name, job.config.MODEL, dict(arrays)).eval()
+
+
+def open_count(job: Job) -> tuple[Tasks, float]:
+    """Without tasks."""
+    inputs = job.make_batch(job.test_sizes[0]).inputs
+    return {}, count_multiply_adds(build_torch(job), inputs)
 
 
 def run_torch(network, batch: Batch) -> np.ndarray:

@@ -3,54 +3,65 @@
 import multiprocessing
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import partial
 from multiprocessing.connection import Connection
 from typing import Any
 
 from tools.errors import PeerError, ZooError
+from tools.runtime.cpu import can_pin
 from tools.runtime.log import start_log
 
+PEERS = {"torch": "PyTorch", "onnxruntime": "ONNX Runtime"}  # the module of each -> its title
 Tasks = Mapping[str, Callable[[], object]]  # by name
 
 
 class Worker:
     """A process with tasks: ``worker("name")()`` does one and gives the CPU seconds that it took there.
 
-    opener: of the process, called with ``arguments``; gives its tasks, and what ``answers`` shall be.
-    cores: how many the process may use, None for all of its parent's.
+    title: whose process it is, in messages. opener: of the process, called with ``arguments``; gives its tasks, whose
+    names ``tasks`` holds, and what ``answers`` shall be. cores: how many the process may use, None for all of its
+    parent's, which it also may where the system pins no process.
     Raises ImportError and ZooError where the opener does, RuntimeError for its other errors, and PeerError where the
     process ends.
     """
 
-    def __init__(self, opener: Callable[..., tuple[Tasks, Any]], *arguments, cores: int | None = None):
+    def __init__(self, title: str, opener: Callable[..., tuple[Tasks, Any]], *arguments, cores: int | None = None):
+        self._title = title
         self._connection, theirs = multiprocessing.Pipe()
         context = multiprocessing.get_context("spawn")
         self._process = context.Process(target=serve, args=(theirs, opener, arguments, cores), daemon=True)
         self._process.start()
         theirs.close()
-        self.answers = self._receive()
+        self.tasks, self.answers = self._receive()
 
     def __call__(self, task: str) -> Callable[[], float]:
         return partial(self._run, task)
 
     def _run(self, task: str) -> float:
-        self._connection.send(task)
+        with self._ending_told():
+            self._connection.send(task)
         return self._receive()
 
     def _receive(self) -> Any:
-        try:
+        with self._ending_told():
             answer = self._connection.recv()
-        except EOFError:
-            self._process.join()
-            raise PeerError(
-                f"a process of the benchmark ended with code {self._process.exitcode}; -9 mostly means that memory is "
-                "short, for which a smaller --batch-size helps"
-            ) from None
         if isinstance(answer, Exception):
             self.close()
             raise answer
         return answer
+
+    @contextmanager
+    def _ending_told(self) -> Iterator[None]:
+        try:
+            yield
+        except (EOFError, ConnectionError):  # BrokenPipeError is one of these
+            self._process.join()
+            raise PeerError(
+                f"the process that measures {self._title} ended with code {self._process.exitcode}; -9 mostly means "
+                "that memory is short, for which a smaller --batch-size helps"
+            ) from None
 
     def close(self) -> None:
         self._connection.close()
@@ -60,11 +71,11 @@ class Worker:
 def serve(connection: Connection, opener: Callable, arguments: tuple, cores: int | None) -> None:
     """The work of a process, until nobody asks."""
     start_log()
-    if cores:
+    if cores and can_pin():
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:cores])
     try:
         tasks, answers = opener(*arguments)
-        connection.send(answers)
+        connection.send((frozenset(tasks), answers))
     except (ImportError, ZooError) as error:  # ImportError: the others are measured without this one
         connection.send(error)
         return

@@ -45,9 +45,14 @@ def tune_cpu(threads: int | None = None, processes: int = 1) -> str:
 
 def usable_cores() -> int:
     """Cores this process may use: the affinity mask, cut by the control group's quota."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    cores = len(os.sched_getaffinity(0)) if can_pin() else os.cpu_count() or 1
     quota = _cgroup_quota(Path("/sys/fs/cgroup"))
     return max(1, min(cores, math.ceil(quota)) if quota else cores)
+
+
+def can_pin() -> bool:
+    """Whether this system tells and sets which cores a process may use."""
+    return hasattr(os, "sched_setaffinity")
 
 
 def _set_threads(threads: int | None, processes: int) -> str:

@@ -13,7 +13,7 @@ from tests.conftest import PROJECT
 from tests.tools.program_runs import run_module
 from tools.benchmark import __main__ as benchmark
 from tools.benchmark import clips, extraction, features, simulation
-from tools.benchmark.extraction import PEERS
+from tools.benchmark.workers import PEERS
 from tools.registry import MODELS, READERS
 
 OWN_VIDEOS = "configs/demo/own_videos.txt"  # of one stream, as wide as a ResNet describes a frame
@@ -56,7 +56,7 @@ def test_extraction_is_measured_and_peers_that_are_missing_are_named(tmp_path):
     figures = json.loads((tmp_path / "figures.json").read_text())["figures"]
     assert figures["extraction, seconds of video a second"] > 0
     assert all(value > 0 for value in figures.values())
-    for peer, module in PEERS.items():
+    for module, peer in PEERS.items():
         is_there = importlib.util.find_spec(module) is not None
         assert (f"{peer} is left out" in result.stdout) != is_there
         assert (f"extraction, times faster than with {peer}" in figures) == is_there
@@ -81,7 +81,7 @@ def test_both_names_measure_the_same_of_reading_clips(monkeypatch, tmp_path, cap
         figures = report["figures"]
         names[program] = [*figures]
         title, *lines = capsys.readouterr().out.splitlines()
-        assert title == f"TSN, {PROJECT}/configs/tsn.txt, median of 1"
+        assert title == "TSN, configs/tsn.txt, median of 1"
         assert lines == [f"{name:<50}  {value:12.4g}" for name, value in figures.items()]
         assert figures.pop("reading, 720p mp4, MB of these for the clip") >= 0
         assert all(value > 0 for value in figures.values())
@@ -145,7 +145,7 @@ class AbsentPeer:
 
     answers = ()
 
-    def __init__(self, open_tasks, opener, *_):
+    def __init__(self, title, open_tasks, opener, *_):
         if opener is not extraction.open_ours:
             raise ModuleNotFoundError("No module named 'torch'", name="torch")
 

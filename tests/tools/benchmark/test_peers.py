@@ -19,6 +19,7 @@ class FakeWorker:
 
     def __init__(self, sec: dict[str, list[float]], answers):
         self.sec, self.answers = {task: iter(times) for task, times in sec.items()}, np.array(answers)
+        self.tasks = frozenset(sec)
 
     def __call__(self, task):
         return lambda: next(self.sec[task])
@@ -41,6 +42,22 @@ def test_times_are_medians_and_shares_those_of_pairs(tmp_path):
         "training step, batches of 2, share of PyTorch's time": 0.5,
         "largest difference of probabilities from PyTorch's": 0.5,
         "largest difference of probabilities from ONNX Runtime's": 0.125,
+    }
+
+
+def test_the_floor_is_what_multiply_adds_take_and_thrice_that_in_training(tmp_path):
+    job = peers.make_job("AttentionCluster", CLUSTER, 2, 1, tmp_path)
+    figures = {
+        "inference, batches of 2, ours, CPU ms a video": 3,
+        "training step, batches of 2, ours, CPU ms a video": 24,
+    }
+    assert peers.compare_with_floor(job, figures, speed=5e9, multiply_adds=10e6) == {
+        "multiply-adds of a video, millions": 10,
+        "fastest matrix product, GFLOP a CPU second": 10,
+        "inference, batches of 2, arithmetic floor, CPU ms a video": 2,
+        "inference, batches of 2, ours, times the floor": 1.5,
+        "training step, batches of 2, arithmetic floor, CPU ms a video": 6,
+        "training step, batches of 2, ours, times the floor": 4,
     }
 
 
@@ -116,11 +133,30 @@ def test_a_peer_that_is_not_installed_ends_before_anything_is_measured(monkeypat
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["AttentionCluster", "TSN"])
-def test_ours_is_measured_in_its_process(name, tmp_path):
+def test_ours_is_measured_in_its_process(name, monkeypatch):
     config = {"AttentionCluster": CLUSTER, **CLIPS}[name]
+    monkeypatch.setenv("OPENBLAS_NUM_THREADS", "2")  # so that it is set back
+    monkeypatch.setattr(peers, "count_in", lambda job: 1e6)
     figures = peers.measure_against(name, str(PROJECT / config), [], batch_size=2, repeat=1, threads=1)
-    assert all(title.endswith("ours, CPU ms a video") and value > 0 for title, value in figures.items())
-    assert len(figures) == (2 if name == "AttentionCluster" else 4)
+    assert all(value > 0 for value in figures.values())
+    count = 2 if name == "AttentionCluster" else 4
+    for end in ("ours, CPU ms a video", "arithmetic floor, CPU ms a video", "ours, times the floor"):
+        assert sum(title.endswith(end) for title in figures) == count
+
+
+@pytest.mark.parametrize("flag", [[], ["--config=configs/demo/tsn.txt"]])
+def test_the_title_names_the_config_and_whether_processes_are_pinned(flag, monkeypatch, capsys):
+    monkeypatch.setattr(benchmark, "measure_against", lambda *_, **__: {"figure": 1})
+    monkeypatch.setattr(sys, "argv", ["benchmark", "--model-name=TSN", "--against=torch", "--threads=2", *flag])
+    config = "configs/demo/tsn.txt" if flag else "configs/tsn.txt"
+    titles = []
+    for can_pin in (True, False):
+        monkeypatch.setattr(benchmark, "can_pin", lambda can_pin=can_pin: can_pin)
+        benchmark.benchmark_model(benchmark.parse_args())
+        titles.append(capsys.readouterr().out.splitlines()[0])
+    assert all(title.startswith(f"TSN, {config}, CPU time, median of 5; ") for title in titles)
+    assert titles[0].endswith(", 2 cores")
+    assert titles[1].endswith(", threads: 2, not pinned to cores")
 
 
 def test_the_help_names_what_installs_the_peers():

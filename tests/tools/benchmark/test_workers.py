@@ -45,9 +45,10 @@ def open_dying():
 
 
 def test_a_task_is_measured_in_the_cpu_time_of_its_process():
-    worker = workers.Worker(open_tasks, [1, 2], cores=1)
+    worker = workers.Worker("ours", open_tasks, [1, 2], cores=1)
     try:
         assert worker.answers == [1, 2]
+        assert worker.tasks == {"burn", "sleep", "cores"}
         assert 0.2 <= worker("burn")() < 2
         assert worker("sleep")() < 0.1
         worker("cores")()
@@ -61,12 +62,32 @@ def test_a_task_is_measured_in_the_cpu_time_of_its_process():
         (open_missing, ModuleNotFoundError, "No module named 'torch'"),
         (open_refusing, ConfigError, "--against: no such network"),
         (open_failing, RuntimeError, "UnsendableError: this and that"),
-        (open_dying, PeerError, r"ended with code -9; .* smaller --batch-size"),
+        (open_dying, PeerError, r"^the process that measures PyTorch ended with code -9; .* smaller --batch-size"),
     ],
 )
 def test_a_process_that_cannot_begin_says_why(opener, error, text):
     with pytest.raises(error, match=text):
-        workers.Worker(opener)
+        workers.Worker("PyTorch", opener)
+
+
+def test_a_process_that_ends_between_tasks_is_named():
+    worker = workers.Worker("ONNX Runtime", open_tasks, None)
+    try:
+        (process,) = multiprocessing.active_children()
+        process.kill()
+        process.join()
+        with pytest.raises(PeerError, match=r"^the process that measures ONNX Runtime ended with code -9; "):
+            worker("burn")()
+    finally:
+        worker.close()
+
+
+def test_a_process_is_left_on_all_cores_where_the_system_pins_none(monkeypatch):
+    monkeypatch.delattr(os, "sched_setaffinity")
+    monkeypatch.setattr(workers, "start_log", lambda: None)
+    ours, theirs = multiprocessing.Pipe()
+    workers.serve(theirs, open_missing, (), 1)
+    assert ours.recv().name == "torch"
 
 
 def test_a_process_without_its_framework_ends_without_a_traceback(monkeypatch):
