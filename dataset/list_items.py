@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from datareader.clips.files import read_file_head
+from datareader.clips.frame_pickles import read_file_head
 from datareader.features.shards import is_shard, pickle_name
 from datareader.lists import load_list
 from datareader.media import PICKLE_SUFFIXES, VIDEO_SUFFIXES, describe_left_out, find_media, identify_file

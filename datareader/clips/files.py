@@ -4,9 +4,6 @@ A pickle holds ``(video_id, label, [JPEG bytes, ...])``. A video's id is its fil
 their label stands behind their path in the list.
 """
 
-import io
-import pickletools
-import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +12,7 @@ import numpy as np
 
 from datareader.clips.decoding import open_video
 from datareader.clips.frame_folders import FrameFiles, list_frames
+from datareader.clips.frame_pickles import find_frames
 from datareader.clips.pictures import decode_image
 from datareader.clips.settings import ClipSettings
 from datareader.clips.video import FrameSource, distinct_numbers
@@ -40,8 +38,6 @@ MAYBE_STILLS = PICTURES | {FileKind.GIF}  # kinds of one picture or of many
 _NO_CLIPS = TEXTS | COMPRESSED | ARCHIVES
 _PICKLE_SUFFIXES = {".pkl", ".pickle"}
 _PLAYLISTS = (b"#EXTM3U", b"ffconcat")  # texts that name parts of a video
-_PICKLE_HEAD = 1 << 16  # bytes in which an id and a label stand
-_BOOKKEEPING = re.compile("PROTO|FRAME|MARK|MEMOIZE|.*PUT")  # a pickle's operations that put nothing on the stack
 
 
 @dataclass(frozen=True)
@@ -152,7 +148,15 @@ def _open_folder(entry: ListEntry, settings: ClipSettings, label: int | None) ->
 
 def _open_pickle(entry: ListEntry, settings: ClipSettings) -> Clip:
     where = entry.path
-    content = load_data_pickle(entry.path, where)
+    video_id, label, frames = find_frames(where) or _read_whole(where)
+    label = check_label(label if entry.label is None else entry.label, settings, where)
+    name = lambda number: f"{where} frame {number}"  # noqa: E731
+    return Clip(decode_text(video_id), label, entry.path, JpegFrames(frames, settings, name))
+
+
+def _read_whole(where: str) -> tuple[object, object, Sequence[bytes]]:
+    """The three things in a clip's pickle, with at least one frame. Raises DataError."""
+    content = load_data_pickle(where)
     if not isinstance(content, list | tuple) or len(content) != 3:
         count = f" of {len(content)}" if isinstance(content, list | tuple) else ""
         raise DataError(
@@ -164,9 +168,7 @@ def _open_pickle(entry: ListEntry, settings: ClipSettings) -> Clip:
         raise DataError(f"{where}: its frames are {_describe_frames(frames)}", DataIssue.DTYPE)
     if not frames:
         raise DataError(f"{where} holds no frames", DataIssue.NO_FRAMES)
-    label = check_label(label if entry.label is None else entry.label, settings, where)
-    name = lambda number: f"{where} frame {number}"  # noqa: E731
-    return Clip(decode_text(video_id), label, entry.path, JpegFrames(frames, settings, name))
+    return video_id, label, frames
 
 
 def _describe_frames(frames) -> str:
@@ -198,27 +200,6 @@ def _no_label(entry: ListEntry) -> DataError:
     if Path(entry.path).is_dir():
         line = "the line of a folder of frames is its path, their number if you like, and its class id"
     return DataError(f"{entry.path} has no label; {line}", DataIssue.NO_LABEL)
-
-
-def read_file_head(path: str | Path) -> tuple[str | bytes, int | None] | None:
-    """As ``read_pickle_head``, of a file. Raises OSError too."""
-    with open(path, "rb") as file:
-        return read_pickle_head(io.BytesIO(file.read(_PICKLE_HEAD)))  # of a file, genops asks for what a length says
-
-
-def read_pickle_head(file: io.BytesIO) -> tuple[str | bytes, int | None] | None:
-    """The video id and the class id of a clip's pickle, from its first bytes; None if it begins with no id.
-
-    The class id is None where only unpickling tells it. Raises what ``DAMAGED`` holds.
-    """
-    # (video_id, label, ...): what is put on the stack first, aside from framing and memory
-    steps = ((code.name, value) for code, value, _ in pickletools.genops(file))
-    values = (value for name, value in steps if not _BOOKKEEPING.match(name))
-    video_id = next(values, None)
-    if not isinstance(video_id, str | bytes):
-        return None
-    label = next(values, None)
-    return video_id, label if isinstance(label, int) and not isinstance(label, bool) else None
 
 
 def check_label(label, settings: ClipSettings, where: str) -> int | None:

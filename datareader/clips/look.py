@@ -31,9 +31,9 @@ from datareader.clips.files import (
     check_line,
     open_clip,
     read_head,
-    read_pickle_head,
 )
 from datareader.clips.frame_folders import FrameFiles, list_frames
+from datareader.clips.frame_pickles import MEMO, PickledFrames, read_pickle_head
 from datareader.clips.headers import names_film
 from datareader.clips.pictures import is_cut_off
 from datareader.clips.settings import ClipSettings
@@ -53,7 +53,7 @@ _MOST_NAMED = 3  # videos in a line
 _SMALL = 1024  # bytes of a clip that is read wholly as fast as it is looked at
 _MORE = 1 << 16  # bytes in which a Matroska file has named its streams
 _MP4_TABLE = b"moov"
-_MEMO = rb"(?:q.|r.{4}|\x94|p\d+\n)?"
+_MEMO = MEMO + rb"?"
 # Behind a class id, the first JPEG or PNG of a list; the last frame of a list, and the end of a tuple.
 _FIRST_FRAME = re.compile(
     _MEMO + rb"(?:\](?:q.|r.{4}|\x94)?|\(l)" + _MEMO + rb"\(?(?:\x95.{8})?"
@@ -118,7 +118,7 @@ def _has_whole_frames(entry: ListEntry) -> bool:
 
 def _empty_frames(frames: Sequence[bytes]) -> list[int]:
     """The numbers of frames of no bytes, which a full disk leaves. Raises DataError."""
-    sizes = frames.sizes() if isinstance(frames, FrameFiles) else map(len, frames)
+    sizes = frames.sizes() if isinstance(frames, FrameFiles | PickledFrames) else map(len, frames)
     return [number for number, size in enumerate(sizes) if not size]
 
 

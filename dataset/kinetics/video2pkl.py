@@ -32,8 +32,8 @@ import numpy as np
 from PIL import Image
 
 from datareader.clips.decoding import open_video, read_frame_rate
-from datareader.clips.files import read_file_head
 from datareader.clips.frame_folders import FrameFiles, list_frames
+from datareader.clips.frame_pickles import read_file_head
 from datareader.clips.pictures import decode_image
 from datareader.clips.video import FrameCountError
 from datareader.media import VIDEO_SUFFIXES

@@ -179,7 +179,7 @@ def shards() -> Format:
 
 def clip_pickles() -> Format:
     frames = [encode_jpeg(frame) for frame in make_frames(4)]
-    return Format(".pkl", [pickle.dumps(("id", 3, frames), i) for i in (2, 4)], read_clip, is_a_clip_read_slowly)
+    return Format(".pkl", [pickle.dumps(("id", 3, frames), i) for i in (2, 3, 4)], read_clip, is_a_clip_read_slowly)
 
 
 def videos(suffix: str) -> Format:
