@@ -52,6 +52,7 @@ PADDLE_AT_IMPORT = {  # these modules, networks and models.layers; all others im
     "tools.distributed.group",
     "tools.distributed.paddle_ports",
     "tools.inference.export",
+    "tools.inference.onnx_engine",
     "tools.inference.predict",
     "tools.inference.predictor",
     "tools.training.amp",

@@ -255,11 +255,11 @@ def add_engine_flags(parser: argparse.ArgumentParser) -> None:
     """How test.py and infer.py compute; ``tools.inference.load`` goes by it."""
     parser.add_argument(
         "--engine",
-        choices=("auto", "dygraph", "predictor"),
+        choices=("auto", "dygraph", "predictor", "onnxruntime"),
         default="auto",
-        help="what runs the network: Paddle's inference engine on an exported program (predictor), or the network as "
-        "in training (dygraph); auto: the former where a model can be exported, no GPU is used, and there are so many "
-        "videos that it pays",
+        help="what runs the network: Paddle's inference engine on an exported program (predictor), ONNX Runtime on a "
+        "converted one, or the network as in training (dygraph); auto: the first where a model can be exported, no GPU "
+        "is used, and there are so many videos that it pays, else the last",
     )
     parser.add_argument(
         "--precision", choices=("fp32", "bf16"), default="fp32", help="bf16: faster with the predictor, changes answers"

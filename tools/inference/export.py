@@ -1,4 +1,4 @@
-"""Networks as programs of Paddle's inference engine, kept for the next time.
+"""Networks as programs of inference engines, kept for the next time.
 
 A network is exported once for its weights and its input's shape, and the program is kept in ``~/.paddle/programs`` (or
 ``PADDLE_VIDEO_PROGRAMS``) while it is among the last that were used. Its sums are compared before it is used, as the
@@ -18,8 +18,10 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import paddle
@@ -39,25 +41,38 @@ PROGRAM, WEIGHTS, SUMS = "model.json", "model.pdiparams", "sums.json"
 log = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True)
+class Form:
+    """What a network is exported as. suffix: of the network's name. files: that make up a program.
+
+    write: called with a network, its input's shape and a folder that it makes, in one that will go.
+    """
+
+    suffix: str
+    files: tuple[str, ...]
+    write: Callable[[Any, tuple[int, ...], Path], None]
+
+
 @contextlib.contextmanager
-def exported_program(network, shape: tuple[int, ...]) -> Iterator[Path]:
+def exported_program(network, shape: tuple[int, ...], form: Form) -> Iterator[Path]:
     """A folder with the network's whole program, made now if it is not there; one that cannot be kept goes afterwards.
 
     Raises CheckpointError for one that cannot be written.
     """
     root = find_closed_folder()
-    name = f"{type(network).__name__}-{fingerprint(network, shape)}"
+    name = f"{type(network).__name__}{form.suffix}-{fingerprint(network, shape)}"
     target = root and root / name
     if root:
         remove_unfinished(root, UNFINISHED)
-    if target and is_kept(target):
+    if target and is_kept(target, form):
         yield target
         return
     with _temporary_folder(root) as temporary:
         program = temporary / name
         began = time.perf_counter()
         try:
-            write_program(network, shape, program)
+            form.write(network, shape, program)
+            seal(program, form)
         # Paddle 3.3.1 raises any of the first three.
         except (OSError, RuntimeError, SystemError, CheckpointError) as error:
             raise _refusal(temporary.parent, error) from error
@@ -72,12 +87,20 @@ def exported_program(network, shape: tuple[int, ...]) -> Iterator[Path]:
         yield program
 
 
-def is_kept(target: Path) -> bool:
+def seal(program: Path, form: Form) -> None:
+    """Write the sums of a program, which from then on nobody else can change."""
+    write_sums(program / SUMS, program, form.files, program=program.name)
+    for path in (program, *program.iterdir()):
+        close_to_others(path)
+    sync_folder(program)
+
+
+def is_kept(target: Path, form: Form) -> bool:
     """Whether a program is there, as it was written and by nobody else; another is removed, which the log tells."""
     if not os.path.lexists(target):
         return False
     try:
-        _require_own(target)
+        _require_own(target, form)
         check_sums(target / SUMS, target, program=target.name)
     except (OSError, SumError) as error:
         reason = f"{error.filename} is missing" if isinstance(error, FileNotFoundError) else str(error)
@@ -90,9 +113,9 @@ def is_kept(target: Path) -> bool:
     return True
 
 
-def _require_own(program: Path) -> None:
+def _require_own(program: Path, form: Form) -> None:
     """Raise SumError for a program that another user could have written."""
-    for path in (program, *(program / name for name in (SUMS, PROGRAM, WEIGHTS))):
+    for path in (program, *(program / name for name in (SUMS, *form.files))):
         if path.is_symlink():
             raise SumError(f"{path} is a link")
         if others := describe_other_writers(path):
@@ -152,13 +175,17 @@ def write_program(network, shape: tuple[int, ...], folder: Path) -> None:
         # Of a copy, as its forward is replaced by the static one.
         paddle.jit.save(copy.copy(network), str(folder / "model"), input_spec=[spec])
     require_whole(folder, network)
-    write_sums(folder / SUMS, folder, (PROGRAM, WEIGHTS), program=folder.name)
-    for path in (folder, *folder.iterdir()):
-        close_to_others(path)
     for name in (PROGRAM, WEIGHTS):
-        with open(folder / name, "rb+") as file:
-            os.fsync(file.fileno())
-    sync_folder(folder)
+        sync_file(folder / name)
+
+
+PADDLE = Form("", (PROGRAM, WEIGHTS), write_program)
+
+
+def sync_file(path: Path) -> None:
+    """Wait until a file is on the disk."""
+    with open(path, "rb+") as file:
+        os.fsync(file.fileno())
 
 
 @contextlib.contextmanager

@@ -26,11 +26,11 @@ def load_network(
     options: EngineOptions,
     num_records: int | None,
 ):
-    """The network of a section's settings, or a Predictor that stands in for it.
+    """The network of a section's settings, or an engine's stand-in for it.
 
     name: of the model. device: "gpu" or "cpu". num_records: how many it will see, in all processes; None for many.
     Raises ConfigError for an engine that does not go with the model or the device, and CheckpointError for weights that
-    do not fit.
+    do not fit; PackageError for an engine that is not installed.
     """
     engine = choose_engine(name, spec, config, section, device, options, num_records)
     import paddle
@@ -41,25 +41,30 @@ def load_network(
         log.info(f"{weights.path}: {line}")
     if engine == "dygraph":
         return network
+    shape = spec.input_shape(config, section)
+    if engine == "onnxruntime":
+        from tools.inference.onnx_engine import OnnxPredictor  # imports Paddle
+
+        return OnnxPredictor(network, shape)
     from tools.inference.predictor import Predictor  # imports Paddle
 
     if options.precision == "bf16":
         log.info(f"--precision bf16: {describe_bf16()}")
-    return Predictor(network, spec.input_shape(config, section), options.precision)
+    return Predictor(network, shape, options.precision)
 
 
 def choose_engine(
     name: str, spec, config: Config, section: str, device: str, options: EngineOptions, num_records: int | None
 ) -> str:
-    """Dygraph or predictor, as --engine says or by what takes less time. See ``load_network``."""
+    """Dygraph, predictor or onnxruntime, as --engine says or by what takes less time. See ``load_network``."""
     shape, engine = spec.input_shape(config, section), options.engine
     if engine == "auto":
         is_many = num_records is None or num_records * spec.num_views(config, section) * _pixels(shape) >= LEAST_PIXELS
         engine = "predictor" if shape and device == "cpu" and (is_many or options.precision != "fp32") else "dygraph"
-    if engine == "predictor" and not shape:
-        raise ConfigError(f"--engine predictor: {name} is not exported; leave the flag out or say dygraph")
-    if engine == "predictor" and device != "cpu":
-        raise ConfigError("--engine predictor computes on the CPU; add --use-gpu false, or say dygraph")
+    if engine != "dygraph" and not shape:
+        raise ConfigError(f"--engine {engine}: {name} is not exported; leave the flag out or say dygraph")
+    if engine != "dygraph" and device != "cpu":
+        raise ConfigError(f"--engine {engine} computes on the CPU; add --use-gpu false, or say dygraph")
     if options.precision != "fp32" and engine != "predictor":
         raise ConfigError(f"--precision {options.precision} needs --engine predictor; here the engine is {engine}")
     return engine

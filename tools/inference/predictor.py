@@ -8,7 +8,7 @@ import os
 import paddle
 from paddle import inference
 
-from tools.inference.export import PROGRAM, WEIGHTS, exported_program
+from tools.inference.export import PADDLE, PROGRAM, WEIGHTS, exported_program
 
 
 class Engine:
@@ -20,7 +20,7 @@ class Engine:
     """
 
     def __init__(self, network, shape: tuple[int, ...], precision: str):
-        with exported_program(network, shape) as program:
+        with exported_program(network, shape, PADDLE) as program:
             config = inference.Config(str(program / PROGRAM), str(program / WEIGHTS))
             config.disable_gpu()
             config.disable_glog_info()
@@ -39,12 +39,16 @@ class Engine:
         return paddle.to_tensor(result.copy_to_cpu())
 
 
-class Predictor(Engine):
-    """Takes a network's place in ``tools.inference.predict``."""
+class StandsIn:
+    """What an engine needs besides to take a network's place in ``tools.inference.predict``. It comes before it."""
 
-    def __init__(self, network, shape: tuple[int, ...], precision: str):
-        super().__init__(network, shape, precision)
+    def __init__(self, network, *options):
+        super().__init__(network, *options)
         self.losses, self.probs, self.average_views = network.losses, network.probs, network.average_views
 
     def eval(self) -> None:
         """There is no other mode."""
+
+
+class Predictor(StandsIn, Engine):
+    """Takes a network's place in ``tools.inference.predict``."""

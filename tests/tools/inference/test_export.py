@@ -17,7 +17,7 @@ from tests.conftest import PROJECT
 from tests.tools.inference.kept_programs import Small, require_same_answers
 from tools.errors import CheckpointError
 from tools.files.atomic import temporary_folder, temporary_path
-from tools.inference.export import KEPT, exported_program, remove_unused
+from tools.inference.export import KEPT, PADDLE, exported_program, remove_unused
 from tools.inference.predictor import Predictor
 
 
@@ -59,6 +59,7 @@ def test_an_export_that_paddle_refuses_is_the_same_error(programs, error, monkey
 KILLED = """
 import os, sys
 import tests.tuned_paddle
+from dataclasses import replace
 from pathlib import Path
 from tests.tools.inference.kept_programs import Small
 from tools.inference import export
@@ -68,8 +69,7 @@ def write(network, shape, folder):
     done(network, shape, folder)
     os.kill(os.getpid(), 9)
 
-export.write_program = write
-with export.exported_program(Small(), (300,)):
+with export.exported_program(Small(), (300,), replace(export.PADDLE, write=write)):
     pass
 """
 
@@ -85,7 +85,7 @@ def test_what_a_killed_run_was_exporting_is_removed_by_the_next_one_and_what_oth
     with temporary_folder(programs / "other"), temporary_path(programs / "export").open("wb") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         others = {path.name for path in programs.iterdir()} - {left.name}
-        with exported_program(Small(), (300,)) as program:
+        with exported_program(Small(), (300,), PADDLE) as program:
             assert not left.exists()
         assert {path.name for path in programs.iterdir()} == {*others, program.name}
 
@@ -124,7 +124,7 @@ def test_without_a_place_for_a_temporary_program_either_it_is_the_same_error(pro
 def test_a_kept_program_is_as_open_to_others_as_the_umask_says(programs):
     before = os.umask(0o027)
     try:
-        with exported_program(Small(), (300,)) as program:
+        with exported_program(Small(), (300,), PADDLE) as program:
             assert stat.S_IMODE(program.stat().st_mode) == 0o750
     finally:
         os.umask(before)

@@ -7,7 +7,7 @@ import pytest
 
 from tests.mutants import mutants
 from tests.tools.inference.kept_programs import Small, require_same_answers
-from tools.inference.export import exported_program
+from tools.inference.export import PADDLE, exported_program
 from tools.inference.predictor import Predictor
 
 FILES = ["model.json", "model.pdiparams", "sums.json"]
@@ -17,7 +17,7 @@ FILES = ["model.json", "model.pdiparams", "sums.json"]
 def kept(programs, log_lines):
     """A network, and its program."""
     network = Small()
-    with exported_program(network, (300,)) as folder:
+    with exported_program(network, (300,), PADDLE) as folder:
         assert folder.parent == programs
     assert sorted(path.name for path in folder.iterdir()) == FILES
     log_lines.clear()
@@ -73,7 +73,7 @@ def test_a_program_of_earlier_versions_without_sums_is_made_anew(kept, log_lines
 
 
 def test_the_program_of_other_weights_under_this_name_is_made_anew(kept, log_lines):
-    with exported_program(Small(), (300,)) as other:
+    with exported_program(Small(), (300,), PADDLE) as other:
         pass
     for path in kept[1].iterdir():
         path.write_bytes((other / path.name).read_bytes())
@@ -127,7 +127,7 @@ def test_the_usual_folder_is_closed_to_others(kept, log_lines, tmp_path, monkeyp
     usual = tmp_path / ".paddle" / "programs"
     usual.mkdir(parents=True)
     usual.chmod(0o775)  # as earlier versions made it where the umask is 002
-    with exported_program(kept[0], (300,)) as program:
+    with exported_program(kept[0], (300,), PADDLE) as program:
         assert program.parent == usual
     assert usual.stat().st_mode & 0o777 == 0o755
     assert log_lines[0] == f"{usual} can be written by others (mode 775): it is closed to them now"
@@ -136,7 +136,7 @@ def test_the_usual_folder_is_closed_to_others(kept, log_lines, tmp_path, monkeyp
 def test_a_program_is_written_so_that_no_other_user_can_change_it(programs):
     before = os.umask(0)
     try:
-        with exported_program(Small(), (300,)) as program:
+        with exported_program(Small(), (300,), PADDLE) as program:
             paths = [programs, program, *program.iterdir()]
             assert [path.stat().st_mode & 0o022 for path in paths] == [0] * 5
             assert json.loads((program / "sums.json").read_text())["program"] == program.name

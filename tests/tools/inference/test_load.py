@@ -29,6 +29,7 @@ def choose(name, num_records, *, engine="auto", precision="fp32", device="cpu", 
         ("TSN", None, {}, "predictor"),  # windows, however many
         ("TSN", 1, {"precision": "bf16"}, "predictor"),
         ("TSN", 1, {"engine": "predictor"}, "predictor"),
+        ("TSN", 1, {"engine": "onnxruntime"}, "onnxruntime"),
         ("TSN", 10**6, {"engine": "dygraph"}, "dygraph"),
         ("TSN", 10**6, {"device": "gpu"}, "dygraph"),
         ("AttentionLSTM", 10**6, {}, "dygraph"),  # not exported
@@ -44,6 +45,9 @@ def test_the_engine_is_the_one_that_was_asked_for_or_the_faster_one(name, num_re
     [
         ("AttentionLSTM", {"engine": "predictor"}, "--engine predictor: AttentionLSTM is not exported"),
         ("TSN", {"engine": "predictor", "device": "gpu"}, "add --use-gpu false, or say dygraph"),
+        ("TSN", {"engine": "onnxruntime", "device": "gpu"}, "--engine onnxruntime computes on the CPU"),
+        ("AttentionCluster", {"engine": "onnxruntime"}, "--engine onnxruntime: AttentionCluster is not exported"),
+        ("TSN", {"engine": "onnxruntime", "precision": "bf16"}, "here the engine is onnxruntime"),
         ("TSN", {"engine": "dygraph", "precision": "bf16"}, "here the engine is dygraph"),
         ("AttentionLSTM", {"precision": "bf16"}, "here the engine is dygraph"),
     ],

@@ -7,7 +7,7 @@ import paddle
 import pytest
 
 from tests.models.clip_networks import make_clips, normalize, score
-from tools.inference.export import exported_program
+from tools.inference.export import PADDLE, exported_program
 from tools.inference.predictor import Predictor
 
 
@@ -25,7 +25,7 @@ def test_an_exported_network_answers_alike_in_paddle_and_in_the_inference_engine
     assert (found.argmax(axis=1) == expected_probs.argmax(axis=1)).all()
     (kept,) = tmp_path.iterdir()
     os.utime(kept, (0, 0))
-    with exported_program(network, x.shape[1:]) as program:
+    with exported_program(network, x.shape[1:], PADDLE) as program:
         assert program == kept
     assert len(log_lines) == 1  # exported once, and kept
     assert program.stat().st_mtime > 0
