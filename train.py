@@ -77,6 +77,7 @@ def parse_args() -> tuple[RunOptions, TrainingOptions, list[str]]:
     add("--amp", choices=("off", "bf16", "fp16"), default="off", help="compute with 16-bit numbers where it does no "
         "harm (GPU)")  # fmt: skip
     add("--sync-bn", action="store_true", help="batch normalisation over the videos of all processes (GPU)")
+    add("--conv-engine", choices=("paddle", "onednn"), default="paddle", help="onednn: trains a ResNet faster (CPU)")
     add_regularisers(add)
     add("--early-stop", type=count, default=0, metavar="N", help="end after N validations without a better score; 0: "
         "never")  # fmt: skip
@@ -193,8 +194,13 @@ def open_datasets(run: Run, training: TrainingOptions):
 
 
 def fit_to(device: str, training: TrainingOptions) -> TrainingOptions:
-    """What only a GPU can do: --amp has no effect without one. Raises ConfigError for --sync-bn."""
+    """What only a GPU can do: --amp has no effect without one. Raises ConfigError for --sync-bn.
+
+    And for --conv-engine onednn on a GPU.
+    """
     if device == "gpu":
+        if training.conv_engine == "onednn":
+            raise ConfigError("--conv-engine onednn computes on the CPU; leave it out, or add --use-gpu false")
         return training
     if training.amp != "off":
         log.info(f"--amp {training.amp} has no effect without a GPU")

@@ -105,7 +105,8 @@ class PublishedNetwork(Network, Protocol):
     released_layouts: own name -> how it lies there, one of ``tools.weights.fluid_names.LAYOUTS``, where that is
     not as here. released_buffers: own name -> name, of the buffers that some of those weights hold too.
     torchvision_names: own name -> name in torchvision's ResNet of that depth, of all that the pretrained part holds.
-    pretrained_part: name of the layer that can start from weights of a bare ResNet; None for none.
+    pretrained_part: name of the layer that can start from weights of a bare ResNet, and that oneDNN can train, once its
+    ``train_by_onednn`` is called; None for none.
     first_convolution: the parameter in it that is made from that of a ResNet for single images.
     backbone_parts: names of the layers that ``describe_segments`` runs through, which training may leave as they are;
     ``forward`` is ``classify_segments(describe_segments(x))``, with the other layers in the former.

@@ -8,6 +8,9 @@ import string
 import paddle.nn.functional as F
 from paddle import nn
 
+from models.layers.onednn.library import load_onednn
+from models.layers.onednn.part import train_part
+
 # Layers -> bottlenecks in each of the four stages (table 1).
 STAGE_SIZES = {50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3)}
 
@@ -52,7 +55,7 @@ class Bottleneck(nn.Layer):
 
 
 class ResNet(nn.Layer):
-    """The backbone without its classifier. ``stem``, then ``stages[0]`` to ``stages[3]``, can be called one by one.
+    """The backbone without its classifier. Parts of it can be called one by one, see ``run``.
 
     num_layers: 50, 101 or 152.
 
@@ -73,10 +76,26 @@ class ResNet(nn.Layer):
                 blocks.append(Bottleneck(channels, 64 * 2**i, stride=2 if i > 0 and j == 0 else 1))
                 channels = 256 * 2**i
             self.stages.append(nn.Sequential(*blocks))
+        self._by_onednn = False
+
+    def train_by_onednn(self) -> None:
+        """Have oneDNN compute in training mode, with Paddle's numbers but for rounding; on the CPU.
+
+        Raises ConfigError where it is missing.
+        """
+        load_onednn()
+        self._by_onednn = True
 
     def forward(self, x):
-        x = self.stem(x)
-        for stage in self.stages:
+        return self.run(x, 0, 1 + len(self.stages))
+
+    def run(self, x, begin: int, end: int):
+        """Of the stem and the stages those from begin up to, and without, end; the stem is 0, ``stages[0]`` is 1."""
+        stages = self.stages[max(begin - 1, 0) : end - 1]
+        if self.training and self._by_onednn:
+            return train_part(x, None if begin else self.conv1, [block for stage in stages for block in stage])
+        x = x if begin else self.stem(x)
+        for stage in stages:
             x = stage(x)
         return x
 

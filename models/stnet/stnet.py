@@ -113,10 +113,9 @@ class PooledSegments(nn.Layer):
 def pool_segments(network, x, segments: int):
     """(N * S, 3 * seglen, H, W) -> (N * S, 2048, 1, 1), by the trunk and the temporal blocks of a network."""
     trunk = network.trunk
-    x = trunk.stem(x)  # (N * S, 64, H / 4, W / 4)
-    x = network.temporal1(trunk.stages[1](trunk.stages[0](x)), segments)  # (N * S, 512, H / 8, W / 8)
-    x = network.temporal2(trunk.stages[2](x), segments)  # (N * S, 1024, H / 16, W / 16)
-    return F.adaptive_avg_pool2d(trunk.stages[3](x), 1)
+    x = network.temporal1(trunk.run(x, 0, 3), segments)  # (N * S, 512, H / 8, W / 8)
+    x = network.temporal2(trunk.run(x, 3, 4), segments)  # (N * S, 1024, H / 16, W / 16)
+    return F.adaptive_avg_pool2d(trunk.run(x, 4, 5), 1)
 
 
 class STNET(nn.Layer):

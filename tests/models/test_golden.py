@@ -129,8 +129,10 @@ class Run:
     differences_of_sums: dict[str, float] | None = None
 
 
-def run_golden(name, folder) -> Run:
+def run_golden(name, folder, by_onednn: bool = False) -> Run:
     golden = Golden(name, folder)
+    if by_onednn:
+        golden.network.trunk.train_by_onednn()
     run = Run(*golden.test(), [])
     golden.network.train()
     for step in range(len(golden.numbers.get("train", {"loss": []})["loss"])):
@@ -185,6 +187,11 @@ def test_every_training_step_is_near_the_2019_zoo(name, runs):
     The first loss of STNET is 1e-5 away from the reference's even in float64.
     """
     check_training(name, runs(name), 1e-3, 5e-5, 2 * TRAINING[name])
+
+
+@pytest.mark.parametrize("name", CONVOLUTIONS)
+def test_every_training_step_by_onednn_is_near_the_2019_zoo(name, tmp_path):
+    check_training(name, run_golden(name, tmp_path, by_onednn=True), 1e-3, 5e-5, 2 * TRAINING[name])
 
 
 @pytest.mark.slow

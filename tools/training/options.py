@@ -23,7 +23,8 @@ class TrainingOptions:
     resume: a checkpoint, or "auto" for the latest in save_dir. resume_changed: also inside an epoch with settings that
     are not the checkpoint's. save_every, log_interval: in steps, 0 for never.
     keep: finished epochs to keep besides the best, 0 for all. valid_interval: in epochs, 0 for never.
-    accumulate: micro-batches that each process's batch is split into. grad_clip: the largest norm of all
+    accumulate: micro-batches that each process's batch is split into. conv_engine: "onednn" where that computes the
+    ResNet of TSN or STNET. grad_clip: the largest norm of all
     gradients together, 0 for what the config says. ema: decay of the averaged weights. label_smoothing: of the
     training's loss, 0 for none. early_stop: after so many validations without a better score, 0 for never.
     visualdl: a folder for scalars, None for none. weights_dir, offline: as ``find_released`` takes them.
@@ -45,6 +46,7 @@ class TrainingOptions:
     accumulate: int = 1
     amp: str = "off"
     sync_bn: bool = False
+    conv_engine: str = "paddle"
     grad_clip: float = 0.0
     ema: float | None = None
     label_smoothing: float = 0.0

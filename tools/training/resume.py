@@ -8,7 +8,7 @@ from pathlib import Path
 import paddle
 
 from tools.distributed.group import ProcessGroup
-from tools.errors import CheckpointError
+from tools.errors import CheckpointError, ConfigError
 from tools.runtime.log import record_event, restart_files
 from tools.training.amp import MixedPrecision
 from tools.training.changes import Changes
@@ -21,6 +21,7 @@ from tools.training.optimizer_state import load_into_optimizer
 from tools.training.options import TrainingOptions
 from tools.weights.checkpoint_files import STATE, network_arrays
 from tools.weights.files import FLUID_FILE, FLUID_FOLDER, load_weights, recognise
+from tools.weights.fluid_names import published
 from tools.weights.loading import load_into_network, own_file
 
 log = logging.getLogger(__name__)
@@ -53,6 +54,8 @@ def build_state(spec, config, options: TrainingOptions, dataset, world: int) -> 
     network = spec.build_network(config)
     if options.sync_bn:
         network = paddle.nn.SyncBatchNorm.convert_sync_batchnorm(network)
+    if options.conv_engine == "onednn":
+        train_by_onednn(network)
     return TrainingState(
         network,
         spec.build_optimizer(config, network),
@@ -60,6 +63,16 @@ def build_state(spec, config, options: TrainingOptions, dataset, world: int) -> 
         MixedPrecision(options.amp),
         ExponentialMovingAverage(network, options.ema) if options.ema else None,
     )
+
+
+def train_by_onednn(network) -> None:
+    """Have oneDNN train the network's ResNet. Raises ConfigError where it has none, and without a oneDNN."""
+    part = published(network, "pretrained_part")
+    if part is None:
+        raise ConfigError(
+            f"--conv-engine onednn trains a ResNet, and {type(network).__name__} has none; TSN and STNET have one"
+        )
+    getattr(network, part).train_by_onednn()
 
 
 def find_checkpoint(

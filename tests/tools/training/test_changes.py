@@ -23,6 +23,7 @@ LEARNING = {
     "accumulate": 2,
     "amp": "bf16",
     "sync_bn": True,
+    "conv_engine": "onednn",
     "grad_clip": 1.0,
     "ema": 0.999,
     "label_smoothing": 0.1,
@@ -172,8 +173,8 @@ def test_a_checkpoint_of_an_earlier_version_says_in_one_line_what_cannot_be_told
     line, note = lines_of(path, "TSN", config=other, options=TrainingOptions(ema=0.9))
     assert line.startswith("TRAIN.learning_rate was ")
     assert note == (
-        "it does not say with which flags it was trained: whether --accumulate, --amp, --sync-bn, --grad-clip, --ema, "
-        "--label-smoothing, --freeze, --unfreeze-at, --cache-views have changed cannot be told"
+        "it does not say with which flags it was trained: whether --accumulate, --amp, --sync-bn, --conv-engine, "
+        "--grad-clip, --ema, --label-smoothing, --freeze, --unfreeze-at, --cache-views have changed cannot be told"
     )
     path = save(tmp_path, "TSN", step=3)
     forget(path, "config.txt")

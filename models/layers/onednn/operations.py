@@ -1,0 +1,212 @@
+"""What a ResNet in training is made of, forward and backward, on oneDNN's memory: float32 on the CPU.
+
+Each class is compiled for one shape; the functions at the end keep what they have made, as steps have few shapes.
+"""
+
+import ctypes
+from dataclasses import dataclass
+from functools import lru_cache
+
+import paddle
+
+from models.layers.onednn.library import (
+    BACKWARD,
+    DIFF_DST,
+    DIFF_SCALE,
+    DIFF_SHIFT,
+    DIFF_SRC,
+    DIFF_WEIGHTS,
+    DST,
+    FORWARD_TRAINING,
+    MEAN,
+    SCALE,
+    SHIFT,
+    SRC,
+    SRC_1,
+    VARIANCE,
+    WEIGHTS,
+    WORKSPACE,
+    Layout,
+    Memory,
+    Primitive,
+    engine,
+    pair,
+)
+
+_DIRECT, _RELU, _MAX, _ADD = 0x1, 0x20, 0x1FF, 0x1FFF0  # algorithms
+_SCALED, _SHIFTED, _WITH_RELU = 0x2, 0x4, 0x8  # of a normalisation
+_ZERO = ctypes.c_float(0.0)
+_KEPT = 512  # operations of different shapes: a ResNet has fewer than a hundred for each size of batch
+
+
+class Convolution:
+    """Without bias; padding keeps the size for stride 1. Maps are (N, C, H, W), a weight (C', C, k, k)."""
+
+    def __init__(self, x_shape: tuple[int, ...], weight_shape: tuple[int, ...], stride: int):
+        videos, channels, *sizes = x_shape
+        self._x_shape, self._weight_shape = x_shape, weight_shape
+        # Few channels lie as oneDNN likes best: that is not in blocks.
+        x = Layout.blocked(x_shape) if channels % 16 == 0 else Layout.any(x_shape)
+        self.y = Layout.blocked((videos, weight_shape[0], *(-(-size // stride) for size in sizes)))
+        self._x, self._weight = x, Layout.any(weight_shape)
+        self._window = pair(stride), pair(0), pair(weight_shape[2] // 2), pair(weight_shape[2] // 2)
+        layouts = x.handle, self._weight.handle, None, self.y.handle
+        self._forward = Primitive(
+            "dnnl_convolution_forward_primitive_desc_create",
+            *(engine(), FORWARD_TRAINING, _DIRECT, *layouts, *self._window, None),
+        )
+        self._by_weight = Primitive(
+            "dnnl_convolution_backward_weights_primitive_desc_create",
+            *(engine(), _DIRECT, *layouts, *self._window, self._forward.description, None),
+        )
+        self._by_x = None  # not needed of a network's first
+
+    def forward(self, x: Memory, weight) -> Memory:
+        y = Memory(self.y)
+        weight = Memory.of(weight).to(self._forward.layout(WEIGHTS))
+        self._forward.run({SRC: x.to(self._forward.layout(SRC)), WEIGHTS: weight, DST: y})
+        return y
+
+    def backward_weight(self, x: Memory, dy: Memory):
+        """The gradient of the weight, as a tensor of its shape."""
+        gradient = Memory(self._by_weight.layout(DIFF_WEIGHTS))
+        self._by_weight.run({SRC: x.to(self._by_weight.layout(SRC)), DIFF_DST: dy, DIFF_WEIGHTS: gradient})
+        return gradient.copy_to(Memory.of(paddle.empty(self._weight_shape))).tensor
+
+    def backward_x(self, weight, dy: Memory) -> Memory:
+        """The gradient of the maps."""
+        if self._by_x is None:
+            layouts = self._x.handle, self._weight.handle, self.y.handle
+            self._by_x = Primitive(
+                "dnnl_convolution_backward_data_primitive_desc_create",
+                *(engine(), _DIRECT, *layouts, *self._window, self._forward.description, None),
+            )
+        dx = Memory(self._by_x.layout(DIFF_SRC, self._x_shape))
+        weight = Memory.of(weight).to(self._by_x.layout(WEIGHTS))
+        self._by_x.run({DIFF_DST: dy, WEIGHTS: weight, DIFF_SRC: dx})
+        return dx
+
+
+@dataclass(frozen=True)
+class Statistics:
+    """Of a batch by channel, the variance divided by the count; and what relu has let through."""
+
+    mean: Memory
+    variance: Memory
+    passed: Memory | None
+
+
+class Normalization:
+    """Of each channel by its mean and variance in the batch, scaled and shifted; with relu where that follows."""
+
+    def __init__(self, layout: Layout, epsilon: float, with_relu: bool):
+        self._layout, self._vector, self._with_relu = layout, Layout.plain([layout.shape[1]]), with_relu
+        flags = _SCALED | _SHIFTED | (_WITH_RELU if with_relu else 0)
+        here = layout.handle
+        self._forward = Primitive(
+            "dnnl_batch_normalization_forward_primitive_desc_create",
+            *(engine(), FORWARD_TRAINING, here, here, ctypes.c_float(epsilon), flags, None),
+        )
+        self._backward = Primitive(
+            "dnnl_batch_normalization_backward_primitive_desc_create",
+            *(engine(), BACKWARD, here, here, here, ctypes.c_float(epsilon), flags, self._forward.description, None),
+        )
+
+    def forward(self, x: Memory, scale, shift) -> tuple[Memory, Statistics]:
+        y = Memory(self._layout)
+        mean, variance = (Memory.of(paddle.empty(self._vector.shape)) for _ in range(2))
+        statistics = Statistics(mean, variance, Memory(self._forward.layout(WORKSPACE)) if self._with_relu else None)
+        arguments = {SRC: x, DST: y, SCALE: Memory.of(scale), SHIFT: Memory.of(shift)}
+        self._forward.run(arguments | self._of(statistics))
+        return y, statistics
+
+    def backward(
+        self, x: Memory, statistics: Statistics, scale, dy: Memory
+    ) -> tuple[Memory, paddle.Tensor, paddle.Tensor]:
+        """The gradients of the maps, of scale and of shift."""
+        dx = Memory(self._layout)
+        by_scale, by_shift = (Memory.of(paddle.empty(self._vector.shape)) for _ in range(2))
+        arguments = {SRC: x, SCALE: Memory.of(scale), DIFF_DST: dy}
+        results = {DIFF_SRC: dx, DIFF_SCALE: by_scale, DIFF_SHIFT: by_shift}
+        self._backward.run(arguments | self._of(statistics) | results)
+        return dx, by_scale.tensor, by_shift.tensor
+
+    def _of(self, statistics: Statistics) -> dict[int, Memory]:
+        passed = {WORKSPACE: statistics.passed} if self._with_relu else {}
+        return {MEAN: statistics.mean, VARIANCE: statistics.variance, **passed}
+
+
+class MaxPool:
+    """Of 3x3 with stride 2 and padding 1."""
+
+    def __init__(self, layout: Layout):
+        self._x = layout
+        self.y = Layout.blocked((*layout.shape[:2], *(-(-size // 2) for size in layout.shape[2:])))
+        arguments = layout.handle, self.y.handle, pair(2), pair(3), pair(0), pair(1), pair(1)
+        self._forward = Primitive(
+            "dnnl_pooling_forward_primitive_desc_create", engine(), FORWARD_TRAINING, _MAX, *arguments, None
+        )
+        forward = self._forward.description
+        self._backward = Primitive(
+            "dnnl_pooling_backward_primitive_desc_create", engine(), _MAX, *arguments, forward, None
+        )
+
+    def forward(self, x: Memory) -> tuple[Memory, Memory]:
+        """The maps, and where their maxima were."""
+        y, places = Memory(self.y), Memory(self._forward.layout(WORKSPACE))
+        self._forward.run({SRC: x, DST: y, WORKSPACE: places})
+        return y, places
+
+    def backward(self, places: Memory, dy: Memory) -> Memory:
+        dx = Memory(self._x)
+        self._backward.run({DIFF_DST: dy, WORKSPACE: places, DIFF_SRC: dx})
+        return dx
+
+
+class Shortcut:
+    """The sum of two branches, and relu of it."""
+
+    def __init__(self, layout: Layout):
+        here = layout.handle
+        self._add = Primitive("dnnl_binary_primitive_desc_create", engine(), _ADD, here, here, here, None)
+        self._relu = Primitive(
+            "dnnl_eltwise_forward_primitive_desc_create",
+            *(engine(), FORWARD_TRAINING, _RELU, here, here, _ZERO, _ZERO, None),
+        )
+        self._backward = Primitive(
+            "dnnl_eltwise_backward_primitive_desc_create",
+            *(engine(), _RELU, here, here, here, _ZERO, _ZERO, self._relu.description, None),
+        )
+
+    def add(self, x: Memory, other: Memory) -> None:
+        """Add the other to x, in its place."""
+        self._add.run({SRC: x, SRC_1: other, DST: x})
+
+    def forward(self, x: Memory, other: Memory) -> None:
+        """relu(x + other), in the place of x."""
+        self.add(x, other)
+        self._relu.run({SRC: x, DST: x})
+
+    def backward(self, y: Memory, dy: Memory) -> None:
+        """The gradient of both branches, in the place of dy; y: what ``forward`` has left, positive as the sum was."""
+        self._backward.run({SRC: y, DIFF_DST: dy, DIFF_SRC: dy})
+
+
+@lru_cache(_KEPT)
+def convolution(x_shape: tuple[int, ...], weight_shape: tuple[int, ...], stride: int) -> Convolution:
+    return Convolution(x_shape, weight_shape, stride)
+
+
+@lru_cache(_KEPT)
+def normalization(shape: tuple[int, ...], epsilon: float, with_relu: bool) -> Normalization:
+    return Normalization(Layout.blocked(shape), epsilon, with_relu)
+
+
+@lru_cache(_KEPT)
+def max_pool(shape: tuple[int, ...]) -> MaxPool:
+    return MaxPool(Layout.blocked(shape))
+
+
+@lru_cache(_KEPT)
+def shortcut(shape: tuple[int, ...]) -> Shortcut:
+    return Shortcut(Layout.blocked(shape))
