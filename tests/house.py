@@ -49,6 +49,7 @@ TESTS = "tests"  # a room that may import everything and is held to sizes alone
 NO_PADDLE = ("metrics", "datareader", "dataset")  # anywhere in them
 PADDLE_AT_IMPORT = {  # these modules, networks and models.layers; all others import Paddle and these inside functions
     "models.optimizers",
+    "tools.distributed.exchange",
     "tools.distributed.group",
     "tools.distributed.paddle_ports",
     "tools.inference.export",

@@ -10,19 +10,18 @@ import errno
 import os
 import pickle
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Sequence
 from multiprocessing.connection import Connection
 
-import paddle
-from paddle import distributed, nn
+from paddle import nn
 
 from tools.distributed import rendezvous
+from tools.distributed.exchange import GradientExchange, buckets, meet, split, sum_over
 from tools.distributed.handshake import Link
 from tools.distributed.paddle_ports import connect_paddle
 from tools.distributed.secret import take_key
 from tools.errors import ConfigError, PeerError, ZooError
 
-BUCKET_BYTES = 32 << 20  # of tensors that travel together: large enough for the network, small beside a model
 _SAY_SEC = 2  # for the others to say why, once Paddle has failed
 _NORMS = (nn.BatchNorm1D, nn.BatchNorm2D, nn.BatchNorm3D)
 _OUT_OF_REACH = (errno.ETIMEDOUT, errno.EHOSTUNREACH, errno.ENETUNREACH, errno.ENETDOWN)
@@ -37,11 +36,17 @@ class ProcessGroup:
 
     Every method is called by all processes in the same order. Raises PeerError once another process has ended.
     A context manager: an error that leaves it is told to the others.
+
+    overlaps: whether gradients travel while backward computes others.
     """
 
-    def __init__(self, rank: int = 0, world: int = 1, links: dict[int, Link | Connection] | None = None):
+    def __init__(
+        self, rank: int = 0, world: int = 1, links: dict[int, Link | Connection] | None = None, overlaps: bool = False
+    ):
         self.rank, self.world = rank, world
         self._links = links or {}
+        self._overlaps = overlaps
+        self._exchange: GradientExchange | None = None
 
     @property
     def is_first(self) -> bool:
@@ -82,20 +87,11 @@ class ProcessGroup:
                     "processes of a run need the same command, config, lists, weights and version of Paddle"
                 )
 
-    def all_reduce_gradients(self, parameters: Iterable) -> None:
-        """Make each parameter's gradient the sum over all processes.
-
-        One that only some of them have counts as zero in the others.
-        """
-        if self.world == 1:
-            return
-        parameters = list(parameters)
-        present = zip(*self.all_gather([parameter.grad is not None for parameter in parameters]), strict=True)
-        used = [parameter for parameter, of_ranks in zip(parameters, present, strict=True) if any(of_ranks)]
-        for parameter in used:
-            if parameter.grad is None:
-                parameter.grad = paddle.zeros_like(parameter)
-        self._sum([parameter.grad for parameter in used])
+    def exchange_of(self, parameters: Sequence) -> GradientExchange:
+        """What sums gradients over all processes, the same for the same parameters."""
+        if not (self._exchange and self._exchange.is_of(parameters)):
+            self._exchange = GradientExchange(self, parameters, self._overlaps)
+        return self._exchange
 
     def average_statistics(self, network) -> None:
         """Make the running statistics of batch normalisation the mean over all processes.
@@ -108,23 +104,10 @@ class ProcessGroup:
         statistics = [tensor for layer in norms for tensor in (layer._mean, layer._variance)]
         if not statistics:
             return
-        self._sum(statistics)
-        for tensor in statistics:
-            tensor.set_value(tensor / self.world)
-
-    def _sum(self, tensors: list) -> None:
-        # Together first, so that what gloo has to wait for is the network and not a slower processor.
-        self.all_gather(None)
-        try:
-            with paddle.no_grad():
-                for bucket in _buckets(tensors):
-                    flat = paddle.concat([tensor.flatten() for tensor in bucket])
-                    distributed.all_reduce(flat)
-                    parts = flat.split([tensor.size for tensor in bucket])
-                    for tensor, part in zip(bucket, parts, strict=True):
-                        tensor.set_value(part.reshape(tensor.shape))
-        except (RuntimeError, OSError, SystemError) as error:
-            raise self.explain(error) from None
+        meet(self)
+        for bucket in buckets(statistics):
+            for tensor, total in zip(bucket, split(sum_over(self, bucket), bucket), strict=True):
+                tensor.set_value(total / self.world)
 
     def _send(self, rank: int, value) -> None:
         try:
@@ -194,7 +177,7 @@ def connect(device: str) -> ProcessGroup:
     else:
         links = {0: rendezvous.find_first(address, rank, world, key)}
     with contextlib.ExitStack() as unless_connected:
-        group = ProcessGroup(rank, world, links)
+        group = ProcessGroup(rank, world, links, overlaps=device == "cpu" and _is_spread(world))
         unless_connected.push(group)
         try:
             connect_paddle(group, address[0], device)
@@ -204,6 +187,11 @@ def connect(device: str) -> ProcessGroup:
             raise PeerError(f"{hint} ({told})") from None
         unless_connected.pop_all()
     return group
+
+
+def _is_spread(world: int) -> bool:
+    """Whether the processes are on several machines; on one there is no network whose time backward could use."""
+    return int(os.environ.get("PADDLE_LOCAL_SIZE", "1")) < world
 
 
 def _send_value(link: Link | Connection, value) -> None:
@@ -218,17 +206,3 @@ def _send_value(link: Link | Connection, value) -> None:
 def _receive_value(link: Link | Connection):
     """What the other end sent, which has proved itself and signs: the one place where anything is unpickled."""
     return pickle.loads(link.recv_bytes())
-
-
-def _buckets(tensors: list) -> Iterator[list]:
-    """The tensors in order, in groups of one type and up to BUCKET_BYTES; a larger one is alone."""
-    bucket, size = [], 0
-    for tensor in tensors:
-        num_bytes = tensor.size * tensor.element_size()
-        if bucket and (size + num_bytes > BUCKET_BYTES or tensor.dtype != bucket[0].dtype):
-            yield bucket
-            bucket, size = [], 0
-        bucket.append(tensor)
-        size += num_bytes
-    if bucket:
-        yield bucket

@@ -1,5 +1,6 @@
 """The training steps of every model. They yield numbers; the trainer logs them. Imports Paddle: tune the CPU first."""
 
+import contextlib
 import math
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -9,6 +10,7 @@ from typing import Any
 import numpy as np
 import paddle
 
+from tools.distributed.exchange import GradientExchange
 from tools.distributed.group import ProcessGroup
 from tools.errors import TrainingError
 from tools.inference.predict import Prediction, to_tensor
@@ -53,9 +55,11 @@ def train_epoch(
     """
     group, amp = group or ProcessGroup(), amp or MixedPrecision()
     parameters = [parameter for parameter in network.parameters() if not parameter.stop_gradient]
+    exchange = group.exchange_of(parameters)
     for number, (batches, data_sec) in enumerate(_timed(steps), start=start):
         began = time.perf_counter()
-        num_videos = sum(group.all_gather(sum(map(len, batches))))
+        shares = group.all_gather(sum(map(len, batches)))
+        num_videos = sum(shares)
         rate = schedule(steps_taken + number - start)
         if not num_videos:
             yield Step(number, [], 0, math.nan, rate, data_sec, time.perf_counter() - began)
@@ -67,11 +71,16 @@ def train_epoch(
         optimizer.set_lr(rate)
         share = 1 / num_videos if network.loss_reduction == "mean" else 1.0
         where = f"epoch {epoch}, iter {number}"
+        batches = [batch for batch in batches if len(batch)]
+        # Gradients travel during the last backward, which every process has to have.
+        last = len(batches) - 1 if all(shares) else None
         predictions = [
-            _add_gradients(network, batch, share, amp, where, loss_options or {}) for batch in batches if len(batch)
+            _add_gradients(network, batch, share, amp, where, loss_options or {}, exchange if place == last else None)
+            for place, batch in enumerate(batches)
         ]
+        if last is None:
+            exchange.behind_backward()
         loss = math.fsum(group.all_gather(math.fsum(part.loss * len(part.batch) for part in predictions)))
-        group.all_reduce_gradients(parameters)
         group.average_statistics(network)
         amp.step(optimizer, parameters, grad_clip)
         optimizer.clear_grad()
@@ -80,16 +89,21 @@ def train_epoch(
 
 
 def _add_gradients(
-    network, batch, share: float, amp: MixedPrecision, where: str, loss_options: dict[str, Any]
-) -> Prediction:
-    """Add the gradient of ``share`` times the sum of a batch's losses to the parameters' gradients."""
+    network, batch, share: float, amp: MixedPrecision, where: str, loss_options: dict[str, Any],
+    exchange: GradientExchange | None,
+) -> Prediction:  # fmt: skip
+    """Add the gradient of ``share`` times the sum of a batch's losses to the parameters' gradients.
+
+    exchange: makes them sums over all processes meanwhile; None where others are still to be added.
+    """
     with amp.context():
         logits = network(*map(to_tensor, batch.inputs))
     logits = logits if logits.dtype == paddle.float32 else logits.astype("float32")
     losses = network.losses(logits, paddle.to_tensor(batch.labels), **loss_options)
     per_video = losses.numpy()
     _require_finite(per_video, batch, where)
-    amp.scale(losses.sum() * share).backward()
+    with exchange.during_backward() if exchange else contextlib.nullcontext():
+        amp.scale(losses.sum() * share).backward()
     probs = network.probs(logits.detach()).numpy()
     return Prediction(batch, probs, float(per_video.mean()))
 

@@ -6,6 +6,7 @@ from multiprocessing import Pipe
 import pytest
 
 from tests.tools.distributed.threads import together
+from tools.distributed import group as group_module
 from tools.distributed.group import ProcessGroup
 from tools.errors import ConfigError, DataError, PeerError
 
@@ -66,3 +67,14 @@ def test_no_error_of_a_lost_process_holds_a_view_of_a_buffer(talk):
     views = [value for frame in frames for value in frame.f_locals.values() if isinstance(value, memoryview)]
     assert len(frames) > 4
     assert all(type(view.obj) is bytes for view in views)
+
+
+@pytest.mark.parametrize(("device", "here", "overlaps"), [("cpu", 1, True), ("cpu", 2, False), ("gpu", 1, False)])
+def test_gradients_travel_during_backward_between_machines_without_gpus(device, here, overlaps, monkeypatch):
+    for name, value in (("PADDLE_TRAINERS_NUM", 2), ("PADDLE_TRAINER_ID", 0), ("PADDLE_LOCAL_SIZE", here)):
+        monkeypatch.setenv(name, str(value))
+    monkeypatch.setattr(group_module.rendezvous, "address_of_first", lambda: ("10.0.0.1", 6170))
+    monkeypatch.setattr(group_module.rendezvous, "await_others", lambda *_: {})
+    monkeypatch.setattr(group_module, "take_key", lambda: b"")
+    monkeypatch.setattr(group_module, "connect_paddle", lambda *_: None)
+    assert group_module.connect(device).exchange_of([]).overlaps == overlaps
