@@ -15,6 +15,11 @@ measures CPU seconds of the network of any model beside the same one in PyTorch 
 (tests/peers/), each in a process of its own on the same cores, in turn; and beside what its multiply-adds would take at
 the speed of the fastest matrix product of NumPy and Paddle, the arithmetic floor.
 
+python -m tools.benchmark --model-name AttentionCluster --nproc 2
+
+times training steps of so many processes on this machine, whose gradients travel during backward, as between machines,
+and behind it, in turn. What that saves depends on the network: README.md says how to slow that of one machine.
+
 python -m tools.benchmark --simulate-world 64
 
 plans an epoch of YouTube-8M and Kinetics-400 for so many processes, on lists of their size without the data.
@@ -39,6 +44,7 @@ from dataclasses import dataclass
 
 import models  # noqa: F401  (registers the specs)
 from tools.benchmark.clips import measure_clips
+from tools.benchmark.exchange import measure_exchange
 from tools.benchmark.extraction import measure_extraction
 from tools.benchmark.features import measure_features
 from tools.benchmark.peers import measure_against
@@ -46,6 +52,7 @@ from tools.benchmark.simulation import NUM_CLIPS, NUM_RECORDS, NUM_SHARDS, simul
 from tools.benchmark.timing import show_figures
 from tools.benchmark.workers import PEERS
 from tools.config.flags import PROJECT, make_parser, parse_text, parse_threads, whole_number
+from tools.distributed.launcher import launch, plan_processes
 from tools.registry import MODELS
 from tools.runtime.cpu import can_pin, name_vectors, usable_cores
 from tools.runtime.entry import run_program
@@ -59,8 +66,8 @@ BATCH_SIZES = {"features": 64, "clips": 4}  # by the kind of data
 class BenchmarkOptions:
     """model_name: as published, None for a simulation or extraction. simulate_world: processes, None for a model.
 
-    config_path: None for the model's own. threads: None for all cores. against: of PEERS, () for none. json_path: None
-    to write no file.
+    config_path: None for the model's own. threads: None for all cores. nproc: None to measure no exchange of gradients.
+    against: of PEERS, () for none. json_path: None to write no file.
     """
 
     model_name: str | None
@@ -71,6 +78,7 @@ class BenchmarkOptions:
     repeat: int
     threads: int | None
     only_reading: bool
+    nproc: int | None
     against: tuple[str, ...]
     json_path: str | None
 
@@ -97,6 +105,7 @@ def parse_args() -> BenchmarkOptions:
     add("--repeat", type=whole_number(1), default=5, metavar="N", help="timed runs of each, after one that is not (5)")
     add("--threads", type=parse_threads, metavar="N", help="CPU threads of the network; default: all available cores")
     add("--only-reading", action="store_true", help="leave the network out; for models on clips")
+    add("--nproc", type=whole_number(2), metavar="N", help="measure training of N processes, and nothing else")
     add(
         "--against",
         type=parse_peers,
@@ -115,6 +124,8 @@ def parse_args() -> BenchmarkOptions:
         parser.error(f"--only-reading is for models on clips, not for {name or 'anything else'}")
     if args.against and (not name or args.only_reading):
         parser.error("--against compares the network of a model; give --model-name, and not --only-reading")
+    if args.nproc and (not name or args.only_reading or args.against):
+        parser.error("--nproc trains a model; give --model-name, and neither --only-reading nor --against")
     return BenchmarkOptions(
         name,
         args.simulate_world,
@@ -124,6 +135,7 @@ def parse_args() -> BenchmarkOptions:
         args.repeat,
         args.threads,
         args.only_reading,
+        args.nproc,
         args.against,
         args.json,
     )
@@ -170,6 +182,21 @@ def benchmark_peers(name: str, path: str, title: str, options: BenchmarkOptions)
     show_figures(title, figures, options.json_path, {"model": name, "machine": machine})
 
 
+def benchmark_exchange(options: BenchmarkOptions) -> int:
+    """Gives the exit code: here the processes are started and watched, and each of them comes here again."""
+    name, size, count = options.model_name, options.batch_size, options.nproc
+    processes = plan_processes(count, use_gpu=False)
+    if processes.to_start:
+        return launch(processes, None)
+    path = options.config_path or str(PROJECT / MODELS.get(name).default_config)
+    threads = options.threads or max(1, usable_cores() // count)
+    figures = measure_exchange(name, path, batch_size=size, repeat=options.repeat, threads=threads)
+    if processes.rank == 0:
+        title = f"{name}, {path}, {count} processes with batches of {size} each, median of {options.repeat}"
+        show_figures(title, figures, options.json_path, {"model": name, "batch_size": size, "processes": count})
+    return 0
+
+
 def benchmark_world(options: BenchmarkOptions) -> None:
     world, size = options.simulate_world, options.batch_size
     figures = simulate_world(world, size)
@@ -187,15 +214,18 @@ def benchmark_extraction(options: BenchmarkOptions) -> None:
         print(line)
 
 
-def main() -> None:
+def main() -> int:
     options = parse_args()
     start_log()
+    if options.nproc:
+        return benchmark_exchange(options)
     if options.simulate_world:
         benchmark_world(options)
     elif options.extraction:
         benchmark_extraction(options)
     else:
         benchmark_model(options)
+    return 0
 
 
 if __name__ == "__main__":
