@@ -1,5 +1,9 @@
 """File lists: one path a line, blank lines and lines that start with # aside."""
 
+import os
+import stat
+import struct
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -19,22 +23,28 @@ from datareader.list_lines import (
 from datareader.missing_files import explain_missing
 from tools.errors import DataError, DataIssue
 from tools.files.recognise import TEXTS, VIDEOS, FileKind, recognise_file
-from tools.files.texts import NotTextError, read_text
+from tools.files.texts import NotTextError, read_utf8
+from tools.runtime.cpu import usable_cores
 from tools.runtime.text import printable, shorten
+from tools.runtime.workers import READERS_AT_LEAST, map_in_order
 
-# Of an entry: where in the text of the list its path stands, and what is found of it.
+# Of an entry: where in the bytes of the list its path stands, and what is found of it.
 _ROW = np.dtype(
     [
+        ("stamp", np.int64),  # as of ``make_stamp``
         ("start", np.int64),
-        ("end", np.int64),
         ("line", np.int32),
-        ("place", np.int8),  # of those of ``list_places``
         ("label", np.int32),
         ("num_frames", np.int32),
+        ("length", np.uint16),  # no system opens longer ones
+        ("place", np.int8),  # of those of ``list_places``
     ]
 )
+_pack_row = struct.Struct("=qqiiiHb").pack
 _NONE = -1 << 31  # a label or a number of frames that is not there; lines have none of ten digits
 _AT_ONCE = 1024  # entries made together where all are gone through
+_PART = 1 << 16  # bytes of a list that are read together
+_SLOW_SEC = 200e-6  # a line, of a disk that several threads should wait for
 
 
 @dataclass(frozen=True)
@@ -62,10 +72,10 @@ class ListEntry:
 class ListEntries(Sequence[ListEntry]):
     """The entries of a list in its order, each made anew when it is asked for: as objects a million take 300 MB.
 
-    text: of the list. rows: (N,) of the fields above.
+    text: of the list, in UTF-8. rows: (N,) of the fields above.
     """
 
-    def __init__(self, list_path: str, text: str, rows: np.ndarray):
+    def __init__(self, list_path: str, text: bytes, rows: np.ndarray):
         self._list_path, self._text, self._rows = list_path, text, rows
         self._folder = str(Path(list_path).parent)
 
@@ -80,8 +90,20 @@ class ListEntries(Sequence[ListEntry]):
         for start in range(0, len(self), _AT_ONCE):
             yield from self[start : start + _AT_ONCE]
 
-    def _make(self, start: int, end: int, line: int, place: int, label: int, num_frames: int) -> ListEntry:
-        written = self._text[start:end]
+    def stamps(self) -> np.ndarray:
+        """(N,) int64, ``make_stamp`` of each file as it was when the list was read."""
+        return self._rows["stamp"]
+
+    def labels(self, none: int) -> np.ndarray:
+        """(N,) int64, ``none`` for an entry without one."""
+        labels = self._rows["label"].astype(np.int64)
+        labels[labels == _NONE] = none
+        return labels
+
+    def _make(
+        self, _stamp: int, start: int, line: int, label: int, num_frames: int, length: int, place: int
+    ) -> ListEntry:
+        written = self._text[start : start + length].decode()
         return ListEntry(
             tidy_path(list_places(written, self._folder)[place]),
             _name_line(self._list_path, line),
@@ -92,6 +114,15 @@ class ListEntries(Sequence[ListEntry]):
         )
 
 
+def make_stamp(status: os.stat_result, num_frames: int | None) -> int:
+    """A number of 64 bits of which file it is, how large, of when, and of how many frames a line asks for; never 0.
+
+    It is the same in every process. That one of a million files, when all of them change, gets the number that another
+    had is as likely as 1 in 18 million.
+    """
+    return hash((status.st_ino, status.st_size, status.st_mtime_ns, num_frames or 0)) or 1
+
+
 def load_list(list_path: str, labelled: bool = False) -> ListEntries:
     """The files of a list, in its order.
 
@@ -100,46 +131,61 @@ def load_list(list_path: str, labelled: bool = False) -> ListEntries:
     stand a class id, of a folder also the number of its frames and a class id, unless the whole line is a path.
     Raises DataError for a list that is missing, unreadable or empty, and for a file that is not there.
     """
-    text = read_list_text(list_path)
-    finder = PathFinder(str(Path(list_path).parent), partial(list_readings, labelled=labelled))
+    text, finder = _read_list(list_path), _FileFinder(list_path, labelled)
+    parts = _split(text)
 
-    def find_rows() -> Iterator[tuple]:
-        for number, start, line in _split(text):
-            (name, label, num_frames), place, _ = _find(line, list_path, number, finder, labelled)
-            yield (
-                start,
-                start + len(name),
+    def read(part: tuple[int, int, bytes]) -> bytes:
+        return b"".join(_read_rows(*part, finder))
+
+    rows = bytearray()
+    for part in parts:
+        began = time.perf_counter()
+        rows += read(part)
+        if time.perf_counter() - began > _SLOW_SEC * (part[2].count(b"\n") + 1):
+            break  # each thread waits for the disk in turn; of one that answers at once they only hinder one another
+    for read_rows in map_in_order(read, parts, max(READERS_AT_LEAST, usable_cores())):
+        rows += read_rows
+    if not rows:
+        raise _no_files(list_path)
+    return ListEntries(list_path, text, np.frombuffer(rows, _ROW))
+
+
+def _split(text: bytes) -> Iterator[tuple[int, int, bytes]]:
+    """(number of its first line from 1, where it starts, some lines) of each part of a list."""
+    start, number = 0, 1
+    while start <= len(text):
+        end = text.find(b"\n", start + _PART)
+        part = text[start : end if end >= 0 else len(text)]
+        yield number, start, part
+        start, number = start + len(part) + 1, number + part.count(b"\n") + 1
+
+
+def _read_rows(number: int, start: int, part: bytes, finder: "_FileFinder") -> Iterator[bytes]:
+    """A row of each line that names a file. number, start, part: as of ``_split``."""
+    find_file, labelled = finder.paths.find_file, finder.labelled
+    for whole, text in zip(part.split(b"\n"), part.decode().split("\n"), strict=True):
+        line = text.strip()
+        if line and line[0] != "#":
+            (name, label, num_frames), place, status = find_file(line, labelled) or finder.find(line, number)
+            yield _pack_row(
+                make_stamp(status, num_frames),
+                start if line == text else start + whole.index(line.encode()),
                 number,
-                place,
                 _NONE if label is None else label,
                 _NONE if num_frames is None else num_frames,
+                len(name) if len(text) == len(whole) else len(name.encode()),
+                place,
             )
-
-    rows = np.fromiter(find_rows(), _ROW)
-    if not len(rows):
-        raise _no_files(list_path)
-    return ListEntries(list_path, text, rows)
+        start += len(whole) + 1
+        number += 1
 
 
 def read_lines(list_path: str) -> list[tuple[int, str]]:
     """(number from 1, text) of each line that names a file. Raises DataError as ``load_list`` for the list."""
-    lines = [(number, line) for number, _, line in _split(read_list_text(list_path))]
-    if not lines:
+    lines = enumerate(map(str.strip, read_list_text(list_path).split("\n")), start=1)
+    if not (named := [(number, line) for number, line in lines if line and line[0] != "#"]):
         raise _no_files(list_path)
-    return lines
-
-
-def _split(text: str) -> Iterator[tuple[int, int, str]]:
-    """(number from 1, where it starts in the text, the line) of each line that names a file, without spaces around."""
-    end, number = -1, 0
-    while end < len(text):
-        number, start = number + 1, end + 1
-        end = text.find("\n", start)  # one by one, as all lines at once take more memory than the text
-        end = len(text) if end < 0 else end
-        whole = text[start:end]
-        line = whole.strip()
-        if line and line[0] != "#":
-            yield number, start if line == whole else start + whole.index(line), line
+    return named
 
 
 def _no_files(list_path: str) -> DataError:
@@ -148,10 +194,15 @@ def _no_files(list_path: str) -> DataError:
 
 def read_list_text(list_path: str) -> str:
     """All of a list. Raises DataError as ``load_list`` for the list."""
+    return _read_list(list_path).decode()
+
+
+def _read_list(list_path: str) -> bytes:
+    """As ``read_list_text``, in UTF-8."""
     if not list_path:
         raise DataError("no file list is given; set filelist in the section of the config", DataIssue.LIST)
     try:
-        return read_text(list_path)
+        return read_utf8(list_path)
     except FileNotFoundError:
         text = "does not exist; dataset/README.md says how to make one"
     except IsADirectoryError:
@@ -166,43 +217,69 @@ def read_list_text(list_path: str) -> str:
     raise DataError(f"file list {list_path} {text}", DataIssue.LIST)
 
 
-def find_file(line: str, list_path: str, number: int, labelled: bool) -> ListEntry:
-    """The entry of one line. Raises DataError as ``load_list`` for the file."""
-    finder = PathFinder(str(Path(list_path).parent), partial(list_readings, labelled=labelled))
-    (name, label, num_frames), place, _ = _find(line, list_path, number, finder, labelled)
-    return ListEntry(_path(name, place, finder), _name_line(list_path, number), label, name, number, num_frames)
+class EntryFinder:
+    """Makes the entries of a list line by line; use one for all of them, in as many threads as you like.
 
-
-def find_multilabel_file(line: str, list_path: str, number: int) -> tuple[ListEntry, tuple[int, ...]]:
-    """The entry of one line behind whose path stand any number of class ids, without a label, and these as they stand.
-
-    Raises DataError as ``load_list`` for the file.
+    labelled: as of ``load_list``.
     """
-    finder = PathFinder(str(Path(list_path).parent), list_multilabel_readings)
-    (name, labels, _), place, _ = _find(line, list_path, number, finder, labelled=True)
-    return ListEntry(_path(name, place, finder), _name_line(list_path, number), None, name, number), labels or ()
+
+    def __init__(self, list_path: str, labelled: bool):
+        self._files = _FileFinder(list_path, labelled)
+
+    def find(self, line: str, number: int) -> ListEntry:
+        """The entry of one line. Raises DataError as ``load_list`` for the file."""
+        (name, label, num_frames), place, _ = self._files.find(line, number)
+        return self._files.make_entry(name, place, number, label, num_frames)
 
 
-def _find(line: str, list_path: str, number: int, finder: PathFinder, labelled: bool) -> Found:
-    """What a line names. Raises DataError as ``load_list`` for the file."""
-    try:
-        found = finder.find(line)
-    except (OSError, ValueError) as error:  # a name that no file can have, a folder that is closed to us
-        name = shorten(printable(line), 80)
-        reason = error.strerror if isinstance(error, OSError) else error  # without the name, however long
-        text = f"{name!r} cannot be looked up: {reason}"
-        raise DataError(text, DataIssue.UNREADABLE, _name_line(list_path, number)) from None
-    if found is None:
-        text = explain_missing(line, list_path, labelled)
-        raise DataError(text, DataIssue.MISSING, _name_line(list_path, number))
-    (name, _, _), place, is_folder = found
-    if is_folder and not labelled:
-        raise refuse_folder(_path(name, place, finder)).at(_name_line(list_path, number))
-    return found
+class MultilabelFinder:
+    """As ``EntryFinder`` of lines behind whose path stand any number of class ids."""
+
+    def __init__(self, list_path: str):
+        self._files = _FileFinder(list_path, labelled=True, multilabel=True)
+
+    def find(self, line: str, number: int) -> tuple[ListEntry, tuple[int, ...]]:
+        """The entry of one line, without a label, and its class ids as they stand.
+
+        Raises DataError as ``load_list`` for the file.
+        """
+        (name, labels, _), place, _ = self._files.find(line, number)
+        return self._files.make_entry(name, place, number), labels or ()
 
 
-def _path(name: str, place: int, finder: PathFinder) -> str:
-    return tidy_path(list_places(name, finder.folder)[place])
+class _FileFinder:
+    """What the lines of a list name, or the error of one that names nothing."""
+
+    def __init__(self, list_path: str, labelled: bool, multilabel: bool = False):
+        self._list_path, self.labelled = list_path, labelled
+        readings = list_multilabel_readings if multilabel else partial(list_readings, labelled=labelled)
+        self.paths = PathFinder(str(Path(list_path).parent), readings)
+
+    def find(self, line: str, number: int) -> Found:
+        """What a line names. Raises DataError as ``load_list`` for the file."""
+        try:
+            found = self.paths.find(line)
+        except (OSError, ValueError) as error:  # a name that no file can have, a folder that is closed to us
+            name = shorten(printable(line), 80)
+            reason = error.strerror if isinstance(error, OSError) else error  # without the name, however long
+            text = f"{name!r} cannot be looked up: {reason}"
+            raise DataError(text, DataIssue.UNREADABLE, _name_line(self._list_path, number)) from None
+        if found is None:
+            text = explain_missing(line, self._list_path, self.labelled)
+            raise DataError(text, DataIssue.MISSING, _name_line(self._list_path, number))
+        if not self.labelled and stat.S_ISDIR(found[2].st_mode):
+            (name, _, _), place, _ = found
+            raise refuse_folder(self._path(name, place)).at(_name_line(self._list_path, number))
+        return found
+
+    def make_entry(
+        self, name: str, place: int, number: int, label: int | None = None, num_frames: int | None = None
+    ) -> ListEntry:
+        where = _name_line(self._list_path, number)
+        return ListEntry(self._path(name, place), where, label, name, number, num_frames)
+
+    def _path(self, name: str, place: int) -> str:
+        return tidy_path(list_places(name, self.paths.folder)[place])
 
 
 def _name_line(list_path: str, number: int) -> str:

@@ -12,7 +12,6 @@ import re
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
@@ -38,7 +37,7 @@ from datareader.clips.headers import names_film
 from datareader.clips.pictures import is_cut_off
 from datareader.clips.settings import ClipSettings
 from datareader.clips.video import FrameCountError, FrameSource
-from datareader.lists import ListEntry
+from datareader.lists import ListEntries, ListEntry, make_stamp
 from tools.errors import DataError
 from tools.files.atomic import atomic_write
 from tools.files.pickles import DAMAGED
@@ -47,7 +46,7 @@ from tools.runtime.text import count_of
 from tools.runtime.workers import QUICK, map_files
 
 REMEMBERED_AT_LEAST = 100  # clips in a list; fewer are looked at in a moment
-FORMAT = "2"
+FORMAT = "3"
 UNKNOWN = -1 << 62  # the class id of a file that has none, or was not asked for it
 _MOST_NAMED = 3  # videos in a line
 _SMALL = 1024  # bytes of a clip that is read wholly as fast as it is looked at
@@ -65,7 +64,6 @@ _LAST_FRAME = re.compile(
     re.DOTALL,
 )
 _LAST_BYTES = 64
-_WORD = 1 << 64
 
 
 # One clip
@@ -214,9 +212,7 @@ def look_over(entries: Sequence[ListEntry], settings: ClipSettings, name: str, c
     name: what a bar calls them. Raises DataError for the first line that ``check_line`` refuses.
     """
     shown = len(entries) >= REMEMBERED_AT_LEAST
-    read = partial(_read_line, settings=settings)
-    lines = np.fromiter(map_files(read, entries, f"looking up {name}", QUICK, shown), _LINE, len(entries))
-    stamps, listed = lines["stamp"], lines["label"]
+    stamps, listed = _read_lines(entries, settings, name, shown)
     asked = (listed == UNKNOWN) & settings.labels_needed
     path = Path(cache) if cache is not None and shown else None
 
@@ -282,51 +278,55 @@ def _describe_cuts(cuts: dict[str, str]) -> str:
 
 # What is remembered
 
-_LINE = np.dtype([("stamp", np.uint64, 4), ("label", np.int64)])  # as of ``_stamp``; UNKNOWN for none
+
+def _read_lines(
+    entries: Sequence[ListEntry], settings: ClipSettings, name: str, shown: bool
+) -> tuple[np.ndarray, np.ndarray]:
+    """(N,) int64 each: stamps, 0 for a file that is not there; class ids, UNKNOWN for none. Raises as ``look_over``."""
+    if isinstance(entries, ListEntries):
+        stamps, labels = entries.stamps(), entries.labels(UNKNOWN)
+    else:
+        stamps = np.fromiter(map_files(_stamp, entries, f"looking up {name}", QUICK, shown), np.int64, len(entries))
+        labels = np.array([UNKNOWN if entry.label is None else entry.label for entry in entries], np.int64)
+    if settings.labels_needed:
+        doubtful = np.flatnonzero((labels < -1) | (labels >= settings.num_classes)).tolist()
+        for _ in map_files(lambda number: _check(entries[number], settings), doubtful, f"reading {name}", QUICK, shown):
+            pass
+    return stamps, labels
 
 
-def _read_line(entry: ListEntry, settings: ClipSettings) -> tuple[tuple[int, int, int, int], int]:
-    """A ``_LINE``. Raises DataError as ``check_line``."""
+def _check(entry: ListEntry, settings: ClipSettings) -> None:
+    """Raises DataError as ``check_line``."""
     try:
         check_line(entry, settings)
     except DataError as error:
         raise error.at(entry.where) from None
-    return _stamp(entry), UNKNOWN if entry.label is None else entry.label
 
 
-def _stamp(entry: ListEntry) -> tuple[int, int, int, int]:
-    """Which file it is, how large, of when, and how many frames its line asks for; zeros for one that is not there."""
+def _stamp(entry: ListEntry) -> int:
     try:
-        status = os.stat(entry.path)  # noqa: PTH116 (a million of them: Path takes twice as long)
+        return make_stamp(os.stat(entry.path), entry.num_frames)  # noqa: PTH116 (Path takes twice as long)
     except OSError:
-        return 0, 0, 0, 0
-    changed, num_frames = status.st_mtime_ns % _WORD, (entry.num_frames or 0) % _WORD  # times before 1970 have a sign
-    return status.st_ino, status.st_size, changed, num_frames
+        return 0
 
 
 def _recall(path: Path | None, stamps: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Whether each file is remembered as it is, and the class id in it, UNKNOWN where that is not known."""
-    labels = np.full(len(stamps), UNKNOWN, np.int64)
     stored = load_cache(path, _parse) if path else None
     if stored is None or not len(stored[0]):
-        return np.zeros(len(stamps), bool), labels
+        return np.zeros(len(stamps), bool), np.full(len(stamps), UNKNOWN, np.int64)
     known, known_labels = stored
-    sums, known_sums = _mix(stamps), _mix(known)
-    order = np.argsort(known_sums)
-    rows = order[np.minimum(np.searchsorted(known_sums, sums, sorter=order), len(order) - 1)]
-    found = (known[rows] == stamps).all(axis=1)
-    labels[found] = known_labels[rows[found]]
-    return found, labels
-
-
-def _mix(stamps: np.ndarray) -> np.ndarray:
-    """(N,) one number a row; two different rows that share one are looked at again."""
-    return (stamps * np.array([0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F, 1, 0x165667B19E3779F9], np.uint64)).sum(axis=1)
+    if np.array_equal(known, stamps):
+        return np.ones(len(stamps), bool), known_labels
+    order = np.argsort(known)
+    rows = order[np.minimum(np.searchsorted(known, stamps, sorter=order), len(order) - 1)]
+    found = known[rows] == stamps
+    return found, np.where(found, known_labels[rows], UNKNOWN)
 
 
 def _parse(table: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray] | None:
     stamps, labels = table["stamps"], table["labels"]
-    right = stamps.dtype == np.uint64 and labels.dtype == np.int64 and stamps.shape == (len(labels), 4)
+    right = stamps.dtype == labels.dtype == np.int64 and stamps.shape == labels.shape == (len(labels),)
     return (stamps, labels) if str(table["format"]) == _identity() and right else None
 
 
@@ -337,7 +337,7 @@ def _identity() -> str:
 
 def _remember(path: Path, stamps: np.ndarray, labels: np.ndarray, others: list[int]) -> list[str]:
     """Write what is well, which others are not; lines worth logging."""
-    well = stamps.any(axis=1)
+    well = stamps != 0
     well[others] = False
     try:
         with atomic_write(path) as file:

@@ -14,7 +14,7 @@ from typing import Protocol
 
 import numpy as np
 
-from datareader.lists import ListEntry, find_file, read_lines
+from datareader.lists import EntryFinder, ListEntry, read_lines
 from tools.errors import DataError, DataIssue
 from tools.registry import Registry
 from tools.runtime.workers import QUICK, map_files
@@ -110,13 +110,13 @@ def inspect_list(list_path: str, inspector: Inspector, deep: bool) -> tuple[list
 
     Raises DataError for a list that is missing, unreadable or empty.
     """
-    lines = read_lines(list_path)
+    lines, finder = read_lines(list_path), EntryFinder(list_path, inspector.labelled)
 
     def find(numbered: tuple[int, str]) -> FileReport:
         number, line = numbered
         report = FileReport(number, line, f"{list_path} line {number}")
         try:
-            report.entry = find_file(line, list_path, number, inspector.labelled)
+            report.entry = finder.find(line, number)
             status = Path(report.entry.path).stat()
             report.size, report.key = status.st_size, hash_key(f"{status.st_dev} {status.st_ino}".encode())
         except DataError as error:

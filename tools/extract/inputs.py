@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from datareader.lists import ListEntry, find_multilabel_file, read_lines
+from datareader.lists import ListEntry, MultilabelFinder, read_lines
 from datareader.named_clips import find_clips
 from tools.errors import DataError, DataIssue
 
@@ -29,11 +29,12 @@ def load_videos(list_path: str) -> list[Video]:
 
     Commas and spaces serve as semicolons do, and -1 alone is no class. Raises DataError as ``datareader.lists`` does.
     """
-    return [_fingerprinted(*_read_line(line, list_path, number)) for number, line in read_lines(list_path)]
+    finder = MultilabelFinder(list_path)
+    return [_fingerprinted(*_read_line(line, number, finder)) for number, line in read_lines(list_path)]
 
 
-def _read_line(line: str, list_path: str, number: int) -> tuple[ListEntry, tuple[int, ...] | None]:
-    entry, labels = find_multilabel_file(line, list_path, number)
+def _read_line(line: str, number: int, finder: MultilabelFinder) -> tuple[ListEntry, tuple[int, ...] | None]:
+    entry, labels = finder.find(line, number)
     if labels in ((), (-1,)):
         return entry, None
     if (lowest := min(labels)) < 0:

@@ -5,7 +5,7 @@ import pickle
 
 import pytest
 
-from tools.files.texts import NotTextError, read_text, split_lines
+from tools.files.texts import NotTextError, read_text, read_utf8, split_lines
 
 NAMES = "a.mp4 0\n视频/é.mp4 1\n"
 
@@ -24,6 +24,7 @@ NAMES = "a.mp4 0\n视频/é.mp4 1\n"
 def test_a_text_is_read_in_utf_8_and_in_utf_16_with_its_mark(tmp_path, data):
     (tmp_path / "x").write_bytes(data)
     assert read_text(tmp_path / "x") == NAMES
+    assert read_utf8(tmp_path / "x") == NAMES.encode()
 
 
 @pytest.mark.parametrize(
@@ -42,9 +43,19 @@ def test_a_text_is_read_in_utf_8_and_in_utf_16_with_its_mark(tmp_path, data):
 )
 def test_what_is_no_text_in_utf_8_is_told_with_its_line(tmp_path, data, message):
     (tmp_path / "x").write_bytes(data)
-    with pytest.raises(NotTextError) as error:
-        read_text(tmp_path / "x")
-    assert str(error.value).startswith(message)
+    for read in (read_text, read_utf8):
+        with pytest.raises(NotTextError) as error:
+            read(tmp_path / "x")
+        assert str(error.value).startswith(message)
+
+
+@pytest.mark.parametrize("length", [(1 << 16) - 2, (1 << 16) - 1, 1 << 16])
+def test_a_character_may_stand_on_both_sides_of_where_a_long_text_is_parted(tmp_path, length):
+    (tmp_path / "x").write_text("x" * length + "视频\r")
+    assert read_utf8(tmp_path / "x").decode() == "x" * length + "视频\n"
+    (tmp_path / "x").write_bytes(b"x" * length + "视".encode()[:2])
+    with pytest.raises(NotTextError, match="is not UTF-8 in line 1"):
+        read_utf8(tmp_path / "x")
 
 
 def test_line_feeds_alone_end_lines():
