@@ -196,6 +196,7 @@ def name_classes(run: Run, options: TestOptions, evaluation: Evaluation) -> tupl
         run.name,
         evaluation.weights,
         run.config.MODEL.num_classes,
+        by_names_of_2019=evaluation.match.released,
         weights_dir=options.run.weights_dir,
         load=load_class_names,
     )

@@ -15,6 +15,7 @@ from tools.registry import MODELS, READERS
 from tools.runtime.device import start_paddle
 from tools.runtime.log import log_folder, start_log
 from tools.weights.files import WeightFile
+from tools.weights.loading import Match
 from tools.weights.resolve import find_weights
 from tools.weights.self_description import SelfDescription, choose_model, choose_settings, find_self_description
 
@@ -94,11 +95,12 @@ def launch_processes(run: Run, check: Callable[[], Any], save_dir: str | None) -
 
 @dataclass(frozen=True)
 class Evaluation:
-    """A test or an inference, ready to start. network: or a Predictor in its place."""
+    """A test or an inference, ready to start. network: or what stands in for it. match: how the weights fit it."""
 
     group: Any
     network: Any
     weights: WeightFile
+    match: Match
     dataset: Any
     device: str
 
@@ -126,5 +128,5 @@ def open_evaluation(
     with connect(device) as group:
         weights, dataset = inputs or open_inputs()
         num_records = None if is_long else len(dataset)
-        network = load_network(run.name, run.spec, run.config, section, weights, device, engine, num_records)
-        yield Evaluation(group, network, weights, dataset, device)
+        network, match = load_network(run.name, run.spec, run.config, section, weights, device, engine, num_records)
+        yield Evaluation(group, network, weights, match, dataset, device)

@@ -189,6 +189,7 @@ def test_every_training_step_is_near_the_2019_zoo(name, runs):
     check_training(name, runs(name), 1e-3, 5e-5, 2 * TRAINING[name])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CONVOLUTIONS)
 def test_every_training_step_by_onednn_is_near_the_2019_zoo(name, tmp_path):
     check_training(name, run_golden(name, tmp_path, by_onednn=True), 1e-3, 5e-5, 2 * TRAINING[name])

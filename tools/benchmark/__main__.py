@@ -15,6 +15,10 @@ measures CPU seconds of the network of any model beside the same one in PyTorch 
 (tests/peers/), each in a process of its own on the same cores, in turn; and beside what its multiply-adds would take at
 the speed of the fastest matrix product of NumPy and Paddle, the arithmetic floor.
 
+python -m tools.benchmark --model-name TSN --scaling
+
+measures seconds of the network with all threads and with one, in turn.
+
 python -m tools.benchmark --model-name AttentionCluster --nproc 2
 
 times training steps of so many processes on this machine, whose gradients travel during backward, as between machines,
@@ -48,6 +52,7 @@ from tools.benchmark.exchange import measure_exchange
 from tools.benchmark.extraction import measure_extraction
 from tools.benchmark.features import measure_features
 from tools.benchmark.peers import measure_against
+from tools.benchmark.scaling import measure_scaling
 from tools.benchmark.simulation import NUM_CLIPS, NUM_RECORDS, NUM_SHARDS, simulate_world
 from tools.benchmark.timing import show_figures
 from tools.benchmark.workers import PEERS
@@ -67,7 +72,8 @@ class BenchmarkOptions:
     """model_name: as published, None for a simulation or extraction. simulate_world: processes, None for a model.
 
     config_path: None for the model's own. threads: None for all cores. nproc: None to measure no exchange of gradients.
-    against: of PEERS, () for none. json_path: None to write no file.
+    against: of PEERS, () for none. scaling: measure several threads against one. conv_engine: of training.
+    json_path: None to write no file.
     """
 
     model_name: str | None
@@ -80,6 +86,8 @@ class BenchmarkOptions:
     only_reading: bool
     nproc: int | None
     against: tuple[str, ...]
+    scaling: bool
+    conv_engine: str
     json_path: str | None
 
 
@@ -114,31 +122,42 @@ def parse_args() -> BenchmarkOptions:
         help=f"measure the network beside that of other frameworks alone, as {','.join(PEERS)}; these are installed by "
         "requirements-benchmark.txt",
     )
+    add("--scaling", action="store_true", help="measure the network alone, with all threads and with one")
+    add(
+        "--conv-engine",
+        choices=("paddle", "onednn"),
+        default="paddle",
+        help="of training with --against or --scaling, as of train.py",
+    )
     add("--json", type=parse_text, metavar="FILE", help="also write the figures here")
     args = parser.parse_args()
     if [bool(args.model_name), bool(args.simulate_world), args.extraction].count(True) != 1:
         parser.error("give --model-name, --simulate-world or --extraction, one of them")
     name = MODELS.canonical_name(args.model_name) if args.model_name else None
     data = MODELS.get(name).data if name else "features"
-    if args.only_reading and data != "clips":
-        parser.error(f"--only-reading is for models on clips, not for {name or 'anything else'}")
-    if args.against and (not name or args.only_reading):
-        parser.error("--against compares the network of a model; give --model-name, and not --only-reading")
-    if args.nproc and (not name or args.only_reading or args.against):
-        parser.error("--nproc trains a model; give --model-name, and neither --only-reading nor --against")
-    return BenchmarkOptions(
-        name,
-        args.simulate_world,
-        args.extraction,
-        args.config,
-        args.batch_size or BATCH_SIZES[data],
-        args.repeat,
-        args.threads,
-        args.only_reading,
-        args.nproc,
-        args.against,
-        args.json,
-    )
+    options = BenchmarkOptions(
+        name, args.simulate_world, args.extraction, args.config, args.batch_size or BATCH_SIZES[data], args.repeat,
+        args.threads, args.only_reading, args.nproc, args.against, args.scaling, args.conv_engine, args.json,
+    )  # fmt: skip
+    if refusal := describe_conflict(options, data):
+        parser.error(refusal)
+    return options
+
+
+def describe_conflict(options: BenchmarkOptions, data: str) -> str:
+    """What is wrong with flags that do not go together, "" where all do. data: of the model."""
+    name, is_network = options.model_name, bool(options.against or options.scaling)
+    if options.only_reading and data != "clips":
+        return f"--only-reading is for models on clips, not for {name or 'anything else'}"
+    if options.against and (not name or options.only_reading):
+        return "--against compares the network of a model; give --model-name, and not --only-reading"
+    if options.scaling and (not name or options.only_reading or options.against):
+        return "--scaling measures the network of a model; give --model-name, not --only-reading or --against"
+    if options.conv_engine != "paddle" and not is_network:
+        return "--conv-engine is of the training that --against or --scaling measures; give one of them"
+    if options.nproc and (not name or options.only_reading or is_network):
+        return "--nproc trains a model; give --model-name, not --only-reading, --against or --scaling"
+    return ""
 
 
 def parse_peers(text: str) -> tuple[str, ...]:
@@ -168,17 +187,24 @@ BENCHMARKS = {"clips": benchmark_clips, "features": benchmark_features}  # by th
 def benchmark_model(options: BenchmarkOptions) -> None:
     name, spec = options.model_name, MODELS.get(options.model_name)
     path = options.config_path or str(PROJECT / spec.default_config)
-    measure = benchmark_peers if options.against else BENCHMARKS[spec.data]
+    is_alone = options.against or options.scaling
+    measure = benchmark_network if is_alone else BENCHMARKS[spec.data]
     measure(name, path, f"{name}, {options.config_path or spec.default_config}", options)
 
 
-def benchmark_peers(name: str, path: str, title: str, options: BenchmarkOptions) -> None:
+def benchmark_network(name: str, path: str, title: str, options: BenchmarkOptions) -> None:
     threads = options.threads or usable_cores()
     sizes = {"batch_size": options.batch_size, "repeat": options.repeat, "threads": threads}
-    figures = measure_against(name, path, options.against, **sizes)
+    sizes |= {"conv_engine": options.conv_engine}
+    if options.scaling:
+        figures, time = measure_scaling(name, path, **sizes), "seconds"
+    else:
+        figures, time = measure_against(name, path, options.against, **sizes), "CPU time"
+    if options.conv_engine != "paddle":
+        title = f"{title}, training by {options.conv_engine}"
     cores = f"{threads} core{'s' * (threads > 1)}" if can_pin() else f"threads: {threads}, not pinned to cores"
     machine = f"{processor_name()}, {name_vectors()}, {cores}"
-    title = f"{title}, CPU time, median of {options.repeat}; {machine}"
+    title = f"{title}, {time}, median of {options.repeat}; {machine}"
     show_figures(title, figures, options.json_path, {"model": name, "machine": machine})
 
 

@@ -41,7 +41,7 @@ WEIGHTS = "weights.npz"
 class Job:
     """What each process builds: a model by a config, on batches that it makes by ``make_inputs(size)``.
 
-    folder: where ours leaves its weights, which the others take.
+    folder: where ours leaves its weights, which the others take. conv_engine: of our training, as of train.py.
     """
 
     name: str
@@ -51,6 +51,7 @@ class Job:
     train_size: int
     threads: int
     folder: Path
+    conv_engine: str = "paddle"
 
     def make_batch(self, size: int) -> Batch:
         inputs = self.make_inputs(size)
@@ -59,8 +60,9 @@ class Job:
 
 
 def measure_against(
-    name: str, config_path: str, peers: Sequence[str], *, batch_size: int, repeat: int, threads: int
-) -> dict[str, float]:
+    name: str, config_path: str, peers: Sequence[str], *,
+    batch_size: int, repeat: int, threads: int, conv_engine: str = "paddle",
+) -> dict[str, float]:  # fmt: skip
     """Every figure. peers: of PEERS. batch_size: of training, and of inference on features. threads: of the networks.
 
     Raises PackageError for a peer that is not installed, and PeerError where the process of one ends.
@@ -68,7 +70,7 @@ def measure_against(
     for peer in peers:
         require_peer(peer)
     with tempfile.TemporaryDirectory() as folder:
-        job = make_job(name, config_path, batch_size, threads, Path(folder))
+        job = make_job(name, config_path, batch_size, threads, Path(folder), conv_engine)
         os.environ["OPENBLAS_NUM_THREADS"] = str(threads)  # NumPy's library reads it as a process loads it
         workers = {"ours": Worker("ours", open_ours, job, cores=threads)}
         try:
@@ -91,14 +93,16 @@ def require_peer(peer: str) -> None:
         )
 
 
-def make_job(name: str, config_path: str, batch_size: int, threads: int, folder: Path) -> Job:
+def make_job(
+    name: str, config_path: str, batch_size: int, threads: int, folder: Path, conv_engine: str = "paddle"
+) -> Job:
     """The job of a model, with a batch of features in the folder where it takes such."""
     spec = MODELS.get(name)()
     if spec.data == "clips":
         config = load_config(config_path, spec.schema, ["MODEL", "TRAIN", "TEST"], name)
         shape = spec.input_shape(config, "TRAIN")
         sizes = [size for size in CLIPS_AT_ONCE if size == 1 or size * shape[0] <= MOST_SEGMENTS]
-        return Job(name, config, partial(draw_clips, shape), sizes, batch_size, threads, folder)
+        return Job(name, config, partial(draw_clips, shape), sizes, batch_size, threads, folder, conv_engine)
     config = load_synthetic_config(config_path, spec, name, folder, batch_size)
     dataset = READERS.get(spec.reader)(config, "TRAIN", training=True, skip_broken=0)
     batch = next(EvaluationLoader(dataset, batch_size, num_workers=0, as_float=True).epoch())
@@ -179,6 +183,7 @@ def open_ours(job: Job) -> tuple[Tasks, np.ndarray]:
 
     from tools.inference.export import FOLDER_VARIABLE
     from tools.inference.predict import predict
+    from tools.training.resume import train_by_onednn
     from tools.training.step import train_epoch
 
     os.environ[FOLDER_VARIABLE] = str(job.folder)
@@ -190,6 +195,8 @@ def open_ours(job: Job) -> tuple[Tasks, np.ndarray]:
     save_weights(job, network)
     trained = spec.build_network(job.config)
     trained.set_state_dict(network.state_dict())
+    if job.conv_engine == "onednn":
+        train_by_onednn(trained)
     optimizer = spec.build_optimizer(job.config, trained)
     options = {"schedule": lambda step: 1e-6, "seed": 0, "epoch": 0, "start": 0, "steps_taken": 0}
     batch = job.make_batch(job.train_size)

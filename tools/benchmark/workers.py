@@ -5,9 +5,9 @@ import os
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from functools import partial
 from multiprocessing.connection import Connection
-from typing import Any
+from operator import sub
+from typing import Any, NamedTuple
 
 from tools.errors import PeerError, ZooError
 from tools.runtime.cpu import can_pin
@@ -15,6 +15,17 @@ from tools.runtime.log import start_log
 
 PEERS = {"torch": "PyTorch", "onnxruntime": "ONNX Runtime"}  # the module of each -> its title
 Tasks = Mapping[str, Callable[[], object]]  # by name
+
+
+class Spent(NamedTuple):
+    """Seconds: of the processor, in all threads, and of a clock."""
+
+    cpu: float
+    wall: float
+
+    @classmethod
+    def now(cls) -> "Spent":
+        return cls(time.process_time(), time.perf_counter())
 
 
 class Worker:
@@ -37,9 +48,9 @@ class Worker:
         self.tasks, self.answers = self._receive()
 
     def __call__(self, task: str) -> Callable[[], float]:
-        return partial(self._run, task)
+        return lambda: self.run(task).cpu
 
-    def _run(self, task: str) -> float:
+    def run(self, task: str) -> "Spent":
         with self._ending_told():
             self._connection.send(task)
         return self._receive()
@@ -87,6 +98,6 @@ def serve(connection: Connection, opener: Callable, arguments: tuple, cores: int
             task = connection.recv()
         except EOFError:
             return
-        began = time.process_time()
+        began = Spent.now()
         tasks[task]()
-        connection.send(time.process_time() - began)
+        connection.send(Spent(*map(sub, Spent.now(), began)))

@@ -1,13 +1,14 @@
 """The network of a test or an inference, with its weights, in the engine that runs it."""
 
 import logging
+from typing import Any
 
 from tools.config.flags import EngineOptions
 from tools.config.load import Config
 from tools.errors import ConfigError
 from tools.runtime.cpu import describe_bf16
 from tools.weights.files import WeightFile
-from tools.weights.loading import load_into_network
+from tools.weights.loading import Match, load_into_network
 
 # The predictor takes 2 s of CPU time to begin, and as much again to export the network the first time; it is a third
 # faster from then on: for TSN and STNET that pays from about 20 videos on (one core with AVX2).
@@ -25,8 +26,8 @@ def load_network(
     device: str,
     options: EngineOptions,
     num_records: int | None,
-):
-    """The network of a section's settings, or an engine's stand-in for it.
+) -> tuple[Any, Match]:
+    """The network of a section's settings, or an engine's stand-in for it; and how the weights fit.
 
     name: of the model. device: "gpu" or "cpu". num_records: how many it will see, in all processes; None for many.
     Raises ConfigError for an engine that does not go with the model or the device, and CheckpointError for weights that
@@ -37,20 +38,21 @@ def load_network(
 
     with paddle.LazyGuard():  # without random values, which the weights would overwrite
         network = spec.build_network(config)
-    for line in load_into_network(network, weights).lines():
+    match = load_into_network(network, weights)
+    for line in match.lines():
         log.info(f"{weights.path}: {line}")
     if engine == "dygraph":
-        return network
+        return network, match
     shape = spec.input_shape(config, section)
     if engine == "onnxruntime":
         from tools.inference.onnx_engine import OnnxPredictor  # imports Paddle
 
-        return OnnxPredictor(network, shape)
+        return OnnxPredictor(network, shape), match
     from tools.inference.predictor import Predictor  # imports Paddle
 
     if options.precision == "bf16":
         log.info(f"--precision bf16: {describe_bf16()}")
-    return Predictor(network, shape, options.precision)
+    return Predictor(network, shape, options.precision), match
 
 
 def choose_engine(

@@ -24,6 +24,7 @@ class Match:
 
     ignored_state: an optimizer's variables that were ignored, as a sentence, or nothing. changes: what else was
     ignored, newly initialised or made, a sentence each. initialised: what is newly initialised, by its own names.
+    released: whether the names in the file are those of 2019.
     """
 
     matched: list[str] = field(default_factory=list)
@@ -33,6 +34,7 @@ class Match:
     ignored_state: str = ""
     changes: list[str] = field(default_factory=list)
     initialised: list[str] = field(default_factory=list)
+    released: bool = False
 
     @property
     def notes(self) -> list[str]:
@@ -173,6 +175,7 @@ class _Fit:
             self.ignored_state,
             self.changes,
             self.initialised,
+            self.released,
         )
 
     def load_buffers(self, fine_tune: bool) -> None:

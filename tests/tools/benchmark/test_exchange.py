@@ -33,5 +33,5 @@ def test_processes_without_a_model_to_train_are_refused(flags, monkeypatch, caps
     monkeypatch.setattr(sys, "argv", ["benchmark", "--nproc=2", *flags])
     with pytest.raises(SystemExit):
         benchmark.parse_args()
-    said = "--nproc trains a model; give --model-name, and neither --only-reading nor --against"
+    said = "--nproc trains a model; give --model-name, not --only-reading, --against or --scaling"
     assert said in capsys.readouterr().err

@@ -105,6 +105,9 @@ def test_logits_that_say_nothing_of_answers_are_made_moderate(tmp_path):
         (["--model-name=TSN", "--against=tensorflow"], "--against: 'tensorflow' is none of torch, onnxruntime"),
         (["--extraction", "--against=torch"], "--against compares the network of a model; give --model-name"),
         (["--model-name=TSN", "--only-reading", "--against=torch"], "and not --only-reading"),
+        (["--model-name=TSN", "--scaling", "--against=torch"], "not --only-reading or --against"),
+        (["--extraction", "--scaling"], "--scaling measures the network of a model; give --model-name"),
+        (["--model-name=TSN", "--conv-engine=onednn"], "that --against or --scaling measures; give one of them"),
     ],
 )
 def test_what_cannot_be_compared_is_refused(flags, text, monkeypatch, capsys):

@@ -44,13 +44,14 @@ def open_dying():
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def test_a_task_is_measured_in_the_cpu_time_of_its_process():
+def test_a_task_is_measured_in_the_cpu_time_of_its_process_and_by_a_clock():
     worker = workers.Worker("ours", open_tasks, [1, 2], cores=1)
     try:
         assert worker.answers == [1, 2]
         assert worker.tasks == {"burn", "sleep", "cores"}
         assert 0.2 <= worker("burn")() < 2
         assert worker("sleep")() < 0.1
+        assert 0.2 <= worker.run("sleep").wall < 10
         worker("cores")()
     finally:
         worker.close()

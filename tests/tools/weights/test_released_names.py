@@ -6,16 +6,17 @@ import pytest
 from datareader.class_names import load_class_names
 from tests.conftest import PROJECT
 from tests.tools.weights.golden_networks import RELEASED, default_network
-from tools.weights.files import CHECKPOINT, FLUID_FILE, FLUID_FOLDER, PICKLE, WeightFile
-from tools.weights.released_names import KINETICS_NAMES, find_released_names, has_released_form
+from tools.weights.files import CHECKPOINT, FLUID_FOLDER, PICKLE, WeightFile
+from tools.weights.loading import own_arrays
+from tools.weights.released_names import KINETICS_NAMES, find_released_names
 
-NOTHING = np.zeros(1, np.float32)
 OF_KINETICS = (PROJECT / "dataset/kinetics/kinetics400_class_names.txt").read_text().splitlines()
 FETCH = "python -m tools.download vocabulary brings those of YouTube-8M, --class-names FILE takes any"
 
 
-def find(model, weights, num_classes, weights_dir="/nowhere"):
-    return find_released_names(model, weights, num_classes, weights_dir=str(weights_dir), load=load_class_names)
+def find(model, weights, num_classes, weights_dir="/nowhere", by_names_of_2019=True):
+    options = {"weights_dir": str(weights_dir), "load": load_class_names}
+    return find_released_names(model, weights, num_classes, by_names_of_2019=by_names_of_2019, **options)
 
 
 def folder_of_2019(path="w"):
@@ -65,11 +66,11 @@ def test_other_weights_have_ids_and_a_line_on_how_to_name_them(model, weights, n
 
 @pytest.mark.parametrize("model", ["TSN", "AttentionCluster"])
 def test_a_pdparams_counts_as_released_by_the_names_in_it(model):
-    released = {name: NOTHING for name, *_ in RELEASED[model]["variables"]}
-    own = dict.fromkeys(default_network(model).state_dict(), NOTHING)
-    assert has_released_form(WeightFile("w", PICKLE, released), model)
-    assert not has_released_form(WeightFile("w", PICKLE, own), model)
-    assert has_released_form(WeightFile("w", FLUID_FILE, {}), model)
+    network = default_network(model)
+    released = {name: np.zeros(shape, np.float32) for name, shape, *_ in RELEASED[model]["variables"]}
+    own = {name: np.zeros(value.shape, np.float32) for name, value in network.state_dict().items()}
+    assert own_arrays(network, WeightFile("w", PICKLE, released))[1].released
+    assert not own_arrays(network, WeightFile("w", PICKLE, own))[1].released
 
 
 def test_the_file_of_names_is_in_the_project():
