@@ -1,9 +1,11 @@
 """How a program begins, before it imports anything that takes time."""
 
+import atexit
 import os
 import sys
 from types import TracebackType
 
+from tools.runtime.ending import leave
 from tools.runtime.signals import end_at_once, heed
 
 
@@ -13,6 +15,7 @@ def begin_program() -> None:
     ``run_program`` goes on from here.
     """
     heed(end_at_once)
+    atexit.register(leave)  # as the first, which is called as the last
     sys.excepthook = _explain_import
     for number in range(3):
         try:

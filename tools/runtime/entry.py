@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Iterator
 
 from tools.errors import OutputError, ZooError
+from tools.runtime.ending import DONE
 from tools.runtime.packages import check_versions, explain_import
 from tools.runtime.signals import RAISED, end_at_once, heed, raise_stopped
 from tools.runtime.tables import Table
@@ -47,6 +48,7 @@ def run_program(main: Callable[[], int | None], *, output_needed: bool = True) -
                 stream.flush()
     if code:
         os._exit(code)  # reading threads may still be at work, and there is nothing left to save
+    DONE.append(True)
 
 
 def require_output() -> None:

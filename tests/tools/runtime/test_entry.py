@@ -106,3 +106,19 @@ def test_a_fault_of_the_program_is_told_as_such():
 def test_an_error_is_one_line_whatever_a_file_is_called():
     result = run("raise DataError('a\\n\\x1b[31m\\u202e猫.mp4 is damaged')")
     assert (result.returncode, result.stderr) == (1, "error: a\\n\\x1b[31m\\u202e猫.mp4 is damaged\n")
+
+
+def test_a_program_that_ends_well_does_what_was_put_off_and_takes_nothing_apart():
+    result = run(
+        "global kept",
+        "import atexit, threading",
+        "class Kept:",
+        "    def __del__(self):",
+        "        print('taken apart')",
+        "kept = Kept()",
+        "atexit.register(print, 'put off')",
+        "threading.Thread(target=lambda: [time.sleep(0.3), print('from a thread')]).start()",
+        "print('done')",
+    )
+    assert (result.returncode, result.stderr) == (0, "")
+    assert result.stdout == "done\nfrom a thread\nput off\n"
