@@ -44,6 +44,7 @@ def test_attention_earns_its_keep_on_the_demo(quickstart, project_copy):
     assert next(event for event in events if event["event"] == "valid_epoch")["gap"] < 0.3
 
 
+@pytest.mark.slow
 def test_a_second_quickstart_uses_what_is_there(quickstart, project_copy):
     lists = project_copy / "dataset/youtube8m/demo"
     (lists / "val.list").write_text("val00.pkl\n")  # 100 of 300 videos do to see that it tests and infers

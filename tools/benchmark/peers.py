@@ -24,7 +24,7 @@ from datareader.dataset import Batch
 from datareader.loader import EvaluationLoader
 from tools.benchmark.features import load_synthetic_config
 from tools.benchmark.floor import PASSES, count_multiply_adds, make_products, measure_speed
-from tools.benchmark.workers import PEERS, Tasks, Worker
+from tools.benchmark.workers import PEERS, Tasks, Team, Worker
 from tools.config.load import Config, load_config
 from tools.errors import PackageError
 from tools.registry import MODELS, READERS
@@ -72,7 +72,7 @@ def measure_against(
     with tempfile.TemporaryDirectory() as folder:
         job = make_job(name, config_path, batch_size, threads, Path(folder), conv_engine)
         os.environ["OPENBLAS_NUM_THREADS"] = str(threads)  # NumPy's library reads it as a process loads it
-        workers = {"ours": Worker("ours", open_ours, job, cores=threads)}
+        workers = {"ours": start_ours(job, threads)}
         try:
             multiply_adds = count_in(job)
             for peer in peers:
@@ -126,7 +126,7 @@ def make_labels(data: str, size: int, config: Config) -> np.ndarray:
     return chosen.astype(np.float32)
 
 
-def compare_workers(job: Job, workers: dict[str, Worker], repeat: int) -> dict[str, float]:
+def compare_workers(job: Job, workers: dict[str, Worker | Team], repeat: int) -> dict[str, float]:
     """CPU time of each task a video, in each framework, and the share that ours takes of theirs: medians."""
     figures = {}
     for title, task, size in list_tasks(job):
@@ -177,14 +177,18 @@ def count_in(job: Job) -> float:
 # The processes
 
 
+def start_ours(job: Job, cores: int) -> Team:
+    """Inference and training in a process each: Paddle's engine (3.3.1) leaves all else in its process one thread."""
+    return Team(Worker("ours", open_ours, job, cores=cores), Worker("ours", open_training, job, cores=cores))
+
+
 def open_ours(job: Job) -> tuple[Tasks, np.ndarray]:
+    """Inference, whose weights it leaves in the job's folder."""
     start_paddle(job.threads, use_gpu=False, gpu_wanted=False)
     import paddle
 
     from tools.inference.export import FOLDER_VARIABLE
     from tools.inference.predict import predict
-    from tools.training.resume import train_by_onednn
-    from tools.training.step import train_epoch
 
     os.environ[FOLDER_VARIABLE] = str(job.folder)
     spec = MODELS.get(job.name)()
@@ -193,19 +197,29 @@ def open_ours(job: Job) -> tuple[Tasks, np.ndarray]:
     if spec.data == "clips":
         moderate(network, job.make_batch(job.test_sizes[0]))
     save_weights(job, network)
-    trained = spec.build_network(job.config)
-    trained.set_state_dict(network.state_dict())
-    if job.conv_engine == "onednn":
-        train_by_onednn(trained)
-    optimizer = spec.build_optimizer(job.config, trained)
-    options = {"schedule": lambda step: 1e-6, "seed": 0, "epoch": 0, "start": 0, "steps_taken": 0}
-    batch = job.make_batch(job.train_size)
-    tasks = {"training": lambda: list(train_epoch(trained, optimizer, [[batch]], **options)), **make_products()}
     engine = build_engine(spec, job.config, network)
     runs = {size: predict(engine, endless(job.make_batch(size))) for size in job.test_sizes}
-    for size, run in runs.items():
-        tasks[f"inference {size}"] = partial(next, run)
-    return tasks, next(runs[job.test_sizes[0]]).probs
+    tasks = {f"inference {size}": partial(next, run) for size, run in runs.items()}
+    return tasks | make_products(), next(runs[job.test_sizes[0]]).probs
+
+
+def open_training(job: Job) -> tuple[Tasks, None]:
+    start_paddle(job.threads, use_gpu=False, gpu_wanted=False)
+    import paddle
+
+    from tools.training.resume import train_by_onednn
+    from tools.training.step import train_epoch
+
+    spec = MODELS.get(job.name)()
+    network = spec.build_network(job.config)
+    with np.load(job.folder / WEIGHTS) as arrays:
+        network.set_state_dict({name: paddle.to_tensor(arrays[name]) for name in arrays.files})
+    if job.conv_engine == "onednn":
+        train_by_onednn(network)
+    optimizer = spec.build_optimizer(job.config, network)
+    options = {"schedule": lambda step: 1e-6, "seed": 0, "epoch": 0, "start": 0, "steps_taken": 0}
+    batch = job.make_batch(job.train_size)
+    return {"training": lambda: list(train_epoch(network, optimizer, [[batch]], **options))}, None
 
 
 def save_weights(job: Job, network) -> None:

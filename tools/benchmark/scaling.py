@@ -5,8 +5,8 @@ import tempfile
 from dataclasses import replace
 from pathlib import Path
 
-from tools.benchmark.peers import list_tasks, make_job, open_ours
-from tools.benchmark.workers import Worker
+from tools.benchmark.peers import Job, list_tasks, make_job, start_ours
+from tools.benchmark.workers import Team
 
 
 def measure_scaling(
@@ -16,7 +16,7 @@ def measure_scaling(
     with tempfile.TemporaryDirectory() as folder:
         job = make_job(name, config_path, batch_size, threads, Path(folder), conv_engine)
         jobs = {f"{count} thread{'s' * (count > 1)}": replace(job, threads=count) for count in (1, threads)}
-        workers = {title: Worker(title, open_ours, one, cores=one.threads) for title, one in jobs.items()}
+        workers = {title: start_ours(one, one.threads) for title, one in jobs.items()}
         try:
             return compare_threads(job, workers, repeat)
         finally:
@@ -24,7 +24,7 @@ def measure_scaling(
                 worker.close()
 
 
-def compare_threads(job, workers: dict[str, Worker], repeat: int) -> dict[str, float]:
+def compare_threads(job: Job, workers: dict[str, Team], repeat: int) -> dict[str, float]:
     """Seconds of each task, and how many times as fast the last of the workers is as the first: medians."""
     figures = {}
     for title, task, size in list_tasks(job):

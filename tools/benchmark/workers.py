@@ -79,6 +79,24 @@ class Worker:
         self._process.join()
 
 
+class Team:
+    """Workers of different tasks that count as one. answers: of the first."""
+
+    def __init__(self, *workers: Worker):
+        self._by_task = {task: worker for worker in workers for task in worker.tasks}
+        self._workers, self.tasks, self.answers = workers, frozenset(self._by_task), workers[0].answers
+
+    def __call__(self, task: str) -> Callable[[], float]:
+        return self._by_task[task](task)
+
+    def run(self, task: str) -> Spent:
+        return self._by_task[task].run(task)
+
+    def close(self) -> None:
+        for worker in self._workers:
+            worker.close()
+
+
 def serve(connection: Connection, opener: Callable, arguments: tuple, cores: int | None) -> None:
     """The work of a process, until nobody asks."""
     start_log()

@@ -69,6 +69,7 @@ def run_in_this_process(monkeypatch, program, *flags):
     runpy.run_module(f"tools.{program}", run_name="__main__", alter_sys=True)
 
 
+@pytest.mark.slow
 def test_both_names_measure_the_same_of_reading_clips(monkeypatch, tmp_path, capsys):
     monkeypatch.setattr(clips, "SECONDS", 1)
     names = {}

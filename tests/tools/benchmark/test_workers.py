@@ -71,6 +71,21 @@ def test_a_process_that_cannot_begin_says_why(opener, error, text):
         workers.Worker("PyTorch", opener)
 
 
+def open_others():
+    return {"other": lambda: burn(0.2)}, None
+
+
+def test_workers_of_different_tasks_count_as_one():
+    team = workers.Team(workers.Worker("ours", open_tasks, 7), workers.Worker("ours", open_others))
+    try:
+        assert team.answers == 7
+        assert team.tasks == {"burn", "sleep", "cores", "other"}
+        assert team("other")() >= 0.2
+        assert team.run("sleep").wall >= 0.2
+    finally:
+        team.close()
+
+
 def test_a_process_that_ends_between_tasks_is_named():
     worker = workers.Worker("ONNX Runtime", open_tasks, None)
     try:

@@ -20,7 +20,8 @@ CONVERTERS = {  # stand in for paddle2onnx -> what is told
 }
 
 
-@pytest.mark.parametrize("name", [pytest.param("TSN", marks=pytest.mark.slow), "STNET"])
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["TSN", "STNET"])
 def test_a_converted_network_answers_as_in_paddle_and_is_kept(networks, name, programs, log_lines, monkeypatch):
     pytest.importorskip("onnxruntime")
     pytest.importorskip("paddle2onnx")
