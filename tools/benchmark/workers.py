@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import pickle
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -52,7 +53,7 @@ class Worker:
 
     def run(self, task: str) -> "Spent":
         with self._ending_told():
-            self._connection.send(task)
+            _send(self._connection, task)
         return self._receive()
 
     def _receive(self) -> Any:
@@ -97,6 +98,11 @@ class Team:
             worker.close()
 
 
+def _send(connection: Connection, value) -> None:
+    """As ``Connection.send``, whose error, of a process that has ended, holds what Python 3.13.0 cannot let go of."""
+    connection.send_bytes(pickle.dumps(value))
+
+
 def serve(connection: Connection, opener: Callable, arguments: tuple, cores: int | None) -> None:
     """The work of a process, until nobody asks."""
     start_log()
@@ -104,12 +110,12 @@ def serve(connection: Connection, opener: Callable, arguments: tuple, cores: int
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:cores])
     try:
         tasks, answers = opener(*arguments)
-        connection.send((frozenset(tasks), answers))
+        _send(connection, (frozenset(tasks), answers))
     except (ImportError, ZooError) as error:  # ImportError: the others are measured without this one
-        connection.send(error)
+        _send(connection, error)
         return
     except Exception as error:
-        connection.send(RuntimeError(f"{type(error).__name__}: {error}"))  # not all can be sent as they are
+        _send(connection, RuntimeError(f"{type(error).__name__}: {error}"))  # not all can be sent as they are
         raise
     while True:
         try:
@@ -118,4 +124,4 @@ def serve(connection: Connection, opener: Callable, arguments: tuple, cores: int
             return
         began = Spent.now()
         tasks[task]()
-        connection.send(Spent(*map(sub, Spent.now(), began)))
+        _send(connection, Spent(*map(sub, Spent.now(), began)))
