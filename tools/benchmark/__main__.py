@@ -214,11 +214,12 @@ def benchmark_exchange(options: BenchmarkOptions) -> int:
     processes = plan_processes(count, use_gpu=False)
     if processes.to_start:
         return launch(processes, None)
-    path = options.config_path or str(PROJECT / MODELS.get(name).default_config)
+    config = options.config_path or MODELS.get(name).default_config
+    path = options.config_path or str(PROJECT / config)
     threads = options.threads or max(1, usable_cores() // count)
     figures = measure_exchange(name, path, batch_size=size, repeat=options.repeat, threads=threads)
     if processes.rank == 0:
-        title = f"{name}, {path}, {count} processes with batches of {size} each, median of {options.repeat}"
+        title = f"{name}, {config}, {count} processes with batches of {size} each, median of {options.repeat}"
         show_figures(title, figures, options.json_path, {"model": name, "batch_size": size, "processes": count})
     return 0
 
