@@ -17,6 +17,7 @@ from tools.errors import DataError
 from tools.inference.mistakes import WorstMistakes
 from tools.inference.predict import evaluate
 from tools.registry import METRICS
+from tools.runtime.cpu import usable_cores
 from tools.runtime.log import beside, progress_bar, record_event, restart_files
 from tools.runtime.signals import StopRequest
 from tools.training.changes import TrainingSettings, find_changes, flags_of, require_unchanged
@@ -24,7 +25,13 @@ from tools.training.checkpoint import CheckpointStore, rank_validation
 from tools.training.ending import describe_end
 from tools.training.frozen import FrozenBackbone
 from tools.training.loss_options import build_loss_options
-from tools.training.notices import compare_balancing, compare_rate, compare_unfreezing, count_left_out
+from tools.training.notices import (
+    compare_balancing,
+    compare_rate,
+    compare_unfreezing,
+    count_left_out,
+    suggest_processes,
+)
 from tools.training.optimizer_state import optimizer_arrays
 from tools.training.options import TrainingOptions
 from tools.training.report import RunReport
@@ -79,6 +86,8 @@ class Trainer:
             *compare_unfreezing(config, options.unfreeze_at),
             *left_out,
         ]
+        if group.world == 1 and spec.data == "clips" and paddle.get_device() == "cpu" and not options.freeze:
+            self.notices += suggest_processes(name, usable_cores(), options.conv_engine)
         log_lines(self.notices)
 
     def begin(self) -> None:

@@ -8,7 +8,13 @@ import models  # noqa: F401  (registers the specs)
 from tests.conftest import PROJECT
 from tools.config.load import Override, load_config, parse_set
 from tools.registry import MODELS
-from tools.training.notices import compare_balancing, compare_rate, compare_unfreezing, count_left_out
+from tools.training.notices import (
+    compare_balancing,
+    compare_rate,
+    compare_unfreezing,
+    count_left_out,
+    suggest_processes,
+)
 
 PATH = str(PROJECT / "configs/tsn.txt")  # batch_size = 256, learning_rate = 0.01
 
@@ -83,3 +89,9 @@ def test_an_epoch_of_unfreezing_that_does_not_come_is_told():
         assert line == (
             f"--unfreeze-at {epoch} does not come: the last of 3 epochs is 2, and the backbone stays frozen to the end"
         )
+
+
+def test_processes_are_suggested_to_one_that_has_many_cores():
+    assert suggest_processes("TSN", 7, "paddle") == suggest_processes("TSN", 64, "onednn") == []
+    (line,) = suggest_processes("TSN", 8, "paddle")
+    assert line.startswith("one process has 8 cores; --nproc 2, or more, may train TSN faster")
