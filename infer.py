@@ -221,7 +221,10 @@ def main() -> int:
 
 def plan(options: InferOptions) -> Run:
     """The run. Where eigenvalues are not where a published config names them, those that --video needs anyway do."""
-    begin = partial(plan_run, sections=["MODEL", "INFER"], gpu_wanted=lambda config: True, weights=options.weights)
+    begin = partial(
+        plan_run, sections=["MODEL", "INFER"], gpu_wanted=lambda config: True, weights=options.weights,
+        export=options.engine.export,
+    )  # fmt: skip
     run = options.run
     try:
         return begin(run)

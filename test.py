@@ -78,7 +78,9 @@ def main() -> int:
     options = parse_args()
     if not options.output and not options.report:
         require_output()
-    run = plan_run(options.run, ["MODEL", "TEST"], gpu_wanted=lambda config: True, weights=options.weights)
+    run = plan_run(
+        options.run, ["MODEL", "TEST"], lambda config: True, weights=options.weights, export=options.engine.export
+    )
     page = choose_page(run, options)
     code = launch_processes(run, lambda: run.open_dataset("TEST", training=False), None)
     if code is not None:

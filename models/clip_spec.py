@@ -15,6 +15,7 @@ from models.spec import (
     InferSection,
     ModelSection,
     ModelSpec,
+    ProgramInput,
     TrainSection,
     check_class_weights,
     compare_length,
@@ -184,6 +185,12 @@ class ClipSpec(ModelSpec):
         """(S, 3 * seglen, H, W) of a clip that a section's reader makes."""
         part = config[section]
         return part.seg_num or config.MODEL.seg_num, 3 * config.MODEL.seglen, part.target_size, part.target_size
+
+    def program_inputs(self, config, section: str) -> tuple[ProgramInput, ...]:
+        model = config.MODEL
+        colours = list(zip(model.image_mean, model.image_std, strict=True))
+        low, high = min(-mean / std for mean, std in colours), max((1 - mean) / std for mean, std in colours)
+        return (ProgramInput("clips", self.input_shape(config, section), "float32", low, high),)
 
     def num_views(self, config, section: str) -> int:
         return config[section].num_clips * config[section].num_crops

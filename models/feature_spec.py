@@ -8,11 +8,13 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from models.spec import (
+    LENGTHS,
     OBSOLETE_KEYS,
     DataSection,
     InferSection,
     ModelSection,
     ModelSpec,
+    ProgramInput,
     TrainSection,
     check_class_weights,
 )
@@ -20,6 +22,7 @@ from tools.config.load import Config
 from tools.config.schema import Schema, key
 from tools.errors import ConfigError
 
+FEATURE_RANGE = (-2.0, 2.01)  # of YouTube-8M's features, dequantised
 LONGEST_VIDEO = 300  # frames; YouTube-8M has one a second of a video's first five minutes
 
 
@@ -51,6 +54,12 @@ class FeatureSpec(ModelSpec):
     # What a training step takes for each number of a video's features: the growth of the most memory held, per video
     # more in the batch, with Paddle 3.3.1 on a CPU and the model's own config. This is the most, of AttentionLSTM.
     bytes_per_value = 180
+
+    def program_inputs(self, config, section: str) -> tuple[ProgramInput, ...]:
+        model, frames = config.MODEL, config.MODEL.seg_num
+        streams = zip(model.feature_names, model.feature_dims, strict=True)
+        inputs = tuple(ProgramInput(name, (frames, width), "float32", *FEATURE_RANGE) for name, width in streams)
+        return inputs if frames else (ProgramInput(LENGTHS, (), "int64", 1, LONGEST_VIDEO), *inputs)
 
     def video_bytes(self, config) -> int:
         frames = config.MODEL.seg_num or LONGEST_VIDEO

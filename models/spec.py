@@ -15,6 +15,7 @@ from tools.config.load import Override
 from tools.config.schema import Schema, key
 from tools.errors import ConfigError
 
+LENGTHS = "lengths"  # the input of an exported program that says how many frames each video has
 OBSOLETE_KEYS = frozenset({"dataset", "bone_network", "bone_nework", "pretrain_base", "num_gpus", "buf_size"})
 
 
@@ -68,6 +69,19 @@ class Choice(NamedTuple):
 
     value: Any
     reason: str
+
+
+class ProgramInput(NamedTuple):
+    """An input of a network as it is exported, beside the axis of videos, which comes first.
+
+    shape: None for an axis of any length. low, high: the usual range of its values.
+    """
+
+    name: str
+    shape: tuple[int | None, ...]
+    dtype: Literal["float32", "int64"]
+    low: float
+    high: float
 
 
 class Network(Protocol):
@@ -175,6 +189,22 @@ class ModelSpec(ABC):
     def num_views(self, config, section: str) -> int:
         """How many inputs of that shape the network has of each record of a section."""
         return 1
+
+    @abstractmethod
+    def program_inputs(self, config, section: str) -> tuple[ProgramInput, ...]:
+        """What the network takes of a section's videos once it is exported.
+
+        One that takes all frames of videos has ``LENGTHS`` first, and then arrays (N, T, D), of which what lies behind
+        a video's length is ignored.
+        """
+
+    def program_layer(self, network):
+        """The layer to export, in test mode: from ``program_inputs`` to logits, as network gives them."""
+        return network
+
+    def program_overrides(self, config) -> list[Override]:
+        """Keys that name files whose values an exported program holds, as such a program needs them."""
+        return []
 
     def fit_schedule(self, num_videos: int, epochs: int) -> dict[str, Choice]:
         """Keys of TRAIN, epoch aside, that make the schedule fit so many epochs of a list of so many videos."""

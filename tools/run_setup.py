@@ -10,6 +10,7 @@ from tools.config.flags import EngineOptions, RunOptions
 from tools.config.load import Config
 from tools.distributed.launcher import Processes, follow_launcher, launch, plan_processes
 from tools.distributed.skipped import report_skipped
+from tools.inference.deployed import DeployedModel, read_deployed
 from tools.inference.load import load_network
 from tools.registry import MODELS, READERS
 from tools.runtime.device import start_paddle
@@ -27,8 +28,8 @@ class Run:
     """One run of one model. name: as published. spec: see ``models/spec.py``.
 
     described: what the checkpoint that it tests or infers with says of itself, None for other weights. notices: lines
-    on where its settings are from. reader: opens data sets in place of the model's own, as ``datareader/dataset.py``
-    says.
+    on where its settings are from. deployed: the exported model that it runs in place of weights. reader: opens data
+    sets in place of the model's own, as ``datareader/dataset.py`` says.
     """
 
     name: str
@@ -38,6 +39,7 @@ class Run:
     processes: Processes
     described: SelfDescription | None = None
     notices: tuple[str, ...] = ()
+    deployed: DeployedModel | None = None
     reader: Callable[..., Any] | None = None
 
     def open_dataset(self, section: str, *, training: bool):
@@ -65,19 +67,25 @@ class Run:
 
 
 def plan_run(
-    options: RunOptions, sections: list[str], gpu_wanted: Callable[[Config], bool], weights: str | None = None
+    options: RunOptions,
+    sections: list[str],
+    gpu_wanted: Callable[[Config], bool],
+    weights: str | None = None,
+    export: str | None = None,
 ) -> Run:
     """What the flags, the checkpoint and the environment say.
 
     sections: of the config, without which the run cannot start. gpu_wanted: whether GPUs are used where --use-gpu says
-    nothing. weights: --weights of a test or an inference. Raises ConfigError, and CheckpointError for weights.
+    nothing. weights: --weights of a test or an inference. export: its --export. Raises ConfigError, and CheckpointError
+    for weights and exported models.
     """
-    described = find_self_description(weights) if weights else None
+    deployed = None if export is None else read_deployed(export)
+    described = deployed.described if deployed else find_self_description(weights) if weights else None
     name = choose_model(options.model_name, options.config.path, weights, described)
     spec = MODELS.get(name)()
     config, notices = choose_settings(options.config, described, spec, name, sections)
     use_gpu = gpu_wanted(config) if options.use_gpu is None else options.use_gpu
-    return Run(name, spec, config, options, plan_processes(options.nproc, use_gpu), described, tuple(notices))
+    return Run(name, spec, config, options, plan_processes(options.nproc, use_gpu), described, tuple(notices), deployed)
 
 
 def launch_processes(run: Run, check: Callable[[], Any], save_dir: str | None) -> int | None:
@@ -118,7 +126,12 @@ def open_evaluation(
     options = run.options
 
     def open_inputs() -> tuple[WeightFile, Any]:
-        weights = find_weights(weights_path, run.name, weights_dir=options.weights_dir, offline=options.offline)
+        if run.deployed:
+            shapes = {part.name: part.shape for part in run.spec.program_inputs(run.config, section)}
+            run.deployed.require_inputs(shapes, run.config.where(section))
+            weights = run.deployed.weights
+        else:
+            weights = find_weights(weights_path, run.name, weights_dir=options.weights_dir, offline=options.offline)
         return weights, run.open_dataset(section, training=False)
 
     inputs = open_inputs() if run.processes.world == 1 else None
@@ -127,6 +140,11 @@ def open_evaluation(
 
     with connect(device) as group:
         weights, dataset = inputs or open_inputs()
-        num_records = None if is_long else len(dataset)
-        network, match = load_network(run.name, run.spec, run.config, section, weights, device, engine, num_records)
+        if run.deployed:
+            from tools.inference.deployed_network import load_deployed  # imports Paddle
+
+            network, match = load_deployed(run.spec, run.config, run.deployed, device, engine), Match()
+        else:
+            num_records = None if is_long else len(dataset)
+            network, match = load_network(run.name, run.spec, run.config, section, weights, device, engine, num_records)
         yield Evaluation(group, network, weights, match, dataset, device)

@@ -250,7 +250,7 @@ class PaddedAttentionLSTM(nn.Layer):
     Shape:
         lengths: (N,) int64. rgb, audio: (N, T, D); what lies behind a video's length is ignored. A network
             with one stream takes one. (Export needs named inputs.)
-        output: probabilities (N, num_classes) float32.
+        output: logits (N, num_classes) float32.
     """
 
     def __init__(self, network: AttentionLSTM):
@@ -263,7 +263,7 @@ class PaddedAttentionLSTM(nn.Layer):
         streams = [rgb] if audio is None else [rgb, audio]
         real = mask_frames(lengths, paddle.shape(streams[0])[1])  # (N, T)
         pooled = [self._pool(network.streams[i], dequantize(x), real) for i, x in enumerate(streams)]
-        return network.probs(network.classify(pooled))
+        return network.classify(pooled)
 
     def _pool(self, layer: AttentionStream, x, real):
         embedded = F.tanh(layer.embedding(x))  # (N, T, E)

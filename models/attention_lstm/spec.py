@@ -55,6 +55,11 @@ class AttentionLSTMSpec(FeatureSpec):
             drop_rate=model.drop_rate,
         )
 
+    def program_layer(self, network):
+        from models.attention_lstm.attention_lstm import PaddedAttentionLSTM
+
+        return PaddedAttentionLSTM(network)
+
     def build_optimizer(self, config, network):
         import paddle
 

@@ -182,7 +182,7 @@ class PaddedNeXtVLAD(nn.Layer):
 
     Shape:
         lengths: (N,) int64. rgb, audio: (N, T, D); what lies behind a video's length is ignored.
-        output: probabilities (N, num_classes) float32.
+        output: logits (N, num_classes) float32.
     """
 
     def __init__(self, network: NeXtVLAD):
@@ -196,7 +196,7 @@ class PaddedNeXtVLAD(nn.Layer):
         pooled = [self._pool(network.video, streams[0], lengths)]
         if network.audio is not None:  # Paddle 3.3.1 exports no zip with strict
             pooled.append(self._pool(network.audio, streams[1], lengths))
-        return network.probs(network.classify(pooled))
+        return network.classify(pooled)
 
     def _pool(self, pooling: NeXtVLADPooling, x, lengths):
         frames = paddle.shape(x)[1]

@@ -140,6 +140,14 @@ class NeXtVLADSpec(FeatureSpec):
             whitening=choose_whitening(model, config.where("MODEL")),
         )
 
+    def program_layer(self, network):
+        from models.nextvlad.nextvlad import PaddedNeXtVLAD
+
+        return PaddedNeXtVLAD(network)
+
+    def program_overrides(self, config):
+        return [Override("MODEL", "eigen_file", None, "the exported program")]
+
     def build_optimizer(self, config, network):
         from models.optimizers import FluidAdam, split_parameters
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from tools.config.load import Config, Override, load_config, parse_set
+from tools.errors import ConfigError
 from tools.registry import MODELS
 from tools.runtime.tables import Table
 from tools.runtime.text import escape_controls
@@ -112,9 +113,11 @@ class EngineOptions:
 
     engine: str = "auto"
     precision: str = "fp32"
+    export: str | None = None  # the folder of an exported model, in place of weights
 
     def describe(self) -> list[tuple[str, str]]:
-        return [("engine", self.engine), ("precision", self.precision)]
+        engine = "predictor" if self.export and self.engine == "auto" else self.engine
+        return [("engine", engine), ("precision", self.precision)]
 
 
 class _Help(Table):
@@ -262,6 +265,12 @@ def add_engine_flags(parser: argparse.ArgumentParser) -> None:
         "is used, and there are so many videos that it pays, else the last",
     )
     parser.add_argument(
+        "--export",
+        type=parse_text,
+        metavar="FOLDER",
+        help="run the exported model that python -m tools.export has written, in place of --weights",
+    )
+    parser.add_argument(
         "--precision", choices=("fp32", "bf16"), default="fp32", help="bf16: faster with the predictor, changes answers"
     )
 
@@ -310,7 +319,10 @@ def read_run_options(args: argparse.Namespace) -> RunOptions:
 
 
 def read_engine_options(args: argparse.Namespace) -> EngineOptions:
-    return EngineOptions(args.engine, args.precision)
+    """Raises ConfigError for an exported model beside weights."""
+    if args.export is not None and args.weights is not None:
+        raise ConfigError("--export holds its weights; give --export or --weights, one of them")
+    return EngineOptions(args.engine, args.precision, args.export)
 
 
 def read_config(source: ConfigSource, spec, model_name: str, needs: list[str], *, check: bool = True) -> Config:

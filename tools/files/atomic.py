@@ -232,6 +232,12 @@ def probe_folder(folder: Path, name: str) -> None:
         probe.unlink(missing_ok=True)  # another process may have taken it for one that was left
 
 
+def sync_file(path: Path) -> None:
+    """Wait until a file is on the disk."""
+    with open(path, "rb+") as file:
+        os.fsync(file.fileno())
+
+
 def sync_folder(folder: Path) -> None:
     """Make the names in a folder durable."""
     handle = os.open(folder, os.O_RDONLY)

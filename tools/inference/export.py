@@ -27,7 +27,7 @@ import numpy as np
 import paddle
 
 from tools.errors import CheckpointError
-from tools.files.atomic import remove_unfinished, sync_folder, temporary_folder, temporary_path
+from tools.files.atomic import remove_unfinished, sync_file, sync_folder, temporary_folder, temporary_path
 from tools.files.ownership import close_to_others, describe_other_writers
 from tools.files.sums import SumError, check_sums, write_sums
 from tools.files.texts import NO_JSON
@@ -171,21 +171,24 @@ def write_program(network, shape: tuple[int, ...], folder: Path) -> None:
     folder.mkdir()  # with the mode that the umask leaves for reading; what others could write is not used again
     network.eval()
     spec = paddle.static.InputSpec([None, *shape], "float32", "x")
+    # Of a copy, as its forward is replaced by the static one.
+    save_layer(copy.copy(network), [spec], folder, "model")
+
+
+def save_layer(layer, inputs: list, folder: Path, stem: str) -> None:
+    """Export a layer into a folder that is there, as stem.json and stem.pdiparams, whole and on the disk.
+
+    inputs: of ``paddle.static.InputSpec``. Raises CheckpointError for files that are not whole.
+    """
     with _home_in(folder.parent):
-        # Of a copy, as its forward is replaced by the static one.
-        paddle.jit.save(copy.copy(network), str(folder / "model"), input_spec=[spec])
-    require_whole(folder, network)
-    for name in (PROGRAM, WEIGHTS):
-        sync_file(folder / name)
+        paddle.jit.save(layer, str(folder / stem), input_spec=inputs)
+    program, weights = folder / f"{stem}.json", folder / f"{stem}.pdiparams"
+    require_whole(program, weights, layer)
+    sync_file(program)
+    sync_file(weights)
 
 
 PADDLE = Form("", (PROGRAM, WEIGHTS), write_program)
-
-
-def sync_file(path: Path) -> None:
-    """Wait until a file is on the disk."""
-    with open(path, "rb+") as file:
-        os.fsync(file.fileno())
 
 
 @contextlib.contextmanager
@@ -201,16 +204,16 @@ def _home_in(folder: Path) -> Iterator[None]:
             os.environ["HOME"] = before
 
 
-def require_whole(program: Path, network) -> None:
+def require_whole(program: Path, weights_path: Path, network) -> None:
     """Raise CheckpointError unless both files can be read and all of the network's weights are there."""
     try:
-        json.loads((program / PROGRAM).read_bytes())
+        json.loads(program.read_bytes())
     except (OSError, *NO_JSON) as error:
-        raise CheckpointError(f"{program / PROGRAM} cannot be read ({error})") from None
-    saved = Counter(value.shape for value in read_file(program / WEIGHTS))
+        raise CheckpointError(f"{program} cannot be read ({error})") from None
+    saved = Counter(value.shape for value in read_file(weights_path))
     weights = Counter(tuple(value.shape) for value in network.state_dict().values())
     if missing := (weights - saved).total():
-        raise CheckpointError(f"{program / WEIGHTS} is cut: {missing} of {weights.total()} weights are missing")
+        raise CheckpointError(f"{weights_path} is cut: {missing} of {weights.total()} weights are missing")
 
 
 def _refusal(folder: Path, error: Exception) -> CheckpointError:

@@ -9,14 +9,12 @@ from pathlib import Path
 
 import paddle
 
-from tools.errors import CheckpointError, PackageError, PeerError
-from tools.inference.export import PROGRAM, WEIGHTS, Form, exported_program, sync_file, write_program
+from tools.errors import PackageError
+from tools.inference.export import PROGRAM, WEIGHTS, Form, exported_program, write_program
+from tools.inference.onnx_conversion import convert_program, describe_missing
 from tools.inference.predictor import StandsIn
-from tools.runtime.workers import call_in_process
 
 MODEL = "model.onnx"
-OPSET = 13  # of the operators that these networks need, since ONNX 1.8
-INSTALL = "python -m pip install -r requirements-onnxruntime.txt"
 
 
 def write_onnx(network, shape: tuple[int, ...], folder: Path) -> None:
@@ -24,50 +22,37 @@ def write_onnx(network, shape: tuple[int, ...], folder: Path) -> None:
     program = folder.with_name("paddle")
     write_program(network, shape, program)
     folder.mkdir()
-    try:
-        # In a process of its own: it changes what Paddle works with, and writes to the terminal past Python.
-        call_in_process(convert, program, folder / MODEL)
-    except PeerError:
-        raise CheckpointError("the process of paddle2onnx was ended") from None
-    sync_file(folder / MODEL)
-
-
-def convert(program: Path, target: Path) -> None:
-    """Write an exported program as a model of ONNX. Raises PackageError."""
-    with open(os.devnull, "w") as nowhere:
-        for stream in (1, 2):
-            os.dup2(nowhere.fileno(), stream)
-    try:
-        import paddle2onnx
-    except ImportError as error:
-        raise PackageError(_describe_missing(error)) from None
-    # Without its tools that make graphs simpler, which ONNX Runtime does itself: polygraphy calls pip (0.53.6).
-    paddle2onnx.export(
-        str(program / PROGRAM), str(program / WEIGHTS), str(target), opset_version=OPSET, optimize_tool="None"
-    )
-
-
-def _describe_missing(error: ImportError) -> str:
-    return f"--engine onnxruntime needs {error.name}, which is not installed: {INSTALL}"
+    convert_program(program / PROGRAM, program / WEIGHTS, folder / MODEL, "--engine onnxruntime")
 
 
 ONNX = Form("_onnx", (MODEL,), write_onnx)
+
+
+def require_onnxruntime(flag: str = "--engine onnxruntime"):
+    """The module. flag: that asked for it. Raises PackageError where it is missing."""
+    try:
+        import onnxruntime
+    except ImportError as error:
+        raise PackageError(describe_missing(error, flag)) from None
+    return onnxruntime
+
+
+def open_session(path: Path):
+    """A model of ONNX, on the CPU, in an ``onnxruntime.InferenceSession``. Raises PackageError."""
+    onnxruntime = require_onnxruntime()
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = int(os.environ.get("OMP_NUM_THREADS", 1))
+    options.log_severity_level = 3  # errors; it warns of each constant that it does not need
+    return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
 
 
 class OnnxEngine:
     """As ``tools.inference.predictor.Engine``. Raises PackageError where a package is missing."""
 
     def __init__(self, network, shape: tuple[int, ...]):
-        try:
-            import onnxruntime
-        except ImportError as error:
-            raise PackageError(_describe_missing(error)) from None
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = int(os.environ.get("OMP_NUM_THREADS", 1))
-        options.log_severity_level = 3  # errors; it warns of each constant that it does not need
+        require_onnxruntime()
         with exported_program(network, shape, ONNX) as folder:
-            model = str(folder / MODEL)
-            self._session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+            self._session = open_session(folder / MODEL)
         self._input = self._session.get_inputs()[0].name
 
     def __call__(self, x):
