@@ -45,7 +45,7 @@ from tools.export.card import SECTION, describe_model, describe_outputs, describ
 from tools.export.verification import MOST_DIFFERENT, Comparison, compare, make_batches
 from tools.files.atomic import atomic_folder, atomic_write
 from tools.files.sums import sha256_of
-from tools.inference.deployed import CARD, EXAMPLE, ONNX, PROGRAM, WEIGHTS, read_deployed
+from tools.inference.deployed import CARD, EXAMPLE, ONNX, PROGRAM, WEIGHTS, DeployedModel, read_deployed
 from tools.run_setup import Run, plan_run
 from tools.runtime.entry import run_program
 from tools.weights.files import WeightFile
@@ -170,7 +170,9 @@ def write(
     for name, content in files.items():
         write_file(folder / name, content)
     card = describe_model(run.spec, run.config, run.name, names, inputs)
-    card["outputs"] = describe_outputs(run.config.MODEL.num_classes, PaddleRun(folder, device).output_names)
+    card["outputs"] = describe_outputs(
+        run.config.MODEL.num_classes, PaddleRun(DeployedModel(folder, card), device).output_names
+    )
     card["source"] = describe_weights(weights, network)
     card["sha256"] = {path.name: sha256_of(path) for path in sorted(folder.iterdir())}
     write_file(folder / CARD, (json.dumps(card, indent=1, ensure_ascii=False) + "\n").encode(errors="surrogateescape"))

@@ -56,6 +56,11 @@ class DeployedModel:
             for part in self.card["inputs"]
         }
 
+    @property
+    def takes_clips(self) -> bool:
+        """Whether it looks at frames, not at features of them."""
+        return any(len(shape) == 4 for shape in self.input_shapes.values())
+
     def require_inputs(self, wanted: dict[str, tuple[int | None, ...]], origin: str) -> None:
         """Raise ConfigError unless these are what the program takes. origin: the section that they are of."""
         if wanted != self.input_shapes:

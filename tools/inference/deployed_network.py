@@ -16,30 +16,39 @@ from tools.config.load import Config
 from tools.errors import CheckpointError, ConfigError
 from tools.inference.deployed import LENGTHS, ONNX, PROGRAM, WEIGHTS, DeployedModel, pad_frames
 from tools.inference.onnx_engine import open_session
-from tools.inference.predictor import StandsIn
 
 Run = Callable[[dict[str, np.ndarray]], list[np.ndarray]]  # inputs by name -> outputs in the program's order
 
 
-class DeployedProgram:
-    """What an exported model gives: logits (N, num_classes), from the inputs that its network takes in training.
+class DeployedNetwork:
+    """Takes a network's place in ``tools.inference.predict``.
 
-    run: runs the program. network: as of ``StandsIn``.
+    network: the model's own, of which no weight is needed. run: runs the program. names: of its inputs. logits: which
+    of its outputs has them.
     """
 
     def __init__(self, network, run: Run, names: list[str], logits: int):
-        self._run, self._names, self._logits = run, names, logits
+        self._network, self._run, self._names, self._logits = network, run, names, logits
 
     def __call__(self, *inputs):
+        """Inputs as the network takes them in training -> logits (N, num_classes)."""
         arrays = [part.numpy() for part in inputs]
         if self._names[0] == LENGTHS:
             arrays = [arrays[0], *pad_frames(arrays[0], arrays[1:])]
         outputs = self._run(dict(zip(self._names, arrays, strict=True)))
         return paddle.to_tensor(outputs[self._logits])
 
+    def eval(self) -> None:
+        """There is no other mode."""
 
-class DeployedNetwork(StandsIn, DeployedProgram):
-    """Takes a network's place in ``tools.inference.predict``."""
+    def losses(self, logits, labels, class_weights=None, label_smoothing: float = 0.0):
+        return self._network.losses(logits, labels, class_weights, label_smoothing)
+
+    def probs(self, logits):
+        return self._network.probs(logits)
+
+    def average_views(self, logits, views: int):
+        return self._network.average_views(logits, views)
 
 
 def load_deployed(
@@ -67,21 +76,24 @@ def choose_run(deployed: DeployedModel, device: str, options: EngineOptions) -> 
         if ONNX not in deployed.card["sha256"]:
             raise ConfigError(f"--engine onnxruntime: {deployed.folder} holds no {ONNX}; export it with --onnx")
         return OnnxRun(deployed.folder / ONNX)
-    return PaddleRun(deployed.folder, device, options.precision)
+    return PaddleRun(deployed, device, options.precision)
 
 
 class PaddleRun:
     """The program of a folder in Paddle's inference engine. Raises CheckpointError for one that it does not take."""
 
-    def __init__(self, folder: Path, device: str, precision: str = "fp32"):
+    def __init__(self, deployed: DeployedModel, device: str, precision: str = "fp32"):
+        folder = deployed.folder
         config = inference.Config(str(folder / PROGRAM), str(folder / WEIGHTS))
         config.disable_glog_info()
         if device == "gpu":
             config.enable_use_gpu(100, 0)  # MB to begin with, and the first of those that are visible
         else:
             config.disable_gpu()
-            config.enable_onednn()
+            if deployed.takes_clips:  # convolutions gain by it, and a recurrence loses a third (Paddle 3.3.1)
+                config.enable_onednn()
             if precision == "bf16":
+                config.enable_onednn()
                 config.enable_onednn_bfloat16()
             config.set_cpu_math_library_num_threads(int(os.environ.get("OMP_NUM_THREADS", 1)))
         try:

@@ -29,7 +29,9 @@ def read_stream(record, stream):
     return (stored * scale + offset).astype(np.float32)
 
 
-predictor = inference.create_predictor(inference.Config(*(str(FOLDER / CARD[name]) for name in ("program", "weights"))))
+config = inference.Config(str(FOLDER / CARD["program"]), str(FOLDER / CARD["weights"]))
+config.disable_glog_info()
+predictor = inference.create_predictor(config)
 with open(sys.argv[1], "rb") as file:
     records = pickle.load(file, encoding="bytes")  # which may run code: only what you trust
 for record in [records] if isinstance(records, dict) else records:
