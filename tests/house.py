@@ -53,6 +53,9 @@ PADDLE_AT_IMPORT = {  # these modules, networks and models.layers; all others im
     "tools.distributed.exchange",
     "tools.distributed.group",
     "tools.distributed.paddle_ports",
+    "tools.export.examples.clips",  # programs of their own, which are copied and never imported
+    "tools.export.examples.features",
+    "tools.export.program",
     "tools.inference.deployed_network",
     "tools.inference.export",
     "tools.inference.onnx_engine",

@@ -97,6 +97,7 @@ def main() -> None:
     device = run.start_paddle(gpu_wanted=False)
     network, names = load(run, options, weights)
     try:
+        options.folder.parent.mkdir(parents=True, exist_ok=True)
         with atomic_folder(options.folder) as temporary:
             write(temporary, run, options, network, weights, names, device)
             verify(temporary, run, options, network, device, dataset)

@@ -23,10 +23,18 @@ def convert_program(program: Path, weights: Path, target: Path, flag: str) -> No
         # process at an operator that it does not know.
         call_in_process(convert, program, weights, target, flag)
     except PeerError:
-        unknown = call_in_process(list_unknown_operators, program)
-        reason = f"it has no operator {', '.join(unknown)}" if unknown else "its process was ended"
-        raise CheckpointError(f"paddle2onnx cannot convert {program.name}: {reason}") from None
+        if unknown := _try_to_list_unknown(program):
+            text = f"paddle2onnx cannot convert {program.name}: it has no operator {', '.join(unknown)}"
+            raise CheckpointError(text) from None
+        raise CheckpointError("the process of paddle2onnx was ended") from None
     sync_file(target)
+
+
+def _try_to_list_unknown(program: Path) -> list[str]:
+    try:
+        return call_in_process(list_unknown_operators, program)
+    except (PeerError, ImportError):
+        return []
 
 
 def list_unknown_operators(program: Path) -> list[str]:

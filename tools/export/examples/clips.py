@@ -14,10 +14,9 @@ READ, SIZE = CARD["preprocessing"], CARD["preprocessing"]["crop_size"]
 
 
 def decode(path):
-    with av.open(path) as container:
-        for frame in container.decode(video=0):
-            image = frame.to_ndarray(format="bgr24", interpolation="BICUBIC")[..., ::-1]
-            yield np.rot90(image, frame.rotation // 90)  # upright, (height, width, 3) RGB
+    for frame in av.open(path).decode(video=0):
+        image = frame.to_ndarray(format="bgr24", interpolation="BICUBIC")[..., ::-1]
+        yield np.rot90(image, frame.rotation // 90)  # upright, (height, width, 3) RGB
 
 
 def resample(pixels, scaled, share):

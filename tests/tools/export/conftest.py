@@ -1,0 +1,1 @@
+import tests.tuned_paddle  # noqa: F401

@@ -1,0 +1,95 @@
+"""What a careless user types is one line that says what would work, and nothing is left or changed."""
+
+import json
+import shutil
+
+import pytest
+
+from tests.conftest import run_script
+
+EXPORT = "tools/export/__main__"
+BEST = "--weights=checkpoints/AttentionCluster_best"
+
+
+@pytest.fixture(scope="module")
+def exported(trained, tmp_path_factory):
+    """A folder with an exported model, to be read only."""
+    target = tmp_path_factory.mktemp("exported") / "out"
+    run_script(EXPORT, BEST, str(target), cwd=trained, as_given=True)
+    return target
+
+
+def refusal_of(script, *flags, cwd):
+    result = run_script(script, *flags, cwd=cwd, as_given=True, check=False)
+    assert result.returncode in (1, 2)
+    return result.stderr.splitlines()[-1]
+
+
+@pytest.mark.parametrize(
+    ("flags", "text"),
+    [
+        ([], "the following arguments are required: FOLDER"),
+        (["data"], "data is there already; name another folder, or remove it"),
+        (["out", "--weights=nowhere"], "nowhere"),
+        (["out", "--verify=no.list"], "file list no.list does not exist"),
+        (["out", "--nproc=2"], "--nproc: an export is the work of one process"),
+        (["tiny.txt/out"], "tiny.txt/out could not be written"),
+    ],
+)
+def test_an_export_is_refused_in_one_line_and_leaves_nothing(trained, flags, text):
+    before = sorted(path.name for path in trained.iterdir())
+    assert text in refusal_of(EXPORT, *([BEST] if "nowhere" not in str(flags) else []), *flags, cwd=trained)
+    assert sorted(path.name for path in trained.iterdir()) == before
+
+
+@pytest.mark.parametrize(
+    ("flags", "text"),
+    [
+        ([BEST], "give --export or --weights, one of them"),
+        (["--engine=dygraph"], "an exported model is run by predictor or onnxruntime"),
+        (["--engine=onnxruntime"], "holds no model.onnx; export it with --onnx"),
+        (["--set=MODEL.seg_num=5"], "makes inputs of {'rgb': (5, 1024), 'audio': (5, 128)}, but the program in"),
+        (["--model-name=TSN"], "holds AttentionCluster, but --model-name is TSN"),
+    ],
+)
+def test_flags_that_do_not_go_with_an_exported_model_are_refused(trained, exported, flags, text):
+    for script in ("infer", "test"):
+        assert text in refusal_of(script, f"--export={exported}", *flags, cwd=trained)
+
+
+def damage(folder, name, content):
+    (folder / name).write_bytes(content) if content is not None else (folder / name).unlink()
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "text"),
+    [
+        ("model.json", None, "holds no model.json, so no exported model"),
+        ("model.json", b"{", "model.json cannot be read"),
+        ("model.json", b"[]", "model.json is not that of an exported model"),
+        ("program.json", b"{}", "program.json is not what was exported, as model.json says"),
+        ("program.pdiparams", None, "program.pdiparams cannot be read (No such file or directory)"),
+        ("config.txt", b"[MODEL]\n", "config.txt is not what was exported"),
+    ],
+)
+def test_a_folder_that_was_changed_is_refused(trained, exported, name, content, text, tmp_path):
+    folder = shutil.copytree(exported, tmp_path / "out")
+    damage(folder, name, content)
+    assert text in refusal_of("infer", f"--export={folder}", cwd=trained)
+
+
+def test_a_card_of_another_version_or_with_a_path_is_refused(trained, exported, tmp_path):
+    folder = shutil.copytree(exported, tmp_path / "out")
+    card = json.loads((folder / "model.json").read_text())
+    for change, text in (
+        ({"version": 99}, "is of version 99, and this program reads 1"),
+        ({"sha256": card["sha256"] | {"../tiny.txt": ""}}, "names '../tiny.txt', which is no file beside it"),
+        ({"sha256": {}}, "does not say which files belong to it"),
+    ):
+        (folder / "model.json").write_text(json.dumps(card | change))
+        assert text in refusal_of("infer", f"--export={folder}", cwd=trained)
+
+
+def test_something_else_than_an_exported_model_is_told(trained):
+    for path, text in (("nowhere", "nowhere is not there"), ("tiny.txt", "is a file"), ("data", "holds no model.json")):
+        assert text in refusal_of("infer", f"--export={path}", cwd=trained)
