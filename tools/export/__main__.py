@@ -19,6 +19,7 @@ if __name__ == "__main__":  # before anything slow, so that Ctrl-C is one line f
 import json
 import logging
 import os
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
@@ -48,6 +49,7 @@ from tools.files.sums import sha256_of
 from tools.inference.deployed import CARD, EXAMPLE, ONNX, PROGRAM, WEIGHTS, DeployedModel, read_deployed
 from tools.run_setup import Run, plan_run
 from tools.runtime.entry import run_program
+from tools.runtime.text import some_of
 from tools.weights.files import WeightFile
 from tools.weights.loading import load_into_network
 from tools.weights.released_names import find_released_names
@@ -86,7 +88,7 @@ def parse_args() -> ExportOptions:
 
 def main() -> None:
     options = parse_args()
-    require_free(options.folder)
+    earlier = require_place(options.folder)
     run = plan(options.run, options)
     run.start_log(None)
     weights = find_weights(options.weights, run.name, weights_dir=options.run.weights_dir, offline=options.run.offline)
@@ -98,9 +100,10 @@ def main() -> None:
     network, names = load(run, options, weights)
     try:
         options.folder.parent.mkdir(parents=True, exist_ok=True)
-        with atomic_folder(options.folder) as temporary:
+        with atomic_folder(options.folder, aside=earlier) as temporary:
             write(temporary, run, options, network, weights, names, device)
             verify(temporary, run, options, network, device, dataset)
+        shutil.rmtree(earlier, ignore_errors=True)
     except OSError as error:
         raise CheckpointError(f"{options.folder} could not be written: {error}") from None
     log.info(f"exported to {options.folder}: {', '.join(sorted(path.name for path in options.folder.iterdir()))}")
@@ -114,10 +117,24 @@ def with_overrides(run: RunOptions, overrides: list[Override]) -> RunOptions:
     return replace(run, config=replace(run.config, overrides=(*run.config.overrides, *overrides)))
 
 
-def require_free(folder: Path) -> None:
-    """Raise ConfigError for a place where something is."""
+def require_place(folder: Path) -> Path:
+    """Where an earlier export of this name goes until the new one is in its place.
+
+    One that a killed run has left there is put back, or removed where the new one was in place already. Raises
+    ConfigError for a name that something else has.
+    """
+    aside = folder.with_name(f".{folder.name}.replaced")
     if os.path.lexists(folder):
-        raise ConfigError(f"{folder} is there already; name another folder, or remove it")
+        try:
+            card = read_deployed(str(folder)).card
+        except CheckpointError as error:
+            raise ConfigError(f"{folder} is there already, and no export to replace: {error}") from None
+        if others := sorted({path.name for path in folder.iterdir()} - {CARD, *card["sha256"]}):
+            raise ConfigError(f"{folder} holds {some_of(others, 3)} beside an export; name another folder")
+        shutil.rmtree(aside, ignore_errors=True)
+    elif aside.is_dir():
+        aside.rename(folder)
+    return aside
 
 
 def load(run: Run, options: ExportOptions, weights: WeightFile) -> tuple[object, list[str] | None]:

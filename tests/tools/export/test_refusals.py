@@ -29,7 +29,8 @@ def refusal_of(script, *flags, cwd):
     ("flags", "text"),
     [
         ([], "the following arguments are required: FOLDER"),
-        (["data"], "data is there already; name another folder, or remove it"),
+        (["data"], "data is there already, and no export to replace: data holds no model.json"),
+        (["tiny.txt"], "tiny.txt is there already, and no export to replace: tiny.txt is a file"),
         (["out", "--weights=nowhere"], "nowhere"),
         (["out", "--verify=no.list"], "file list no.list does not exist"),
         (["out", "--nproc=2"], "--nproc: an export is the work of one process"),
@@ -93,3 +94,15 @@ def test_a_card_of_another_version_or_with_a_path_is_refused(trained, exported, 
 def test_something_else_than_an_exported_model_is_told(trained):
     for path, text in (("nowhere", "nowhere is not there"), ("tiny.txt", "is a file"), ("data", "holds no model.json")):
         assert text in refusal_of("infer", f"--export={path}", cwd=trained)
+
+
+def test_an_earlier_export_is_replaced_unless_something_else_is_in_it(trained, exported, tmp_path):
+    folder = shutil.copytree(exported, tmp_path / "out")
+    (folder / "notes.txt").write_text("mine")
+    assert "holds notes.txt beside an export" in refusal_of(EXPORT, BEST, str(folder), cwd=trained)
+    (folder / "notes.txt").unlink()
+    left = folder.with_name(".out.replaced")
+    folder.rename(left)  # as a run that was killed between the two leaves it
+    run_script(EXPORT, BEST, str(folder), cwd=trained, as_given=True)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["out"]
+    assert (folder / "model.json").read_bytes() == (exported / "model.json").read_bytes()
