@@ -163,7 +163,7 @@ class Outputs:
         batch, num_whole = prediction.batch, self._num_whole
         if batch.begins:
             self._cut()
-        self.add_rows([_label(batch, i, prediction.probs.shape[1]) for i in range(len(batch))], prediction.probs)
+        self.add_rows([_label(batch, i) for i in range(len(batch))], prediction.probs)
         if not batch.ends:
             self._num_whole = num_whole
 
@@ -223,14 +223,12 @@ class Outputs:
                 table.append(parts[rank])
 
 
-def _label(batch, i: int, num_classes: int) -> LabelledVideo:
+def _label(batch, i: int) -> LabelledVideo:
     """Record i of a batch, with the class ids that are known of it. A span's are not: they may be of another part."""
     if batch.spans is not None:
         return LabelledVideo(locate(batch, i), None)
-    if batch.labels is None:  # one of the batch has none, or none is needed; a line of a list may have one all the same
-        label = batch.entries[i].label
-        known = label is not None and 0 <= label < num_classes
-        return LabelledVideo(locate(batch, i), (label,) if known else None)
+    if batch.labels is None:
+        return LabelledVideo(locate(batch, i), None)
     label = batch.labels[i]
     if np.ndim(label):  # multi-hot
         return LabelledVideo(locate(batch, i), tuple(np.flatnonzero(label).tolist()))
