@@ -3,9 +3,9 @@
 python -m tools.ensemble first.npz second.npz [more.npz] [--weights 0.6 0.4] [--save-dir DIR]
 python -m tools.ensemble first.npz second.npz --search [LIST]
 
-The files are those of --save-probs of test.py and infer.py, or the pickles that infer.py leaves. Videos are found by their
-ids. DIR gets ensemble_infer_result with .json and .csv, as infer.py writes them. --search looks for weights on videos with
-labels: on all, or on those that LIST names, a line each; then all others are scored too.
+The files are those of --save-probs of test.py and infer.py, or the pickles that infer.py leaves. Videos are found by
+their ids. DIR gets ensemble_infer_result with .json and .csv, as infer.py writes them. --search looks for weights on
+videos with labels: on all, or on those that LIST names, a line each; then all others are scored too.
 """
 
 import sys
@@ -64,14 +64,14 @@ def build_parser() -> argparse.ArgumentParser:
         "--class-names",
         type=parse_text,
         metavar="FILE",
-        help="names by class id, .txt or .csv; default: those in the files",
+        help="names by class id; default: those in the files",
     )
     add(
         "--infer-topk",
         type=whole_number(),
         default=20,
         metavar="K",
-        help="classes to keep of each video, 0 for all; 20",
+        help="classes to keep of each video, 0: all; default: 20",
     )
     add("--save-dir", type=parse_text, default="./", metavar="DIR", help="where the results go; default: here")
     add("--csv-safe", action="store_true", help="quote texts in .csv, as infer.py does")
@@ -120,9 +120,7 @@ def open_inputs(options: EnsembleOptions) -> list[Input]:
         labels = ", with labels" if any(labels is not None for labels in one.labels) else ""
         log.info(f"{path}: {count_of(len(one), 'video')}{f' by {one.model}' if one.model else ''}{labels}")
         if one.entries:
-            log.info(
-                f"{path}: has {count_of(one.entries, 'class').replace('classs', 'classes')} of a video; others count 0"
-            )
+            log.info(f"{path}: holds the best classes of each video, up to {one.entries}; all others count as 0")
         inputs.append(one)
     return inputs
 
@@ -153,8 +151,8 @@ def find_weights(options: EnsembleOptions, merged: Merged, groups: dict[str, np.
     weights, _ = search_weights(evaluate, len(merged.inputs))
     sample = f", {len(numbers):,} of them at even distances" if len(numbers) < len(groups[FITTED]) else ""
     log.info(
-        f"weights {' '.join(map(format_weight, weights))} fit {count_of(len(groups[FITTED]), 'video')}{sample} best; on "
-        "other videos they may do less well than their score here says"
+        f"--weights {' '.join(map(format_weight, weights))} score best on {count_of(len(groups[FITTED]), 'video')}"
+        f"{sample}; they are fitted to these, and may do less well on others"
     )
     return list(weights)
 

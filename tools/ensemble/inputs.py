@@ -19,7 +19,8 @@ from tools.runtime.text import count_of, decode_text, short_repr, some_of
 _TAKES = "give a file of --save-probs (.npz), or the result of infer.py that has no suffix"
 _ROUNDING = 1e-3  # by which float16 may exceed 1
 _ARRAYS = (
-    "ids", "paths", "lines", "start_sec", "end_sec", "labels", "label_starts", "label_ids", "class_names", "topk", *TEXTS
+    "ids", "paths", "lines", "start_sec", "end_sec", "labels", "label_starts", "label_ids", "class_names", "topk",
+    *TEXTS,
 )  # fmt: skip
 Labels = tuple[int, ...] | None  # the class ids of a video; None where they are not known
 
@@ -40,8 +41,8 @@ class Input:
 
     ids: as in the pickle of infer.py. places: where the list names each, (path, line or None); none of a pickle.
     spans: (start_sec, end_sec) of each; none of whole videos. labels: of each; empty where none are known. metrics: the
-    kind of its scores, "" where it is not said. num_classes: of a pickle, one more than the highest class id in it. topk:
-    for GAP. entries: of a pickle, the most classes of a video; None where there are all.
+    kind of its scores, "" where it is not said. num_classes: of a pickle, one more than the highest class id in it.
+    topk: for GAP. entries: of a pickle, the most classes of a video; None where there are all.
     """
 
     path: Path
@@ -100,8 +101,9 @@ def _open_npz(path: Path) -> Input:
             f"{path} has {count_of(len(ids), 'id')} and probs of shape {shape}; expected ({len(ids)}, classes)"
         )
     num_classes = rows.shape[0]
-    return Input(path, ids, rows, num_classes, **_read_places(path, arrays, len(ids)), **_read_facts(path, arrays, num_classes),
-                 labels=_read_labels(path, arrays, ids, num_classes))  # fmt: skip
+    labels = _read_labels(path, arrays, ids, num_classes)
+    others = _read_places(path, arrays, len(ids)) | _read_facts(path, arrays, num_classes)
+    return Input(path, ids, rows, num_classes, labels=labels, **others)
 
 
 def _read_ids(path: Path, array: np.ndarray) -> list[str]:

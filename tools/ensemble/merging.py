@@ -15,6 +15,7 @@ from tools.inference.predictions import VideoClasses
 from tools.runtime.text import count_of, printable, short_repr, some_of
 
 _AT_ONCE = 1 << 24  # bytes of an input's rows in memory, as float64
+_ONE_CLASS, _SEVERAL_CLASSES = "kinetics", "youtube8m"  # kinds of scores, of a video's classes
 _NAMED = 3  # of videos that are missing
 Key = tuple[str, ...]  # by which a video of one input is found in another
 
@@ -40,7 +41,7 @@ class Merged:
 
     @property
     def multilabel(self) -> bool:
-        return self.metrics == "youtube8m"
+        return self.metrics == _SEVERAL_CLASSES
 
     def video(self, number: int) -> VideoClasses:
         """Which video it is, without classes; its place in the list as the first input with places has it."""
@@ -80,8 +81,13 @@ def merge_inputs(inputs: list[Input], *, skip_missing: bool) -> Merged:
     metrics = _require_same_kind(inputs)
     rows = _find_rows(inputs, skip_missing)
     labels = _merge_labels(inputs, rows)
-    if not metrics and any(labels):
-        metrics = "youtube8m" if any(one is not None and len(one) != 1 for one in labels) else "kinetics"
+    has_several = any(one is not None and len(one) != 1 for one in labels)
+    if has_several and metrics == _ONE_CLASS:
+        raise DataError(
+            f"{inputs[0].path}: its scores are of one class a video, but a video has several labels, or none"
+        )
+    if not metrics and any(one is not None for one in labels):
+        metrics = _SEVERAL_CLASSES if has_several else _ONE_CLASS
     names = next((one.class_names for one in inputs if one.class_names), None)
     topk = max(one.topk for one in inputs) or 20
     return Merged(inputs, rows, labels, inputs[0].num_classes, names, metrics, topk)
@@ -112,8 +118,8 @@ def _require_same_names(inputs: list[Input]) -> None:
         for class_id, pair in enumerate(zip(named[0].class_names, one.class_names, strict=True)):
             if all(pair) and pair[0] != pair[1]:
                 raise DataError(
-                    f"{named[0].path} and {one.path} do not have the same classes in the same order: class {class_id} is "
-                    f"{short_repr(pair[0])} in the first and {short_repr(pair[1])} in the second"
+                    f"{named[0].path} and {one.path} do not have the same classes in the same order: class {class_id} "
+                    f"is {short_repr(pair[0])} in the first and {short_repr(pair[1])} in the second"
                 )
 
 
@@ -185,9 +191,8 @@ def _merge_labels(inputs: list[Input], rows: list[np.ndarray]) -> list[Labels]:
                 labels[number], source[number] = own, one
             elif set(labels[number]) != set(own):
                 first, name = source[number], short_repr(one.ids[place])
-                raise DataError(
-                    f"video {name} is of class {_name(labels[number])} in {first.path} and of {_name(own)} in {one.path}"
-                )
+                here, there = _name(labels[number]), _name(own)
+                raise DataError(f"video {name} has the label {here} in {first.path} and {there} in {one.path}")
     return labels
 
 
@@ -201,8 +206,8 @@ def _name(labels: Sequence[int]) -> str:
 def choose_listed(merged: Merged, list_path: str) -> tuple[Merged, np.ndarray, str]:
     """The videos that a list names, with its labels: what is merged with them, their numbers, and a line on both.
 
-    A line is a path as the list of the inputs had it, perhaps in another folder, or an id; class ids may stand behind it.
-    Raises DataError for a list that names none, and for labels that are not those of the inputs.
+    A line is a path as the list of the inputs had it, perhaps in another folder, or an id; class ids may stand behind
+    it. Raises DataError for a list that names none, and for labels that are not those of the inputs.
     """
     finder, chosen, unknown = _VideoFinder(merged), {}, 0
     labels = list(merged.labels)
@@ -221,7 +226,7 @@ def choose_listed(merged: Merged, list_path: str) -> tuple[Merged, np.ndarray, s
     numbers = np.array(sorted(chosen), np.int64)
     without = f"; {count_of(unknown, 'line')} of it name others" if unknown else ""
     text = f"{list_path} names {len(numbers):,} of {count_of(len(merged), 'video')}{without}"
-    return replace(merged, labels=labels), numbers, text
+    return replace(merged, labels=labels, metrics=merged.metrics or _ONE_CLASS), numbers, text
 
 
 class _VideoFinder:

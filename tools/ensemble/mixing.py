@@ -37,7 +37,7 @@ def score_groups(
 def mix(
     merged: Merged, weights: Sequence[float], groups: Mapping[str, ScoredVideos], top_k: int, outputs: Outputs
 ) -> list[VideoClasses]:
-    """The top_k classes of each video by the mean, 0 for all, while the groups' metrics count and ``outputs`` is filled."""
+    """The top_k classes of each video by the mean, 0 for all. The groups' metrics count, and ``outputs`` is filled."""
     results = []
     with progress_bar(len(merged), 0, "merging", "video") as bar:
         for numbers, parts in merged.blocks(np.arange(len(merged))):
