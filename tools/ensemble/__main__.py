@@ -18,7 +18,9 @@ if __name__ == "__main__":  # before anything slow, so that Ctrl-C is one line f
     begin_program()
 
 import argparse
+import contextlib
 import logging
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -113,16 +115,23 @@ def require_places(options: EnsembleOptions) -> None:
         raise DataError(f"--save-dir {options.save_dir} cannot be written: {error}") from None
 
 
-def open_inputs(options: EnsembleOptions) -> list[Input]:
-    inputs = []
-    for path in options.paths:
-        one = open_input(path)
-        labels = ", with labels" if any(labels is not None for labels in one.labels) else ""
-        log.info(f"{path}: {count_of(len(one), 'video')}{f' by {one.model}' if one.model else ''}{labels}")
-        if one.entries:
-            log.info(f"{path}: holds the best classes of each video, up to {one.entries}; all others count as 0")
-        inputs.append(one)
-    return inputs
+@contextlib.contextmanager
+def open_inputs(options: EnsembleOptions) -> Iterator[list[Input]]:
+    """The predictions in all files, with lines on what they hold. Raises DataError."""
+    with contextlib.ExitStack() as stack:
+        inputs = []
+        for path in options.paths:
+            inputs.append(open_input(path))
+            stack.callback(inputs[-1].probs.close)
+            describe_input(inputs[-1])
+        yield inputs
+
+
+def describe_input(one: Input) -> None:
+    labels = ", with labels" if any(labels is not None for labels in one.labels) else ""
+    log.info(f"{one.path}: {count_of(len(one), 'video')}{f' by {one.model}' if one.model else ''}{labels}")
+    if one.entries:
+        log.info(f"{one.path}: holds the best classes of each video, up to {one.entries}; all others count as 0")
 
 
 def choose_groups(options: EnsembleOptions, merged: Merged) -> tuple[Merged, dict[str, np.ndarray]]:
@@ -171,7 +180,12 @@ def main() -> None:
     start_log()
     require_places(options)
     normalise(options.weights, options.paths)
-    merged = merge_inputs(open_inputs(options), skip_missing=options.skip_missing)
+    with open_inputs(options) as inputs:
+        merge(options, merge_inputs(inputs, skip_missing=options.skip_missing))
+
+
+def merge(options: EnsembleOptions, merged: Merged) -> None:
+    """Find the weights, score, and write all files. Raises ZooError."""
     options.outputs.check("clips" if merged.metrics == "kinetics" else "features")
     names = merged.class_names
     if options.class_names:
@@ -184,7 +198,8 @@ def main() -> None:
     log_scores(merged, weights, scored)
     with lock_results(options.base):
         paths = write_predictions(options.base, results, names, csv_safe=options.csv_safe)
-    outputs.write(RunFacts("ensemble", merged.metrics, merged.multilabel, merged.num_classes, merged.topk, "", names))
+    facts = RunFacts("ensemble", merged.metrics, merged.multilabel, merged.num_classes, merged.topk, "", names)
+    outputs.write(facts)
     log.info(f"{count_of(count_videos(results), 'video')}; results in {', '.join(map(str, paths))}")
 
 

@@ -12,7 +12,7 @@ from tools.errors import DataError, DataIssue
 from tools.files.arrays import NoArrayError
 from tools.files.pickles import load_data_pickle
 from tools.files.recognise import FileKind, recognise_file
-from tools.files.row_files import list_arrays, load_arrays, open_rows
+from tools.files.row_files import Rows, list_arrays, load_arrays, open_rows
 from tools.inference.probs_file import TEXTS
 from tools.runtime.text import count_of, decode_text, short_repr, some_of
 
@@ -33,6 +33,9 @@ class Probabilities(Protocol):
 
     def take(self, places: np.ndarray) -> np.ndarray:
         """(len(places), num_classes) float of these videos. Raises OSError."""
+
+    def close(self) -> None:
+        """Close the file, where one is open."""
 
 
 @dataclass(frozen=True)
@@ -95,6 +98,14 @@ def _open_npz(path: Path) -> Input:
         rows = open_rows(path, "probs", lambda start, part: _check_probs(path, ids, start, part))
     except NoArrayError as error:
         raise DataError(f"{path} is damaged, or no file of --save-probs: {error}", DataIssue.DAMAGED) from None
+    try:
+        return _describe_npz(path, arrays, ids, rows)
+    except DataError:
+        rows.close()
+        raise
+
+
+def _describe_npz(path: Path, arrays: dict[str, np.ndarray], ids: list[str], rows: Rows) -> Input:
     if len(rows) != len(ids) or len(rows.shape) != 1:
         shape = (len(rows), *rows.shape)
         raise DataError(
@@ -203,6 +214,9 @@ class BestClasses:
             class_ids, probs = self._items[place]
             row[class_ids] = probs
         return rows
+
+    def close(self) -> None:
+        """All of it is in memory."""
 
 
 def _open_pickle(path: Path) -> Input:

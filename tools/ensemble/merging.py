@@ -124,7 +124,7 @@ def _require_same_names(inputs: list[Input]) -> None:
 
 
 def _require_same_kind(inputs: list[Input]) -> str:
-    said = {one.metrics: one for one in reversed(inputs) if one.metrics}
+    said = {one.metrics: one for one in inputs if one.metrics}
     if len(said) > 1:
         first, second, *_ = said.values()
         raise DataError(
@@ -249,7 +249,8 @@ class _VideoFinder:
             if found := self._by_name.get(name) or self._by_id.get(name):
                 return found, ids
         for name, ids in readings:
-            found = self._by_id.get(Path(name).stem, [])
+            path = Path(name)
+            found = self._by_id.get(path.stem, []) if path.suffix[1:].isalnum() else []  # else class ids are in it
             if len(found) == 1:  # else it is not sure which of them is meant
                 return found, ids
         return [], ()

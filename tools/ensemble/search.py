@@ -1,8 +1,8 @@
 """The weights whose mean scores best on videos with labels, by trying them.
 
 First all weights on a grid over the simplex are tried, as fine as some 70 of them allow; then, from the best, steps
-that move weight from one input to another, which become smaller where none helps. Nothing is random. Of equal scores the
-weights nearest to equal ones count as better, and of those the first.
+that move weight from one input to another, which become smaller where none helps. Nothing is random. Of equal scores
+that of the weights nearest to equal ones counts as better, and of those the first.
 """
 
 from collections.abc import Callable, Iterator, Sequence

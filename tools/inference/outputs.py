@@ -187,10 +187,10 @@ class Outputs:
         for table in self._tables:
             for rank in range(1, group.world):
                 self._gather_rows(group, table, rank, counts[rank])
-            if not group.is_first and table.spool:
-                table.spool.close()
         if gathered:
             self._videos = [one for part in gathered for one in part]
+        else:
+            self.close()
 
     def write(self, facts: RunFacts) -> None:
         """Write the files in the order of the list, and say where they are. There is a video, or no file."""
@@ -199,8 +199,14 @@ class Outputs:
         for table in self._tables:
             with table.telling():
                 table.write(videos, table.spool.blocks(order), facts)
-            table.spool.close()
             log.info(f"{table.what} in {table.path}")
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the rows; an end of the process does so too."""
+        for table in self._tables:
+            if table.spool:
+                table.spool.close()
 
     def _cut(self) -> None:
         """Forget the spans of a video that did not come to its end."""
