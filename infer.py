@@ -56,6 +56,7 @@ from tools.drawing.video_captions import Captions
 from tools.errors import ConfigError, ConfigFileError, DataError, PackageError
 from tools.inference.answers import describe_answers
 from tools.inference.classify import classify
+from tools.inference.outputs import OutputOptions, Outputs, add_output_flags, read_output_options
 from tools.inference.predictions import (
     VideoClasses,
     count_videos,
@@ -64,6 +65,7 @@ from tools.inference.predictions import (
     require_results,
     write_predictions,
 )
+from tools.inference.probs_file import facts_of
 from tools.inference.video_copies import VideoCopy, draw_answers, plan_copies, require_folder, save_copies
 from tools.registry import METRICS, READERS
 from tools.run_setup import Evaluation, Run, launch_processes, open_evaluation, plan_run
@@ -99,6 +101,7 @@ class InferOptions:
     report: str | bool
     videos: tuple[str, ...]
     windows: Windows | None
+    outputs: OutputOptions
 
 
 def parse_args() -> InferOptions:
@@ -137,6 +140,7 @@ def parse_args() -> InferOptions:
         help="write a copy of each video there, an mp4 with its sound, with the classes drawn in",
     )
     add_report_flag(parser, "{model}_infer_report.html in --save-dir")
+    add_output_flags(parser, submission=True)
     add_engine_flags(parser)
     args = parser.parse_args()
     run = read_run_options(args)
@@ -145,7 +149,7 @@ def parse_args() -> InferOptions:
     return InferOptions(
         run, read_engine_options(args), args.weights, args.infer_topk, args.log_interval, args.save_dir,
         args.csv_safe, args.save_video, args.report, tuple(args.video),
-        choose_windows(args.window_sec, args.stride_sec),
+        choose_windows(args.window_sec, args.stride_sec), read_output_options(args),
     )  # fmt: skip
 
 
@@ -166,7 +170,8 @@ def main() -> int:
     run = plan(options)
     clips = choose_clips(run, options)
     run = replace(run, reader=choose_reader(run, options, clips))
-    page = choose_page(run, options)
+    page, outputs = choose_page(run, options), options.outputs.open()
+    options.outputs.check(run.spec.data)
     if options.save_video:
         require_folder(options.save_video)
     code = launch_processes(run, partial(check_inputs, run, options), options.save_dir)
@@ -191,7 +196,8 @@ def main() -> int:
         if names is None:
             names = name_released_classes(run, options, evaluation)
         copies = plan_videos(options, dataset) if options.save_video and group.is_first else []
-        gathered = group.gather(classify_all(run, options, evaluation, names))
+        gathered = group.gather(classify_all(run, options, evaluation, names, outputs))
+        outputs.gather(group)
         broken = gather_broken(group, dataset, options.run.skip_broken)
         if not group.is_first:
             return 0
@@ -199,6 +205,7 @@ def main() -> int:
         require_records(len(results), dataset)
         lock = lock_results(base)
         paths = write_predictions(base, results, names, csv_safe=options.csv_safe)
+    outputs.write(facts_of(run, dataset, names))
     top_k = IN_TABLE if options.top_k is None else options.top_k
     if clips:
         log.info(describe_answers(results, names, top_k, terminal_columns()))
@@ -304,7 +311,7 @@ def open_senses(options: RunOptions) -> tuple[Sight, Hearing]:
     return use_networks(published.look, published.listen, published.picture_pca, published.sound_pca)
 
 
-def classify_all(run: Run, options: InferOptions, evaluation: Evaluation, names: list[str] | None):
+def classify_all(run: Run, options: InferOptions, evaluation: Evaluation, names: list[str] | None, outputs: Outputs):
     """The best classes of each video of this process, or of each window of it: a list of VideoClasses."""
     section = run.config.INFER
     shared = {
@@ -327,6 +334,7 @@ def classify_all(run: Run, options: InferOptions, evaluation: Evaluation, names:
         names,
         log_interval=usual_interval if options.log_interval is None else options.log_interval,
         shown=evaluation.group.is_first,
+        keep=outputs.add,
     )
 
 

@@ -38,6 +38,8 @@ from tools.distributed.skipped import gather_broken, require_records
 from tools.errors import ConfigError, DataError
 from tools.files.atomic import atomic_write, require_writable
 from tools.inference.mistakes import WorstMistakes, picture_mistakes
+from tools.inference.outputs import OutputOptions, Outputs, add_output_flags, read_output_options
+from tools.inference.probs_file import facts_of
 from tools.registry import METRICS
 from tools.run_setup import Evaluation, Run, launch_processes, open_evaluation, plan_run
 from tools.runtime.entry import require_output, run_program
@@ -56,6 +58,7 @@ class TestOptions:
     log_interval: int
     output: str | None
     report: str | bool
+    outputs: OutputOptions
 
 
 def parse_args() -> TestOptions:
@@ -67,21 +70,24 @@ def parse_args() -> TestOptions:
     add("--log-interval", type=whole_number(), default=1, metavar="BATCHES", help="batches between log lines; 0: none")
     add("--output", type=parse_text, metavar="FILE", help="also write the scores as JSON")
     add_report_flag(parser, "{model}_test_report.html beside --output, or here")
+    add_output_flags(parser, submission=False)
     add_engine_flags(parser)
     args = parser.parse_args()
     return TestOptions(
-        read_run_options(args), read_engine_options(args), args.weights, args.log_interval, args.output, args.report
-    )
+        read_run_options(args), read_engine_options(args), args.weights, args.log_interval, args.output, args.report,
+        read_output_options(args),
+    )  # fmt: skip
 
 
 def main() -> int:
     options = parse_args()
-    if not options.output and not options.report:
+    if not (options.output or options.report or options.outputs.save_probs):
         require_output()
     run = plan_run(
         options.run, ["MODEL", "TEST"], lambda config: True, weights=options.weights, export=options.engine.export
     )
     page = choose_page(run, options)
+    options.outputs.check(run.spec.data, {"--output": options.output})
     code = launch_processes(run, lambda: run.open_dataset("TEST", training=False), None)
     if code is not None:
         return code
@@ -93,10 +99,12 @@ def main() -> int:
             raise DataError(f"--output {options.output} cannot be written: {error}") from None
     section = run.config.TEST
     metric, worst = METRICS.get(run.spec.metrics)(run.config), WorstMistakes() if page else None
+    outputs = options.outputs.open()
     with open_evaluation(run, "TEST", options.weights, options.engine) as evaluation:
         group, dataset = evaluation.group, evaluation.dataset
-        score(run, options, evaluation, metric, worst)
+        score(run, options, evaluation, metric, worst, outputs)
         group.merge(metric)
+        outputs.gather(group)
         if worst:
             group.merge(worst)
         broken = gather_broken(group, dataset, options.run.skip_broken)
@@ -112,6 +120,8 @@ def main() -> int:
         report |= {"filelist": section.filelist, "protocol": dataset.protocol, "scores": values, **metric.report()}
         report |= {"evaluated": metric.num_videos, "of": metric.num_videos + len(broken), "broken": broken}
         write_report(Path(options.output), report)
+    if options.outputs.save_probs:
+        outputs.write(facts_of(run, dataset, name_classes(run, options, evaluation)[0]))
     if page:
         make_page(page, run, options, evaluation, metric, values, worst, broken)
     return 0
@@ -130,8 +140,18 @@ def choose_page(run: Run, options: TestOptions) -> Path | None:
     return page
 
 
-def score(run: Run, options: TestOptions, evaluation: Evaluation, metric: Metric, worst: WorstMistakes | None) -> None:
-    """Let the metric count this process's batches, with a line on some of them. worst: keeps mistakes for a page."""
+def score(
+    run: Run,
+    options: TestOptions,
+    evaluation: Evaluation,
+    metric: Metric,
+    worst: WorstMistakes | None,
+    outputs: Outputs,
+) -> None:
+    """Let the metric count this process's batches, with a line on some of them.
+
+    worst: keeps mistakes for a page. outputs: the probabilities.
+    """
     from tools.inference.predict import evaluate  # imports Paddle
 
     section = run.config.TEST
@@ -145,6 +165,7 @@ def score(run: Run, options: TestOptions, evaluation: Evaluation, metric: Metric
     with progress_bar(len(loader), 0, "testing", shown=evaluation.group.is_first) as bar:
         for number, prediction in enumerate(evaluate(evaluation.network, loader.epoch(), metric)):
             bar.update()
+            outputs.add(prediction)
             if worst:
                 worst.add(prediction, metric.margins(prediction.probs, prediction.batch.labels))
             if options.log_interval and number % options.log_interval == 0:

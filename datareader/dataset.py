@@ -36,7 +36,8 @@ class Batch:
     ids: the videos' names. sources: file and record of each, for messages. entries: the line of the list that each
     comes from.
     inputs: arrays for the network's ``forward``, N first where they are not ragged.
-    labels: (N, num_classes) float32 multi-hot or (N,) int64; None when the data has none.
+    labels: (N, num_classes) float32 multi-hot or (N,) int64, -1 of a record that has none; None when no record has one,
+    and of multi-hot ones when not all have some.
     views: how often each record is in the inputs, one after another, for a result averaged over them.
     numbers: (N,) int64 of the records, in whose order results are written; None where they come in that order.
     spans: where the records are parts of one video, which; they come in order. begins: its first part is among them,

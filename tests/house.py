@@ -20,6 +20,7 @@ PROGRAMS = (
     "tools.benchmark_clips",
     "tools.doctor",
     "tools.download",
+    "tools.ensemble",
     "tools.export",
     "tools.extract",
     "tools.report",
@@ -69,7 +70,12 @@ PADDLE_AT_IMPORT = {  # these modules, networks and models.layers; all others im
     "tools.training.trainer",
 }
 RUN_BY_USERS = (*PROGRAMS, *SCRIPTS, "dataset")
-READERS_OF_PARSERS = {"read_config_source", "read_run_options", "read_engine_options"}  # may take argparse's Namespace
+READERS_OF_PARSERS = {  # may take argparse's Namespace
+    "read_config_source",
+    "read_run_options",
+    "read_engine_options",
+    "read_output_options",
+}
 IMPORTING_BY_NAME = {"__import__", "import_module", "run_module", "run_path"}
 EXCEPTIONS = {  # (module, word of ``words_of``) -> why it may be used there
     ("tools.benchmark_clips", "run_module"): "the former name of a program runs it",

@@ -54,7 +54,7 @@ def read(save_dir, names=RESULTS):
 def spans(films, tmp_path_factory):
     """Where the results of windows of a second, every half second, are, and what was printed."""
     save_dir = tmp_path_factory.mktemp("spans")
-    flags = ("--window-sec=1", "--stride-sec=0.5", "--class-names=names.txt")
+    flags = ("--window-sec=1", "--stride-sec=0.5", "--class-names=names.txt", f"--save-probs={save_dir}/p.npz")
     return save_dir, infer(films, save_dir, "--video", "one.mp4", "more", *flags).stdout
 
 
@@ -115,6 +115,22 @@ def test_windows_have_their_times_in_the_files_and_neighbours_are_shown_merged(f
 
 
 @pytest.mark.slow
+def test_probabilities_of_windows_have_the_ids_and_times_of_the_results(spans):
+    save_dir, _ = spans
+    items = json.loads((save_dir / RESULTS[1]).read_text())
+    with np.load(save_dir / "p.npz") as arrays:
+        assert arrays["ids"].tolist() == [video for video, _, _ in pickle.loads((save_dir / RESULTS[0]).read_bytes())]
+        for number, item in enumerate(items):
+            assert [arrays[key][number] for key in ("paths", "start_sec", "end_sec")] == [
+                item[key] for key in ("path", "start_sec", "end_sec")
+            ]
+            best = item["classes"][0]
+            assert arrays["probs"][number].argmax() == best["class_id"]
+            assert arrays["probs"][number].max() == np.float32(best["probability"])
+        assert arrays["class_names"].tolist()[0] == "打太极拳"
+        assert "labels" not in arrays
+
+
 def test_two_processes_give_the_same_files(films, spans, tmp_path):
     flags = ("--window-sec=1", "--stride-sec=0.5", "--class-names=names.txt", "--nproc=2", "--threads=1")
     infer(films, tmp_path / "two", "--video", "one.mp4", "more", *flags)

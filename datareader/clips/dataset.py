@@ -202,13 +202,15 @@ class ClipDataset:
             clips.append(clip)
             sources.append(entry.source)
             entries.append(entry)
-        labels = [clip.label for clip in clips]
+        labels = None  # or -1 for a clip that has none beside one that has
+        if any(clip.label is not None for clip in clips):
+            labels = np.array([-1 if clip.label is None else clip.label for clip in clips], np.int64)
         return Batch(
             ids=[clip.video_id for clip in clips],
             sources=sources,
             entries=entries,
             inputs=(frames[: len(clips)].reshape(-1, *settings.shape),),
-            labels=None if None in labels else np.array(labels, np.int64),
+            labels=labels,
             views=views,
         )
 

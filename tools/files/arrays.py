@@ -44,7 +44,7 @@ def load_npy(path: Path) -> np.ndarray:
 def read_npy(file: BinaryIO, size: int) -> np.ndarray:
     """As ``load_npy``, of an open file of ``size`` bytes, read to its end."""
     try:
-        shape, is_fortran, dtype = _read_header(file)
+        shape, is_fortran, dtype = read_header(file)
         if dtype.kind not in "biufcSU" or not dtype.itemsize:
             raise NoArrayError(f"its values are of type {str(dtype)[:40]}, not numbers or texts")
         count = 1
@@ -103,7 +103,7 @@ def _first_line(error: Exception) -> str:
     return str(error).split("\n")[0][:200] or type(error).__name__
 
 
-def _read_header(file: BinaryIO) -> tuple[tuple[int, ...], bool, np.dtype]:
+def read_header(file: BinaryIO) -> tuple[tuple[int, ...], bool, np.dtype]:
     """Shape, whether the first axis varies fastest, and dtype. Raises what NO_ARRAY holds."""
     magic = file.read(len(np.lib.format.MAGIC_PREFIX))
     if magic != np.lib.format.MAGIC_PREFIX:

@@ -1,26 +1,37 @@
 """From batches to the best classes of each video."""
 
 import logging
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
 
-from tools.inference.predictions import VideoClasses, name_class, rank_classes
+from tools.inference.predictions import VideoClasses, locate, name_class, rank_classes
 from tools.runtime.log import progress_bar
 
 log = logging.getLogger(__name__)
 
 
 def classify(
-    network, loader, top_k: int, names: list[str] | None, *, log_interval: int, shown: bool
+    network,
+    loader,
+    top_k: int,
+    names: list[str] | None,
+    *,
+    log_interval: int,
+    shown: bool,
+    keep: Callable[[Any], None] = lambda prediction: None,
 ) -> list[VideoClasses]:
     """The best top_k classes of each video, or of each span of it, in the order of the loader's batches; 0 means all.
 
     A video in spans counts once its last span has come. log_interval: batches between log lines, 0 for none. shown:
-    whether there is a bar.
+    whether there is a bar. keep: is given each ``Prediction``, with the probabilities of all classes.
     """
     from tools.inference.predict import predict  # imports Paddle
 
     results, under_way = [], []
     with progress_bar(max(len(loader), 1), 0, "inferring", loader.unit, shown=shown) as bar:
         for number, prediction in enumerate(predict(network, loader.epoch())):
+            keep(prediction)
             batch = prediction.batch
             under_way = [*([] if batch.begins else under_way), *_rank(batch, prediction.probs, top_k)]
             if log_interval and number % log_interval == 0:
@@ -40,13 +51,7 @@ def classify(
 def _rank(batch, probs, top_k: int) -> list[VideoClasses]:
     """The classes of each record of a batch."""
     ranked = []
-    for i, (video_id, entry) in enumerate(zip(batch.ids, batch.entries, strict=True)):
-        part = {} if batch.numbers is None else {"number": int(batch.numbers[i])}
-        if batch.spans is not None:
-            span = batch.spans[i]
-            start, end = (round(float(seconds), 3) for seconds in (span.start_sec, span.end_sec))
-            end = max(end, round(start + 0.001, 3))  # a film may be shorter, and no span is empty
-            part = {"start_sec": start, "end_sec": end, "frames": span.frames}
-        path = entry.written or entry.path
-        ranked.append(VideoClasses(video_id, path, entry.line, *rank_classes(probs[i], top_k), **part))
+    for i in range(len(batch)):
+        values, class_ids = rank_classes(probs[i], top_k)
+        ranked.append(replace(locate(batch, i), probs=values, class_ids=class_ids))
     return ranked

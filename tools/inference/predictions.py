@@ -74,6 +74,18 @@ class MergedSpans:
     num_spans: int
 
 
+def locate(batch, i: int) -> VideoClasses:
+    """Which video, or which span of one, record i of a batch is, without any classes yet. batch: a ``Batch``."""
+    entry, times = batch.entries[i], {}
+    if batch.spans is not None:
+        span = batch.spans[i]
+        start, end = (round(float(seconds), 3) for seconds in (span.start_sec, span.end_sec))
+        end = max(end, round(start + 0.001, 3))  # a film may be shorter, and no span is empty
+        times = {"start_sec": start, "end_sec": end, "frames": span.frames}
+    number = 0 if batch.numbers is None else int(batch.numbers[i])
+    return VideoClasses(batch.ids[i], entry.written or entry.path, entry.line, [], [], number=number, **times)
+
+
 def rank_classes(probs: np.ndarray, top_k: int) -> tuple[list[float], list[int]]:
     """The top_k highest probabilities (C,) and their class ids, highest first; 0 means all."""
     order = np.argsort(-probs, kind="stable")[: top_k or None]

@@ -88,11 +88,11 @@ def test_inference_needs_no_labels(clips):
     (clips.parent / "x.list").write_text("v 1.mp4\np1.pkl\n")
     (batch,) = read_all(open_dataset(clips.parent / "x.list", labels_needed=False))
     assert batch.ids == ["v 1", "p1"]
-    assert batch.labels is None
+    assert batch.labels.tolist() == [-1, 1]
 
 
 def test_labels_of_another_set_of_classes_do_not_stop_inference(clips):
-    """Whether they stand in the list or in a pickle. A batch has labels where all of its videos have."""
+    """Whether they stand in the list or in a pickle. A video has its label whatever else is in its batch."""
     write_pickle(clips.parent / "far.pkl", make_frames(3), label=5)
     (clips.parent / "x.list").write_text("v 0.mp4 0\np1.pkl\nv 1.mp4 4\np2.pkl 400\nv 2.mp4 573\nfar.pkl\nfar.pkl 3\n")
     batches = read_all(open_dataset(clips.parent / "x.list", labels_needed=False), batch_size=1)
