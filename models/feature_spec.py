@@ -11,6 +11,7 @@ from models.spec import (
     OBSOLETE_KEYS,
     DataSection,
     InferSection,
+    InputArray,
     ModelSection,
     ModelSpec,
     TrainSection,
@@ -19,20 +20,21 @@ from models.spec import (
 from tools.config.load import Config
 from tools.config.schema import Schema, key
 from tools.errors import ConfigError
+from tools.runtime.text import count_of
 
 LONGEST_VIDEO = 300  # frames; YouTube-8M has one a second of a video's first five minutes
 
 
 @dataclass(frozen=True, kw_only=True)
 class FeatureModelSection(ModelSection):
-    """MODEL. topk: how many predictions of a video count for GAP and MAP.
+    """MODEL.
 
     A model's own section has ``feature_names`` and ``feature_dims`` too, the streams of a record and their widths.
     seg_num: frames that the model takes of a video; None for all of them.
     """
 
     seg_num: ClassVar[int | None] = None
-    topk: int = key(20, minimum=1)
+    topk: int = key(20, minimum=1, meaning="predictions of a video that count for GAP and MAP")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,6 +57,18 @@ class FeatureSpec(ModelSpec):
     def video_bytes(self, config) -> int:
         frames = config.MODEL.seg_num or LONGEST_VIDEO
         return self.bytes_per_value * frames * sum(config.MODEL.feature_dims)
+
+    def inputs(self, config, section: str, frames: int) -> list[InputArray]:
+        model = config.MODEL
+        values = "bytes as stored, 0 to 255 for about -2 to 2; or float32, dequantised"
+        streams = zip(model.feature_names, model.feature_dims, strict=True)
+        arrays = [InputArray(name, (model.seg_num or frames, width), "uint8", values) for name, width in streams]
+        if model.seg_num:
+            return arrays
+        return [InputArray("lengths", (), "int64", f"frames of the video, 1 or more, here {frames}"), *arrays]
+
+    def describe_video(self, config, section: str, frames: int) -> str:
+        return f"a video of {count_of(config.MODEL.seg_num or frames, 'frame')}"
 
 
 def feature_schema(

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Literal, NamedTuple, Protocol
 
+from models.card import ModelCard
 from tools.config.load import Override
 from tools.config.schema import Schema, key
 from tools.errors import ConfigError
@@ -25,7 +26,7 @@ OBSOLETE_KEYS = frozenset({"dataset", "bone_network", "bone_nework", "pretrain_b
 class ModelSection:
     """MODEL."""
 
-    num_classes: int = key(minimum=1)
+    num_classes: int = key(minimum=1, meaning="classes; their ids are 0 to num_classes - 1")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,9 +34,9 @@ class DataSection:
     """VALID and TEST, and the beginning of the others."""
 
     class_names: ClassVar[str | None] = None
-    batch_size: int = key(minimum=1)
-    filelist: str = key()
-    num_reader_threads: int = key(2, minimum=0)
+    batch_size: int = key(minimum=1, meaning="videos in a batch, in training and validation of all processes together")
+    filelist: str = key(meaning="the list of the data")
+    num_reader_threads: int = key(2, minimum=0, meaning="threads that read ahead; 0 for none")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,24 +44,30 @@ class TrainSection(DataSection):
     """TRAIN.
 
     pretrain_base: weights of a ResNet to begin with, whose MODEL has num_layers too; None: random ones.
-    class_weights: what the loss of each class counts, by class id; "balanced": as much as the class is rare; None: all
-    the same. sampling: which records an epoch holds: each once, or as many of every class.
     """
 
     pretrain_base: ClassVar[str | None] = None
-    epoch: int = key(minimum=1)
-    learning_rate: float = key(minimum=0)
-    use_gpu: bool = key(True)
-    seed: int = key(0, minimum=0, below=2**63)
-    class_weights: list[float] | Literal["balanced"] | None = key(None, minimum=0, below=1e30)
-    sampling: Literal["shuffle", "balanced"] = key("shuffle")
+    epoch: int = key(minimum=1, meaning="epochs in all")
+    learning_rate: float = key(minimum=0, meaning="learning rate to begin with")
+    use_gpu: bool = key(True, meaning="whether to train on a GPU where there is one")
+    seed: int = key(0, minimum=0, below=2**63, meaning="of everything random: weights, order, views, dropout")
+    class_weights: list[float] | Literal["balanced"] | None = key(
+        None,
+        minimum=0,
+        below=1e30,
+        meaning="what the loss of each class counts, by class id; 'balanced': as much as the class is rare; None: all "
+        "the same",
+    )
+    sampling: Literal["shuffle", "balanced"] = key(
+        "shuffle", meaning="which records an epoch holds: each once, or as many of every class"
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
 class InferSection(DataSection):
-    """INFER. class_names: a file of the names by class id."""
+    """INFER."""
 
-    class_names: str | None = key(None)
+    class_names: str | None = key(None, meaning="a file of the names by class id, one a line or a CSV; None: ids alone")
 
 
 class Choice(NamedTuple):
@@ -68,6 +75,16 @@ class Choice(NamedTuple):
 
     value: Any
     reason: str
+
+
+@dataclass(frozen=True)
+class InputArray:
+    """An input of a network, of one video. shape: without the batch's axis. values: their range, and what they are."""
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: str
+    values: str
 
 
 class Network(Protocol):
@@ -138,6 +155,7 @@ class ModelSpec(ABC):
     schema: what its config may hold. default_config: path in the project.
     optimizer_states: numbers that the optimizer keeps for each one it trains.
     rate_rule: how the learning rate follows the batch size, as is usual for such an optimizer.
+    card: what is known of the model beside its code; None where nobody has written it down.
     """
 
     data: Literal["clips", "features"]
@@ -147,6 +165,7 @@ class ModelSpec(ABC):
     default_config: str
     optimizer_states: int
     rate_rule: Literal["linear", "square root"]
+    card: ModelCard | None = None
 
     @abstractmethod
     def video_bytes(self, config) -> int:
@@ -167,6 +186,21 @@ class ModelSpec(ABC):
     def gradient_clip(self, config) -> float:
         """The largest norm of all gradients together that the config asks for; 0 for any."""
         return 0.0
+
+    @abstractmethod
+    def inputs(self, config, section: str, frames: int) -> list[InputArray]:
+        """What ``graph`` takes of one video as a section's reader makes it, in its order.
+
+        frames: of the video, for models that take all of them.
+        """
+
+    @abstractmethod
+    def describe_video(self, config, section: str, frames: int) -> str:
+        """That video in a few words."""
+
+    def graph(self, network: Network) -> Any:
+        """The network, or a layer with its weights, whose operations are the same for any values of ``inputs``."""
+        return network
 
     def input_shape(self, config, section: str) -> tuple[int, ...] | None:
         """The shape of one record's only input, for exporting the network; None where it is not exported."""
