@@ -10,7 +10,7 @@ CARD = ModelCard(
         Paper(
             ("Gers", "Schraudolph", "Schmidhuber"),
             "Learning Precise Timing with LSTM Recurrent Networks",
-            "JMLR 3",
+            "JMLR",
             2002,
             what="the LSTM with peepholes",
         ),

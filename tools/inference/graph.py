@@ -77,7 +77,7 @@ def examine(network, graph, inputs: Sequence[GraphInput], rounds: int) -> list[L
     is running, or to the part of the network that its operands come from.
     Raises UncountedError.
     """
-    layers = {name: _describe(name, layer) for name, layer in network.named_sublayers(include_self=True)}
+    layers = {layer.name: layer for layer in list_layers(network)}
     program, spans = _build(network, graph, inputs, layers)
     owners = {parameter.name: name.rpartition(".")[0] for name, parameter in network.named_parameters()}
     attribution = _Attribution(program, owners, spans)
@@ -88,6 +88,11 @@ def examine(network, graph, inputs: Sequence[GraphInput], rounds: int) -> list[L
         elif _MAY_MULTIPLY.search(kind) and kind not in _NO_PRODUCTS:
             raise UncountedError(f"multiply-adds of {kind} are not counted")
     return list(layers.values())
+
+
+def list_layers(network) -> list[LayerFacts]:
+    """The layers of a network that nobody has called, itself first."""
+    return [_describe(name, layer) for name, layer in network.named_sublayers(include_self=True)]
 
 
 def _describe(name: str, layer) -> LayerFacts:
@@ -191,9 +196,9 @@ class _Attribution:
     def __init__(self, program, owners: dict[str, str], spans: list[tuple[str, int, int]]):
         self.owners = owners
         self.running = {}  # id of an operation of the program -> the innermost layer that was running
+        numbers = [op.id() for op in program.global_block().ops]
         for name, first, behind in sorted(spans, key=lambda span: span[1] - span[2]):  # the longest first
-            for op in program.global_block().ops[first:behind]:
-                self.running[op.id()] = name
+            self.running |= dict.fromkeys(numbers[first:behind], name)
 
     def owner(self, op) -> str:
         return self._told(op) or self._common_origin(op)
