@@ -39,9 +39,7 @@ def parse_args() -> InfoOptions:
     parser = make_parser(__doc__, prog="python -m tools.info")
     add = parser.add_argument
     add("--model-name", type=parse_text, metavar="NAME", help=f"{', '.join(MODELS.names())}; case is ignored")
-    add(
-        "--weights", type=parse_text, metavar="PATH", help="a checkpoint folder, or other weights as test.py takes them"
-    )
+    add("--weights", type=parse_text, metavar="PATH", help="a checkpoint folder, or others that test.py takes")
     add("--config", type=parse_text, metavar="FILE", help="default: that of --weights, or the model's own in configs/")
     add("--json", action="store_true", help="print all of it as JSON")
     add_set_flag(parser, "TEST.seg_num=7")

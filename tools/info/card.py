@@ -1,28 +1,29 @@
 """A model's card as a dict, the object that --json prints of each model.
 
-========================= ==============================================================================================
-name, title, sentence     as --model-name takes it, as the paper spells it, what it does; title and sentence may be null
-data, page                "clips" or "features"; the model's page in the project
-papers                    authors, title, venue, year, arxiv, doi, address, what (of the model they describe, "" for all)
-config                    path, and settings: section, key, meaning, expected (what it may be), required, default,
-                          value (in force), published (in the model's own config); null where there is none
-inputs                    name, shape (of one video), dtype, values
-multiply_adds             per_video: per_view times views; video: what a view is; section: whose sizes; frames: of a video
-                          that is taken whole; not_counted: why the numbers are null, or null
-parameters                trained; statistics: running means and variances
-layers                    name ("" is the network itself), kind, parameters and statistics (name -> shape), inputs and
-                          output (shapes for one view, null where not called), num_parameters, num_statistics,
-                          multiply_adds (of one view)
-parts                     the same by part: name, num_parameters, num_statistics, multiply_adds, output
-memory                    bytes, about: weights; checkpoint; training_per_video, training_batch (videos), training (all of a
-                          step of one process); inference_per_video is null, as it was not measured
-released                  null, or data, num_classes, values_bytes, licence, here (path), and files: address, bytes and
-                          sha256 of what is here; null where it is not, and licence null where none was published
-scores                    values (metric -> fraction as printed), data, protocol, year, measured_here
-speeds                    what, ms (a video), processor
-weights                   null, or path, kind, arrays, bytes, num_classes, class_names, matched, notes, and of a checkpoint
-                          epochs, steps, best_epoch, best_score (its metric is score), versions; null where it is not said
-========================= ==============================================================================================
+================ =======================================================================================================
+name             as --model-name takes it
+title, sentence  the name as the paper spells it, and what the model does; null where nobody has written a card
+data, page       "clips" or "features"; the model's page in the project
+papers           authors, title, venue, year, arxiv, doi, address; what: what of the model they describe, "" for all
+config           path, and settings: section, key, meaning, expected (what it may be), required, default, value (in
+                 force), published (in the model's own config); null where there is none
+inputs           name, shape (of one video), dtype, values
+multiply_adds    per_video: per_view times views; video: what a view is; section: whose sizes it has; frames: of a video
+                 that is taken whole, else null; not_counted: why the numbers are null, else null
+parameters       trained; statistics: running means and variances
+layers           name ("" is the network itself), kind, parameters and statistics (name -> shape), inputs and output
+                 (shapes for one view; null where the layer is not called), num_parameters, num_statistics,
+                 multiply_adds (of one view)
+parts            the same by part: name, num_parameters, num_statistics, multiply_adds, output
+memory           bytes, about: weights; checkpoint; training_per_video; training_batch, in videos; training, all of a
+                 step of one process; inference_per_video, which is null, as nobody has measured it
+released         null, or data, num_classes, values_bytes, licence, here (a path), and files: address, and bytes and
+                 sha256 of what is here; null where nothing is, and licence where none was published
+scores           values (metric -> fraction, as printed), data, protocol, year, measured_here
+speeds           what, ms (a video), processor
+weights          null, or path, kind, arrays, bytes, num_classes, class_names, matched, notes, and of a checkpoint
+                 epochs, steps, score (a metric), best_score, best_epoch, versions; null where it does not say
+================ =======================================================================================================
 """
 
 from dataclasses import asdict
@@ -133,7 +134,7 @@ def describe_graph(subject: Subject, network) -> dict[str, Any]:
 
 
 def sum_parts(layers: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The layers added up by the first two parts of their names, numbers in a row not counted as parts."""
+    """The layers added up by the first two words of their names, each with a number behind it if any."""
     parts = {}
     for layer in layers:
         name = _part_of(layer["name"])
@@ -151,10 +152,9 @@ def sum_parts(layers: list[dict[str, Any]]) -> list[dict[str, Any]]:
 def _part_of(name: str) -> str:
     taken, words = [], 0
     for word in name.split("."):
-        if not word.isdigit():
-            if words == 2:
-                break
-            words += 1
+        words += not word.isdigit()
+        if words > 2 or (word.isdigit() and taken[-1].isdigit()):
+            break
         taken.append(word)
     return ".".join(taken)
 
@@ -203,8 +203,8 @@ def describe_weights(subject: Subject, match) -> dict[str, Any]:
     """match: how they fit the network."""
     weights, state = subject.weights, subject.weights.state
     arrays, described = weights.file.arrays.values(), weights.described
-    numbers = {name: state.get(name) for name in ("best_epoch", "best_score", "versions")}
-    score = METRICS.get(subject.spec.metrics)(subject.config).score if numbers["best_score"] is not None else None
+    best, versions = state.get("best_score"), state.get("versions")
+    scored = isinstance(best, int | float)
     return {
         "path": weights.file.path,
         "kind": weights.file.kind,
@@ -213,9 +213,16 @@ def describe_weights(subject: Subject, match) -> dict[str, Any]:
         "num_classes": subject.config.MODEL.num_classes,
         "class_names": described.class_names if described else None,
         "matched": len(match.matched),
-        "epochs": state.get("epoch"),
-        "steps": state.get("steps_taken"),
-        "score": score,
-        **numbers,
+        "epochs": _whole(state.get("epoch")),
+        "steps": _whole(state.get("steps_taken")),
+        "score": METRICS.get(subject.spec.metrics)(subject.config).score if scored else None,
+        "best_score": best if scored else None,
+        "best_epoch": _whole(state.get("best_epoch")),
+        "versions": versions if isinstance(versions, dict) else None,
         "notes": [*weights.notes, *match.notes],
     }
+
+
+def _whole(value) -> int | None:
+    """A number of a state.json; None for what is none, as earlier versions left out some."""
+    return value if isinstance(value, int) else None

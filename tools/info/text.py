@@ -4,9 +4,10 @@ from collections.abc import Iterable
 from typing import Any
 
 from tools.runtime.tables import Table, format_columns, join_lines
-from tools.runtime.text import format_bytes, short_repr
+from tools.runtime.text import count_of, format_bytes, short_repr
 
-LONGEST_VALUE = 40  # characters of a setting that are shown
+LONGEST_VALUE = 60  # characters of a setting that are shown
+LONGEST_ROW = 30  # of the values of several sections in one row
 
 
 def format_overview(cards: Iterable[dict[str, Any]]) -> Table:
@@ -14,10 +15,8 @@ def format_overview(cards: Iterable[dict[str, Any]]) -> Table:
     rows = [["model", "reads", "parameters", "multiply-adds", "of", "reported in 2019", "paper"]]
     for card in cards:
         counted = card["multiply_adds"]
-        papers = [
-            f"{paper['venue']} {paper['year']}" for paper in card["papers"] if paper["what"] != "the ResNet in it"
-        ]
-        scores = [", ".join(f"{name} {value}" for name, value in one["values"].items()) for one in card["scores"]]
+        papers = [f"{paper['venue']} {paper['year']}" for paper in card["papers"]]
+        scores = [_list_scores(one) + f" ({one['protocol']})" * bool(one["protocol"]) for one in card["scores"]]
         rows.append(
             [
                 card["name"],
@@ -25,8 +24,8 @@ def format_overview(cards: Iterable[dict[str, Any]]) -> Table:
                 _large(card["parameters"]["trained"]),
                 _large(counted["per_video"]),
                 counted["video"] or "-",
-                scores[-1] if scores else "-",
-                ", ".join(papers) or "-",
+                "; ".join(scores) or "-",
+                papers[0] if papers else "-",
             ]
         )
     return join_lines([format_columns(rows, align="<<>><"), "", "--model-name NAME shows all of one"])
@@ -71,18 +70,18 @@ def _format_weights(weights: dict[str, Any] | None) -> str:
     rows = [
         ["weights", weights["path"]],
         ["what they are", weights["kind"]],
-        [
-            "holds",
-            f"{weights['arrays']:,} arrays, {format_bytes(weights['bytes'])}; {weights['matched']:,} fit the model",
-        ],
+        ["arrays", f"{weights['arrays']:,}, {format_bytes(weights['bytes'])}; {weights['matched']:,} fit the model"],
         ["classes", f"{weights['num_classes']:,}"],
         ["class names", weights["class_names"] or "not with them"],
     ]
     if weights["epochs"] is not None:
-        rows.append(["trained", f"{weights['epochs']:,} epochs, {weights['steps']:,} steps"])
+        steps = "" if weights["steps"] is None else f", {count_of(weights['steps'], 'step')} in all"
+        rows.append(["trained", f"{count_of(weights['epochs'], 'epoch')}{steps}"])
     if weights["best_score"] is not None:
-        rows.append(["best score", f"{weights['score']} {weights['best_score']:.6g}, of epoch {weights['best_epoch']}"])
-    if isinstance(weights["versions"], dict):
+        rows.append(
+            ["best score", f"{weights['score']} {weights['best_score']:.6g}, after epoch {weights['best_epoch']}"]
+        )
+    if weights["versions"]:
         rows.append(["written by", ", ".join(f"{name} {value}" for name, value in weights["versions"].items())])
     return join_lines([format_columns(rows), *weights["notes"]])
 
@@ -125,17 +124,26 @@ def _format_parts(parts: list[dict[str, Any]]) -> str:
 
 
 def _format_settings(settings: list[dict[str, Any]]) -> str:
-    """Keys of the same meaning in one line, with the value of each section."""
+    """Keys of the same meaning in one row, with the value of each section."""
     groups = {}
     for one in settings:
         groups.setdefault((one["key"], one["meaning"]), []).append(one)
-    rows = [["key", "section", "value", "if left out", "meaning"]]
+    rows = [["key", "section", "value", "default", "meaning"]]
     for (key, meaning), group in groups.items():
-        values = [short_repr(one["value"], LONGEST_VALUE) for one in group]
-        value = values[0] if len(set(values)) == 1 else " / ".join(values)
-        default = "an error" if group[0]["required"] else short_repr(group[0]["default"], LONGEST_VALUE)
-        rows.append([key, " ".join(one["section"] for one in group), value, default, meaning or "-"])
+        default = "required" if group[0]["required"] else short_repr(group[0]["default"], LONGEST_VALUE)
+        for sections, value in _join_values(group):
+            rows.append([key, sections, value, default, meaning or "-"])
     return format_columns(rows)
+
+
+def _join_values(group: list[dict[str, Any]]) -> list[tuple[str, str]]:
+    """(sections, their values) of a key, in one row where that is short."""
+    sections = [one["section"] for one in group]
+    values = [short_repr(one["value"], LONGEST_VALUE) for one in group]
+    joined = values[0] if len(set(values)) == 1 else " / ".join(values)
+    if len(joined) <= LONGEST_ROW or joined == values[0]:
+        return [(" ".join(sections), joined)]
+    return list(zip(sections, values, strict=True))
 
 
 def _format_released(released: dict[str, Any] | None) -> str:
@@ -149,19 +157,22 @@ def _format_released(released: dict[str, Any] | None) -> str:
     ]
     for file in released["files"]:
         rows.append(["from", file["address"]])
-        rows.append(
-            ["", f"SHA-256 {file['sha256']}, of what came first" if file["sha256"] else "checksum: none published"]
-        )
+        came = f"; that of what came first: {file['sha256']}" if file["sha256"] else ""
+        rows.append(["", f"checksum: none published{came}"])
     return format_columns(rows)
 
 
 def _format_scores(scores: list[dict[str, Any]]) -> str:
     rows = []
     for one in scores:
-        values = ", ".join(f"{name} {value}" for name, value in one["values"].items())
+        values = _list_scores(one)
         data = ", ".join(filter(None, [one["data"], one["protocol"]]))
         rows.append([values, data, f"reported in {one['year']}{', not measured here' * (not one['measured_here'])}"])
     return format_columns(rows) if rows else ""
+
+
+def _list_scores(scores: dict[str, Any]) -> str:
+    return ", ".join(f"{name} {value}" for name, value in scores["values"].items())
 
 
 def _format_speeds(speeds: list[dict[str, Any]]) -> str:
