@@ -120,19 +120,20 @@ class _Graph(nn.Layer):
 
 
 def _build(network, graph, inputs: Sequence[GraphInput], layers: dict[str, LayerFacts]):
-    """The program, and (layer, first operation, the one behind its last) of each call.
+    """The program, and (layer, id of the operation before its first, of its last) of each call; no id for no operation.
 
     What calls take and give is noted in ``layers``.
     """
     spans, hooks = [], []
 
-    def place() -> int:
-        return len(paddle.static.default_main_program().global_block().ops)
+    def place() -> int | None:  # no number in a row: those of weights are put in front when they are first used
+        ops = paddle.static.default_main_program().global_block().ops
+        return ops[-1].id() if ops else None
 
-    def begin(name: str, starts: list[int]):
+    def begin(name: str, starts: list[int | None]):
         return lambda layer, values: starts.append(place())
 
-    def end(name: str, starts: list[int]):
+    def end(name: str, starts: list[int | None]):
         def note(layer, values, output) -> None:
             spans.append((name, starts.pop(), place()))
             facts = layers[name]
@@ -193,12 +194,13 @@ def _known(kind: str, *shapes: tuple[int, ...]) -> int:
 class _Attribution:
     """Which layer an operation belongs to."""
 
-    def __init__(self, program, owners: dict[str, str], spans: list[tuple[str, int, int]]):
+    def __init__(self, program, owners: dict[str, str], spans: list[tuple[str, int | None, int | None]]):
         self.owners = owners
         self.running = {}  # id of an operation of the program -> the innermost layer that was running
-        numbers = [op.id() for op in program.global_block().ops]
-        for name, first, behind in sorted(spans, key=lambda span: span[1] - span[2]):  # the longest first
-            self.running |= dict.fromkeys(numbers[first:behind], name)
+        ids = [op.id() for op in program.global_block().ops]
+        places = {None: -1} | {number: place for place, number in enumerate(ids)}
+        for name, before, last in reversed(spans):  # of a layer, those of its parts come later and hold
+            self.running |= dict.fromkeys(ids[places[before] + 1 : places[last] + 1], name)
 
     def owner(self, op) -> str:
         return self._told(op) or self._common_origin(op)
