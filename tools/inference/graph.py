@@ -127,8 +127,8 @@ def _build(network, graph, inputs: Sequence[GraphInput], layers: dict[str, Layer
     spans, hooks = [], []
 
     def place() -> int | None:  # no number in a row: those of weights are put in front when they are first used
-        ops = paddle.static.default_main_program().global_block().ops
-        return ops[-1].id() if ops else None
+        block = paddle.static.default_main_program().global_block()
+        return None if block.empty() else block.back().id()
 
     def begin(name: str, starts: list[int | None]):
         return lambda layer, values: starts.append(place())

@@ -28,7 +28,6 @@ from tools.info.options import InfoOptions
 from tools.info.subject import choose_subjects
 from tools.info.text import format_card, format_overview
 from tools.registry import MODELS
-from tools.runtime.cpu import load_paddle, tune_cpu
 from tools.runtime.entry import run_program
 from tools.runtime.tables import Table
 
@@ -55,8 +54,6 @@ def parse_args() -> InfoOptions:
 def main() -> None:
     options = parse_args()
     subjects = choose_subjects(options)
-    tune_cpu()
-    load_paddle()
     cards = [build_card(subject) for subject in subjects]
     if options.json_wanted:
         print(Table(json.dumps({"format": FORMAT, "models": cards}, indent=1)))

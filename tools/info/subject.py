@@ -9,6 +9,7 @@ from tools.config.load import Config, Override, read_model_name
 from tools.errors import CheckpointError, ConfigError
 from tools.info.options import InfoOptions
 from tools.registry import MODELS
+from tools.runtime.cpu import load_paddle
 from tools.weights.checkpoint_files import read_state
 from tools.weights.files import FLUID_FILE, WeightFile, load_weights, recognise
 from tools.weights.fluid_names import name_arrays, variables_of
@@ -46,6 +47,7 @@ class Subject:
 
     def build(self):
         """The network without values. Raises ConfigError for settings that do not fit each other."""
+        load_paddle()
         return build_network(self.name, self.source)
 
     def match(self, network) -> Match | None:
@@ -102,6 +104,7 @@ def _read_name(path: str, config_path: str) -> str:
 
 
 def _recognise(file: WeightFile) -> str:
+    load_paddle()
     if name := recognise_model(file.arrays):
         return name
     project = find_project(list(file.arrays))
