@@ -3,7 +3,7 @@
 ================ =======================================================================================================
 name             as --model-name takes it
 title, sentence  the name as the paper spells it, and what the model does; null where nobody has written a card
-data, page       "clips" or "features"; the model's page in the project
+data, page       "clips" or "features"; the model's page in the project, null where there is none
 papers           authors, title, venue, year, arxiv, doi, address; what: what of the model they describe, "" for all
 config           path, and settings: section, key, meaning, expected (what it may be), required, default, value (in
                  force), published (in the model's own config); null where there is none
@@ -30,13 +30,14 @@ from dataclasses import asdict
 from typing import Any
 
 from models.feature_spec import LONGEST_VIDEO
-from tools.config.flags import ConfigSource, read_config
+from tools.config.flags import PROJECT, ConfigSource, read_config
 from tools.config.load import Config
 from tools.config.schema import REQUIRED
+from tools.errors import CheckpointError
 from tools.info.subject import Subject
 from tools.registry import METRICS
 from tools.weights.networks import build_network
-from tools.weights.released import RELEASED, CacheEntry
+from tools.weights.released import FOLDER_VARIABLE, RELEASED, CacheEntry
 from tools.weights.released_names import NUM_CLASSES
 
 BYTES = 4  # of a float32
@@ -50,12 +51,13 @@ def build_card(subject: Subject) -> dict[str, Any]:
     match = subject.match(network)
     graph = describe_graph(subject, network)
     sizes = graph["parameters"]
+    page = f"{type(spec).__module__.rpartition('.')[0].replace('.', '/')}/README.md"
     return {
         "name": subject.name,
         "title": known.title if known else None,
         "sentence": known.sentence if known else None,
         "data": spec.data,
-        "page": f"{type(spec).__module__.rpartition('.')[0].replace('.', '/')}/README.md",
+        "page": page if (PROJECT / page).is_file() else None,
         "papers": [asdict(paper) | {"address": paper.address} for paper in known.papers] if known else [],
         "config": {"path": config.path, "settings": list_keys(subject)},
         **graph,
@@ -177,18 +179,23 @@ def describe_memory(subject: Subject, trained: int, statistics: int) -> dict[str
 
 
 def describe_released(name: str) -> dict[str, Any] | None:
-    """The weights of 2019 and 2020, and what of them is in the folder where they are kept."""
+    """The weights of 2019 and 2020, and what of them is in the folder where they are kept. Raises CheckpointError."""
     item = next((item for item in RELEASED if item.name == name), None)
     if item is None:
         return None
     entry = CacheEntry.of(name)
     network = build_network(name, ConfigSource(None))
-    present = entry.present() if entry.cache.is_dir() else None
     files = []
-    for file in item.files:
-        path = entry.cache / file
-        size = path.stat().st_size if path.is_file() else None
-        files.append({"address": entry.url(file), "bytes": size, "sha256": entry.noted_sum(file)})
+    try:
+        present = entry.present() if entry.cache.is_dir() else None
+        for file in item.files:
+            path = entry.cache / file
+            size = path.stat().st_size if path.is_file() else None
+            files.append({"address": entry.url(file), "bytes": size, "sha256": entry.noted_sum(file)})
+    except OSError as error:
+        raise CheckpointError(
+            f"{entry.cache} cannot be read: {error}; {FOLDER_VARIABLE} names another folder"
+        ) from None
     return {
         "data": item.data,
         "num_classes": NUM_CLASSES.get(item.data),

@@ -61,7 +61,7 @@ def _format_head(card: dict[str, Any]) -> Table:
         *others, last = paper["authors"]
         authors = f"{', '.join(others)} and {last}" if others else last
         lines.append(f'{what}{authors}, "{paper["title"]}", {paper["venue"]} {paper["year"]}{address}')
-    return join_lines([*lines, f"more: {card['page']}"])
+    return join_lines([*lines, *([f"more: {card['page']}"] if card["page"] else [])])
 
 
 def _format_weights(weights: dict[str, Any] | None) -> str:
