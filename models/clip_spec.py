@@ -13,9 +13,9 @@ from models.spec import (
     Choice,
     DataSection,
     InferSection,
+    InputArray,
     ModelSection,
     ModelSpec,
-    ProgramInput,
     TrainSection,
     check_class_weights,
     compare_length,
@@ -23,6 +23,7 @@ from models.spec import (
 from tools.config.load import Config
 from tools.config.schema import Schema, key
 from tools.errors import ConfigError
+from tools.runtime.text import count_of
 
 NUM_LAYERS = (50, 101, 152)  # of a ResNet
 NUM_CROPS = (1, 3, 10)
@@ -30,29 +31,30 @@ NUM_CROPS = (1, 3, 10)
 # growth of the most memory held, per video more in the batch: TSN of 3 segments 240 to 267 MB (1600 to 1770 bytes),
 # STNET of 7 segments 509 to 620 MB (1450 to 1770). Nearly all of it is what the layers of ResNet-50 keep for gradients.
 BYTES_PER_PIXEL = 1800
+_SEG_NUM = "segments here; None: as many as in MODEL"
 
 
 @dataclass(frozen=True, kw_only=True)
 class ClipModelSection(ModelSection):
-    """MODEL. seglen: frames of each of the seg_num segments. image_mean, image_std: of red, green and blue."""
+    """MODEL."""
 
-    format: str = key("pkl")  # of 2019, without effect: file types are detected from content
-    seg_num: int = key(minimum=1)
-    seglen: int = key(minimum=1)
-    image_mean: list[float] = key()
-    image_std: list[float] = key()
+    format: str = key("pkl", meaning="without effect: file types are detected from content")
+    seg_num: int = key(minimum=1, meaning="equal segments that a video is cut into")
+    seglen: int = key(minimum=1, meaning="neighbouring frames taken from each segment")
+    image_mean: list[float] = key(meaning="mean of red, green and blue: pixels become (x / 255 - mean) / std")
+    image_std: list[float] = key(meaning="deviation of red, green and blue")
 
 
 @dataclass(frozen=True, kw_only=True)
 class ResNetModelSection(ClipModelSection):
     """MODEL of a network with a ResNet of num_layers."""
 
-    num_layers: int = key()
+    num_layers: int = key(meaning="layers of the ResNet: 50, 101 or 152")
 
 
 @dataclass(frozen=True, kw_only=True)
 class ClipSection(DataSection):
-    """VALID, and the beginning of the others. short_size, target_size: pixels.
+    """VALID, and the beginning of the others.
 
     seg_num: None for that of MODEL. num_clips, num_crops: views of a video, whose probabilities are averaged.
     """
@@ -60,46 +62,53 @@ class ClipSection(DataSection):
     seg_num: ClassVar[int | None] = None
     num_clips: ClassVar[int] = 1
     num_crops: ClassVar[int] = 1
-    short_size: int = key(minimum=1)
-    target_size: int = key(minimum=1)
-    keep_aspect: bool = key(False)
-    fast_decode: bool = key(False)
+    short_size: int = key(minimum=1, meaning="pixels of the short side that frames are scaled to")
+    target_size: int = key(minimum=1, meaning="pixels of the square that is cropped of them")
+    keep_aspect: bool = key(False, meaning="scale without distorting; False makes every long side 4/3 of the short one")
+    fast_decode: bool = key(False, meaning="read JPEG at a smaller size where that is enough: other pixels, faster")
 
 
 @dataclass(frozen=True, kw_only=True)
 class ClipTrainSection(TrainSection, ClipSection):
-    """TRAIN. total_videos: how many an epoch of the schedule counts; "auto": the list's."""
+    """TRAIN."""
 
-    learning_rate_decay: float = key(minimum=0)
-    l2_weight_decay: float = key(minimum=0)
-    momentum: float = key(minimum=0, below=1)
-    total_videos: int | Literal["auto"] = key(minimum=1)
+    learning_rate_decay: float = key(
+        minimum=0,
+        meaning="the factor by which the learning rate falls, after a third and after two thirds of the epochs",
+    )
+    l2_weight_decay: float = key(minimum=0, meaning="L2 decay of everything that is trained")
+    momentum: float = key(minimum=0, below=1, meaning="momentum")
+    total_videos: int | Literal["auto"] = key(
+        minimum=1, meaning="videos that an epoch of the schedule counts; 'auto': those of the list"
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
 class ResNetTrainSection(ClipTrainSection):
-    """TRAIN. pretrain_base: weights of a ResNet to begin with; None: random ones.
+    """TRAIN."""
 
-    They are fetched where they have the name of the released ones.
-    """
-
-    pretrain_base: str | None = key("ResNet50_pretrained")
+    pretrain_base: str | None = key(
+        "ResNet50_pretrained",
+        meaning="weights of a ResNet to begin with, fetched where they are called as the released; None: random ones",
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
 class ClipTestSection(ClipSection):
     """TEST."""
 
-    seg_num: int | None = key(None, minimum=1)
-    num_clips: int = key(1, minimum=1)
-    num_crops: int = key(1)
+    seg_num: int | None = key(None, minimum=1, meaning=_SEG_NUM)
+    num_clips: int = key(1, minimum=1, meaning="clips of a video, whose probabilities are averaged")
+    num_crops: int = key(
+        1, meaning="crops of each clip, averaged too: 1, 3 along the long side, or 10 with mirror images"
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
 class ClipInferSection(InferSection, ClipSection):
     """INFER."""
 
-    seg_num: int | None = key(None, minimum=1)
+    seg_num: int | None = key(None, minimum=1, meaning=_SEG_NUM)
 
 
 def clip_schema(model: type = ClipModelSection, train: type = ClipTrainSection) -> Schema:
@@ -186,11 +195,18 @@ class ClipSpec(ModelSpec):
         part = config[section]
         return part.seg_num or config.MODEL.seg_num, 3 * config.MODEL.seglen, part.target_size, part.target_size
 
-    def program_inputs(self, config, section: str) -> tuple[ProgramInput, ...]:
+    def inputs(self, config, section: str) -> tuple[InputArray, ...]:
         model = config.MODEL
         colours = list(zip(model.image_mean, model.image_std, strict=True))
         low, high = min(-mean / std for mean, std in colours), max((1 - mean) / std for mean, std in colours)
-        return (ProgramInput("clips", self.input_shape(config, section), "float32", low, high),)
+        values = "(x / 255 - mean) / std of the pixels' red, green and blue"
+        return (InputArray("clips", self.input_shape(config, section), "float32", low, high, values),)
+
+    def describe_video(self, config, section: str, frames: int) -> str:
+        segments, _, height, width = self.input_shape(config, section)
+        seglen = config.MODEL.seglen
+        of_each = f"{count_of(seglen, 'frame')}{' each' * (segments > 1)}"
+        return f"one view: {count_of(segments, 'segment')} of {of_each}, {width} x {height} pixels"
 
     def num_views(self, config, section: str) -> int:
         return config[section].num_clips * config[section].num_crops

@@ -12,15 +12,16 @@ from models.spec import (
     OBSOLETE_KEYS,
     DataSection,
     InferSection,
+    InputArray,
     ModelSection,
     ModelSpec,
-    ProgramInput,
     TrainSection,
     check_class_weights,
 )
 from tools.config.load import Config
 from tools.config.schema import Schema, key
 from tools.errors import ConfigError
+from tools.runtime.text import count_of
 
 FEATURE_RANGE = (-2.0, 2.01)  # of YouTube-8M's features, dequantised
 LONGEST_VIDEO = 300  # frames; YouTube-8M has one a second of a video's first five minutes
@@ -28,14 +29,14 @@ LONGEST_VIDEO = 300  # frames; YouTube-8M has one a second of a video's first fi
 
 @dataclass(frozen=True, kw_only=True)
 class FeatureModelSection(ModelSection):
-    """MODEL. topk: how many predictions of a video count for GAP and MAP.
+    """MODEL.
 
     A model's own section has ``feature_names`` and ``feature_dims`` too, the streams of a record and their widths.
     seg_num: frames that the model takes of a video; None for all of them.
     """
 
     seg_num: ClassVar[int | None] = None
-    topk: int = key(20, minimum=1)
+    topk: int = key(20, minimum=1, meaning="predictions of a video that count for GAP and MAP")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,15 +56,23 @@ class FeatureSpec(ModelSpec):
     # more in the batch, with Paddle 3.3.1 on a CPU and the model's own config. This is the most, of AttentionLSTM.
     bytes_per_value = 180
 
-    def program_inputs(self, config, section: str) -> tuple[ProgramInput, ...]:
-        model, frames = config.MODEL, config.MODEL.seg_num
-        streams = zip(model.feature_names, model.feature_dims, strict=True)
-        inputs = tuple(ProgramInput(name, (frames, width), "float32", *FEATURE_RANGE) for name, width in streams)
-        return inputs if frames else (ProgramInput(LENGTHS, (), "int64", 1, LONGEST_VIDEO), *inputs)
-
     def video_bytes(self, config) -> int:
         frames = config.MODEL.seg_num or LONGEST_VIDEO
         return self.bytes_per_value * frames * sum(config.MODEL.feature_dims)
+
+    def inputs(self, config, section: str) -> tuple[InputArray, ...]:
+        model = config.MODEL
+        values = "features, dequantised: a stored byte of 0 to 255 stands for about -2 to 2"
+        arrays = tuple(
+            InputArray(name, (model.seg_num, width), "float32", *FEATURE_RANGE, values)
+            for name, width in zip(model.feature_names, model.feature_dims, strict=True)
+        )
+        if model.seg_num:
+            return arrays
+        return InputArray(LENGTHS, (), "int64", 1, LONGEST_VIDEO, "frames of the video"), *arrays
+
+    def describe_video(self, config, section: str, frames: int) -> str:
+        return f"a video of {count_of(config.MODEL.seg_num or frames, 'frame')}"
 
 
 def feature_schema(

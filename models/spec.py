@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Literal, NamedTuple, Protocol
 
+from models.card import ModelCard
 from tools.config.load import Override
 from tools.config.schema import Schema, key
 from tools.errors import ConfigError
@@ -26,7 +27,7 @@ OBSOLETE_KEYS = frozenset({"dataset", "bone_network", "bone_nework", "pretrain_b
 class ModelSection:
     """MODEL."""
 
-    num_classes: int = key(minimum=1)
+    num_classes: int = key(minimum=1, meaning="classes; their ids are 0 to num_classes - 1")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,9 +35,9 @@ class DataSection:
     """VALID and TEST, and the beginning of the others."""
 
     class_names: ClassVar[str | None] = None
-    batch_size: int = key(minimum=1)
-    filelist: str = key()
-    num_reader_threads: int = key(2, minimum=0)
+    batch_size: int = key(minimum=1, meaning="videos in a batch, in training and validation of all processes together")
+    filelist: str = key(meaning="the list of the data")
+    num_reader_threads: int = key(2, minimum=0, meaning="threads that read ahead; 0 for none")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,24 +45,30 @@ class TrainSection(DataSection):
     """TRAIN.
 
     pretrain_base: weights of a ResNet to begin with, whose MODEL has num_layers too; None: random ones.
-    class_weights: what the loss of each class counts, by class id; "balanced": as much as the class is rare; None: all
-    the same. sampling: which records an epoch holds: each once, or as many of every class.
     """
 
     pretrain_base: ClassVar[str | None] = None
-    epoch: int = key(minimum=1)
-    learning_rate: float = key(minimum=0)
-    use_gpu: bool = key(True)
-    seed: int = key(0, minimum=0, below=2**63)
-    class_weights: list[float] | Literal["balanced"] | None = key(None, minimum=0, below=1e30)
-    sampling: Literal["shuffle", "balanced"] = key("shuffle")
+    epoch: int = key(minimum=1, meaning="epochs in all")
+    learning_rate: float = key(minimum=0, meaning="learning rate to begin with")
+    use_gpu: bool = key(True, meaning="whether to train on a GPU where there is one")
+    seed: int = key(0, minimum=0, below=2**63, meaning="of everything random: weights, order, views, dropout")
+    class_weights: list[float] | Literal["balanced"] | None = key(
+        None,
+        minimum=0,
+        below=1e30,
+        meaning="what the loss of each class counts, by class id; 'balanced': as much as the class is rare; None: all "
+        "the same",
+    )
+    sampling: Literal["shuffle", "balanced"] = key(
+        "shuffle", meaning="which records an epoch holds: each once, or as many of every class"
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
 class InferSection(DataSection):
-    """INFER. class_names: a file of the names by class id."""
+    """INFER."""
 
-    class_names: str | None = key(None)
+    class_names: str | None = key(None, meaning="a file of the names by class id, one a line or a CSV; None: ids alone")
 
 
 class Choice(NamedTuple):
@@ -71,10 +78,10 @@ class Choice(NamedTuple):
     reason: str
 
 
-class ProgramInput(NamedTuple):
-    """An input of a network as it is exported, beside the axis of videos, which comes first.
+class InputArray(NamedTuple):
+    """An input of a network, or of what ``ModelSpec.graph`` makes of it, beside the axis of videos, which comes first.
 
-    shape: None for an axis of any length. low, high: the usual range of its values.
+    shape: None for as many frames as a video has. low, high: the usual range of its values. values: what these are.
     """
 
     name: str
@@ -82,6 +89,7 @@ class ProgramInput(NamedTuple):
     dtype: Literal["float32", "int64"]
     low: float
     high: float
+    values: str
 
 
 class Network(Protocol):
@@ -152,6 +160,7 @@ class ModelSpec(ABC):
     schema: what its config may hold. default_config: path in the project.
     optimizer_states: numbers that the optimizer keeps for each one it trains.
     rate_rule: how the learning rate follows the batch size, as is usual for such an optimizer.
+    card: what is known of the model beside its code; None where nobody has written it down.
     """
 
     data: Literal["clips", "features"]
@@ -161,6 +170,7 @@ class ModelSpec(ABC):
     default_config: str
     optimizer_states: int
     rate_rule: Literal["linear", "square root"]
+    card: ModelCard | None = None
 
     @abstractmethod
     def video_bytes(self, config) -> int:
@@ -182,6 +192,25 @@ class ModelSpec(ABC):
         """The largest norm of all gradients together that the config asks for; 0 for any."""
         return 0.0
 
+    @abstractmethod
+    def inputs(self, config, section: str) -> tuple[InputArray, ...]:
+        """What ``graph`` takes of a section's videos.
+
+        One that takes all frames of videos has ``LENGTHS`` first, and then arrays (N, T, D), of which what lies behind
+        a video's length is ignored.
+        """
+
+    @abstractmethod
+    def describe_video(self, config, section: str, frames: int) -> str:
+        """What is counted as one video, in a few words. frames: of it, for models that take all of them."""
+
+    def graph(self, network: Network) -> Any:
+        """The layer that is exported and whose products are counted: from ``inputs`` to logits, in test mode.
+
+        Its operations are the same for any values. Here the network itself.
+        """
+        return network
+
     def input_shape(self, config, section: str) -> tuple[int, ...] | None:
         """The shape of one record's only input, for exporting the network; None where it is not exported."""
         return None
@@ -189,18 +218,6 @@ class ModelSpec(ABC):
     def num_views(self, config, section: str) -> int:
         """How many inputs of that shape the network has of each record of a section."""
         return 1
-
-    @abstractmethod
-    def program_inputs(self, config, section: str) -> tuple[ProgramInput, ...]:
-        """What the network takes of a section's videos once it is exported.
-
-        One that takes all frames of videos has ``LENGTHS`` first, and then arrays (N, T, D), of which what lies behind
-        a video's length is ignored.
-        """
-
-    def program_layer(self, network):
-        """The layer to export, in test mode: from ``program_inputs`` to logits, as network gives them."""
-        return network
 
     def program_overrides(self, config) -> list[Override]:
         """Keys that name files whose values an exported program holds, as such a program needs them."""

@@ -49,6 +49,7 @@ PROGRAMS = {
     "doctor": lambda folder: ["-m", "tools.doctor", "--model-name=AttentionCluster", f"--config={folder}/a.txt"],
     "show": lambda folder: ["-m", "tools.show", folder],
     "summary": lambda folder: ["-m", "tools.summary", folder, "--model-name=TSN"],
+    "info": lambda folder: ["-m", "tools.info", f"--weights={folder}"],
     "report": lambda folder: ["-m", "tools.report", folder],
     "download": lambda folder: ["-m", "tools.download", "list", "--weights-dir", folder],
     "offline": lambda folder: ["-m", "tools.download", "TSN", "--offline", "--weights-dir", folder],

@@ -136,7 +136,7 @@ def test_checks_of_config_and_data_do_not_need_paddle(code):
 # The written contracts
 
 LAYER = {"train", "eval", "parameters", "named_parameters", "sublayers", "named_children", "state_dict"}  # of Paddle
-LAYER |= {"named_buffers"}
+LAYER |= {"named_buffers", "named_sublayers"}
 OF_2019 = {"released_names", "released_layouts", "released_buffers", "pretrained_part", "first_convolution", "backbone"}
 OF_2019 |= {"backbone_parts", "describe_segments", "classify_segments"}
 CONTRACTS = {  # a contract -> what variables that hold such an object are called, and what else may be asked of them

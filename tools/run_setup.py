@@ -127,7 +127,7 @@ def open_evaluation(
 
     def open_inputs() -> tuple[WeightFile, Any]:
         if run.deployed:
-            shapes = {part.name: part.shape for part in run.spec.program_inputs(run.config, section)}
+            shapes = {part.name: part.shape for part in run.spec.inputs(run.config, section)}
             run.deployed.require_inputs(shapes, run.config.where(section))
             weights = run.deployed.weights
         else:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from functools import partial
 
+from models.attention_cluster.card import CARD
 from models.feature_spec import FeatureModelSection, FeatureSpec, check_streams, feature_schema
 from tools.config.schema import key
 from tools.registry import MODELS
@@ -12,12 +13,12 @@ from tools.registry import MODELS
 class ModelSection(FeatureModelSection):
     """MODEL of AttentionCluster."""
 
-    feature_num: int = key(minimum=1)
-    feature_names: list[str] = key()
-    feature_dims: list[int] = key(minimum=1)
-    seg_num: int = key(minimum=1)
-    cluster_nums: list[int] = key(minimum=1)
-    drop_rate: float = key(minimum=0, below=1)
+    feature_num: int = key(minimum=1, meaning="streams of features")
+    feature_names: list[str] = key(meaning="names of the streams")
+    feature_dims: list[int] = key(minimum=1, meaning="width of each stream")
+    seg_num: int = key(minimum=1, meaning="frames a video, one from each of as many equal spans")
+    cluster_nums: list[int] = key(minimum=1, meaning="attention units of each stream")
+    drop_rate: float = key(minimum=0, below=1, meaning="dropout; evaluation multiplies by 1 - drop_rate")
 
 
 @MODELS.register("AttentionCluster")
@@ -25,6 +26,7 @@ class AttentionClusterSpec(FeatureSpec):
     """Adam at a constant rate; the loss is summed over classes and averaged over videos."""
 
     reader = "feature_segments"
+    card = CARD
     default_config = "configs/attention_cluster.txt"
     optimizer_states = 2
     bytes_per_value = 20

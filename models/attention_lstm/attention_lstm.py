@@ -15,7 +15,7 @@ from paddle.autograd import PyLayer
 from models.layers.linear import column_sums, linear
 from models.layers.losses import multilabel_losses
 from models.layers.prepacked import PrepackedMatrix
-from models.layers.sequence import PackedOrder, dequantize, mask_frames
+from models.layers.sequence import PackedOrder, dequantize, mask_frames, size_of
 
 
 def _linear(in_features: int, out_features: int) -> nn.Linear:
@@ -261,7 +261,7 @@ class PaddedAttentionLSTM(nn.Layer):
     def forward(self, lengths, rgb, audio=None):
         network = self.network
         streams = [rgb] if audio is None else [rgb, audio]
-        real = mask_frames(lengths, paddle.shape(streams[0])[1])  # (N, T)
+        real = mask_frames(lengths, size_of(streams[0], 1))  # (N, T)
         pooled = [self._pool(network.streams[i], dequantize(x), real) for i, x in enumerate(streams)]
         return network.classify(pooled)
 
@@ -278,10 +278,11 @@ class PaddedAttentionLSTM(nn.Layer):
         gate_bias, *peepholes = lstm.split_bias()
         steps = (projected + gate_bias).transpose([1, 0, 2])  # (T, N, 4H)
         real = real.t().unsqueeze(-1)  # (T, N, 1)
-        num_steps, num_videos, hidden = paddle.shape(steps)[0], paddle.shape(steps)[1], lstm.weight.shape[0]
+        num_steps, num_videos, hidden = size_of(steps, 0), size_of(steps, 1), lstm.weight.shape[0]
+        end = num_steps if isinstance(num_steps, int) else num_steps.astype("int64")
 
         def go_on(t, h, c, outputs):
-            return t < num_steps.astype("int64")
+            return t < end
 
         def step(t, h, c, outputs):
             gates = paddle.addmm(paddle.gather(steps, t).squeeze(0), h, lstm.weight)

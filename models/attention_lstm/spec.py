@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from functools import partial
 
+from models.attention_lstm.card import CARD
 from models.feature_spec import FeatureModelSection, FeatureSpec, FeatureTrainSection, check_streams, feature_schema
 from models.spec import Choice, compare_length
 from tools.config.schema import key
@@ -13,23 +14,23 @@ from tools.registry import MODELS
 class ModelSection(FeatureModelSection):
     """MODEL of AttentionLSTM."""
 
-    feature_num: int = key(minimum=1)
-    feature_names: list[str] = key()
-    feature_dims: list[int] = key(minimum=1)
-    embedding_size: int = key(minimum=1)
-    lstm_size: int = key(minimum=1)
-    drop_rate: float = key(minimum=0, below=1)
+    feature_num: int = key(minimum=1, meaning="streams of features")
+    feature_names: list[str] = key(meaning="names of the streams")
+    feature_dims: list[int] = key(minimum=1, meaning="width of each stream")
+    embedding_size: int = key(minimum=1, meaning="width of the layer before the LSTMs")
+    lstm_size: int = key(minimum=1, meaning="units of each LSTM, one forward and one backward a stream")
+    drop_rate: float = key(minimum=0, below=1, meaning="dropout; evaluation multiplies by 1 - drop_rate")
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrainSection(FeatureTrainSection):
-    """TRAIN of AttentionLSTM. num_samples: videos that an epoch of the schedule counts, as in 2019."""
+    """TRAIN of AttentionLSTM."""
 
-    decay_epochs: list[int] = key(minimum=0)
-    decay_gamma: float = key(minimum=0)
-    weight_decay: float = key(minimum=0)
-    num_samples: int = key(minimum=1)
-    sort_by_length: bool = key(False)
+    decay_epochs: list[int] = key(minimum=0, meaning="epochs after which the learning rate falls")
+    decay_gamma: float = key(minimum=0, meaning="the factor by which it falls")
+    weight_decay: float = key(minimum=0, meaning="L2 decay of all but the biases of the linear layers")
+    num_samples: int = key(minimum=1, meaning="videos that an epoch of the schedule counts")
+    sort_by_length: bool = key(False, meaning="training batches hold videos of similar length")
 
 
 @MODELS.register("AttentionLSTM")
@@ -37,6 +38,7 @@ class AttentionLSTMSpec(FeatureSpec):
     """Centred RMSProp with L2 decay of all but the fc biases; the rate falls after given epochs."""
 
     reader = "feature_frames"
+    card = CARD
     default_config = "configs/attention_lstm.txt"
     optimizer_states = 3
     schema = feature_schema(
@@ -55,7 +57,7 @@ class AttentionLSTMSpec(FeatureSpec):
             drop_rate=model.drop_rate,
         )
 
-    def program_layer(self, network):
+    def graph(self, network):
         from models.attention_lstm.attention_lstm import PaddedAttentionLSTM
 
         return PaddedAttentionLSTM(network)

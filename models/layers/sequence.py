@@ -27,6 +27,12 @@ def mask_frames(lengths, num_frames):
     return (paddle.arange(num_frames).unsqueeze(0) < lengths.unsqueeze(1)).astype("float32")
 
 
+def size_of(x, axis: int):
+    """The size of an axis: a number where it is known, a tensor in a graph for inputs of any size."""
+    size = x.shape[axis]
+    return size if size >= 0 else paddle.shape(x)[axis]
+
+
 def _look_up(table: np.ndarray, frames):
     if frames.dtype != paddle.uint8:
         return frames

@@ -11,7 +11,7 @@ from paddle import nn
 
 from models.layers.linear import Linear, column_sums, linear
 from models.layers.losses import multilabel_losses
-from models.layers.sequence import dequantize, dequantize_unbiased, mask_frames
+from models.layers.sequence import dequantize, dequantize_unbiased, mask_frames, size_of
 from tools.runtime.unchanged import make_once
 
 
@@ -199,7 +199,7 @@ class PaddedNeXtVLAD(nn.Layer):
         return network.classify(pooled)
 
     def _pool(self, pooling: NeXtVLADPooling, x, lengths):
-        frames = paddle.shape(x)[1]
+        frames = size_of(x, 1)
         features, assignment = pooling.assign(x.flatten(0, 1), merged=False)
         features = features.reshape([-1, frames, pooling.groups, pooling.group_size])
         assignment = assignment.reshape([-1, frames, pooling.groups, pooling.cluster_size])

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from models.feature_spec import FeatureModelSection, FeatureSpec, FeatureTrainSection, feature_schema
+from models.nextvlad.card import CARD
 from models.spec import Choice
 from tools.config.load import Config, Override
 from tools.config.schema import key
@@ -76,20 +77,19 @@ def choose_whitening(model, where: str) -> np.ndarray:
 
 @dataclass(frozen=True, kw_only=True)
 class ModelSection(FeatureModelSection):
-    """MODEL of NeXtVLAD, which calls the widths of its two streams by names of their own.
+    """MODEL of NeXtVLAD, which calls the widths of its two streams by names of their own."""
 
-    audio_feature_size: None for rgb alone. eigen_file: None for features that are not those of YouTube-8M's PCA.
-    """
-
-    video_feature_size: int = key(minimum=1)
-    audio_feature_size: int | None = key(None, minimum=1)
-    cluster_size: int = key(minimum=1)
-    hidden_size: int = key(minimum=1)
-    groups: int = key(minimum=1)
-    expansion: int = key(minimum=1)
-    drop_rate: float = key(minimum=0, below=1)
-    gating_reduction: int = key(minimum=1)
-    eigen_file: str | None = key()
+    video_feature_size: int = key(minimum=1, meaning="width of the rgb features")
+    audio_feature_size: int | None = key(None, minimum=1, meaning="width of the audio features; None for rgb alone")
+    cluster_size: int = key(minimum=1, meaning="clusters")
+    hidden_size: int = key(minimum=1, meaning="width of the hidden layer")
+    groups: int = key(minimum=1, meaning="groups that the expanded features are split into")
+    expansion: int = key(minimum=1, meaning="times that the width of the features is expanded")
+    drop_rate: float = key(minimum=0, below=1, meaning="dropout; evaluation multiplies by 1 - drop_rate")
+    gating_reduction: int = key(minimum=1, meaning="the gate works on this part of the hidden layer")
+    eigen_file: str | None = key(
+        meaning="eigenvalues that whiten rgb; None for features that are not those of YouTube-8M's PCA"
+    )
 
     @property
     def feature_names(self) -> tuple[str, ...]:
@@ -104,13 +104,15 @@ class ModelSection(FeatureModelSection):
 class TrainSection(FeatureTrainSection):
     """TRAIN of NeXtVLAD."""
 
-    lr_boundary_examples: int = key(minimum=1)
-    max_iter: int = key(minimum=1)
-    learning_rate_decay: float = key(minimum=0)
-    l2_penalty: float = key(minimum=0)
-    gradient_clip_norm: float = key(minimum=0)
-    apply_gradient_clip: bool = key(False)
-    sort_by_length: bool = key(False)
+    lr_boundary_examples: int = key(minimum=1, meaning="videos after which the learning rate falls, again and again")
+    max_iter: int = key(minimum=1, meaning="steps after which it falls no more")
+    learning_rate_decay: float = key(minimum=0, meaning="the factor by which it falls")
+    l2_penalty: float = key(minimum=0, meaning="L2 decay of the classifier, and of nothing else")
+    gradient_clip_norm: float = key(
+        minimum=0, meaning="the largest norm of all gradients together, where apply_gradient_clip is True"
+    )
+    apply_gradient_clip: bool = key(False, meaning="whether gradient_clip_norm holds; in 2019 it did not")
+    sort_by_length: bool = key(False, meaning="training batches hold videos of similar length")
 
 
 @MODELS.register("NEXTVLAD")
@@ -118,6 +120,7 @@ class NeXtVLADSpec(FeatureSpec):
     """Adam; the rate falls by a factor every so many examples; L2 decay on the classifier alone."""
 
     reader = "feature_frames_unbiased_rgb"  # the network whitens its rgb itself
+    card = CARD
     default_config = "configs/nextvlad.txt"
     optimizer_states = 2
     bytes_per_value = 70
@@ -140,7 +143,7 @@ class NeXtVLADSpec(FeatureSpec):
             whitening=choose_whitening(model, config.where("MODEL")),
         )
 
-    def program_layer(self, network):
+    def graph(self, network):
         from models.nextvlad.nextvlad import PaddedNeXtVLAD
 
         return PaddedNeXtVLAD(network)

@@ -65,6 +65,10 @@ class DepthwiseOverSegments(nn.Layer):
         taps = self.weight.reshape([-1, 3])
         return sum(padded[:, i : i + segments] * taps[:, i] for i in range(3)) + self.bias
 
+    def multiply_adds(self, shape: tuple[int, int, int]) -> int:
+        """Of a call on x of this shape (N, S, C): a convolution, though it is written without one."""
+        return 3 * math.prod(shape)
+
 
 class TemporalXception(nn.Layer):
     """Two depthwise separable convolutions over the segments, beside a linear shortcut.

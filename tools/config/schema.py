@@ -2,7 +2,7 @@
 
     @dataclass(frozen=True, kw_only=True)
     class TrainSection:
-        epoch: int = key(minimum=1)
+        epoch: int = key(minimum=1, meaning="epochs in all")
         total_videos: int | Literal["auto"] = key(minimum=1)
         pretrain_base: str | None = key("ResNet50_pretrained")
 
@@ -37,6 +37,7 @@ class Key:
     optional: ``None`` is a value too, as it is where it is the default.
     minimum, below: bounds for numbers (of every item, in a list): minimum <= value < below.
     words: strings that are allowed besides.
+    meaning: what the key does, in a few words; "" where nobody has said it.
     """
 
     type: Any
@@ -45,6 +46,7 @@ class Key:
     below: float | None = None
     words: tuple[str, ...] = ()
     optional: bool = False
+    meaning: str = ""
 
     @property
     def kind(self) -> Any:
@@ -92,9 +94,9 @@ def _is_a(value, kind) -> bool:
     return isinstance(value, (int, float) if kind is float else kind)
 
 
-def key(default: Any = MISSING, *, minimum: float | None = None, below: float | None = None) -> Any:
-    """A field of a section, with bounds for its numbers: minimum <= value < below."""
-    return field(default=default, metadata={"minimum": minimum, "below": below})
+def key(default: Any = MISSING, *, minimum: float | None = None, below: float | None = None, meaning: str = "") -> Any:
+    """A field of a section, with bounds for its numbers: minimum <= value < below. meaning: what it does, for users."""
+    return field(default=default, metadata={"minimum": minimum, "below": below, "meaning": meaning})
 
 
 def keys_of(section: type) -> dict[str, Key]:

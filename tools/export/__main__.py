@@ -174,7 +174,7 @@ def write(
 
     if options.onnx:
         require_onnxruntime("--onnx")
-    inputs = run.spec.program_inputs(run.config, SECTION)
+    inputs = run.spec.inputs(run.config, SECTION)
     try:
         write_program(run.spec, network, inputs, folder)
     except (RuntimeError, SystemError) as error:  # of Paddle 3.3.1, as of a disk that is full
@@ -211,7 +211,7 @@ def verify(folder: Path, run: Run, options: ExportOptions, network, device: str,
         engine: load_deployed(run.spec, run.config, deployed, device, EngineOptions(engine)) for engine in engines
     }
     if dataset is None:
-        batches, what = make_batches(run.spec.program_inputs(run.config, SECTION)), "made inputs"
+        batches, what = make_batches(run.spec.inputs(run.config, SECTION)), "made inputs"
     else:
         batches, what = read_batches(run, dataset, device), f"views of the videos of {options.verify}"
     for engine, comparison in compare(network, programs, batches).items():

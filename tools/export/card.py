@@ -11,7 +11,7 @@ from datareader.clips.settings import build_clip_settings
 from datareader.features.inputs import choose_inputs
 from datareader.features.records import RECORD_KEYS
 from datareader.transforms import DEQUANTIZED, list_crops
-from models.spec import ProgramInput
+from models.spec import InputArray
 from tools.files.sums import sha256_of
 from tools.inference.deployed import FORMAT, PROGRAM, VERSION, WEIGHTS
 from tools.runtime.packages import VERSION as PROJECT_VERSION
@@ -23,13 +23,14 @@ OUTPUTS = ("probabilities", "logits")
 SECTION = "INFER"
 
 
-def describe_inputs(inputs: Sequence[ProgramInput]) -> list[dict[str, Any]]:
+def describe_inputs(inputs: Sequence[InputArray]) -> list[dict[str, Any]]:
     return [
         {
             "name": part.name,
             "shape": ["videos", *("frames" if size is None else size for size in part.shape)],
             "dtype": part.dtype,
             "usual_range": [part.low, part.high],
+            "values": part.values,
         }
         for part in inputs
     ]
@@ -127,7 +128,7 @@ def describe_weights(weights: WeightFile, network) -> dict[str, Any]:
     }
 
 
-def describe_model(spec, config, name: str, names: list[str] | None, inputs: Sequence[ProgramInput]) -> dict[str, Any]:
+def describe_model(spec, config, name: str, names: list[str] | None, inputs: Sequence[InputArray]) -> dict[str, Any]:
     """What is known before the program is written."""
     return {
         "format": FORMAT,

@@ -6,7 +6,7 @@ from pathlib import Path
 import paddle
 from paddle import nn
 
-from models.spec import ProgramInput
+from models.spec import InputArray
 from tools.inference.deployed import PROGRAM, STEM, WEIGHTS
 from tools.inference.export import save_layer
 
@@ -30,9 +30,9 @@ class WithProbabilities(nn.Layer):
         return self.probs(logits), logits
 
 
-def write_program(spec, network, inputs: tuple[ProgramInput, ...], folder: Path) -> None:
+def write_program(spec, network, inputs: tuple[InputArray, ...], folder: Path) -> None:
     """Write the network's program into a folder. Raises CheckpointError, OSError and what Paddle raises."""
-    layer = WithProbabilities(spec.program_layer(network), network.probs)
+    layer = WithProbabilities(spec.graph(network), network.probs)
     specs = [paddle.static.InputSpec([None, *part.shape], part.dtype, part.name) for part in inputs]
     with tempfile.TemporaryDirectory(dir=folder, prefix=".") as temporary:  # for what else Paddle writes
         inner = Path(temporary, STEM)

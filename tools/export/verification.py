@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from models.spec import LENGTHS, ProgramInput
+from models.spec import LENGTHS, InputArray
 
 MOST_DIFFERENT = 1e-4  # of probabilities
 _MADE_LENGTHS = (300, 1, 37, 150)  # frames of made videos
@@ -28,7 +28,7 @@ class Comparison:
         return f"largest difference of a probability {self.largest:.1e}, {changed}"
 
 
-def make_batches(inputs: tuple[ProgramInput, ...], seed: int = 0) -> Iterator[tuple[np.ndarray, ...]]:
+def make_batches(inputs: tuple[InputArray, ...], seed: int = 0) -> Iterator[tuple[np.ndarray, ...]]:
     """Inputs of the usual range as the network takes them in training, of several sizes."""
     rng = np.random.default_rng(seed)
     for lengths in (_MADE_LENGTHS[:1], _MADE_LENGTHS[1:]):

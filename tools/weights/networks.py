@@ -15,7 +15,8 @@ def build_network(model_name: str, source: ConfigSource):
     spec = MODELS.get(model_name)()
     with tempfile.TemporaryDirectory() as folder:
         placeholders = spec.make_placeholders(Path(folder))  # names and shapes do not depend on what they hold
-        config = read_config(ConfigSource(source.path, (*placeholders,)), spec, model_name, ["MODEL"])
+        overrides = (*source.overrides, *placeholders)
+        config = read_config(ConfigSource(source.path, overrides), spec, model_name, ["MODEL"])
         with paddle.LazyGuard():
             return spec.build_network(config)
 

@@ -65,14 +65,26 @@ def count_layers(names: Iterable[str]) -> int:
     return 3 * len(blocks) + 2 if blocks else 0
 
 
-def find_model(names: Iterable[str], network) -> str | None:
-    """The model, other than the network's, whose own or published names are nearly these."""
+def recognise_model(names: Iterable[str]) -> str | None:
+    """The model whose own or published names are nearly these, those of an optimizer's variables aside."""
+    nearest = _find_nearest([name for name in names if not split_state(name)])
+    return nearest[0] if nearest else None
+
+
+def _find_nearest(names: Iterable[str]) -> tuple | None:
+    """(name, network, its own or published names) of that model."""
     best, nearest = 0.8, None  # the share of names in common that is enough
     for name, other in published_networks():
         for wanted in _names_of(other):
             share = len(wanted.intersection(names)) / len(wanted.union(names))
             if share > best:
                 best, nearest = share, (name, other, wanted)
+    return nearest
+
+
+def find_model(names: Iterable[str], network) -> str | None:
+    """The model, other than the network's, whose own or published names are nearly these."""
+    nearest = _find_nearest(names)
     if nearest is None or type(nearest[1]) is type(network):
         return None
     name, other, wanted = nearest

@@ -43,13 +43,20 @@ KNOWN_SUMS: dict[str, str] = {}
 class Released:
     """One set of weights: an archive of 2019, and from 2020 a single file with the same variables.
 
-    data: whose classes they tell, one of the constants of this module; None for those of a backbone.
+    data: whose classes they tell, one of the constants of this module; None for those of a backbone. licence: as it was
+    published with the files; None where none was.
     """
 
     name: str
     archive: str
     single: str | None = None
     data: str | None = None
+    licence: str | None = None
+
+    @property
+    def files(self) -> list[str]:
+        """The names of the files that hold them, that of 2019 first."""
+        return [self.archive, *[self.single] * bool(self.single)]
 
 
 RELEASED = (
@@ -148,6 +155,11 @@ class CacheEntry:
 
     def url(self, file: str) -> str:
         return f"{self.base_url.rstrip('/')}/{file}"
+
+    def noted_sum(self, file: str) -> str | None:
+        """The SHA-256 that was kept of a file when it came; None where none was."""
+        note = _sum_file(self, file)
+        return note.read_text(errors="replace")[:64] if note.is_file() else None
 
     def present(self) -> Path | None:
         """What is here and complete. A folder of 2019 is taken as it is: it may be from that zoo itself."""

@@ -6,7 +6,7 @@ import numpy as np
 import paddle
 import pytest
 
-from models.spec import LENGTHS, ProgramInput
+from models.spec import LENGTHS, InputArray
 from tools.export.verification import MOST_DIFFERENT, Comparison, compare, make_batches
 from tools.inference.deployed import pad_frames
 
@@ -38,13 +38,13 @@ def test_the_largest_difference_and_other_best_classes_are_counted_over_all_batc
 
 
 def test_made_inputs_have_the_shapes_of_the_network_and_the_usual_range():
-    lengths = ProgramInput(LENGTHS, (), "int64", 1, 300)
-    ragged = list(make_batches((lengths, ProgramInput("rgb", (None, 4), "float32", -2, 2))))
+    lengths = InputArray(LENGTHS, (), "int64", 1, 300)
+    ragged = list(make_batches((lengths, InputArray("rgb", (None, 4), "float32", -2, 2))))
     assert [len(batch[0]) for batch in ragged] == [1, 3]
     for count, rgb in ragged:
         assert rgb.shape == (count.sum(), 4)
         assert (rgb.min() < -1.5, rgb.max() > 1.5, np.abs(rgb).max() <= 2) == (True, True, True)
-    assert [x.shape for (x,) in make_batches((ProgramInput("x", (3, 2), "float32", 0, 1),))] == [(1, 3, 2), (3, 3, 2)]
+    assert [x.shape for (x,) in make_batches((InputArray("x", (3, 2), "float32", 0, 1),))] == [(1, 3, 2), (3, 3, 2)]
 
 
 def test_frames_are_padded_behind_each_video():
