@@ -16,7 +16,7 @@ from tools.config.load import Override
 from tools.config.schema import Schema, key
 from tools.errors import ConfigError
 
-LENGTHS = "lengths"  # the input of an exported program that says how many frames each video has
+LENGTHS = "lengths"  # the input that says how many frames each video has
 OBSOLETE_KEYS = frozenset({"dataset", "bone_network", "bone_nework", "pretrain_base", "num_gpus", "buf_size"})
 
 

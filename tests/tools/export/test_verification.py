@@ -38,13 +38,16 @@ def test_the_largest_difference_and_other_best_classes_are_counted_over_all_batc
 
 
 def test_made_inputs_have_the_shapes_of_the_network_and_the_usual_range():
-    lengths = InputArray(LENGTHS, (), "int64", 1, 300)
-    ragged = list(make_batches((lengths, InputArray("rgb", (None, 4), "float32", -2, 2))))
+    lengths = InputArray(LENGTHS, (), "int64", 1, 300, "frames")
+    ragged = list(make_batches((lengths, InputArray("rgb", (None, 4), "float32", -2, 2, "features"))))
     assert [len(batch[0]) for batch in ragged] == [1, 3]
     for count, rgb in ragged:
         assert rgb.shape == (count.sum(), 4)
         assert (rgb.min() < -1.5, rgb.max() > 1.5, np.abs(rgb).max() <= 2) == (True, True, True)
-    assert [x.shape for (x,) in make_batches((InputArray("x", (3, 2), "float32", 0, 1),))] == [(1, 3, 2), (3, 3, 2)]
+    assert [x.shape for (x,) in make_batches((InputArray("x", (3, 2), "float32", 0, 1, "numbers"),))] == [
+        (1, 3, 2),
+        (3, 3, 2),
+    ]
 
 
 def test_frames_are_padded_behind_each_video():
