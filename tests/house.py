@@ -22,6 +22,7 @@ PROGRAMS = (
     "tools.download",
     "tools.extract",
     "tools.report",
+    "tools.serve",
     "tools.show",
     "tools.summary",
     "tools.weights.__main__",
