@@ -13,6 +13,7 @@ from tools.inference.classify import rank_batch
 from tools.inference.predictions import VideoClasses, list_classes, merge_spans
 from tools.serve.network import NetworkThread
 from tools.serve.questions import Question
+from tools.serve.refusals import ClientGoneError
 from tools.serve.wire import Part
 
 _UNDER_WAY = 2  # batches of one upload that may wait for the network
@@ -26,9 +27,12 @@ class Findings:
         self.batches: list[Batch] = []
         self.futures: list[Future[np.ndarray]] = []
         self.pictures: list[str] = []
+        self._is_given_up = False
 
     def add(self, part: Part) -> None:
-        """Give a part to the network; waits where it has enough of this upload."""
+        """Give a part to the network; waits where it has enough of this upload. Raises ClientGoneError."""
+        if self._is_given_up:
+            raise ClientGoneError
         if part.batch.spans and part.batch.begins:  # a damaged file, which is read again
             self.batches, self.futures, self.pictures = [], [], []
         self.futures.append(self._network.submit(part.batch))
@@ -38,6 +42,8 @@ class Findings:
             self.futures[-1 - _UNDER_WAY].result()
 
     def give_up(self) -> None:
+        """Have the network pass over what waits for it."""
+        self._is_given_up = True
         for future in self.futures:
             future.cancel()
 

@@ -208,11 +208,13 @@ class _Process:
         """The next message; what the thread does between messages does not count as time of this process."""
         deadline = time.monotonic() + limits.decode_sec - job.spent_sec
         began = time.monotonic()
-        while not self._connection.poll(_LOOK_SEC):
-            now = time.monotonic()
-            if job.gone_at is not None and now > job.gone_at + _PATIENCE_SEC:
+        while True:
+            is_there = self._connection.poll(_LOOK_SEC)
+            if job.gone_at is not None and time.monotonic() > job.gone_at + _PATIENCE_SEC:
                 raise ClientGoneError
-            if now > deadline:
+            if is_there:
+                break
+            if time.monotonic() > deadline:
                 raise _too_slow(limits)
         message = receive_message(self._connection)
         job.spent_sec += time.monotonic() - began

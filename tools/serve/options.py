@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from tools.config.flags import EngineOptions, RunOptions
 
 IN_ANSWERS = 20  # classes of a video where ?topk= does not say, as infer.py keeps
-MOST_ROWS = 100_000  # classes in an answer, of all its windows or videos together
+MOST_PARTS = 2_000  # windows or videos in an answer
+MOST_ROWS = 100_000  # classes of all of them together
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from fractions import Fraction
 
 from datareader.clips.timeline import Windows
 from tools.runtime.text import short_repr
-from tools.serve.options import IN_ANSWERS, MOST_ROWS
+from tools.serve.options import IN_ANSWERS, MOST_PARTS, MOST_ROWS
 from tools.serve.refusals import RefusalError
 
 _LEAST_SEC, _MOST_SEC = 0.001, 1e6
@@ -24,7 +24,7 @@ class Question:
 
     def most_parts(self, num_classes: int) -> int:
         """Of how many windows or videos an answer has room for the classes."""
-        return MOST_ROWS // min(self.top_k or num_classes, num_classes)
+        return min(MOST_PARTS, MOST_ROWS // min(self.top_k or num_classes, num_classes))
 
 
 def parse_question(query: Iterable[tuple[str, str]], model: str, is_clips: bool) -> Question:
