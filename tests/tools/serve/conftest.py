@@ -37,6 +37,6 @@ def films(tmp_path_factory):
 @pytest.fixture(scope="session")
 def server(films, tmp_path_factory):
     """A server that stays for all tests of this process: they leave it as it is."""
-    flags = (*FLAGS, "--class-names=names.txt", "--max-upload-mb=4", "--slow-sec=1", "--decode-processes=1")
+    flags = (*FLAGS, "--class-names=names.txt", "--max-upload-mb=4", "--slow-sec=2", "--decode-processes=1")
     with running(*flags, "--batch-size=4", cwd=films, folder=tmp_path_factory.mktemp("uploads")) as server:
         yield server

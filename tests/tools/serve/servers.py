@@ -33,12 +33,12 @@ class Answer:
 class Server:
     """A server that is ready. lines: what it has printed so far. folder: its TMPDIR."""
 
-    def __init__(self, *flags: str, cwd: Path, folder: Path, limits: dict[str, int] | None = None):
+    def __init__(self, *flags: str, cwd: Path, folder: Path):
         self.folder, self.lines = folder, []
         reading, self._writing = os.pipe()
-        self._output = open(reading, "rb", buffering=0)
+        self._output = open(reading, "rb", buffering=0)  # noqa: SIM115
         command = [str(PROJECT / "tools/serve/__main__.py"), "--port=0", *flags]
-        environment = clean_env() | {"TMPDIR": str(folder), "OMP_NUM_THREADS": "1", **(limits or {})}
+        environment = clean_env() | {"TMPDIR": str(folder), "OMP_NUM_THREADS": "1"}
         pid = SCRIPTS.start(command, cwd, environment, self._writing, self._writing)
         os.close(self._writing)
         self._process = ScriptProcess(SCRIPTS, pid)
@@ -83,6 +83,11 @@ class Server:
     def metric(self, name: str) -> float:
         text = self.ask("GET", "/metrics").body.decode()
         return float(next(line for line in text.splitlines() if line.startswith(f"{name} ")).split()[-1])
+
+    def rss_kb(self) -> int:
+        """The memory that it has in use."""
+        status = Path(f"/proc/{self.pid}/status").read_text()
+        return int(next(line for line in status.splitlines() if line.startswith("VmRSS")).split()[1])
 
     def uploads(self) -> list[Path]:
         """The files that lie in its folder."""
@@ -129,8 +134,8 @@ def form_of(content: bytes, name: str, field: str = "file") -> bytes:
 
 
 @contextlib.contextmanager
-def running(*flags: str, cwd: Path, folder: Path, **options):
-    server = Server(*flags, cwd=cwd, folder=folder, **options)
+def running(*flags: str, cwd: Path, folder: Path):
+    server = Server(*flags, cwd=cwd, folder=folder)
     try:
         yield server
     finally:

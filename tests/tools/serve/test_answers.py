@@ -70,7 +70,9 @@ def test_windows_have_the_times_and_classes_that_infer_gives_them(server, films,
             assert window["frame"].startswith("data:image/jpeg;base64,")
         kept = ("start_sec", "end_sec", "class_id", "name", "spans")
         of_name = [item for item in merged if item["path"] == name]
-        assert [[one[key] for key in kept] for one in answer["merged"]] == [[one[key] for key in kept] for one in of_name]
+        assert [[one[key] for key in kept] for one in answer["merged"]] == [
+            [one[key] for key in kept] for one in of_name
+        ]
 
 
 def test_frames_are_those_that_the_network_saw(server, films):

@@ -28,7 +28,9 @@ def read_all(connection):
 
 @pytest.mark.parametrize("name", [None, "large.mp4"])
 def test_a_file_that_is_too_large_is_413(server, name):
-    assert error_of(server.send(bytes(5_000_000), name=name), 413) == "the upload is larger than 4.0 MB (--max-upload-mb)"
+    assert (
+        error_of(server.send(bytes(5_000_000), name=name), 413) == "the upload is larger than 4.0 MB (--max-upload-mb)"
+    )
     assert server.uploads() == []
 
 
@@ -128,7 +130,7 @@ def test_hosts_and_origins_of_others_are_refused(server, films):
 
 
 def test_a_name_is_text_in_the_answer_and_in_errors(server, films):
-    name = '<img src=x onerror=alert(1)>.mp4'
+    name = "<img src=x onerror=alert(1)>.mp4"
     assert server.send((films / "one.mp4").read_bytes(), name=name.replace('"', "")).json["id"] == name
     assert error_of(server.send(b"no video", name="../../etc/x\x1b[2J"), 415).startswith(r"'../../etc/x\x1b[2J' is")
     assert server.uploads() == []
@@ -164,10 +166,6 @@ def test_a_full_disk_is_507_for_that_request_alone(films, tmp_path):
 
 @pytest.mark.slow
 def test_clients_that_go_away_leave_neither_files_nor_work_nor_memory(films, tmp_path):
-    def rss():
-        status = open(f"/proc/{server.pid}/status").read()
-        return int(next(line for line in status.splitlines() if line.startswith("VmRSS")).split()[1])
-
     def ask_and_go(number):
         with server.socket() as connection:
             connection.sendall(head + video)
@@ -179,9 +177,9 @@ def test_clients_that_go_away_leave_neither_files_nor_work_nor_memory(films, tmp
         with ThreadPoolExecutor(8) as pool:
             list(pool.map(ask_and_go, range(80)))
             wait_until(lambda: server.metric("video_uploads_under_way") == 0)
-            before = rss()
+            before = server.rss_kb()
             list(pool.map(ask_and_go, range(160)))
         wait_until(lambda: server.metric("video_uploads_under_way") == 0)
         assert server.uploads() == []
-        assert rss() < before + 100_000  # kB; the uploads have 480 MB
+        assert server.rss_kb() < before + 100_000  # kB; the uploads have 480 MB
         assert server.send((films / "one.mp4").read_bytes()).status == 200
