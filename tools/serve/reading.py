@@ -65,7 +65,7 @@ class ClipReader:
         number = 0
         for batch in loader.epoch():
             number = 0 if batch.begins else number
-            require_room(len(loader), task, "windows; ask for longer ones, or for fewer classes by topk")
+            require_room(len(loader), task, "windows", "ask for longer ones")
             every = ceil(len(loader) / MOST_PICTURES)
             pictures = []
             if task.pictures:
@@ -112,7 +112,7 @@ class FeatureReader:
             raise DataError(damaged[0], DataIssue.DAMAGED)
         if not raws:
             raise DataError(f"{task.path} holds no records", DataIssue.EMPTY)
-        require_room(len(raws), task, "videos; send fewer at once, or ask for fewer classes by topk")
+        require_room(len(raws), task, "videos", "send fewer at once")
         for first in range(0, len(raws), _RECORDS_AT_ONCE):
             records = [
                 parse_record(raw, self.expected, f"{task.path} record {number}")
@@ -133,10 +133,13 @@ class FeatureReader:
         return replace(batch, inputs=self.arrange.to_float(batch.inputs))
 
 
-def require_room(count: int, task: Task, what: str) -> None:
+def require_room(count: int, task: Task, what: str, advice: str) -> None:
     """Raise DataError where an answer would be too long."""
     if count > task.most_parts:
-        raise DataError(f"{task.path} has {count:,} {what}; an answer has room for {task.most_parts:,}")
+        raise DataError(
+            f"{task.path} has {count:,} {what}; an answer has room for {task.most_parts:,}: {advice}, or ask for fewer "
+            "classes by topk"
+        )
 
 
 def build_reader(spec, model: str, config) -> Reader:
