@@ -1,8 +1,9 @@
 """From what an upload holds to the JSON of its answer."""
 
+import contextlib
 import json
 from collections.abc import Sequence
-from concurrent.futures import Future
+from concurrent.futures import CancelledError, Future
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,7 +14,6 @@ from tools.inference.classify import rank_batch
 from tools.inference.predictions import VideoClasses, list_classes, merge_spans
 from tools.serve.network import NetworkThread
 from tools.serve.questions import Question
-from tools.serve.refusals import ClientGoneError
 from tools.serve.wire import Part
 
 _UNDER_WAY = 2  # batches of one upload that may wait for the network
@@ -30,16 +30,20 @@ class Findings:
         self._is_given_up = False
 
     def add(self, part: Part) -> None:
-        """Give a part to the network; waits where it has enough of this upload. Raises ClientGoneError."""
+        """Give a part to the network; waits where it has enough of this upload.
+
+        Parts that come once it was given up are let go: who reads the file is soon done, or else stopped.
+        """
         if self._is_given_up:
-            raise ClientGoneError
+            return
         if part.batch.spans and part.batch.begins:  # a damaged file, which is read again
             self.batches, self.futures, self.pictures = [], [], []
         self.futures.append(self._network.submit(part.batch))
         self.batches.append(replace(part.batch, inputs=()))
         self.pictures += part.pictures
         if len(self.futures) > _UNDER_WAY:
-            self.futures[-1 - _UNDER_WAY].result()
+            with contextlib.suppress(CancelledError):
+                self.futures[-1 - _UNDER_WAY].result()
 
     def give_up(self) -> None:
         """Have the network pass over what waits for it."""

@@ -143,7 +143,7 @@ def test_the_commands_of_the_readme_start_a_server_and_ask_it(films, tmp_path):
 
 def test_health_is_told_while_the_network_is_at_work(server, films):
     video = (films / "three.mp4").read_bytes()
-    asking = threading.Thread(target=server.send, args=(video, "window_sec=0.05&topk=1"))
+    asking = threading.Thread(target=server.send, args=(video, "window_sec=0.5&topk=1"))
     asking.start()
     wait_until(lambda: server.metric("video_uploads_under_way") == 1)
     answer = server.ask("GET", "/healthz")
