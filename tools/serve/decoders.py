@@ -33,6 +33,7 @@ class Job:
     def __init__(self, task: Task, consume: Callable[[Part], None]):
         self.task, self.consume = task, consume
         self.done: Future[None] = Future()
+        self.done.set_running_or_notify_cancel()  # who no longer waits for it does not end it
         self.gone_at: float | None = None  # when its client went away
         self.spent_sec = 0.0  # of its process
 

@@ -1,5 +1,6 @@
 """The processes that read uploads are bounded in time and memory, are replaced, and end with the server."""
 
+import asyncio
 import os
 import signal
 import socket
@@ -101,6 +102,19 @@ def test_a_job_whose_client_has_gone_is_dropped_waiting_or_under_way(decoders):
         with pytest.raises(ClientGoneError):
             job.done.result(timeout=60)
     assert time.monotonic() - began < 20
+    assert len(do(decoders, "give 1")) == 1
+
+
+def test_who_no_longer_waits_does_not_end_the_thread_that_reads(decoders):
+    job = Job(Task("sleep 0.5", None, 10, False), lambda part: None)
+    decoders.submit(job)
+
+    async def wait_shortly():
+        await asyncio.wait_for(asyncio.wrap_future(job.done), 0.01)
+
+    with pytest.raises(asyncio.TimeoutError):
+        asyncio.run(wait_shortly())
+    assert job.done.result(timeout=60) is None
     assert len(do(decoders, "give 1")) == 1
 
 
