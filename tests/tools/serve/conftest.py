@@ -7,10 +7,6 @@ from tests.datareader.clips.synthetic import make_frames, write_pickle, write_vi
 from tests.test_clip_scripts import CONFIG
 from tests.tools.serve.servers import running
 
-pytest.importorskip("starlette", reason="Starlette, of requirements-serve.txt, is not installed")
-pytest.importorskip("uvicorn", reason="uvicorn, of requirements-serve.txt, is not installed")
-pytest.importorskip("python_multipart", reason="python-multipart, of requirements-serve.txt, is not installed")
-
 FLAGS = ("--model-name=TSN", "--config=tsn.txt", "--weights=tsn.pdparams", "--engine=dygraph")
 
 

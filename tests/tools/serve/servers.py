@@ -12,6 +12,8 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+import pytest
+
 from tests.conftest import PROJECT, SCRIPTS, clean_env
 from tests.script_server import ScriptProcess
 
@@ -135,6 +137,8 @@ def form_of(content: bytes, name: str, field: str = "file") -> bytes:
 
 @contextlib.contextmanager
 def running(*flags: str, cwd: Path, folder: Path):
+    for package in ("starlette", "uvicorn", "python_multipart"):
+        pytest.importorskip(package, reason=f"{package}, of requirements-serve.txt, is not installed")
     server = Server(*flags, cwd=cwd, folder=folder)
     try:
         yield server

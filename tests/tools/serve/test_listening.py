@@ -16,6 +16,10 @@ from tests.test_readme import commands_of
 from tests.tools.serve.conftest import FLAGS
 from tests.tools.serve.servers import running, wait_until
 from tools.errors import ConfigError
+
+pytest.importorskip("starlette", reason="Starlette, of requirements-serve.txt, is not installed")
+pytest.importorskip("uvicorn", reason="uvicorn, of requirements-serve.txt, is not installed")
+
 from tools.serve.listening import Port
 
 
