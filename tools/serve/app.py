@@ -34,7 +34,7 @@ class Service:
     limits: Limits
     spool: Spool
     decoders: Decoders
-    network: NetworkThread
+    network_thread: NetworkThread
     statistics: Statistics
     is_stopping: bool = False
     num_taken: int = 0  # uploads that are under way
@@ -52,7 +52,7 @@ class Service:
         except BaseException:
             self._leave_place()
             raise
-        findings = Findings(self.network)
+        findings = Findings(self.network_thread)
         pictures = question.frames
         job = Job(
             Task(str(upload.path), question.windows, question.most_parts(self.num_classes), pictures), findings.add
@@ -104,7 +104,7 @@ class Service:
         gauges = {
             "video_queue_length": ("Uploads that wait to be decoded.", self.decoders.num_waiting),
             "video_uploads_under_way": ("Uploads from their first byte to their answer.", self.num_taken),
-            "video_network_waiting": ("Decoded batches that wait for the network.", self.network.num_waiting),
+            "video_network_waiting": ("Decoded batches that wait for the network.", self.network_thread.num_waiting),
         }
         return Response(self.statistics.write(gauges), media_type=CONTENT_TYPE)
 
