@@ -3,11 +3,14 @@
 import os
 import resource
 import signal
+import threading
 import time
 import traceback
 from math import ceil
 from multiprocessing.connection import Connection
 from pathlib import Path
+
+from tqdm import tqdm
 
 from tools.errors import DataError
 from tools.runtime.workers import end_with_parent
@@ -36,6 +39,7 @@ def decode_uploads(connection: Connection, reader: Reader, memory_bytes: int, de
     with open(os.devnull, "w") as nowhere:  # libraries in C may print what a file makes them print
         for stream in (1, 2):
             os.dup2(nowhere.fileno(), stream)
+    tqdm.set_lock(threading.RLock())  # its own is a semaphore of the system, which a killed process leaves behind
     _limit_memory(memory_bytes)
     signal.signal(signal.SIGXCPU, signal.SIG_DFL)
     send_message(connection, READY)

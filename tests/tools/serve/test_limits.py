@@ -136,6 +136,7 @@ def test_a_name_is_text_in_the_answer_and_in_errors(server, films):
     assert server.uploads() == []
 
 
+@pytest.mark.slow
 def test_uploads_beyond_the_queue_are_503_with_a_time_to_come_again(films, tmp_path):
     flags = (*FLAGS, "--decode-processes=1", "--queue=1", "--slow-sec=30")
     video = (films / "one.mp4").read_bytes()
@@ -155,6 +156,7 @@ def test_uploads_beyond_the_queue_are_503_with_a_time_to_come_again(films, tmp_p
         assert server.send(video).status == 200
 
 
+@pytest.mark.slow
 def test_a_full_disk_is_507_for_that_request_alone(films, tmp_path):
     with running(*FLAGS, "--decode-processes=1", cwd=films, folder=tmp_path) as server:
         most = 2_000_000
