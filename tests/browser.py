@@ -77,15 +77,15 @@ class Browser:
             self._note(answer)
 
     def open(
-        self, path: Path, *, width: int = 1400, height: int = 900, dark: bool = False, script: bool = True
+        self, page: Path | str, *, width: int = 1400, height: int = 900, dark: bool = False, script: bool = True
     ) -> None:
-        """Load a file and wait until it has settled."""
+        """Load a file, or what is at an address, and wait until it has settled."""
         self.problems, self.requests, self._events = [], [], []
         self.ask("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False)
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         self.ask("Emulation.setEmulatedMedia", media="screen", features=[scheme])
         self.ask("Emulation.setScriptExecutionDisabled", value=not script)
-        self.ask("Page.navigate", url=path.resolve().as_uri())
+        self.ask("Page.navigate", url=page if isinstance(page, str) else page.resolve().as_uri())
         while "Page.loadEventFired" not in self._events:
             self._note(self._receive())
         self.run("1")  # what the page has reported comes before this answer
@@ -95,6 +95,12 @@ class Browser:
         answer = self.ask("Runtime.evaluate", expression=code, returnByValue=True, awaitPromise=True)
         assert "exceptionDetails" not in answer, answer["exceptionDetails"]
         return answer["result"].get("value")
+
+    def choose_file(self, selector: str, path: Path) -> None:
+        """As a person does in the window that an input of files opens."""
+        root = self.ask("DOM.getDocument")["root"]["nodeId"]
+        node = self.ask("DOM.querySelector", nodeId=root, selector=selector)["nodeId"]
+        self.ask("DOM.setFileInputFiles", files=[str(path)], nodeId=node)
 
     def press(self, key: str) -> None:
         for kind in ("keyDown", "keyUp"):

@@ -25,6 +25,7 @@ PROGRAMS = (
     "tools.extract",
     "tools.info",
     "tools.report",
+    "tools.serve",
     "tools.show",
     "tools.summary",
     "tools.weights.__main__",

@@ -26,6 +26,9 @@ STAND_INS = {
     # Of made networks; tests/tools/extract has one that classifies too.
     "python -m tools.extract": "python -m tools.extract --weights-dir published --offline",
     "python infer.py --model-name=NEXTVLAD --video": "python infer.py --help",
+    # Of a server that stays; tests/tools/serve/test_listening.py starts it and asks it.
+    "python -m tools.serve": "python -m tools.serve --help;:",
+    "curl": ":",
     "python -m tools.benchmark": "python -m tools.benchmark --help",  # tools/benchmark/test_benchmark.py runs them
 }
 PAGES = ["README.md", "dataset/README.md"]

@@ -127,8 +127,7 @@ def open_evaluation(
 
     def open_inputs() -> tuple[WeightFile, Any]:
         if run.deployed:
-            shapes = {part.name: part.shape for part in run.spec.inputs(run.config, section)}
-            run.deployed.require_inputs(shapes, run.config.where(section))
+            run.deployed.require_inputs(run.spec.inputs(run.config, section), run.config.where(section))
             weights = run.deployed.weights
         else:
             weights = find_weights(weights_path, run.name, weights_dir=options.weights_dir, offline=options.offline)

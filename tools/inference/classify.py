@@ -33,7 +33,7 @@ def classify(
         for number, prediction in enumerate(predict(network, loader.epoch())):
             keep(prediction)
             batch = prediction.batch
-            under_way = [*([] if batch.begins else under_way), *_rank(batch, prediction.probs, top_k)]
+            under_way = [*([] if batch.begins else under_way), *rank_batch(batch, prediction.probs, top_k)]
             if log_interval and number % log_interval == 0:
                 last = under_way[-1]
                 best = name_class(names, last.class_ids[0])
@@ -48,8 +48,8 @@ def classify(
     return results
 
 
-def _rank(batch, probs, top_k: int) -> list[VideoClasses]:
-    """The classes of each record of a batch."""
+def rank_batch(batch, probs, top_k: int) -> list[VideoClasses]:
+    """The best top_k classes of each record of a batch, 0 for all. probs: (N, num_classes)."""
     ranked = []
     for i in range(len(batch)):
         values, class_ids = rank_classes(probs[i], top_k)

@@ -61,8 +61,12 @@ class DeployedModel:
         """Whether it looks at frames, not at features of them."""
         return any(len(shape) == 4 for shape in self.input_shapes.values())
 
-    def require_inputs(self, wanted: dict[str, tuple[int | None, ...]], origin: str) -> None:
-        """Raise ConfigError unless these are what the program takes. origin: the section that they are of."""
+    def require_inputs(self, inputs: Sequence[Any], origin: str) -> None:
+        """Raise ConfigError unless the program takes these.
+
+        inputs: of ``models.spec.InputArray``. origin: the section that they are of.
+        """
+        wanted = {part.name: part.shape for part in inputs}
         if wanted != self.input_shapes:
             raise ConfigError(
                 f"{origin} makes inputs of {wanted}, but the program in {self.folder} takes {self.input_shapes}; leave "

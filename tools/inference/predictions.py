@@ -92,6 +92,14 @@ def rank_classes(probs: np.ndarray, top_k: int) -> tuple[list[float], list[int]]
     return probs[order].tolist(), order.tolist()
 
 
+def list_classes(part: VideoClasses, names: Sequence[str] | None) -> list[dict[str, Any]]:
+    """The classes of a video or span as the .json has them. names: by id, or none at all."""
+    return [
+        {"rank": rank, "class_id": class_id, "name": names[class_id] if names else "", "probability": prob}
+        for rank, (prob, class_id) in enumerate(zip(part.probs, part.class_ids, strict=True), start=1)
+    ]
+
+
 def name_class(names: Sequence[str] | None, class_id: int) -> str:
     """What people are shown of a class: its name, or its id where it has none. names: by id, or none at all."""
     return (names[class_id] if names else "") or f"class {class_id}"
@@ -179,10 +187,7 @@ def write_predictions(
     for part in results:
         place = {"id": part.video_id, "path": part.path, "line": part.line}
         times = {} if part.start_sec is None else {"start_sec": part.start_sec, "end_sec": part.end_sec}
-        classes = [
-            {"rank": rank, "class_id": class_id, "name": names[class_id] if names else "", "probability": prob}
-            for rank, (prob, class_id) in enumerate(zip(part.probs, part.class_ids, strict=True), start=1)
-        ]
+        classes = list_classes(part, names)
         items.append({**place, "classes": classes, **times})
         rows += [{"id": part.video_id, **row, **place, **times} for row in classes]
     _, json_path, csv_path, *merged = _all_paths(base)

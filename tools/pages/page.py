@@ -130,12 +130,20 @@ def _safe(text: str):
     return Markup(text)
 
 
+def read_style() -> str:
+    """The style sheet of all pages."""
+    return _read("page.css")
+
+
+def source_hash(text: str) -> str:
+    """What a Content-Security-Policy calls a style or a script in a page."""
+    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
+
+
 @functools.cache
 def _policy(style: str, script: str) -> str:
     """The Content-Security-Policy that allows these two and pictures in the page, and nothing else."""
-    style, script = (
-        f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'" for text in (style, script)
-    )
+    style, script = map(source_hash, (style, script))
     return (
         f"default-src 'none'; img-src data:; style-src {style}; script-src {script}; "
         "base-uri 'none'; form-action 'none'"

@@ -15,6 +15,7 @@ import os
 import platform
 import signal
 import sys
+import threading
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -200,10 +201,11 @@ def _deferred_signals():
 
 
 class _AtEachImport(importlib.abc.MetaPathFinder):
-    """Finds nothing, and calls a function when a module is looked for."""
+    """Finds nothing, and calls a function when the main thread looks for a module."""
 
     def __init__(self, function: Callable[[], None]):
         self._function = function
 
     def find_spec(self, fullname, path=None, target=None) -> None:
-        self._function()
+        if threading.current_thread() is threading.main_thread():  # which alone may handle signals
+            self._function()

@@ -38,10 +38,10 @@ class Requirement(NamedTuple):
     least: str
 
 
-def load_requirements() -> list[Requirement]:
-    """The lines of requirements.txt, each ``name>=version``; none where the project came without that file."""
+def load_requirements(name: str = REQUIREMENTS.name) -> list[Requirement]:
+    """The lines of requirements.txt or one beside it, each ``name>=version``; none where there is no such file."""
     try:
-        lines = REQUIREMENTS.read_text(encoding="utf-8").splitlines()
+        lines = REQUIREMENTS.with_name(name).read_text(encoding="utf-8").splitlines()
     except OSError:
         return []
     return [Requirement(*found.groups()) for line in lines if (found := _LINE.match(line))]
@@ -59,9 +59,9 @@ def find_installed(name: str) -> tuple[str, str] | None:
     return None
 
 
-def check_versions() -> None:
-    """Raise PackageError for installed packages that are older than requirements.txt asks for."""
-    if old := list(_find_old()):
+def check_versions(*name: str) -> None:
+    """Raise PackageError for installed packages that are older than requirements.txt, or one beside it, asks for."""
+    if old := list(_find_old(load_requirements(*name))):
         found = ", ".join(f"{name} {version} is installed, {least} or newer needed" for name, version, least in old)
         upgrades = " ".join(f'"{name}>={least}"' for name, _, least in old)
         raise PackageError(f"{found}; python -m pip install {upgrades}{_origin(name for name, _, _ in old)}")
@@ -87,9 +87,9 @@ def missing_package(module: str) -> PackageError | None:
     return None
 
 
-def _find_old() -> Iterator[tuple[str, str, str]]:
+def _find_old(requirements: list[Requirement]) -> Iterator[tuple[str, str, str]]:
     """(name, version, least version) of each."""
-    for name, least in load_requirements():
+    for name, least in requirements:
         installed = find_installed(name)
         if installed and any(_numbers(installed[1])) and _numbers(installed[1]) < _numbers(least):
             yield *installed, least  # Paddle built from source may be 0.0.0

@@ -167,7 +167,7 @@ def _map_until_crash(submit, function, items: Iterator, window: int, suspects: l
 @contextmanager
 def _open_pool(num_workers: int) -> Iterator[Callable[..., Future]]:
     # Not forked: threads of a progress bar may hold locks at that moment.
-    pool = ProcessPoolExecutor(num_workers, multiprocessing.get_context("spawn"), _end_with_parent)
+    pool = ProcessPoolExecutor(num_workers, multiprocessing.get_context("spawn"), end_with_parent)
 
     def submit(*arguments) -> Future:
         # This may start a process, which inherits that it does not hear Ctrl-C; here it is heard a moment later.
@@ -183,7 +183,9 @@ def _open_pool(num_workers: int) -> Iterator[Callable[..., Future]]:
         pool.shutdown(cancel_futures=True)
 
 
-def _end_with_parent() -> None:
+def end_with_parent() -> None:
+    """In a process that multiprocessing has started: end it when the one that started it ends, however it does."""
+
     def follow() -> None:
         wait_for_any([multiprocessing.parent_process().sentinel])
         os._exit(1)

@@ -1,0 +1,1 @@
+"""A server that names the classes of videos which are sent to it."""

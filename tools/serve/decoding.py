@@ -1,0 +1,97 @@
+"""The process that reads strangers' files: what it may use is bounded, and it ends with the server."""
+
+import os
+import resource
+import signal
+import threading
+import time
+import traceback
+from math import ceil
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+from tqdm import tqdm
+
+from tools.errors import DataError
+from tools.runtime.workers import end_with_parent
+from tools.serve.reading import Reader, has_right_kind
+from tools.serve.wire import (
+    DONE,
+    FAULT,
+    OUT_OF_MEMORY,
+    READY,
+    REFUSED,
+    Task,
+    receive_task,
+    send_message,
+    send_part,
+)
+
+_MOST_SAID = 2000  # characters
+
+
+def decode_uploads(connection: Connection, reader: Reader, memory_bytes: int, decode_sec: float) -> None:
+    """Read the files that are named on a connection until it is closed, or memory has run out.
+
+    memory_bytes: beyond what the process has now. decode_sec: of processor time for a file.
+    """
+    end_with_parent()
+    with open(os.devnull, "w") as nowhere:  # libraries in C may print what a file makes them print
+        for stream in (1, 2):
+            os.dup2(nowhere.fileno(), stream)
+    tqdm.set_lock(threading.RLock())  # its own is a semaphore of the system, which a killed process leaves behind
+    _limit_memory(memory_bytes)
+    signal.signal(signal.SIGXCPU, signal.SIG_DFL)
+    send_message(connection, READY)
+    while True:
+        try:
+            task = receive_task(connection)
+        except EOFError:
+            return
+        _limit_time(decode_sec)
+        try:
+            if not _read(connection, reader, task):
+                return
+        except OSError:  # the server has gone, or does not wait for this any more
+            return
+
+
+def _read(connection: Connection, reader: Reader, task: Task) -> bool:
+    """Read a file; whether this process is as it was before."""
+    try:
+        for part in reader.read(task):
+            send_part(connection, part)
+        send_message(connection, DONE)
+    except DataError as error:
+        kind_is_right = has_right_kind(task.path, reader.kind)
+        send_message(connection, REFUSED, text=str(error)[:_MOST_SAID], kind_is_right=kind_is_right)
+    except MemoryError:
+        send_message(connection, OUT_OF_MEMORY)
+        return False
+    except ConnectionError:
+        raise
+    except Exception:  # noqa: BLE001  (the server tells of it, and another file may be read well)
+        send_message(connection, FAULT, text=traceback.format_exc()[-_MOST_SAID:])
+    return True
+
+
+def _limit_memory(more_bytes: int) -> None:
+    """Bound the memory that is this process's own. Address space says little: libraries map much that they never use.
+
+    Where the system does not say how much there is so far, as outside of Linux, nothing is bounded.
+    """
+    try:
+        status = Path("/proc/self/status").read_text()
+    except OSError:
+        return
+    (data_kb,) = (line.split()[1] for line in status.splitlines() if line.startswith("VmData:"))
+    most = int(data_kb) * 1024 + more_bytes
+    resource.setrlimit(resource.RLIMIT_DATA, (most, most))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
+def _limit_time(more_sec: float) -> None:
+    """Have the system end this process once it has computed for so long."""
+    _, hard = resource.getrlimit(resource.RLIMIT_CPU)
+    most = ceil(time.process_time() + more_sec) + 1
+    resource.setrlimit(resource.RLIMIT_CPU, (most if hard == resource.RLIM_INFINITY else min(most, hard), hard))
