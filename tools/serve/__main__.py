@@ -62,7 +62,7 @@ from tools.weights.resolve import find_weights
 log = logging.getLogger(__name__)
 
 REQUIREMENTS = "requirements-serve.txt"
-MOST_BATCH = 64  # of the config's batch size, which may be meant for a GPU
+LEAST_BATCH, MOST_BATCH = 8, 64  # in place of a config's, which may be meant for one video, or for a GPU
 MOST_DECODERS = 8
 
 
@@ -102,7 +102,7 @@ def add_network_flags(parser: argparse.ArgumentParser) -> None:
     add_set_flag(parser, "INFER.seg_num=5")
     add_verbose_flag(parser)
     add("--batch-size", type=whole_number(1, 1024), metavar="N",
-        help=f"videos that the network sees at once, at most; default: INFER.batch_size, or {MOST_BATCH}")  # fmt: skip
+        help=f"videos that the network sees at once, at most; default: INFER.batch_size, but {LEAST_BATCH} to {MOST_BATCH}")  # fmt: skip
     add("--batch-wait-ms", type=real_number(0, 1000, or_zero=True), default=5, metavar="MS",
         help="for others to go with the first of a batch")  # fmt: skip
 
@@ -198,7 +198,7 @@ def answer_requests(run: Run, options: ServeOptions, weights: WeightFile | None,
     from tools.serve.page import build_page
 
     limits, statistics = options.limits, Statistics()
-    batch_size = options.batch_size or min(run.config.INFER.batch_size, MOST_BATCH)
+    batch_size = options.batch_size or min(max(run.config.INFER.batch_size, LEAST_BATCH), MOST_BATCH)
     with contextlib.ExitStack() as stack:
         port = stack.enter_context(Port(options.host, options.port))
         spool = stack.enter_context(Spool())
