@@ -63,13 +63,20 @@ class Guard:
 
     async def _try(self, scope: dict, receive: Callable, send: Callable) -> Response | None:
         """Answer a request; or the response that says why it is refused. Raises ClientGoneError."""
-        headers = Headers(scope=scope)
+        headers, has_ended = Headers(scope=scope), False
+
+        async def receive_more() -> dict:
+            nonlocal has_ended
+            message = await receive()
+            has_ended |= not message.get("more_body", False)  # nor has a client more to send that has gone
+            return message
+
         try:
             check_origin(scope["method"], headers, self._allowed_hosts)
-            await self._app(scope, receive, send)
+            await self._app(scope, receive_more, send)
             return None
         except RefusalError as error:
-            if headers.get("expect", "").lower() != "100-continue":  # which has sent nothing yet
+            if not has_ended and headers.get("expect", "").lower() != "100-continue":  # which has sent nothing yet
                 await drain(receive)
             return refuse(error)
         except (ClientGoneError, asyncio.CancelledError):

@@ -85,6 +85,13 @@ def test_a_form_that_is_cut_or_lacks_the_file_is_400(server, films):
     assert server.uploads() == []
 
 
+def test_a_refusal_of_what_has_come_whole_waits_for_nothing(server):
+    began = time.monotonic()
+    for _ in range(10):
+        assert server.send(b"").status == 400
+    assert time.monotonic() - began < 8  # of 10 s, if each waited for more
+
+
 @pytest.mark.parametrize(
     ("query", "said"),
     [
