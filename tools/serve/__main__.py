@@ -101,8 +101,8 @@ def add_network_flags(parser: argparse.ArgumentParser) -> None:
     add("--offline", action="store_true", help="do not fetch released weights: use those that are there")
     add_set_flag(parser, "INFER.seg_num=5")
     add_verbose_flag(parser)
-    add("--batch-size", type=whole_number(1, 1024), metavar="N",
-        help=f"videos that the network sees at once, at most; default: INFER.batch_size, but {LEAST_BATCH} to {MOST_BATCH}")  # fmt: skip
+    add("--batch-size", type=whole_number(1, 1024), metavar="N", help="videos that the network sees at once, at most; "
+        f"default: INFER.batch_size, but {LEAST_BATCH} to {MOST_BATCH}")  # fmt: skip
     add("--batch-wait-ms", type=real_number(0, 1000, or_zero=True), default=5, metavar="MS",
         help="for others to go with the first of a batch")  # fmt: skip
 
