@@ -10,7 +10,7 @@ import numpy as np
 from datareader.clips.settings import build_clip_settings
 from datareader.features.inputs import choose_inputs
 from datareader.features.records import RECORD_KEYS
-from datareader.transforms import DEQUANTIZED, list_crops
+from datareader.transforms import DEQUANTIZED
 from models.spec import InputArray
 from tools.files.sums import sha256_of
 from tools.inference.deployed import FORMAT, PROGRAM, VERSION, WEIGHTS
@@ -51,15 +51,12 @@ def describe_preprocessing(spec, config) -> dict[str, Any]:
 
 def _describe_clips(config) -> dict[str, Any]:
     settings = build_clip_settings(config, SECTION)
-    crops = list_crops(settings.num_crops, 2, 1)  # of a frame that is wider than high
     return {
         "colours": "RGB, upright, 0 to 255",
         "segments": settings.seg_num,
         "frames_of_a_segment": settings.seglen,
-        "clips": settings.num_clips,
-        "frame_rule": "with n frames and d = n // segments, segment i of clip c begins at frame i * d + "
-        "(d - frames_of_a_segment) * (c + 1) // (clips + 1), or at i * max(d, 1) where d < frames_of_a_segment; its "
-        "frames follow one another, modulo n",
+        "frame_rule": "with n frames and d = n // segments, segment i begins at frame i * d + "
+        "(d - frames_of_a_segment) // 2, or at i * max(d, 1) where d < frames_of_a_segment; its frames follow one another, modulo n",
         "short_size": settings.short_size,
         "keep_aspect": settings.keep_aspect,
         "size_rule": "a frame whose short side is short_size stays; else its short side becomes short_size, and its "
@@ -68,14 +65,11 @@ def _describe_clips(config) -> dict[str, Any]:
         "resampling_rule": "as wide as a step, so that every pixel counts, across and then down, rounded to whole "
         "numbers after each, as Pillow does",
         "crop_size": settings.target_size,
-        "crops": [[crop.x, crop.y, crop.flip] for crop in crops],
-        "crop_rule": "x, y: of the room there is, from left and top; true: mirrored. Three are along the long side",
+        "crop_rule": "the middle, as wide as high",
         "mean": list(settings.image_mean),
         "std": list(settings.image_std),
         "value_rule": "(value / 255 - mean) / std of each colour",
-        "layout": "clips: (videos x views, segments, frames of a segment x 3 colours, height, width)",
-        "views": settings.num_clips * settings.num_crops,
-        "view_rule": "crop by crop within clip by clip; the probabilities of a video are the mean of its views'",
+        "layout": "clips: (videos, segments, frames of a segment x 3 colours, height, width)",
     }
 
 
