@@ -56,7 +56,8 @@ def _describe_clips(config) -> dict[str, Any]:
         "segments": settings.seg_num,
         "frames_of_a_segment": settings.seglen,
         "frame_rule": "with n frames and d = n // segments, segment i begins at frame i * d + "
-        "(d - frames_of_a_segment) // 2, or at i * max(d, 1) where d < frames_of_a_segment; its frames follow one another, modulo n",
+        "(d - frames_of_a_segment) // 2, or at i * max(d, 1) where d < frames_of_a_segment; its frames follow one "
+        "another, modulo n",
         "short_size": settings.short_size,
         "keep_aspect": settings.keep_aspect,
         "size_rule": "a frame whose short side is short_size stays; else its short side becomes short_size, and its "

@@ -9,6 +9,10 @@ from tools.files.atomic import sync_file
 from tools.runtime.workers import call_in_process
 
 OPSET = 13  # of the operators that these networks need, since ONNX 1.8
+# Operators that paddle2onnx 2.1.0 converts, and lists under names of Paddle 2, or not at all.
+_LISTED_OTHERWISE = {
+    "add", "arange", "batch_norm_", "data", "fetch", "flatten", "matmul", "max", "multiply", "subtract", "unsqueeze",
+}  # fmt: skip
 INSTALL = "python -m pip install -r requirements-onnxruntime.txt"
 
 
@@ -39,11 +43,11 @@ def _try_to_list_unknown(program: Path) -> list[str]:
 
 def list_unknown_operators(program: Path) -> list[str]:
     """Those of a program that paddle2onnx does not list among its own."""
+    _be_silent()
     import paddle2onnx.paddle2onnx_cpp2py_export as converter
 
     known = {str(name).rpartition(".")[2] for name in converter.get_all_supported_operators_pir()}
-    # The parser of paddle2onnx 2.1.0 takes these without listing them.
-    known |= {"data", "fetch", "arange"}
+    known |= _LISTED_OTHERWISE
     found, parts = set(), [json.loads(program.read_bytes())]
     while parts:
         part = parts.pop()
@@ -57,11 +61,16 @@ def list_unknown_operators(program: Path) -> list[str]:
     return sorted(found - known)
 
 
-def convert(program: Path, weights: Path, target: Path, flag: str) -> None:
-    """As ``convert_program``, in the process at hand."""
+def _be_silent() -> None:
+    """Let go of the terminal, to which libraries in C write too."""
     with open(os.devnull, "w") as nowhere:
         for stream in (1, 2):
             os.dup2(nowhere.fileno(), stream)
+
+
+def convert(program: Path, weights: Path, target: Path, flag: str) -> None:
+    """As ``convert_program``, in the process at hand."""
+    _be_silent()
     try:
         import paddle2onnx
     except ImportError as error:

@@ -45,8 +45,9 @@ room = count // segments - length  # of a segment, for other places of its frame
 first = np.arange(segments) * max(room + length, 1) + max(room, 0) // 2
 numbers = (first[:, None] + np.arange(length)).ravel() % count
 crops = {number: crop(image) for number, image in enumerate(decode(sys.argv[1])) if number in numbers}
-pixels = (np.array([crops[number] for number in numbers]) / 255 - READ["mean"]) / READ["std"]
-pixels = pixels.transpose(0, 3, 1, 2).reshape(1, segments, 3 * length, SIZE, SIZE).astype(np.float32)
+pixels = np.array([crops[number] for number in numbers], np.float32) / 255
+pixels = (pixels - np.float32(READ["mean"])) / np.float32(READ["std"])
+pixels = np.ascontiguousarray(pixels.transpose(0, 3, 1, 2).reshape(1, segments, 3 * length, SIZE, SIZE))
 
 config = inference.Config(str(FOLDER / CARD["program"]), str(FOLDER / CARD["weights"]))
 config.disable_glog_info()
