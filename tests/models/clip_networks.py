@@ -16,15 +16,20 @@ def networks():
     paddle.seed(0)
     made = {"TSN": TSN(50, 5, seglen=1, **COLOURS), "STNET": STNET(50, 5, seglen=2, **COLOURS)}
     for network in made.values():
-        for name, tensor in network.state_dict().items():
-            if name.endswith("._mean"):
-                tensor.set_value(paddle.randn(tensor.shape) * 0.1)
-            elif name.endswith("._variance"):
-                tensor.set_value(paddle.rand(tensor.shape) + 0.5)
-            elif name.endswith("norm.weight"):
-                tensor.set_value(tensor * 0.5)  # or fifty layers on random weights overflow into one class
+        settle(network)
         network.eval()
     return made
+
+
+def settle(network):
+    """Give statistics as of a trained network, not 0 and 1, and weights that leave every class a share."""
+    for name, tensor in network.state_dict().items():
+        if name.endswith("._mean"):
+            tensor.set_value(paddle.randn(tensor.shape) * 0.1)
+        elif name.endswith("._variance"):
+            tensor.set_value(paddle.rand(tensor.shape) + 0.5)
+        elif name.endswith("norm.weight"):
+            tensor.set_value(tensor * 0.5)  # or fifty layers on random weights overflow into one class
 
 
 def make_clips(name, videos=3, segments=3, size=32, seed=0):

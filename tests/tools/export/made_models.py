@@ -13,6 +13,7 @@ import metrics  # noqa: F401
 import models  # noqa: F401
 from tests.conftest import PROJECT, clean_env, make_record, run_script
 from tests.datareader.clips.videos import Clip, make_clip
+from tests.models.clip_networks import settle
 from tools.config.flags import ConfigSource, read_config
 from tools.config.load import Override
 from tools.registry import MODELS
@@ -54,7 +55,9 @@ class MadeModel:
         overrides = tuple(Override(*key.split("."), value, "--set") for key, value in settings.items())
         spec = MODELS.get(name)()
         self.config = read_config(ConfigSource(str(PROJECT / config), overrides), spec, name, ["MODEL", "INFER"])
-        network = make_network(spec, self.config)
+        paddle.seed(0)
+        network = spec.build_network(self.config)
+        settle(network)
         state = {key: value.numpy() for key, value in network.state_dict().items()}
         (folder / "made.pdparams").write_bytes(pickle.dumps(state, protocol=4))
 
@@ -87,17 +90,3 @@ class MadeModel:
         )
         assert not done.returncode, done.stderr
         return done.stdout.splitlines()
-
-
-def make_network(spec, config):
-    """Random weights that give every class a share, and statistics as of a trained network, not 0 and 1."""
-    paddle.seed(0)
-    network = spec.build_network(config)
-    for name, value in network.state_dict().items():
-        if name.endswith("._mean"):
-            value.set_value(paddle.randn(value.shape) * 0.1)
-        elif name.endswith("._variance"):
-            value.set_value(paddle.rand(value.shape) + 0.5)
-        elif name.endswith("norm.weight"):
-            value.set_value(value * 0.5)  # or fifty layers on random weights overflow into one class
-    return network

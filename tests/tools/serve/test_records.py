@@ -55,6 +55,17 @@ def test_a_shard_of_youtube8m_is_answered_as_its_pickle(record_server, tmp_path)
     assert len(shard) == 20
 
 
+def test_an_exported_model_is_served_as_its_weights_are(trained, expected, tmp_path):
+    run_script("tools/export/__main__", WEIGHTS, str(tmp_path / "out"), cwd=trained, as_given=True)
+    (tmp_path / "uploads").mkdir()
+    flags = (f"--export={tmp_path / 'out'}", "--decode-processes=1")
+    with running(*flags, cwd=tmp_path, folder=tmp_path / "uploads") as server:
+        found = server.send((trained / "data/val1.pkl").read_bytes(), "topk=5", "val1.pkl").json
+    of_file = [item for item in expected if item["id"].startswith("val1_")]
+    for item, right in zip(found["videos"], of_file, strict=True):
+        assert_same_classes(item["classes"], right["classes"])
+
+
 def test_what_a_model_on_features_does_not_take_is_told(record_server, films, trained):
     answer = record_server.send((films / "one.mp4").read_bytes(), name="one.mp4")
     assert answer.status == 415
