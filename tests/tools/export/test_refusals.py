@@ -31,9 +31,9 @@ def refusal_of(script, *flags, cwd):
         ([], "the following arguments are required: FOLDER"),
         (["data"], "data is there already, and no export to replace: data holds no model.json"),
         (["tiny.txt"], "tiny.txt is there already, and no export to replace: tiny.txt is a file"),
-        (["out", "--weights=nowhere"], "nowhere"),
-        (["out", "--verify=no.list"], "file list no.list does not exist"),
-        (["out", "--nproc=2"], "--nproc: an export is the work of one process"),
+        (["a new export", "--weights=nowhere"], "nowhere"),
+        (["a new export", "--verify=no.list"], "file list no.list does not exist"),
+        (["a new export", "--nproc=2"], "--nproc: an export is the work of one process"),
         (["tiny.txt/out"], "tiny.txt/out could not be written"),
     ],
 )
