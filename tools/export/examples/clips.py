@@ -8,6 +8,8 @@ import av
 import numpy as np
 from paddle import inference
 
+if len(sys.argv) != 2:
+    sys.exit(__doc__)
 FOLDER = Path(__file__).resolve().parent
 CARD = json.loads((FOLDER / "model.json").read_bytes())
 READ, SIZE = CARD["preprocessing"], CARD["preprocessing"]["crop_size"]
@@ -40,7 +42,12 @@ def crop(image):
 
 
 segments, length = READ["segments"], READ["frames_of_a_segment"]
-count = sum(1 for _ in decode(sys.argv[1]))
+try:
+    count = sum(1 for _ in decode(sys.argv[1]))
+except (av.FFmpegError, IndexError) as error:  # the latter where there is sound alone
+    sys.exit(f"{sys.argv[1]} cannot be read as a video: {error}")
+if not count:
+    sys.exit(f"{sys.argv[1]} holds no frames")
 room = count // segments - length  # of a segment, for other places of its frames
 first = np.arange(segments) * max(room + length, 1) + max(room, 0) // 2
 numbers = (first[:, None] + np.arange(length)).ravel() % count
