@@ -63,6 +63,7 @@ from tools.inference.predictions import (
     describe_repeated,
     lock_results,
     require_results,
+    result_paths,
     write_predictions,
 )
 from tools.inference.probs_file import facts_of
@@ -171,14 +172,14 @@ def main() -> int:
     clips = choose_clips(run, options)
     run = replace(run, reader=choose_reader(run, options, clips))
     page, outputs = choose_page(run, options), options.outputs.open()
-    options.outputs.check(run.spec.data)
+    base = Path(options.save_dir) / f"{run.name}_infer_result"
+    options.outputs.check(run.spec.data, files_of(run, base))
     if options.save_video:
         require_folder(options.save_video)
     code = launch_processes(run, partial(check_inputs, run, options), options.save_dir)
     if code is not None:
         return code
     run.start_log(options.save_dir)
-    base = Path(options.save_dir) / f"{run.name}_infer_result"
     try:
         require_results(base)
     except OSError as error:
@@ -242,6 +243,13 @@ def plan(options: InferOptions) -> Run:
     overrides = (*run.config.overrides, Override("MODEL", "eigen_file", path, "--video"))
     planned = begin(replace(run, config=replace(run.config, overrides=overrides)))
     return replace(planned, notices=(*planned.notices, f"MODEL.eigen_file is {path}, of YouTube-8M's PCA"))
+
+
+def files_of(run: Run, base: Path) -> dict[str, str | Path | None]:
+    """What is told of a file -> a file of the run that no flag for another output may name."""
+    section = run.config.INFER
+    results = {f"the result {path}": path for path in result_paths(base)}
+    return results | {"INFER.filelist": section.filelist, "the class names": section.class_names}
 
 
 def check_inputs(run: Run, options: InferOptions) -> None:

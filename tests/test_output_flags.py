@@ -99,6 +99,12 @@ BAD = [
         ["--yt8m-csv=s.csv", "--model-name=TSN", "--config=tsn.txt"],
         "error: --yt8m-csv is for AttentionCluster",
     ),
+    (
+        "infer",
+        ["--yt8m-csv=./AttentionCluster_infer_result.csv"],
+        "the result AttentionCluster_infer_result.csv and --yt8m-csv are the same file",
+    ),
+    ("infer", ["--yt8m-csv=n.csv", "--class-names=n.csv"], "the class names and --yt8m-csv are the same file, n.csv"),
     ("infer", ["--probs-dtype=int8"], "argument --probs-dtype: invalid choice: 'int8'"),
 ]
 

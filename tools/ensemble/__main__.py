@@ -28,14 +28,14 @@ import metrics  # noqa: F401  (registers them)
 from datareader.class_names import load_class_names
 from tools.config.flags import make_parser, parse_text, real_number, whole_number
 from tools.ensemble.inputs import Input, open_input
-from tools.ensemble.merging import Merged, choose_listed, merge_inputs, normalise
+from tools.ensemble.merging import Merged, choose_listed, describe_other_paths, merge_inputs, normalise
 from tools.ensemble.mixing import ScoredVideos, format_scores, format_weight, mix, score_groups
 from tools.ensemble.options import EnsembleOptions
 from tools.ensemble.scoring import labelled_videos, metric_builder
 from tools.ensemble.search import Evaluator, choose_videos, search_weights
 from tools.errors import ConfigError, DataError
 from tools.inference.outputs import add_output_flags, read_output_options
-from tools.inference.predictions import count_videos, lock_results, require_results, write_predictions
+from tools.inference.predictions import count_videos, lock_results, require_results, result_paths, write_predictions
 from tools.inference.probs_file import RunFacts
 from tools.runtime.entry import run_program
 from tools.runtime.log import start_log
@@ -108,7 +108,10 @@ def require_places(options: EnsembleOptions) -> None:
         raise ConfigError(f"{twice} is given twice; --weights can count one file more than another")
     if path := own.get(options.base.resolve()):
         raise ConfigError(f"{path} is where the results go; give another --save-dir")
-    options.outputs.check("features", {str(path): str(path) for path in options.paths})
+    others = {str(path): path for path in options.paths}
+    others |= {f"the result {path}": path for path in result_paths(options.base)}
+    others |= {"--class-names": options.class_names, "the list of --search": options.search_list}
+    options.outputs.check("features", others)
     try:
         require_results(options.base)
     except OSError as error:
@@ -186,6 +189,8 @@ def main() -> None:
 
 def merge(options: EnsembleOptions, merged: Merged) -> None:
     """Find the weights, score, and write all files. Raises ZooError."""
+    if notice := describe_other_paths(merged):
+        log.info(notice)
     options.outputs.check("clips" if merged.metrics == "kinetics" else "features")
     names = merged.class_names
     if options.class_names:

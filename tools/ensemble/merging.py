@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from os.path import normpath
 from pathlib import Path
 
 import numpy as np
@@ -67,6 +68,24 @@ class Merged:
             return one.probs.take(rows).astype(np.float64)
         except OSError as error:
             raise DataError(f"{one.path} cannot be read any more: {error}") from None
+
+
+def describe_other_paths(merged: Merged) -> str | None:
+    """A line on videos that were found by their ids alone and have another path in another input; None without any."""
+    first, *others = [
+        (one, [one.places[row][0] for row in rows.tolist()])
+        for one, rows in zip(merged.inputs, merged.rows, strict=True)
+        if one.places
+    ] or [(None, [])]
+    for one, paths in others:
+        differ = [pair for pair in zip(first[1], paths, strict=True) if normpath(pair[0]) != normpath(pair[1])]
+        if differ:
+            here, there = map(printable, differ[0])
+            return (
+                f"{len(differ):,} of {count_of(len(merged), 'video')} have other paths in {one.path} than in "
+                f"{first[0].path}, such as {there} and {here}; they are taken for the same by their ids"
+            )
+    return None
 
 
 def average(parts: Sequence[np.ndarray], weights: Sequence[float]) -> np.ndarray:

@@ -83,7 +83,12 @@ def parse_args() -> ExportOptions:
     args = parser.parse_args()
     if (args.nproc or 1) > 1:
         parser.error("--nproc: an export is the work of one process; leave the flag out")
-    return ExportOptions(read_run_options(args), args.weights, Path(args.folder), args.verify, args.onnx)
+    return ExportOptions(read_run_options(args), args.weights, follow(Path(args.folder)), args.verify, args.onnx)
+
+
+def follow(folder: Path) -> Path:
+    """The folder that a link, or a path such as ``..``, stands for, as names beside it are needed; else as it is."""
+    return folder.resolve() if folder.is_symlink() or folder.name in ("", "..") else folder
 
 
 def main() -> None:
@@ -123,7 +128,7 @@ def require_place(folder: Path) -> Path:
     One that a killed run has left there is put back, or removed where the new one was in place already. Raises
     ConfigError for a name that something else has.
     """
-    aside = folder.with_name(f".{folder.name}.replaced")
+    aside = folder.with_name(f".{folder.name}.replaced") if folder.name else folder  # of /, which is refused below
     if os.path.lexists(folder):
         try:
             card = read_deployed(str(folder)).card
@@ -180,6 +185,10 @@ def write(
     except (RuntimeError, SystemError) as error:  # of Paddle 3.3.1, as of a disk that is full
         reason = str(error).strip().partition("\n")[0]
         raise CheckpointError(f"{options.folder} could not be written: {reason}") from None
+    except CheckpointError as error:  # Paddle 3.3.1 says nothing where a disk is full
+        raise CheckpointError(
+            f"{options.folder} could not be written: what Paddle wrote is not whole, as on a full disk ({error})"
+        ) from None
     if options.onnx:
         convert_program(folder / PROGRAM, folder / WEIGHTS, folder / ONNX, "--onnx")
     settings = plan(with_overrides(options.run, run.spec.program_overrides(run.config)), options).config

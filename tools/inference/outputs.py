@@ -8,7 +8,7 @@ the disk has them twice.
 import argparse
 import contextlib
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,11 +36,11 @@ class OutputOptions:
     probs_dtype: str = "float32"
     yt8m_csv: str | None = None
 
-    def check(self, data: str, others: dict[str, str | None] | None = None) -> None:
+    def check(self, data: str, others: Mapping[str, str | Path | None] | None = None) -> None:
         """Refuse, before any work, what could not be written at its end.
 
-        data: the kind that the model reads. others: flag -> another file that the run writes. Raises ConfigError,
-        DataError.
+        data: the kind that the model reads. others: flag, or what else is told of it -> a file that the run reads or
+        writes, None for none. Raises ConfigError, DataError.
         """
         if self.yt8m_csv and data != "features":
             raise ConfigError(

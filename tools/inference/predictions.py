@@ -153,8 +153,13 @@ def require_results(base: Path) -> None:
 
     What a killed run was writing there is removed.
     """
-    for path in (*_all_paths(base), record_path(base)):
+    for path in result_paths(base):
         require_writable(path)
+
+
+def result_paths(base: Path) -> list[Path]:
+    """Every file that may be written for ``base``."""
+    return [*_all_paths(base), record_path(base)]
 
 
 def lock_results(base: Path) -> contextlib.ExitStack:

@@ -305,6 +305,9 @@ CALLS = [
     (["--search", "a.npz"], "file list a.npz "),
     (["--yt8m-csv", "s.csv"], "--yt8m-csv is for AttentionCluster"),
     (["--save-probs", "a.npz"], "a.npz and --save-probs are the same file"),
+    (["--yt8m-csv", "ensemble_infer_result.csv"], "ensemble_infer_result.csv and --yt8m-csv are the same file"),
+    (["--yt8m-csv", "n.csv", "--class-names", "n.csv"], "--class-names and --yt8m-csv are the same file, n.csv"),
+    (["--yt8m-csv", "l.csv", "--search", "l.csv"], "the list of --search and --yt8m-csv are the same file, l.csv"),
     (["--save-dir", "a.npz"], "--save-dir a.npz cannot be written: "),
     (["--class-names", "names.txt"], "class names names.txt"),
 ]
@@ -324,3 +327,14 @@ def test_a_search_without_labels_is_refused(pair, ensemble, tmp_path):
         write_run(tmp_path / f"{name}.npz", one, [None] * 60)
     with pytest.raises(ZooError, match="no video has a known class"):
         ensemble("a.npz", "b.npz", "--search")
+
+
+def test_videos_of_other_paths_are_told(pair, ensemble, tmp_path):
+    _, labels, probs = pair
+    write_run(
+        tmp_path / "c.npz", probs[1], labels, paths=["v0.mp4", "./v1.mp4", *(f"test/v{i}.mp4" for i in range(2, 60))]
+    )
+    shown = ensemble("a.npz", "c.npz")
+    told = "58 of 60 videos have other paths in c.npz than in a.npz, such as test/v2.mp4 and v2.mp4; they are taken for"
+    assert told in shown
+    assert "other paths" not in ensemble("a.npz", "b.npz")

@@ -1,14 +1,20 @@
 """What a careless user types is one line that says what would work, and nothing is left or changed."""
 
 import json
+import pickle
 import shutil
+import subprocess
+import sys
+from pathlib import Path
 
+import numpy as np
 import pytest
 
-from tests.conftest import run_script
+from tests.conftest import clean_env, run_script
 
 EXPORT = "tools/export/__main__"
 BEST = "--weights=checkpoints/AttentionCluster_best"
+ROOT = Path(__file__).parents[3]
 
 
 @pytest.fixture(scope="module")
@@ -34,6 +40,9 @@ def refusal_of(script, *flags, cwd):
         (["a new export", "--weights=nowhere"], "nowhere"),
         (["a new export", "--verify=no.list"], "file list no.list does not exist"),
         (["a new export", "--nproc=2"], "--nproc: an export is the work of one process"),
+        (["."], " is there already, and no export to replace"),
+        (["data/.."], " is there already, and no export to replace"),
+        (["/"], "/ is there already, and no export to replace"),
         (["tiny.txt/out"], "tiny.txt/out could not be written"),
     ],
 )
@@ -106,3 +115,60 @@ def test_an_earlier_export_is_replaced_unless_something_else_is_in_it(trained, e
     run_script(EXPORT, BEST, str(folder), cwd=trained, as_given=True)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["out"]
     assert (folder / "model.json").read_bytes() == (exported / "model.json").read_bytes()
+
+
+def test_a_link_to_an_export_stays_one_and_leads_to_the_new_one(trained, exported, tmp_path):
+    folder = shutil.copytree(exported, tmp_path / "out")
+    (tmp_path / "link").symlink_to("out")
+    before = folder.stat().st_ino
+    for _ in range(2):
+        run_script(EXPORT, BEST, str(tmp_path / "link"), cwd=trained, as_given=True)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["link", "out"]
+    assert (tmp_path / "link").is_symlink()
+    assert folder.stat().st_ino != before
+
+
+@pytest.mark.slow
+def test_a_disk_without_room_is_told_with_the_folder_and_leaves_nothing(trained, exported, tmp_path):
+    pytest.importorskip("resource", reason="limits of file sizes are on Unix alone")
+    size = (exported / "program.pdiparams").stat().st_size // 2
+    code = (
+        f"import resource, runpy, sys; resource.setrlimit(resource.RLIMIT_FSIZE, ({size}, {size})); "
+        f"sys.argv = ['export', {BEST!r}, {str(tmp_path / 'out')!r}]; "
+        "runpy.run_module('tools.export', run_name='__main__')"
+    )
+    environment = clean_env() | {"PYTHONPATH": str(ROOT)}
+    result = subprocess.run(
+        [sys.executable, "-c", code], cwd=trained, env=environment, capture_output=True, text=True, timeout=120
+    )
+    assert result.returncode == 1
+    assert f"error: {tmp_path / 'out'} could not be written: " in result.stderr.splitlines()[-1]
+    assert [*tmp_path.iterdir()] == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["clips", "features"])
+def test_an_example_tells_a_file_that_is_none_of_its_kind(exported, tmp_path, name):
+    folder = shutil.copytree(exported, tmp_path / "out")
+    example = ROOT / "tools/export/examples" / f"{name}.py"
+    lines = example.read_text().replace('CARD["preprocessing"]["crop_size"]', "8")  # which features have none of
+    (folder / "example.py").write_text(lines)
+    (tmp_path / "empty").write_bytes(b"")
+    (tmp_path / "text").write_text("# no video")
+    for files in (["empty"], ["text"], ["none"], [], ["text", "text"]):
+        command = [sys.executable, str(folder / "example.py"), *files]
+        result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120)
+        assert result.returncode == 1
+        line = result.stderr.splitlines()[-1]
+        assert ("python example.py" if len(files) != 1 else f"{files[0]} cannot be read as a ") in line
+        assert "Traceback" not in result.stderr
+
+
+@pytest.mark.slow
+def test_the_example_refuses_a_video_without_frames(exported, tmp_path):
+    record = {"video": "v0", "feature": np.zeros((0, 1024), np.uint8), "audio": np.zeros((0, 128), np.uint8)}
+    (tmp_path / "r.pkl").write_bytes(pickle.dumps([record]))
+    command = [sys.executable, str(exported / "example.py"), str(tmp_path / "r.pkl")]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert result.returncode == 1
+    assert "r.pkl: video v0 has no frames" in result.stderr.splitlines()[-1]

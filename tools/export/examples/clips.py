@@ -29,8 +29,7 @@ def resample(pixels, scaled):
     return np.rint(parts / parts.sum(1, keepdims=True) * 2**22).astype(np.int64)
 
 
-def crop(image):
-    """The middle of a scaled frame: (SIZE, SIZE, 3) whole numbers."""
+def crop(image):  # the middle of a scaled frame: (SIZE, SIZE, 3) whole numbers
     (height, width), short = image.shape[:2], READ["short_size"]
     low, high = min(height, width), max(height, width)
     other = high if low == short else int(high * short / low if READ["keep_aspect"] else short * 4 / 3)
@@ -40,19 +39,21 @@ def crop(image):
 
 
 segments, length = READ["segments"], READ["frames_of_a_segment"]
-count = sum(1 for _ in decode(sys.argv[1]))
+try:
+    count = sum(1 for _ in decode(sys.argv[1]))
+except (IndexError, av.FFmpegError) as error:  # the former where there is no file, or sound alone
+    sys.exit(f"{' '.join(sys.argv[1:])} cannot be read as a video: {error}; python example.py clip.mp4")
 room = count // segments - length  # of a segment, for other places of its frames
 first = np.arange(segments) * max(room + length, 1) + max(room, 0) // 2
 numbers = (first[:, None] + np.arange(length)).ravel() % count
 crops = {number: crop(image) for number, image in enumerate(decode(sys.argv[1])) if number in numbers}
-pixels = np.array([crops[number] for number in numbers], np.float32) / 255
-pixels = (pixels - np.float32(READ["mean"])) / np.float32(READ["std"])
-pixels = np.ascontiguousarray(pixels.transpose(0, 3, 1, 2).reshape(1, segments, 3 * length, SIZE, SIZE))
+pixels = np.array([crops[number] for number in numbers], np.float32) / 255 - np.float32(READ["mean"])
+pixels = (pixels / np.float32(READ["std"])).transpose(0, 3, 1, 2).reshape(1, segments, 3 * length, SIZE, SIZE)
 
 config = inference.Config(str(FOLDER / CARD["program"]), str(FOLDER / CARD["weights"]))
 config.disable_glog_info()
 predictor = inference.create_predictor(config)
-predictor.get_input_handle("clips").copy_from_cpu(pixels)
+predictor.get_input_handle("clips").copy_from_cpu(np.ascontiguousarray(pixels))
 predictor.run()
 probs = predictor.get_output_handle(CARD["outputs"][0]["name"]).copy_to_cpu()[0]
 for class_id in np.argsort(-probs, kind="stable")[:5]:

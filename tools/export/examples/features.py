@@ -8,6 +8,8 @@ from pathlib import Path
 import numpy as np
 from paddle import inference
 
+if len(sys.argv) != 2:
+    sys.exit(__doc__)
 FOLDER = Path(__file__).resolve().parent
 CARD = json.loads((FOLDER / "model.json").read_text(encoding="utf-8"))
 READ = CARD["preprocessing"]
@@ -32,12 +34,17 @@ def read_stream(record, stream):
 config = inference.Config(str(FOLDER / CARD["program"]), str(FOLDER / CARD["weights"]))
 config.disable_glog_info()
 predictor = inference.create_predictor(config)
-with open(sys.argv[1], "rb") as file:
-    records = pickle.load(file, encoding="bytes")  # which may run code: only what you trust
+try:
+    with open(sys.argv[1], "rb") as file:
+        records = pickle.load(file, encoding="bytes")  # which may run code: only what you trust
+except (OSError, EOFError, pickle.UnpicklingError) as error:
+    sys.exit(f"{sys.argv[1]} cannot be read as a pickle of records: {error}")
 for record in [records] if isinstance(records, dict) else records:
     record = {text(key): value for key, value in record.items()}
     streams = [read_stream(record, stream) for stream in READ["streams"]]
     count = min(map(len, streams))
+    if not count:
+        sys.exit(f"{sys.argv[1]}: video {text(record['video'])} has no frames")
     frames = np.arange(count)
     if READ["frames"]:  # one from the middle of each of so many equal parts
         frames = (2 * np.arange(READ["frames"]) + 1) * count // (2 * READ["frames"])
