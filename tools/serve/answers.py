@@ -2,7 +2,7 @@
 
 import contextlib
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import CancelledError, Future
 from dataclasses import dataclass, replace
 from typing import Any
@@ -50,6 +50,13 @@ class Findings:
         self._is_given_up = True
         for future in self.futures:
             future.cancel()
+
+    def when_done(self, call: Callable[[], None]) -> None:
+        """Call once the network has no more of this, if no part follows: it takes parts in their order."""
+        if self.futures:
+            self.futures[-1].add_done_callback(lambda _: call())
+        else:
+            call()
 
     def rank(self, top_k: int) -> list[VideoClasses]:
         """The classes of each video or window, once all futures are done. Raises what the network raised."""

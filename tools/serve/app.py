@@ -59,7 +59,8 @@ class Service:
         )
         loop = asyncio.get_running_loop()
         # The place is free once the work is done, which may be later than its client is gone.
-        job.done.add_done_callback(lambda _: _call_in(loop, self._leave_place))
+        leave = partial(_call_in, loop, self._leave_place)
+        job.done.add_done_callback(lambda _: findings.when_done(leave))
         try:
             self.decoders.submit(job)
             content = await while_connected(request, partial(self._find, job, findings, question, upload, began))

@@ -113,7 +113,7 @@ class Decoders:
             started.set_exception(error)
         while (job := self._next()) is not None:
             try:
-                process = self._processes[number] or self._start(number)
+                process = self._living(number) or self._start(number)
                 process.run(job, self._limits)
             except Exception as error:  # noqa: BLE001  (the client hears of it; this thread has other files to read)
                 failure = error
@@ -130,6 +130,15 @@ class Decoders:
             if self._processes[number] is None and not self._closed:
                 with contextlib.suppress(ZooError):  # the next job tries again
                     self._start(number)
+
+    def _living(self, number: int) -> "_Process | None":
+        """The process, unless it has ended meanwhile, as by a system that is short of memory: no upload is at fault."""
+        process = self._processes[number]
+        if process and not process.is_alive:
+            process.kill()
+            self._processes[number] = process = None
+            self._on_restart()
+        return process
 
     def _start(self, number: int) -> "_Process":
         process = _Process(self._reader, self._limits)
@@ -177,6 +186,10 @@ class _Process:
             "a process that reads uploads does not start; more memory, or fewer --decode-processes, may help"
         )
 
+    @property
+    def is_alive(self) -> bool:
+        return self._process.is_alive()
+
     def kill(self) -> None:
         self.is_well = False
         self._process.kill()
@@ -195,7 +208,7 @@ class _Process:
         kind = message["kind"]
         if kind == OUT_OF_MEMORY:
             raise _too_large(limits)
-        self.is_well = well
+        self.is_well = well and not message.get("is_used_up", True)
         if kind == REFUSED:
             raise RefusalError(422 if message["kind_is_right"] else 415, message["text"])
         if kind == FAULT:
@@ -217,9 +230,23 @@ class _Process:
                 break
             if time.monotonic() > deadline:
                 raise _too_slow(limits)
-        message = receive_message(self._connection)
+        message = self._receive_until(deadline, limits)
         job.spent_sec += time.monotonic() - began
         return message
+
+    def _receive_until(self, deadline: float, limits: Limits) -> dict:
+        """A message that has begun; a process that stops in the midst of one is ended. Raises as receive_message."""
+        watch = threading.Timer(max(deadline - time.monotonic(), 1), self._process.kill)
+        watch.daemon = True
+        watch.start()
+        try:
+            return receive_message(self._connection)
+        except (OSError, EOFError):
+            if time.monotonic() > deadline:
+                raise _too_slow(limits) from None
+            raise
+        finally:
+            watch.cancel()
 
     def _explain_end(self, limits: Limits) -> RefusalError:
         """Why the process ended, or had to be ended as what it said was no message."""

@@ -1,5 +1,6 @@
 """The process that reads strangers' files: what it may use is bounded, and it ends with the server."""
 
+import gc
 import os
 import resource
 import signal
@@ -28,10 +29,12 @@ from tools.serve.wire import (
 )
 
 _MOST_SAID = 2000  # characters
+_MOST_KEPT = 0.25  # of the memory for a file, when it was read
+_OPENCV_NO_MEMORY = -4  # cv2.Error.StsNoMem, the code of a cv2.error, which is no MemoryError
 
 
 def decode_uploads(connection: Connection, reader: Reader, memory_bytes: int, decode_sec: float) -> None:
-    """Read the files that are named on a connection until it is closed, or memory has run out.
+    """Read the files that are named on a connection until it is closed, or memory is used up.
 
     memory_bytes: beyond what the process has now. decode_sec: of processor time for a file.
     """
@@ -40,7 +43,7 @@ def decode_uploads(connection: Connection, reader: Reader, memory_bytes: int, de
         for stream in (1, 2):
             os.dup2(nowhere.fileno(), stream)
     tqdm.set_lock(threading.RLock())  # its own is a semaphore of the system, which a killed process leaves behind
-    _limit_memory(memory_bytes)
+    most_kept = _limit_memory(memory_bytes)
     signal.signal(signal.SIGXCPU, signal.SIG_DFL)
     send_message(connection, READY)
     while True:
@@ -50,44 +53,65 @@ def decode_uploads(connection: Connection, reader: Reader, memory_bytes: int, de
             return
         _limit_time(decode_sec)
         try:
-            if not _read(connection, reader, task):
+            if not _read(connection, reader, task, most_kept):
                 return
         except OSError:  # the server has gone, or does not wait for this any more
             return
 
 
-def _read(connection: Connection, reader: Reader, task: Task) -> bool:
-    """Read a file; whether this process is as it was before."""
+def _read(connection: Connection, reader: Reader, task: Task, most_kept: float) -> bool:
+    """Read a file; whether this process can read another."""
+    kind, said = DONE, {}
     try:
         for part in reader.read(task):
             send_part(connection, part)
-        send_message(connection, DONE)
     except DataError as error:
         kind_is_right = has_right_kind(task.path, reader.kind)
-        send_message(connection, REFUSED, text=str(error)[:_MOST_SAID], kind_is_right=kind_is_right)
+        kind, said = REFUSED, {"text": str(error)[:_MOST_SAID], "kind_is_right": kind_is_right}
     except MemoryError:
         send_message(connection, OUT_OF_MEMORY)
         return False
     except ConnectionError:
         raise
-    except Exception:  # noqa: BLE001  (the server tells of it, and another file may be read well)
-        send_message(connection, FAULT, text=traceback.format_exc()[-_MOST_SAID:])
-    return True
+    except Exception as error:  # noqa: BLE001  (the server tells of it, and another file may be read well)
+        if getattr(error, "code", None) == _OPENCV_NO_MEMORY:
+            send_message(connection, OUT_OF_MEMORY)
+            return False
+        kind, said = FAULT, {"text": traceback.format_exc()[-_MOST_SAID:]}
+    is_used_up = _keeps_more_than(most_kept)
+    send_message(connection, kind, is_used_up=is_used_up, **said)
+    return not is_used_up
 
 
-def _limit_memory(more_bytes: int) -> None:
-    """Bound the memory that is this process's own. Address space says little: libraries map much that they never use.
+def _keeps_more_than(most_bytes: float) -> bool:
+    """Whether so much memory is left behind that the next file might not find enough."""
+    if _own_bytes() > most_bytes:
+        gc.collect()
+    return _own_bytes() > most_bytes
 
-    Where the system does not say how much there is so far, as outside of Linux, nothing is bounded.
-    """
+
+def _own_bytes() -> int:
+    """The memory that is this process's own, 0 where the system does not say, as outside of Linux."""
     try:
         status = Path("/proc/self/status").read_text()
     except OSError:
-        return
+        return 0
     (data_kb,) = (line.split()[1] for line in status.splitlines() if line.startswith("VmData:"))
-    most = int(data_kb) * 1024 + more_bytes
-    resource.setrlimit(resource.RLIMIT_DATA, (most, most))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    return int(data_kb) * 1024
+
+
+def _limit_memory(more_bytes: int) -> float:
+    """Bound the memory that is this process's own; how much of it may be in use between files.
+
+    Address space says little: libraries map much that they never use. Where the system does not say how much there is
+    so far, nothing is bounded.
+    """
+    own_bytes = _own_bytes()
+    if own_bytes:
+        most = own_bytes + more_bytes
+        resource.setrlimit(resource.RLIMIT_DATA, (most, most))
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    return own_bytes + _MOST_KEPT * more_bytes
 
 
 def _limit_time(more_sec: float) -> None:

@@ -72,6 +72,9 @@ class Guard:
             return message
 
         try:
+            if "content-length" in headers and "transfer-encoding" in headers:
+                # A proxy before this server may see another end of the request than it does (RFC 9112, section 6.1).
+                raise RefusalError(400, "the request has Content-Length and Transfer-Encoding; send one of them")
             check_origin(scope["method"], headers, self._allowed_hosts)
             await self._app(scope, receive_more, send)
             return None

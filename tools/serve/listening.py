@@ -13,6 +13,7 @@ import uvicorn
 
 from tools.errors import ConfigError
 from tools.runtime.signals import heeded_signals
+from tools.serve.connections import limited_to
 from tools.serve.guard import Guard
 
 HEAD_SEC, SEND_SEC = 10, 60  # for a request's first lines, and for an answer to be taken
@@ -98,10 +99,11 @@ async def serve(
     on_ready: called once the server listens. on_stop: called when the first signal comes. on_end: before a second one
     ends the process.
     """
+    most = most_requests + _MORE_CONNECTIONS
     config = uvicorn.Config(
-        app, http="h11", ws="none", loop="asyncio", lifespan="off", interface="asgi3", log_config=None,
+        app, http=limited_to(most), ws="none", loop="asyncio", lifespan="off", interface="asgi3", log_config=None,
         log_level="critical", access_log=False, proxy_headers=False, server_header=False,
-        h11_max_incomplete_event_size=16 << 10, limit_concurrency=most_requests + _MORE_CONNECTIONS,
+        h11_max_incomplete_event_size=16 << 10, limit_concurrency=most + 2 * _BACKLOG,  # as some are still closing
         timeout_keep_alive=5, timeout_graceful_shutdown=1, backlog=_BACKLOG,
     )  # fmt: skip
     server, stopping = _Server(config), asyncio.Event()
@@ -136,16 +138,17 @@ async def serve(
 
 async def _close_idle(server: uvicorn.Server) -> None:
     """Close connections that ask nothing, or do not take their answer, for long: uvicorn itself waits for ever."""
-    since: dict = {}
+    since: dict = {}  # a request whose answer is sent -> when that was seen first
     while True:
         await asyncio.sleep(1)
         now, before, since = time.monotonic(), since, {}
         for connection in list(server.server_state.connections):
-            cycle = connection.cycle
-            is_idle = cycle is None or cycle.response_complete
-            is_sending = not is_idle and cycle.response_started
-            if is_idle or is_sending:
-                key = connection, is_idle
-                since[key] = before.get(key, now)
-                if now - since[key] > (HEAD_SEC if is_idle else SEND_SEC):
-                    connection.transport.abort()
+            if connection.is_idle:
+                is_late = now - connection.idle_since > HEAD_SEC
+            elif connection.is_sending:
+                since[connection.cycle] = before.get(connection.cycle, now)
+                is_late = now - since[connection.cycle] > SEND_SEC
+            else:
+                is_late = False
+            if is_late:
+                connection.transport.abort()

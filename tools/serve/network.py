@@ -15,6 +15,7 @@ from datareader.dataset import Batch
 log = logging.getLogger(__name__)
 
 _END = None
+_MOST_WAITING = 512 << 20  # bytes of batches that wait, unless one alone has more
 
 
 class NetworkThread:
@@ -37,6 +38,7 @@ class NetworkThread:
         self._next: tuple[Batch, Future] | None = None  # what did not go with those before
         self._running: list[tuple[Batch, Future]] = []
         self._closed = threading.Event()
+        self._bytes, self._fewer = 0, threading.Condition()  # of what waits
         self._thread = threading.Thread(target=self._run, daemon=True, name="network")
 
     def __enter__(self) -> "NetworkThread":
@@ -46,6 +48,8 @@ class NetworkThread:
     def __exit__(self, *error) -> None:
         """What waits is given up; the batch that is run comes to its end within moments, or is left behind."""
         self._closed.set()
+        with self._fewer:
+            self._fewer.notify_all()
         while not self._waiting.empty():
             _, future = self._waiting.get()
             future.cancel()
@@ -58,12 +62,26 @@ class NetworkThread:
 
     def submit(self, batch: Batch) -> "Future[np.ndarray]":
         """Probabilities (N, num_classes) float32 of the N records of a batch, later; waits while many others wait."""
-        future = Future()
+        future, size = Future(), size_of(batch)
+        with self._fewer:
+            self._fewer.wait_for(
+                lambda: not self._bytes or self._bytes + size <= _MOST_WAITING or self._closed.is_set()
+            )
+            self._bytes += size
         if self._closed.is_set():
             future.cancel()
         else:
             self._waiting.put((batch, future))
         return future
+
+    def _take(self, timeout: float | None = None) -> tuple[Batch, Future] | None:
+        """The next that waits, or the end. Raises queue.Empty."""
+        item = self._waiting.get(timeout=timeout)
+        if item is not _END:
+            with self._fewer:
+                self._bytes -= size_of(item[0])
+                self._fewer.notify_all()
+        return item
 
     def _run(self) -> None:
         from tools.inference.predict import predict  # imports Paddle
@@ -93,14 +111,14 @@ class NetworkThread:
 
     def _gather(self) -> list[tuple[Batch, Future]]:
         """What to run together; nothing at the end."""
-        item = self._next or self._waiting.get()
+        item = self._next or self._take()
         self._next = None
         if item is _END:
             return []
         items, size, deadline = [item], len(item[0]), time.monotonic() + self._wait_sec
         while size < self._batch_size:
             try:
-                item = self._waiting.get(timeout=max(0, deadline - time.monotonic()))
+                item = self._take(timeout=max(0, deadline - time.monotonic()))
             except queue.Empty:
                 break
             if item is _END:
@@ -112,6 +130,11 @@ class NetworkThread:
             items.append(item)
             size += len(item[0])
         return items
+
+
+def size_of(batch: Batch) -> int:
+    """Bytes of its arrays."""
+    return sum(array.nbytes for array in batch.inputs)
 
 
 def form_of(batch: Batch) -> tuple:

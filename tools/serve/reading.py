@@ -25,6 +25,7 @@ from tools.serve.wire import Part, Task
 
 MOST_PICTURES = 60  # in an answer
 _WINDOWS_AT_ONCE, _RECORDS_AT_ONCE = 8, 16
+_LONGEST_ID = 1000  # characters
 
 
 class Reader(Protocol):
@@ -55,6 +56,7 @@ class ClipReader:
             yield from self._read_windows(dataset, task)
         elif not dataset.broken:
             for batch in EvaluationLoader(dataset, 1, num_workers=0, as_float=False).epoch():
+                require_short_ids(batch.ids, task)
                 yield Part(batch, self._draw(batch)[0] if task.pictures else [])
         if dataset.broken:
             raise DataError(dataset.broken[0])
@@ -118,6 +120,7 @@ class FeatureReader:
                 parse_record(raw, self.expected, f"{task.path} record {number}")
                 for number, raw in enumerate(raws[first : first + _RECORDS_AT_ONCE], start=first)
             ]
+            require_short_ids([record.video_id for record in records], task)
             yield Part(self._make_batch(records))
 
     def _make_batch(self, records: list[Record]) -> Batch:
@@ -139,6 +142,15 @@ def require_room(count: int, task: Task, what: str, advice: str) -> None:
         raise DataError(
             f"{task.path} has {count:,} {what}; an answer has room for {task.most_parts:,}: {advice}, or ask for fewer "
             "classes by topk"
+        )
+
+
+def require_short_ids(ids: list[str], task: Task) -> None:
+    """Raise DataError where an id is so long that an answer would be mostly that."""
+    longest = max(map(len, ids), default=0)
+    if longest > _LONGEST_ID:
+        raise DataError(
+            f"{task.path} has an id of {longest:,} characters; give its videos ids of at most {_LONGEST_ID:,}"
         )
 
 

@@ -40,18 +40,26 @@ class Spool:
     def __exit__(self, *error) -> None:
         self.remove()
         self._lock.release()
-        self._lock_of(self._folder).unlink(missing_ok=True)
 
     def remove(self) -> None:
-        """All uploads with their folder."""
+        """All uploads with their folder, and its lock's file, which nobody else looks for."""
         shutil.rmtree(self._folder, ignore_errors=True)
+        self._lock_of(self._folder).unlink(missing_ok=True)
 
     def new_path(self) -> Path:
         """A file that is not there yet. Raises OSError where its folder was removed and cannot be made anew."""
         if not self._folder.is_dir():  # what tidies temporary folders was here
             _make_private(self._base)
+            self._hold_again()
             self._folder.mkdir(mode=0o700)
         return self._folder / secrets.token_hex(16)
+
+    def _hold_again(self) -> None:
+        """Hold the lock that others see: where its file was removed too, they take the folder for one of the dead."""
+        path = self._lock_of(self._folder)
+        if not path.exists():
+            before, self._lock = self._lock, HeldLock(path)
+            before.release()
 
     def _remove_leftovers(self) -> None:
         for folder in [path for path in self._base.iterdir() if path.is_dir()]:

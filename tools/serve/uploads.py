@@ -146,8 +146,7 @@ async def receive_upload(
     Raises RefusalError and ClientGoneError, and then there is no file.
     """
     body = open_body(content_type)
-    most = limits.upload_bytes + (_ENVELOPE if isinstance(body, FormBody) else 0)
-    if length is not None and int(length) > most:
+    if length is not None and int(length) > _most_bytes(body, limits):
         raise _too_large(limits)
     path = spool.new_path()
     try:
@@ -158,8 +157,13 @@ async def receive_upload(
     return Upload(path, body.name)
 
 
+def _most_bytes(body: RawBody | FormBody, limits: Limits) -> int:
+    return limits.upload_bytes + (_ENVELOPE if isinstance(body, FormBody) else 0)
+
+
 async def _write_body(receive: Receive, body: RawBody | FormBody, path: Path, limits: Limits) -> None:
     began, received, size, pending = time.monotonic(), 0, 0, bytearray()
+    most = _most_bytes(body, limits)
     with open(path, "xb", buffering=0) as file:
         more = True
         while more:
@@ -174,7 +178,7 @@ async def _write_body(receive: Receive, body: RawBody | FormBody, path: Path, li
             received += len(chunk)
             found = body.feed(chunk) if chunk else b""
             size += len(found)
-            if size > limits.upload_bytes:
+            if size > limits.upload_bytes or received > most:  # also behind the end of a form
                 raise _too_large(limits)
             pending += found
             if len(pending) >= _AT_ONCE or not more:

@@ -1,6 +1,7 @@
 """A reader that does what its tasks say, for tests of the processes that read."""
 
 import os
+import signal
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,8 @@ import numpy as np
 from datareader.dataset import Batch
 from tools.errors import DataError
 from tools.serve.wire import Part
+
+KEPT = []
 
 
 @dataclass(frozen=True)
@@ -30,6 +33,15 @@ class ObedientReader:
             case "allocate":
                 kept = [bytearray(b"x" * 1_000_000) for _ in range(int(value))]
                 raise DataError(f"{len(kept)} MB are there")
+            case "keep":
+                KEPT.append(bytearray(1_000_000 * int(value)))
+            case "opencv":
+                error = RuntimeError("Insufficient memory")
+                error.code = -4  # as cv2.error has it
+                raise error
+            case "stop":  # in the midst of a message
+                os.write(int(value), (1000).to_bytes(4, "big") + b"{")
+                os.kill(os.getpid(), signal.SIGSTOP)
             case "end":
                 os._exit(int(value))
             case "babble":

@@ -1,13 +1,16 @@
 """The server's answers are those of infer.py."""
 
 import json
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from tests.conftest import run_script
 from tests.tools.serve.conftest import FLAGS
+from tests.tools.serve.readers import part_of
+from tools.serve.answers import Findings
 
 NAMES = ("one.mp4", "two.avi", "three.mp4", "p.pkl")
 
@@ -44,6 +47,19 @@ def test_a_clip_has_the_classes_that_infer_gives_it(server, films, expected, nam
     assert answer.json["id"] == ("p" if name == "p.pkl" else name)
     assert answer.json["seconds"] > 0
     assert server.uploads() == []
+
+
+def test_an_upload_keeps_its_place_until_the_network_has_no_more_of_it():
+    futures, calls = [Future(), Future()], []
+    waiting = iter(futures)
+    findings = Findings(SimpleNamespace(submit=lambda batch: next(waiting)))
+    for _ in futures:
+        findings.add(part_of(np.zeros((1, 3), np.uint8)))
+    findings.when_done(lambda: calls.append("done"))
+    futures[0].set_result(None)
+    assert calls == []
+    futures[1].set_result(None)
+    assert calls == ["done"]
 
 
 def test_a_raw_body_has_no_name_and_topk_says_how_many_classes(server, films, expected):

@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -81,6 +82,43 @@ def test_memory_is_bounded_for_a_file(decoders):
         422, "the upload takes more than 200 MB of memory to decode; send a smaller one"
     )  # fmt: skip
     assert len(do(decoders, "give 1")) == 1
+
+
+def test_memory_that_opencv_lacks_is_told_as_any_other(decoders):
+    assert refusal(decoders, "opencv")[1].startswith("the upload takes more than 200 MB of memory")
+    assert len(do(decoders, "give 1")) == 1
+
+
+def test_a_process_that_keeps_memory_is_replaced_and_the_next_file_has_all(decoders):
+    before = process_of(decoders).pid
+    assert do(decoders, "keep 150") == []
+    assert refusal(decoders, "allocate 100") == (415, "100 MB are there")
+    assert process_of(decoders).pid != before
+
+
+def test_a_process_that_died_between_files_is_the_fault_of_none(decoders):
+    process = process_of(decoders)
+    os.kill(process.pid, signal.SIGKILL)
+    process.join(10)
+    assert len(do(decoders, "give 1")) == 1
+
+
+def test_a_process_that_stops_within_a_message_is_ended(decoders):
+    number = do_find_descriptor(decoders)
+    assert refusal(decoders, f"stop {number}")[1].startswith("the upload takes more than 2 s")
+    assert len(do(decoders, "give 1")) == 1
+
+
+def process_of(decoders):
+    (process,) = decoders._processes.values()
+    return process._process
+
+
+def do_find_descriptor(decoders):
+    """The number of the connection in the process that reads, which has no other socket."""
+    folder = Path(f"/proc/{process_of(decoders).pid}/fd")
+    (number,) = (path.name for path in folder.iterdir() if path.is_socket())
+    return number
 
 
 def test_a_process_that_dies_takes_one_file_with_it(decoders):

@@ -1,12 +1,14 @@
 """What a client may use up, and what it is told beyond."""
 
 import contextlib
+import pickle
 import resource
 import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from tests.datareader.clips.synthetic import encode_jpeg, make_frames
 from tests.tools.serve.conftest import FLAGS
 from tests.tools.serve.servers import FORM, form_of, running, wait_until
 
@@ -49,6 +51,53 @@ def test_chunks_of_no_known_length_are_counted(server):
             for _ in range(80):
                 connection.sendall(b"10000\r\n" + bytes(0x10000) + b"\r\n")
         assert read_all(connection).startswith(b"HTTP/1.1 413 ")
+
+
+def test_what_follows_the_end_of_a_form_is_counted(server):
+    form = form_of(b"abc", "a.mp4")
+    with server.socket() as connection:
+        head = (
+            f"POST /classify HTTP/1.1\r\nHost: localhost\r\nContent-Type: {FORM}\r\nTransfer-Encoding: chunked\r\n\r\n"
+        )
+        connection.sendall(head.encode() + b"%x\r\n%b\r\n" % (len(form), form))
+        with contextlib.suppress(ConnectionError):
+            for _ in range(80):
+                connection.sendall(b"10000\r\n" + bytes(0x10000) + b"\r\n")
+        assert read_all(connection).startswith(b"HTTP/1.1 413 ")
+
+
+def test_tiny_chunks_are_refused(server):
+    with server.socket() as connection:
+        connection.sendall(b"POST /classify HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n")
+        with contextlib.suppress(ConnectionError):
+            connection.sendall(b"1\r\nx\r\n" * 2000)
+        assert read_all(connection).startswith(b"HTTP/1.1 400 ")
+    wait_until(lambda: server.metric("video_uploads_under_way") == 0)
+
+
+def test_two_lengths_of_a_request_are_refused(server):
+    with server.socket() as connection:
+        connection.sendall(
+            b"POST /classify HTTP/1.1\r\nHost: localhost\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n"
+            b"1\r\nx\r\n0\r\n\r\nGET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"
+        )
+        answer = read_all(connection)
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    assert b"Content-Length and Transfer-Encoding" in answer
+    assert answer.count(b"HTTP/1.1") == 1
+
+
+def test_an_id_longer_than_any_answer_is_refused(server):
+    frames = [encode_jpeg(frame) for frame in make_frames(3)]
+    answer = server.send(pickle.dumps(("x" * 1_000_000, 1, frames)), name="p.pkl")
+    assert error_of(answer, 415) == "p.pkl has an id of 1,000,000 characters; give its videos ids of at most 1,000"
+
+
+def test_connections_that_ask_nothing_make_room_for_those_that_do(server):
+    with contextlib.ExitStack() as stack:
+        for _ in range(400):
+            stack.enter_context(server.socket()).sendall(b"GET / HT")
+        assert server.ask("GET", "/healthz").status == 200
 
 
 def test_a_slow_client_is_408_and_leaves_nothing(server):

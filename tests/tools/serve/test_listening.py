@@ -1,5 +1,6 @@
 """How the server begins and ends: its port, signals, and what is missing."""
 
+import contextlib
 import http.client
 import os
 import re
@@ -8,6 +9,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 
 import pytest
 
@@ -103,6 +105,18 @@ def test_a_connection_that_asks_nothing_is_closed(server):
     with server.socket() as connection:
         connection.sendall(b"POST /classify HT")
         assert connection.recv(100) == b""  # before the time of the socket is over
+
+
+@pytest.mark.slow
+def test_a_connection_that_asks_again_and_again_is_kept(server):
+    with contextlib.closing(server.connect()) as connection:
+        connection.connect()
+        first = connection.sock
+        for _ in range(26):  # 13 s; longer than HEAD_SEC
+            connection.request("GET", "/healthz")
+            assert connection.getresponse().read() == b"ready\n"
+            assert connection.sock is first
+            time.sleep(0.5)
 
 
 def run(*flags, cwd, **environment):

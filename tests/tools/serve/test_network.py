@@ -1,7 +1,8 @@
 """What comes together runs together, as far as it fits, and everybody has an answer."""
 
+import concurrent.futures
 import threading
-from concurrent.futures import wait
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import replace
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 
 import tests.tuned_paddle  # noqa: F401
 from datareader.dataset import Batch
+from tests.tools.serve.servers import wait_until
 from tools.serve.network import NetworkThread
 
 
@@ -51,6 +53,20 @@ def test_batches_that_wait_are_joined_up_to_the_size_in_their_order(network):
         assert [future.result(30).tolist() for future in futures] == [[[2 * number, 0]] for number in range(6)]
     assert sum(network.sizes) == 6
     assert max(network.sizes) == 3
+
+
+def test_no_more_bytes_wait_than_there_is_room_for(network, monkeypatch):
+    monkeypatch.setattr("tools.serve.network._MOST_WAITING", 100)
+    network.may_go.clear()
+    with NetworkThread(network, lambda batch: batch, 8, 0) as thread, ThreadPoolExecutor(1) as pool:
+        first = thread.submit(batch_of([1] * 100))  # which is larger than the room, and runs alone
+        wait_until(lambda: thread.num_waiting == 0)
+        second = thread.submit(batch_of([1] * 20))
+        third = pool.submit(thread.submit, batch_of([1] * 10))
+        with pytest.raises(concurrent.futures.TimeoutError):
+            third.result(0.3)
+        network.may_go.set()
+        assert [len(future.result(30)[0]) for future in (first, second, third.result(30))] == [100, 20, 10]
 
 
 def test_batches_of_other_forms_and_larger_ones_run_by_themselves(network):

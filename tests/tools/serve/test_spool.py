@@ -48,6 +48,22 @@ def test_a_folder_that_was_tidied_away_is_made_anew(base):
         assert stat.S_IMODE(base.stat().st_mode) == 0o700
 
 
+def test_a_folder_that_was_made_anew_is_that_of_a_server_that_lives(base):
+    with Spool() as first:
+        shutil.rmtree(base)
+        path = first.new_path()
+        path.write_bytes(b"x")
+        with Spool():
+            assert path.exists()
+
+
+def test_what_is_removed_before_the_process_ends_at_once_leaves_nothing(base):
+    with Spool() as spool:
+        spool.new_path().write_bytes(b"x")
+        spool.remove()
+        assert list(base.iterdir()) == []
+
+
 @pytest.mark.parametrize("kind", ["open", "link"])
 def test_a_folder_that_others_could_open_is_not_used(base, tmp_path, kind):
     if kind == "open":

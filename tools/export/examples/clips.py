@@ -45,11 +45,10 @@ except (IndexError, av.FFmpegError) as error:  # the former where there is no fi
     sys.exit(f"{' '.join(sys.argv[1:])} cannot be read as a video: {error}; python example.py clip.mp4")
 room = count // segments - length  # of a segment, for other places of its frames
 first = np.arange(segments) * max(room + length, 1) + max(room, 0) // 2
-numbers = (first[:, None] + np.arange(length)).ravel() % count
+numbers = np.add.outer(first, np.arange(length)).ravel() % count
 crops = {number: crop(image) for number, image in enumerate(decode(sys.argv[1])) if number in numbers}
 pixels = np.array([crops[number] for number in numbers], np.float32) / 255 - np.float32(READ["mean"])
 pixels = (pixels / np.float32(READ["std"])).transpose(0, 3, 1, 2).reshape(1, segments, 3 * length, SIZE, SIZE)
-
 config = inference.Config(str(FOLDER / CARD["program"]), str(FOLDER / CARD["weights"]))
 config.disable_glog_info()
 predictor = inference.create_predictor(config)
