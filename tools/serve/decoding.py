@@ -11,6 +11,7 @@ from math import ceil
 from multiprocessing.connection import Connection
 from pathlib import Path
 
+import cv2
 from tqdm import tqdm
 
 from tools.errors import DataError
@@ -30,7 +31,6 @@ from tools.serve.wire import (
 
 _MOST_SAID = 2000  # characters
 _MOST_KEPT = 0.25  # of the memory for a file, when it was read
-_OPENCV_NO_MEMORY = -4  # cv2.Error.StsNoMem, the code of a cv2.error, which is no MemoryError
 
 
 def decode_uploads(connection: Connection, reader: Reader, memory_bytes: int, decode_sec: float) -> None:
@@ -74,7 +74,7 @@ def _read(connection: Connection, reader: Reader, task: Task, most_kept: float) 
     except ConnectionError:
         raise
     except Exception as error:  # noqa: BLE001  (the server tells of it, and another file may be read well)
-        if getattr(error, "code", None) == _OPENCV_NO_MEMORY:
+        if isinstance(error, cv2.error) and error.code == cv2.Error.StsNoMem:  # which is no MemoryError
             send_message(connection, OUT_OF_MEMORY)
             return False
         kind, said = FAULT, {"text": traceback.format_exc()[-_MOST_SAID:]}

@@ -6,6 +6,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+import cv2
 import numpy as np
 
 from datareader.dataset import Batch
@@ -36,9 +37,8 @@ class ObedientReader:
             case "keep":
                 KEPT.append(bytearray(1_000_000 * int(value)))
             case "opencv":
-                error = RuntimeError("Insufficient memory")
-                error.code = -4  # as cv2.error has it
-                raise error
+                cv2.error.code = cv2.Error.StsNoMem  # as OpenCV itself sets it
+                raise cv2.error("Insufficient memory")
             case "stop":  # in the midst of a message
                 os.write(int(value), (1000).to_bytes(4, "big") + b"{")
                 os.kill(os.getpid(), signal.SIGSTOP)
