@@ -56,14 +56,13 @@ from tools.drawing.video_captions import Captions
 from tools.errors import ConfigError, ConfigFileError, DataError, PackageError
 from tools.inference.answers import describe_answers
 from tools.inference.classify import classify
-from tools.inference.outputs import OutputOptions, Outputs, add_output_flags, read_output_options
+from tools.inference.outputs import OutputOptions, Outputs, add_output_flags, files_of, read_output_options
 from tools.inference.predictions import (
     VideoClasses,
     count_videos,
     describe_repeated,
     lock_results,
     require_results,
-    result_paths,
     write_predictions,
 )
 from tools.inference.probs_file import facts_of
@@ -173,7 +172,7 @@ def main() -> int:
     run = replace(run, reader=choose_reader(run, options, clips))
     page, outputs = choose_page(run, options), options.outputs.open()
     base = Path(options.save_dir) / f"{run.name}_infer_result"
-    options.outputs.check(run.spec.data, files_of(run, base))
+    options.outputs.check(run.spec.data, files_of(run.config.INFER, base))
     if options.save_video:
         require_folder(options.save_video)
     code = launch_processes(run, partial(check_inputs, run, options), options.save_dir)
@@ -243,13 +242,6 @@ def plan(options: InferOptions) -> Run:
     overrides = (*run.config.overrides, Override("MODEL", "eigen_file", path, "--video"))
     planned = begin(replace(run, config=replace(run.config, overrides=overrides)))
     return replace(planned, notices=(*planned.notices, f"MODEL.eigen_file is {path}, of YouTube-8M's PCA"))
-
-
-def files_of(run: Run, base: Path) -> dict[str, str | Path | None]:
-    """What is told of a file -> a file of the run that no flag for another output may name."""
-    section = run.config.INFER
-    results = {f"the result {path}": path for path in result_paths(base)}
-    return results | {"INFER.filelist": section.filelist, "the class names": section.class_names}
 
 
 def check_inputs(run: Run, options: InferOptions) -> None:

@@ -18,7 +18,7 @@ from tools.config.flags import parse_text
 from tools.errors import ConfigError, DataError
 from tools.files.atomic import require_writable
 from tools.files.row_files import RowSpool
-from tools.inference.predictions import locate
+from tools.inference.predictions import locate, result_paths
 from tools.inference.probs_file import DTYPES, LabelledVideo, RunFacts, write_probs
 from tools.inference.submission import best_pairs, write_submission
 from tools.runtime.text import short_repr
@@ -239,3 +239,12 @@ def _label(batch, i: int) -> LabelledVideo:
     if np.ndim(label):  # multi-hot
         return LabelledVideo(locate(batch, i), tuple(np.flatnonzero(label).tolist()))
     return LabelledVideo(locate(batch, i), (int(label),) if label >= 0 else None)
+
+
+def files_of(section, base: Path) -> dict[str, str | Path | None]:
+    """What is told of a file -> a file of an inference that no flag for another output may name, as ``check`` takes it.
+
+    section: INFER of the config. base: of its results.
+    """
+    results = {f"the result {path}": path for path in result_paths(base)}
+    return results | {"INFER.filelist": section.filelist, "the class names": section.class_names}
