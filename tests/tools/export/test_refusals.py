@@ -120,12 +120,12 @@ def test_an_earlier_export_is_replaced_unless_something_else_is_in_it(trained, e
 def test_a_link_to_an_export_stays_one_and_leads_to_the_new_one(trained, exported, tmp_path):
     folder = shutil.copytree(exported, tmp_path / "out")
     (tmp_path / "link").symlink_to("out")
-    before = folder.stat().st_ino
     for _ in range(2):
         run_script(EXPORT, BEST, str(tmp_path / "link"), cwd=trained, as_given=True)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["link", "out"]
     assert (tmp_path / "link").is_symlink()
-    assert folder.stat().st_ino != before
+    written = [path.joinpath("model.json").stat().st_mtime_ns for path in (folder, exported)]
+    assert written[0] != written[1]  # which a copy has alike
 
 
 @pytest.mark.slow
@@ -151,8 +151,10 @@ def test_a_disk_without_room_is_told_with_the_folder_and_leaves_nothing(trained,
 def test_an_example_tells_a_file_that_is_none_of_its_kind(exported, tmp_path, name):
     folder = shutil.copytree(exported, tmp_path / "out")
     example = ROOT / "tools/export/examples" / f"{name}.py"
-    lines = example.read_text().replace('CARD["preprocessing"]["crop_size"]', "8")  # which features have none of
-    (folder / "example.py").write_text(lines)
+    shutil.copyfile(example, folder / "example.py")
+    card = json.loads((folder / "model.json").read_text())
+    card["preprocessing"] |= {"crop_size": 8, "segments": 3, "frames_of_a_segment": 1}  # as the card of clips has
+    (folder / "model.json").write_text(json.dumps(card))
     (tmp_path / "empty").write_bytes(b"")
     (tmp_path / "text").write_text("# no video")
     for files in (["empty"], ["text"], ["none"], [], ["text", "text"]):
