@@ -75,6 +75,6 @@ def suggest_processes(name: str, num_cores: int, conv_engine: str) -> list[str]:
     if num_cores < _MANY or conv_engine != "paddle":
         return []
     return [
-        f"one process has {num_cores} cores; --nproc 2, or more, may train {name} faster on them (two processes took "
-        "0.89 of the time of one on two cores), and normalises each process's share of a batch by itself"
+        f"one process has {num_cores} cores; --nproc 2, or more, may train {name} faster on them (two processes of "
+        "TSN took 0.89 of the time of one on two cores), and normalises each process's share of a batch by itself"
     ]
