@@ -73,7 +73,7 @@ class ExportOptions:
 
 def parse_args() -> ExportOptions:
     parser = make_run_parser(__doc__, prog="python -m tools.export")
-    parser.add_argument("folder", type=parse_text, metavar="FOLDER", help="where it goes; made, and not there yet")
+    parser.add_argument("folder", type=parse_text, metavar="FOLDER", help="where it goes; replaces an earlier export")
     add_weights_flag(parser)
     parser.add_argument("--verify", type=parse_text, metavar="LIST", help="compare answers on the videos of a list; "
         "default: on made inputs")  # fmt: skip

@@ -30,6 +30,7 @@ from dataclasses import asdict
 from typing import Any
 
 from models.feature_spec import LONGEST_VIDEO
+from models.spec import LENGTHS
 from tools.config.flags import PROJECT, ConfigSource, read_config
 from tools.config.load import Config
 from tools.config.schema import REQUIRED
@@ -126,7 +127,7 @@ def describe_graph(subject: Subject, network) -> dict[str, Any]:
             "views": views,
             "video": video,
             "section": section,
-            "frames": frames if any(each.name == "lengths" for each in inputs) else None,
+            "frames": frames if any(each.name == LENGTHS for each in inputs) else None,
             "not_counted": problem,
         },
         "parameters": {
