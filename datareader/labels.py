@@ -143,7 +143,7 @@ def describe_classes(counts: np.ndarray) -> str:
     present = counts[counts > 0]
     of_all = f" of {len(counts):,}" if len(present) < len(counts) else ""
     low, high = (present.min(), present.max()) if len(present) else (0, 0)
-    records = f"{low:,} records" if low == high else f"{low:,} to {high:,} records"
+    records = f"{low:,} record{'' if low == 1 else 's'}" if low == high else f"{low:,} to {high:,} records"
     return f"{len(present):,}{of_all} {'class' if len(counts) == 1 else 'classes'}, {records} each"
 
 

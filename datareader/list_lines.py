@@ -22,7 +22,7 @@ Found = tuple[Reading, int, os.stat_result]
 _NUMBER, _BETWEEN_IDS = re.compile(r"[+-]?[0-9]{1,9}"), re.compile(r"[\s,;]+")
 _NUMBERED = re.compile(r"[\s,;][+-]?[0-9]{1,9}(?:/|\Z)")  # of names: an end that may be read as a number behind one
 _LONGEST_NUMBER = 10  # characters
-_KIND = 0o170000  # of the bits of a mode; a call of stat.S_ISREG takes ten times as long
+KIND = 0o170000  # of the bits of a mode; a call of stat.S_ISREG takes ten times as long
 _LONGEST_PATH = 4096  # characters; no system has longer ones, and a line may have millions
 _FOLDERS = 1 << 14  # that are remembered at once: a few MB
 # A folder is gone through after so many of its lines, and again after four times as many, up to so many names a line:
@@ -57,14 +57,18 @@ def list_multilabel_readings(line: str) -> list[Reading]:
 def _split_number(line: str) -> tuple[str, int] | None:
     """What stands before a number at the end of a line, and the number; None where there is none."""
     words = line.rsplit(None, 1)  # a regex of the whole line would try every character of it
-    if len(words) == 2 and len(words[1]) <= _LONGEST_NUMBER and line.endswith(words[1]):
-        number = _parse_number(words[1])
-        return None if number is None else (words[0], number)
+    if len(words) == 2 and line.endswith(words[1]) and (number := parse_number(words[1])) is not None:
+        return words[0], number
     return None
 
 
+def parse_number(word: str) -> int | None:
+    """A number as it may stand behind a path; None for any other word."""
+    return _parse_short(word) if len(word) <= _LONGEST_NUMBER else None  # a longer one is not worth its memory
+
+
 @lru_cache(1 << 14)  # of class ids there are few
-def _parse_number(word: str) -> int | None:
+def _parse_short(word: str) -> int | None:
     return int(word) if _NUMBER.fullmatch(word) else None
 
 
@@ -78,14 +82,15 @@ def list_places(name: str, folder: str) -> list[str]:
 class _Folder:
     """The folder of some paths: where it is, and whether a name in it may end as if a number stood behind it.
 
-    places: (number, what stands before a path there) of those of ``list_places`` where it is. name: as the paths have
-    it. is_plain: it is known that no name in it does.
+    places: (number, what stands before a path there) of those of ``list_places`` where it is. only: that of a folder
+    which is at one of them alone, else None. name: as the paths have it. is_plain: it is known that no name in it does.
     """
 
-    __slots__ = ("_name", "_num_lines", "_pause", "is_plain", "places")
+    __slots__ = ("_name", "_num_lines", "_pause", "is_plain", "only", "places")
 
     def __init__(self, name: str, places: list[tuple[int, str]]):
         self.places, self._name = places, name
+        self.only = places[0] if len(places) == 1 else None
         self.is_plain = False
         self._num_lines, self._pause = 0, _FIRST_LOOK  # lines so far, and at the next look; 0 where none will come
 
@@ -125,23 +130,7 @@ class PathFinder:
 
     def __init__(self, folder: str, list_readings: Callable[[str], Sequence[Reading]]):
         self.folder, self._list_readings = folder, list_readings
-        self._find_folder = lru_cache(_FOLDERS)(self._look_for_folder)
-
-    def find_file(self, line: str, labelled: bool) -> Found | None:
-        """As ``find``, in half the time, for most files with at most one class id; None for all else.
-
-        labelled: as of ``list_readings``, which have to be those of this finder.
-        """
-        name, label = (labelled and _split_number(line)) or (line, None)
-        folder = self._find_folder(name[: name.rfind("/") + 1])
-        if (label is not None and not folder.is_plain) or len(folder.places) != 1:
-            return None
-        ((place, before),) = folder.places
-        try:
-            status = os.stat(before + name)  # noqa: PTH116
-        except (OSError, ValueError):
-            return None
-        return ((name, label, None), place, status) if status.st_mode & _KIND == stat.S_IFREG else None
+        self.find_folder = lru_cache(_FOLDERS)(self._look_for_folder)
 
     def find(self, line: str) -> Found | None:
         """What a line names, None where that is not there. Files go before folders.
@@ -151,7 +140,7 @@ class PathFinder:
         in_folder = None
         readings = self._list_readings(line)
         likely = readings[-1]
-        folder = self._find_folder(line[: line.rfind("/") + 1])  # of all readings: there is no / behind a path
+        folder = self.find_folder(line[: line.rfind("/") + 1])  # of all readings: there is no / behind a path
         if len(readings) > 1:
             folder.look()
         for reading in readings[-1:] if folder.is_plain else readings:

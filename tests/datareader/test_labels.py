@@ -26,6 +26,7 @@ def test_labels_of_records_are_packed_joined_and_counted():
         ([40, 60, 50], "3 classes, 40 to 60 records each", []),
         ([1200, 1200], "2 classes, 1,200 records each", []),
         ([5], "1 class, 5 records each", ["all labels are of class 0; a classifier trained on one class"]),
+        ([1, 1], "2 classes, 1 record each", []),
         ([0, 0], "0 of 2 classes, 0 records each", ["no record has a label"]),
         ([0, 7, 0], "1 of 3 classes, 7 records each", ["all labels are of class 1; a classifier trained on one class"]),
         (
@@ -45,7 +46,7 @@ def test_labels_of_records_are_packed_joined_and_counted():
             ["3,842 of 3,862 classes have no record (20, 21, 22, 23, 24 and 3,837 more);"],
         ),
     ],
-    ids=range(9),
+    ids=range(10),
 )
 def test_classes_are_counted_in_a_line_and_what_looks_wrong_is_said(counts, text, warnings):
     counts = np.array(counts, np.int64)
