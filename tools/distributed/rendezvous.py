@@ -8,6 +8,7 @@ import logging
 import os
 import socket
 import struct
+import sys
 import time
 from multiprocessing.connection import Connection
 
@@ -160,4 +161,6 @@ def interface_to(host: str) -> str | None:
                         return name
     except (ImportError, OSError):  # not Linux, or a name that nobody knows, which is said later
         pass
-    return "lo" if host.startswith("127.") else None
+    if host.startswith("127."):
+        return "lo0" if sys.platform == "darwin" else "lo"
+    return None

@@ -1,9 +1,10 @@
-"""Several machines: how processes meet, Paddle's launcher, the script for machines, and the README's commands."""
+"""Several machines: how processes meet, Paddle's launcher, the script for machines, and the page's commands."""
 
 import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -13,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import PROJECT, clean_env, run_shell
+from tests.pages import read_page
 from tools.distributed import group as process_group
 from tools.distributed import rendezvous
 from tools.errors import ConfigError, PeerError
@@ -168,6 +170,13 @@ def test_the_interface_is_the_one_that_leads_to_the_first_machine():
     assert rendezvous.interface_to("no.such.invalid") is None
 
 
+def test_the_loopback_interface_of_a_mac_has_its_own_name(monkeypatch):
+    monkeypatch.setattr(socket, "if_nameindex", list)  # as where interfaces cannot be asked for their addresses
+    assert rendezvous.interface_to("127.0.0.1") == "lo"
+    monkeypatch.setattr(sys, "platform", "darwin")
+    assert rendezvous.interface_to("127.0.0.1") == "lo0"
+
+
 def test_three_sigterms_are_one_request_and_a_second_ctrl_c_stops_at_once():
     with StopRequest() as stop:
         for _ in range(3):
@@ -190,9 +199,9 @@ def test_a_process_ends_when_paddle_s_launcher_was_killed():
     assert process.communicate(timeout=20)[1] == "error: the launcher of this process has ended\n"
 
 
-def readme_block(word):
-    """The one block of the README's commands, not run line by line, that holds a word."""
-    blocks = re.findall(r"^```sh\n(.*?)^```", (PROJECT / "README.md").read_text(), flags=re.MULTILINE | re.DOTALL)
+def page_block(word):
+    """The one block of commands on the page about training, not run line by line, that holds a word."""
+    blocks = re.findall(r"^```sh\n(.*?)^```", read_page("tools/training.md"), flags=re.MULTILINE | re.DOTALL)
     (block,) = [block for block in blocks if word in block]
     return block
 
@@ -216,7 +225,7 @@ def require_namespaces():
 
 @pytest.fixture
 def namespaces():
-    """The README's two namespaces; removed however the test ends."""
+    """The two namespaces of the page; removed however the test ends."""
     require_namespaces()
     yield
     for name in ("zoo0", "zoo1"):
@@ -225,13 +234,13 @@ def namespaces():
 
 @pytest.mark.slow
 def test_two_launches_on_one_machine_train_as_two_processes_of_one(clone):
-    run_shell(readme_block("--host 127.0.0.1"), clone)
+    run_shell(page_block("--host 127.0.0.1"), clone)
     assert_trained_alike(clone, "nodes")
 
 
 @pytest.mark.slow
 def test_two_namespaces_train_as_two_processes_of_one_machine(clone, namespaces):
-    run_shell(readme_block("ip netns add"), clone)
+    run_shell(page_block("ip netns add"), clone)
     assert_trained_alike(clone, "zoo")
 
 
@@ -246,10 +255,10 @@ def assert_trained_alike(clone, folder):
 
 
 class Nodes:
-    """Two launches of a long training, in the namespaces of the README; the second has the process to harm."""
+    """Two launches of a long training, in the namespaces of the page; the second has the process to harm."""
 
     def __init__(self, folder, save_dir, started=(0, 1)):
-        setup = re.sub(r"(?ms)^MODEL=.*", "", readme_block("ip netns add"))
+        setup = re.sub(r"(?ms)^MODEL=.*", "", page_block("ip netns add"))
         subprocess.run(["bash", "-e", "-c", setup], cwd=folder, check=True)
         self.folder, self.save_dir = folder, save_dir
         self.launchers = [self.start(node) for node in started]
