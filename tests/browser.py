@@ -25,11 +25,16 @@ FLAGS = (
 LIMIT_SEC = 60  # for an answer
 
 
+def find_browser() -> str | None:
+    """Where the first of NAMES is that is installed."""
+    return next(filter(None, map(shutil.which, NAMES)), None)
+
+
 class Browser:
     """A browser with one tab. problems: errors of pages since ``open``; requests: addresses asked for since then."""
 
     def __init__(self, profile: Path):
-        program = next(filter(None, map(shutil.which, NAMES)), None)
+        program = find_browser()
         if program is None:
             pytest.skip(f"none of {', '.join(NAMES)} is installed")
         theirs, self._to = os.pipe()
@@ -77,11 +82,19 @@ class Browser:
             self._note(answer)
 
     def open(
-        self, page: Path | str, *, width: int = 1400, height: int = 900, dark: bool = False, script: bool = True
+        self,
+        page: Path | str,
+        *,
+        width: int = 1400,
+        height: int = 900,
+        scale: float = 1,
+        dark: bool = False,
+        script: bool = True,
     ) -> None:
-        """Load a file, or what is at an address, and wait until it has settled."""
+        """Load a file, or what is at an address, and wait until it has settled. scale: pixels of a picture to one."""
         self.problems, self.requests, self._events = [], [], []
-        self.ask("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False)
+        size = {"width": width, "height": height, "deviceScaleFactor": scale}
+        self.ask("Emulation.setDeviceMetricsOverride", **size, mobile=False)
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         self.ask("Emulation.setEmulatedMedia", media="screen", features=[scheme])
         self.ask("Emulation.setScriptExecutionDisabled", value=not script)
@@ -114,6 +127,21 @@ class Browser:
         """A PNG of the page, or of what is in the window."""
         data = self.ask("Page.captureScreenshot", format="png", captureBeyondViewport=whole)["data"]
         path.write_bytes(base64.b64decode(data))
+
+    def picture_of(self, first: str, last: str, margin: int = 0) -> bytes:
+        """A PNG of the part of the page that holds two elements. first, last: selectors. margin: pixels around them."""
+        x, y, right, bottom = self.run(
+            f"""(() => {{ const boxes = {json.dumps([first, last])}.map(
+            (one) => document.querySelector(one).getBoundingClientRect());
+            const most = (edge) => Math.max(...boxes.map((box) => box[edge]));
+            const least = (edge) => Math.min(...boxes.map((box) => box[edge]));
+            return [least("left") + scrollX, least("top") + scrollY, most("right") + scrollX, most("bottom") + scrollY];
+            }})()"""
+        )
+        x, y = max(x - margin, 0), max(y - margin, 0)
+        box = {"x": x, "y": y, "width": right + margin - x, "height": bottom + margin - y, "scale": 1}
+        data = self.ask("Page.captureScreenshot", format="png", captureBeyondViewport=True, clip=box)["data"]
+        return base64.b64decode(data)
 
     def _receive(self) -> dict:
         deadline = time.monotonic() + LIMIT_SEC

@@ -97,7 +97,8 @@ def _list_figures(run: RecordedRun) -> list[Figure]:
     for section, count in records.items() if isinstance(records, dict) else ():
         figures.append(Figure(f"videos in {section}", f"{count:,}" if isinstance(count, int) else "-"))
     if history.busy_sec:
-        figures.append(Figure("time taken", format_duration(history.busy_sec), f"until {format_time(time.time())}"))
+        note = "" if history.end else f"until {format_time(time.time())}"
+        figures.append(Figure("time taken", format_duration(history.busy_sec), note))
     return figures
 
 

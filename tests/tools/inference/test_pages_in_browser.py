@@ -193,6 +193,18 @@ def test_counts_stand_out_from_their_grounds_in_the_light_and_in_the_dark(browse
             assert contrast(*colours) >= 4.5, (dark, ground)
 
 
+def test_arrows_stay_with_their_words_bars_behind_their_texts_and_lanes_have_a_ground(browser, tmp_path):
+    browser.open(write_scores(tmp_path / "scores.html", 6, PLAIN), width=820)
+    lines = "Array.from(document.querySelectorAll('#classes thead button'), (one) => [one.innerText.trim(), one])"
+    lines = f"{lines}.filter(([text]) => !/[ -]/.test(text)).map(([text, one]) => [text, one.getClientRects().length])"
+    assert browser.run(lines)[:3] == [["class", 1], ["name", 1], ["videos", 1]]
+    browser.open(write_answers(tmp_path / "answers.html", 1))
+    style = "getComputedStyle(document.querySelector('{}')).{}"
+    assert browser.run(style.format(".ranking .b", "backgroundPositionY")) == "50%"
+    browser.open(write_answers(tmp_path / "film.html", 1, windows=3))
+    assert browser.run(style.format(".lanes svg", "overflow")) == "visible"  # or half of the line is cut off
+
+
 def test_what_only_a_screen_can_do_is_not_printed(browser, tmp_path):
     browser.open(write_scores(tmp_path / "page.html", 400, PLAIN))
     browser.ask("Emulation.setEmulatedMedia", media="print")

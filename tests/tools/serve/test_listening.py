@@ -14,7 +14,7 @@ import time
 import pytest
 
 from tests.conftest import PROJECT, clean_env
-from tests.test_readme import commands_of
+from tests.pages import commands_of
 from tests.tools.serve.conftest import FLAGS
 from tests.tools.serve.servers import running, wait_until
 from tools.errors import ConfigError
@@ -144,8 +144,8 @@ def test_weights_that_are_not_there_are_one_line(films):
 
 
 @pytest.mark.slow
-def test_the_commands_of_the_readme_start_a_server_and_ask_it(films, tmp_path):
-    lines = [line for line in commands_of("README.md") if "tools.serve" in line or "/classify" in line]
+def test_the_commands_of_the_page_start_a_server_and_ask_it(films, tmp_path):
+    lines = [line for line in commands_of("tools/deployment.md") if "tools.serve" in line or "/classify" in line]
     start, *asking = lines
     assert start.startswith("python -m tools.serve --weights=checkpoints/")
     assert all(line.startswith("curl ") for line in asking)

@@ -52,6 +52,7 @@ def test_a_chosen_video_has_classes_frames_and_a_timeline(server, browser, films
     images = "Array.from(document.querySelectorAll('#answers img'))"
     assert browser.run(f"{images}.length") == 2 + 2  # segments, and windows of two seconds
     assert browser.run(f"{images}.every((image) => image.complete && image.naturalWidth > 0)")
+    assert browser.run("getComputedStyle(document.querySelector('.timeline')).marginTop") == "0px"  # first in its card
     assert browser.run(CUT_OFF) == []
     assert browser.problems == []
     assert all(request.startswith((address(server), "data:")) for request in browser.requests)

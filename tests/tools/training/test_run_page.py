@@ -39,7 +39,7 @@ def test_a_run_has_all_of_its_sections(tmp_path):
     text = words(page)
     assert "best top-1 accuracy 77.50 % epoch 2, 95 %: 72.5 to 82.5" in text
     assert "epochs done 3 of 9 running when this page was written, or killed since" in text
-    assert "time taken 2 min 55 s" in text
+    assert "time taken 2 min 55 s until " in text
     assert "By the last validation, epoch 2." in text
     assert "All 6 classes, the worst first" in text
     assert "1 one" not in text
@@ -54,7 +54,9 @@ def test_a_run_has_all_of_its_sections(tmp_path):
 def test_the_end_of_a_run_is_told(tmp_path):
     for reason in ("finished", "stopped by SIGINT", "early stop"):
         files = write_run(tmp_path, [START, *events_of(range(2)), {"event": "end", "time": 2000.0, "reason": reason}])
-        assert f"epochs done 2 of 9 {reason}" in words(page_of(files))
+        text = words(page_of(files))
+        assert f"epochs done 2 of 9 {reason}" in text
+        assert "time taken 16 min 40 s Curves by epoch" in text  # without the time at which the page is made
     resumed = {**START, "resumed": "TSN_epoch1", "time": 3000.0}
     text = words(page_of(write_run(tmp_path, [START, *events_of(range(2)), {"event": "end", "reason": "x"}, resumed])))
     assert "running when this page was written" in text
