@@ -1,4 +1,4 @@
-"""This project's version, and the packages of requirements.txt: which are installed, and whether they are new enough.
+"""This project's name and version, and the packages of requirements.txt: which are installed, and which are too old.
 
 Imports nothing of weight.
 """
@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from tools.errors import PackageError
 
-VERSION = "3.1.0"  # of this project
+NAME, VERSION = "paddle-video-zoo", "3.1.0"  # of this project; the newest in CHANGELOG.md
 REQUIREMENTS = Path(__file__).resolve().parents[2] / "requirements.txt"
 # What brings the same modules; the first that is installed counts.
 OTHER_BUILDS = {
@@ -29,6 +29,7 @@ MODULES = {  # where a package's module has another name
     "MarkupSafe": "markupsafe",
 }
 _LINE = re.compile(r"([\w-]+)>=([\d.]+)$")
+_NO_LIBRARY = re.compile(r"(\S+): cannot open shared object file")  # words of glibc's loader
 
 
 class Requirement(NamedTuple):
@@ -68,9 +69,17 @@ def check_versions(*name: str) -> None:
 
 
 def explain_import(error: ImportError) -> PackageError | None:
-    """The error for a required package that is missing or too old; None where the fault lies elsewhere."""
+    """The error for a required package that is missing or too old, or a library of the system that one needs.
+
+    None where the fault lies elsewhere.
+    """
     if isinstance(error, ModuleNotFoundError) and (missing := missing_package(error.name or "")):
         return missing
+    if library := _NO_LIBRARY.match(str(error)):
+        return PackageError(
+            f"{library[1]} is not installed, a library of the system that a Python package needs; install it, or, "
+            "where OpenCV needs it, opencv-python-headless in place of opencv-python, which does without"
+        )
     try:
         check_versions()
     except PackageError as old:

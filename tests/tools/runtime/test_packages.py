@@ -123,6 +123,15 @@ def test_a_package_that_a_program_misses_at_its_start_is_one_line(tmp_path, prog
     assert re.fullmatch(r'error: numpy is not installed; python -m pip install "numpy>=[\d.]+"\n', result.stderr)
 
 
+def test_a_library_of_the_system_that_a_package_misses_is_one_line(tmp_path):
+    words = "libGL.so.1: cannot open shared object file: No such file or directory"
+    (tmp_path / "cv2.py").write_text(f"raise ImportError({words!r})")
+    result = run_with(tmp_path, ["infer.py"], "--help")
+    assert result.returncode == 1
+    assert result.stderr.startswith("error: libGL.so.1 is not installed, a library of the system")
+    assert result.stderr.count("\n") == 1
+
+
 def test_an_error_of_an_import_that_no_package_explains_is_shown_whole(tmp_path):
     (tmp_path / "numpy.py").write_text("raise ImportError('of another kind')")
     result = run_with(tmp_path, ["infer.py"], "--help")
