@@ -43,7 +43,6 @@ from tools.config.flags import (
     add_verbose_flag,
     add_video_flag,
     add_weights_flag,
-    make_run_parser,
     parse_text,
     read_engine_options,
     read_run_options,
@@ -51,6 +50,7 @@ from tools.config.flags import (
     whole_number,
 )
 from tools.config.load import Override
+from tools.config.parser import Group, make_parser
 from tools.distributed.skipped import gather_broken, require_records
 from tools.drawing.video_captions import Captions
 from tools.errors import ConfigError, ConfigFileError, DataError, PackageError
@@ -105,40 +105,28 @@ class InferOptions:
 
 
 def parse_args() -> InferOptions:
-    parser = make_run_parser(__doc__)
+    parser = make_parser(__doc__)
     add_run_flags(parser, sections=("INFER",))
-    add_verbose_flag(parser)
-    add = parser.add_argument
     add_weights_flag(parser)
-    add_override(parser, "--filelist", ("INFER",), "filelist", parse_text, "list of the files to look at")
-    add_override(parser, "--class-names", ("INFER",), "class_names", parse_text, "names by class id, .txt or .csv")
+    add_verbose_flag(parser)
+    add_override(parser, Group.DATA, "--filelist", ("INFER",), "filelist", parse_text, "list of the files to look at")
+    names = ("--class-names", ("INFER",), "class_names", parse_text, "names by class id, .txt or .csv")
+    add_override(parser, Group.OUTPUT, *names)
     add_video_flag(parser)
+    add = parser.group(Group.DATA).add_argument
     add("--window-sec", type=real_number(0), metavar="SEC", help="the classes of windows of so many seconds of videos")
     add("--stride-sec", type=real_number(0), metavar="SEC", help="from one window to the next; default: --window-sec")
-    add(
-        "--infer-topk",
-        type=whole_number(),
-        metavar="K",
-        help=f"classes to keep of each video, 0 for all; default: {IN_FILES}, and {IN_TABLE} in the table of --video",
-    )
-    add(
-        "--log-interval",
-        type=whole_number(),
-        metavar="BATCHES",
-        help="batches between log lines, 0 for none; default: 1, with --video 0",
-    )
-    add("--save-dir", type=parse_text, default="./", metavar="DIR", help="where the results go")
-    add(
-        "--csv-safe",
-        action="store_true",
-        help="quote texts in .csv, with an apostrophe before those that a spreadsheet would take for formulas",
-    )
-    add(
-        "--save-video",
-        type=parse_text,
-        metavar="DIR",
-        help="write a copy of each video there, an mp4 with its sound, with the classes drawn in",
-    )
+    add = parser.group(Group.OUTPUT).add_argument
+    add("--infer-topk", type=whole_number(), metavar="K", help="classes to keep of each video, 0 for all; default: "
+        f"{IN_FILES}, and {IN_TABLE} in the table of --video")  # fmt: skip
+    add("--log-interval", type=whole_number(), metavar="BATCHES", help="batches between log lines, 0 for none; "
+        "default: 1, with --video 0")  # fmt: skip
+    add("--save-dir", type=parse_text, default="./", metavar="DIR", help="where the results go; default: the working "
+        "directory")  # fmt: skip
+    add("--csv-safe", action="store_true", help="quote texts in .csv, with an apostrophe before those that a "
+        "spreadsheet would take for formulas")  # fmt: skip
+    add("--save-video", type=parse_text, metavar="DIR", help="write a copy of each video there, an mp4 with its sound, "
+        "with the classes drawn in")  # fmt: skip
     add_report_flag(parser, "{model}_infer_report.html in --save-dir")
     add_output_flags(parser, submission=True)
     add_engine_flags(parser)

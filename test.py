@@ -28,12 +28,12 @@ from tools.config.flags import (
     add_run_flags,
     add_verbose_flag,
     add_weights_flag,
-    make_run_parser,
     parse_text,
     read_engine_options,
     read_run_options,
     whole_number,
 )
+from tools.config.parser import Group, make_parser
 from tools.distributed.skipped import gather_broken, require_records
 from tools.errors import ConfigError, DataError
 from tools.files.atomic import atomic_write, require_writable
@@ -62,11 +62,11 @@ class TestOptions:
 
 
 def parse_args() -> TestOptions:
-    parser = make_run_parser(__doc__)
+    parser = make_parser(__doc__)
     add_run_flags(parser, sections=("TEST",))
-    add_verbose_flag(parser)
-    add = parser.add_argument
     add_weights_flag(parser)
+    add_verbose_flag(parser)
+    add = parser.group(Group.OUTPUT).add_argument
     add("--log-interval", type=whole_number(), default=1, metavar="BATCHES", help="batches between log lines; 0: none")
     add("--output", type=parse_text, metavar="FILE", help="also write the scores as JSON")
     add_report_flag(parser, "{model}_test_report.html beside --output, or here")

@@ -10,8 +10,7 @@ if __name__ == "__main__":  # before anything slow, so that Ctrl-C is one line f
 
 import argparse
 import logging
-from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import fields, replace
 from functools import partial
 from pathlib import Path
 
@@ -26,12 +25,12 @@ from tools.config.flags import (
     add_override,
     add_run_flags,
     add_verbose_flag,
-    make_run_parser,
     parse_text,
     read_run_options,
     real_number,
     whole_number,
 )
+from tools.config.parser import Group, Parser, make_parser
 from tools.errors import CheckpointError, ConfigError
 from tools.files.atomic import atomic_write
 from tools.run_setup import Run, launch_processes, plan_run
@@ -48,43 +47,18 @@ _OF_FREEZE = {"unfreeze_at", "cache_views", "cache_size", "cache_dir"}  # fields
 
 def parse_args() -> tuple[RunOptions, TrainingOptions, list[str]]:
     """The run, the training, and flags of 2019 that were given and have no effect."""
-    parser = make_run_parser(__doc__)
+    parser = make_parser(__doc__)
     add_run_flags(parser, sections=("TRAIN", "VALID"))
+    add_start_flags(parser)
+    add_learning_flags(parser)
+    add_freeze_flags(parser)
+    add_saving_flags(parser)
+    add_speed_flags(parser)
     add_verbose_flag(parser)
-    count, names = whole_number(), []
-
-    def add(*flags, **options):
-        """A flag that is a field of TrainingOptions."""
-        names.append(parser.add_argument(*flags, **options).dest)
-
-    rates, epochs = ("--learning-rate", "--lr"), ("--epoch-num", "--epoch", "--epochs")
-    add_override(parser, rates, ("TRAIN",), "learning_rate", float, "learning rate at the start")
-    add_override(parser, epochs, ("TRAIN",), "epoch", count, "epochs, all told")
-    add_override(parser, "--seed", ("TRAIN",), "seed", count, "seed of weights, order, frames and dropout")
-    add("--pretrain", type=parse_text, metavar="PATH", help="start from these weights, as --weights takes them, "
-        "or from a ResNet of torchvision or timm; another number of classes skips the classifier")  # fmt: skip
-    add("--resume", type=parse_text, metavar="PATH", help="resume from a checkpoint folder, of 2019 too, or auto: from "
-        "the latest in --save-dir")  # fmt: skip
-    add("--resume-changed", action="store_true", help="resume inside an epoch too where settings have changed")
-    add("--save-dir", type=parse_text, default="checkpoints", metavar="DIR", help="where checkpoints and logs go")
-    add("--save-every", type=count, default=0, metavar="STEPS", help="save inside an epoch too; 0: on Ctrl-C only")
-    add("--keep", type=count, default=0, metavar="N", help="finished epochs to keep besides the best; 0: all")
-    add("--valid-interval", type=count, default=1, metavar="EPOCHS", help="epochs between validations; 0: none")
-    add("--valid-first", action="store_true", help="validate before the first step too, for the score of chance")
-    add("--log-interval", type=count, default=10, metavar="STEPS", help="steps between log lines; 0: none")
-    add("--accumulate", type=whole_number(1), default=1, metavar="N", help="split each process's batch into N micro-"
-        "batches; one update for all of them")  # fmt: skip
-    add("--amp", choices=("off", "bf16", "fp16"), default="off", help="compute with 16-bit numbers where it does no "
-        "harm (GPU)")  # fmt: skip
-    add("--sync-bn", action="store_true", help="batch normalisation over the videos of all processes (GPU)")
-    add("--conv-engine", choices=("paddle", "onednn"), default="paddle", help="onednn: trains a ResNet faster (CPU)")
-    add_regularisers(add)
-    add("--early-stop", type=count, default=0, metavar="N", help="end after N validations without a better score; 0: "
-        "never")  # fmt: skip
-    add_freeze_flags(add)
+    add = parser.group(Group.OUTPUT).add_argument
+    add("--log-interval", type=whole_number(), default=10, metavar="STEPS", help="steps between log lines; 0: none")
     add("--visualdl", type=parse_text, metavar="DIR", help="also write loss, rate and scores as scalars for VisualDL")
-    parser.add_argument("--no-use-pyreader", action="store_true", help="of 2019: accepted, no effect")
-    parser.add_argument("--no-memory-optimize", action="store_true", help="of 2019: accepted, no effect")
+    parser.add_obsolete("--no-use-pyreader", "--no-memory-optimize")
     args = parser.parse_args()
     if args.pretrain and args.resume:
         parser.error("--pretrain begins a run and --resume continues one; give one of them")
@@ -94,43 +68,78 @@ def parse_args() -> tuple[RunOptions, TrainingOptions, list[str]]:
         parser.error("--valid-first needs validation; --valid-interval 0 turns it off")
     if args.early_stop and not args.valid_interval:
         parser.error("--early-stop needs validation; --valid-interval 0 turns it off")
-    behind = [f"--{name.replace('_', '-')}" for name in names if name in _OF_FREEZE & vars(args).keys()]
+    said = {field.name: vars(args)[field.name] for field in fields(TrainingOptions) if field.name in vars(args)}
+    behind = [f"--{name.replace('_', '-')}" for name in said if name in _OF_FREEZE]
     if behind and not args.freeze:
         parser.error(f"{', '.join(behind)}: only together with --freeze backbone")
     given = {"--no-use-pyreader": args.no_use_pyreader, "--no-memory-optimize": args.no_memory_optimize}
-    run = read_run_options(args)
-    training = TrainingOptions(
-        **{name: vars(args)[name] for name in names if name in vars(args)},
-        skip_broken=run.skip_broken,
-        weights_dir=run.weights_dir,
-        offline=run.offline,
-    )
-    return run, training, [flag for flag, is_given in given.items() if is_given]
+    return read_run_options(args), TrainingOptions(**said), [flag for flag, is_given in given.items() if is_given]
 
 
-def add_regularisers(add: Callable) -> None:
-    """What keeps weights and answers from going too far."""
+# Each flag below, as each of ``add_run_flags``, is a field of TrainingOptions where there is one of its name.
+
+
+def add_start_flags(parser: Parser) -> None:
+    add = parser.group(Group.START).add_argument
+    add("--pretrain", type=parse_text, metavar="PATH", help="start from these weights, as --weights takes them, "
+        "or from a ResNet of torchvision or timm; another number of classes skips the classifier")  # fmt: skip
+    add("--resume", type=parse_text, metavar="PATH", help="resume from a checkpoint folder, of 2019 too, or auto: from "
+        "the latest in --save-dir")  # fmt: skip
+    add("--resume-changed", action="store_true", help="resume inside an epoch too where settings have changed")
+
+
+def add_learning_flags(parser: Parser) -> None:
+    """What changes what is learnt."""
+    count, learning = whole_number(), Group.LEARNING
+    rates, epochs = ("--learning-rate", "--lr"), ("--epoch-num", "--epoch", "--epochs")
+    add_override(parser, learning, rates, ("TRAIN",), "learning_rate", float, "learning rate at the start")
+    add_override(parser, learning, epochs, ("TRAIN",), "epoch", count, "epochs, all told")
+    add_override(parser, learning, "--seed", ("TRAIN",), "seed", count, "seed of weights, order, frames and dropout")
+    add = parser.group(learning).add_argument
+    add("--accumulate", type=whole_number(1), default=1, metavar="N", help="split each process's batch into N micro-"
+        "batches; one update for all of them")  # fmt: skip
     add("--grad-clip", type=real_number(0, or_zero=True), default=0.0, metavar="NORM", help="largest norm of all "
         "gradients; 0: any")  # fmt: skip
     add("--ema", type=real_number(0, 1), metavar="DECAY", help="also keep, score and save averaged weights; 0.999 is "
         "usual")  # fmt: skip
     add("--label-smoothing", type=real_number(0, 1, or_zero=True), default=0.0, metavar="EPS", help="move labels by "
         "EPS towards no answer, in the training's loss; 0.1 is usual, 0: not at all")  # fmt: skip
+    add("--sync-bn", action="store_true", help="batch normalisation over the videos of all processes (GPU)")
 
 
-def add_freeze_flags(add: Callable) -> None:
+def add_freeze_flags(parser: Parser) -> None:
     """Those of a backbone that stays as it is."""
+    add = parser.group(Group.FREEZING).add_argument
     add("--freeze", choices=("backbone",), help="train what lies behind the ResNet of TSN or STNET alone; what that "
         "makes of each clip is computed once")  # fmt: skip
     add = partial(add, default=argparse.SUPPRESS)  # so that it shows what was given
     add("--unfreeze-at", type=whole_number(1), metavar="EPOCH", help="with --freeze, train everything from this epoch "
         "on; the first is 0")  # fmt: skip
     add("--cache-views", type=whole_number(), metavar="N", help="with --freeze, N augmented views of each clip, which "
-        "take turns; 0: that of a test")  # fmt: skip
+        "take turns; 0: that of a test; default: 0")  # fmt: skip
     size = real_number(0, or_zero=True)
     add("--cache-size", type=size, metavar="GB", help="with --freeze, the most that is kept of what frozen backbones "
-        "have computed, of all runs; 10 by default, 0: nothing")  # fmt: skip
-    add("--cache-dir", type=parse_text, metavar="DIR", help="where that is kept; ~/.paddle/features")
+        "have computed, of all runs; 0: nothing; default: 10")  # fmt: skip
+    add("--cache-dir", type=parse_text, metavar="DIR", help="where that is kept; default: ~/.paddle/features")
+
+
+def add_saving_flags(parser: Parser) -> None:
+    """When a run validates, ends and saves."""
+    add, count = parser.group(Group.SAVING).add_argument, whole_number()
+    add("--save-dir", type=parse_text, default="checkpoints", metavar="DIR", help="where checkpoints and logs go")
+    add("--save-every", type=count, default=0, metavar="STEPS", help="save inside an epoch too; 0: on Ctrl-C only")
+    add("--keep", type=count, default=0, metavar="N", help="finished epochs to keep besides the best; 0: all")
+    add("--valid-interval", type=count, default=1, metavar="EPOCHS", help="epochs between validations; 0: none")
+    add("--valid-first", action="store_true", help="validate before the first step too, for the score of chance")
+    add("--early-stop", type=count, default=0, metavar="N", help="end after N validations without a better score; 0: "
+        "never")  # fmt: skip
+
+
+def add_speed_flags(parser: Parser) -> None:
+    add = parser.group(Group.SPEED).add_argument
+    add("--amp", choices=("off", "bf16", "fp16"), default="off", help="compute with 16-bit numbers where it does no "
+        "harm (GPU)")  # fmt: skip
+    add("--conv-engine", choices=("paddle", "onednn"), default="paddle", help="onednn: trains a ResNet faster (CPU)")
 
 
 def main() -> int:

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from dataset.text_files import write_lines
-from tools.config.flags import make_parser
+from tools.config.parser import make_parser
 from tools.errors import DataError
 from tools.files.texts import NO_JSON
 

@@ -48,7 +48,8 @@ from dataset.list_items import UNLABELLED, Item, find_annotated, find_items, ref
 from dataset.origins import find_origins, parse_pattern, split_by_origin
 from dataset.splits import parse_shares, split_as_csv, split_items
 from dataset.training_config import know_machine
-from tools.config.flags import make_parser, parse_text, whole_number
+from tools.config.flags import parse_text, whole_number
+from tools.config.parser import Group, make_parser
 from tools.errors import DataError
 from tools.files.atomic import atomic_write, require_writable
 from tools.registry import MODELS
@@ -172,10 +173,13 @@ def print_summary(
 
 def parse_args() -> ListOptions:
     parser = make_parser(__doc__)
-    add = parser.add_argument
-    add("sources", nargs="+", type=Path, metavar="SOURCE", help="folder of videos, frames, pickles or shards")
+    parser.add_argument(
+        "sources", nargs="+", type=Path, metavar="SOURCE", help="folder of videos, frames, pickles or shards"
+    )
+    add = parser.group(Group.OUTPUT).add_argument
     add("--output", type=Path, metavar="FOLDER", help="where the lists go; default: SOURCE_lists, here")
     add("--config-for", type=parse_text, metavar="MODEL", help=f"write a config too; {', '.join(MODELS.names())}")
+    add = parser.group(Group.DATA).add_argument
     add("--split", nargs="+", metavar="NAME=SHARE", help="lists and their shares; a name alone takes all")
     add(
         "--group",
@@ -186,7 +190,8 @@ def parse_args() -> ListOptions:
     )
     add("--csv", type=parse_text, metavar="CSV", help="official Kinetics CSV: which files, their classes and splits")
     add("--class-names", type=parse_text, metavar="FILE", help="classes by id, as generate_label.py writes them")
-    add("--seed", type=whole_number(), default=0, metavar="N", help="of the choice and of --shuffle; default: 0")
+    add("--seed", type=whole_number(), default=0, metavar="N", help="seed of the choice and of --shuffle")
+    add = parser.group(Group.OUTPUT).add_argument
     add("--shuffle", action="store_true", help="shuffled lists; default: sorted, as training shuffles every epoch")
     add("--absolute", action="store_true", help="absolute paths; default: relative to the list's folder")
     add("--force", action="store_true", help="replace lists and a config that are there")

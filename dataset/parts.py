@@ -4,6 +4,8 @@ import argparse
 import re
 from dataclasses import dataclass
 
+from tools.config.parser import Group, Parser
+
 
 @dataclass(frozen=True)
 class Part:
@@ -40,14 +42,14 @@ def parse_part(text: str) -> Part:
     return part
 
 
-def add_part_flags(parser: argparse.ArgumentParser) -> None:
+def add_part_flags(parser: Parser) -> None:
     """--part and --merge."""
-    add = parser.add_argument
+    add = parser.group(Group.MACHINES).add_argument
     add("--part", type=parse_part, default=WHOLE, metavar="I/N", help="do only part I of N, as one of N machines")
     add("--merge", action="store_true", help="put together what all parts have done")
 
 
-def check_part_flags(parser: argparse.ArgumentParser, part: Part, merge: bool) -> None:
+def check_part_flags(parser: Parser, part: Part, merge: bool) -> None:
     """End the program where both are given."""
     if merge and not part.is_whole:
         parser.error("--merge is for all parts together, once they are done; leave out --part")

@@ -1,7 +1,7 @@
 """What is known of a model beside its code: papers, published scores, measured speed. Without Paddle.
 
 These facts stand in ``models/<model>/card.py`` and nowhere else; ``tests/models/test_card.py`` holds the pages that
-repeat them, README.md and those of the models, against them.
+repeat them, of the project and of the models, against them.
 """
 
 from dataclasses import dataclass, field
@@ -46,7 +46,7 @@ class Scores:
 
 @dataclass(frozen=True)
 class Speed:
-    """One measurement, of README.md's tables. what: as they call it. ms: milliseconds a video. processor: on which."""
+    """One measurement of tools/speed.md. what: as its tables call it. ms: milliseconds a video. processor: on which."""
 
     what: str
     ms: float

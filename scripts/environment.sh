@@ -109,10 +109,10 @@ read_arguments() {
     done
 }
 
-# Set $python: that of .venv, with requirements.txt, or with --no-install the one found.
+# Set $python: that of .venv, with requirements.txt and the files given, or with --no-install the one found.
 choose_python() {
     if [ "$install" = yes ]; then
-        prepare_environment requirements.txt
+        prepare_environment requirements.txt "$@"
     else
         python=$(find_python)
     fi

@@ -8,7 +8,7 @@ usage() {
     cat <<'TEXT'
 usage: bash scripts/own_videos.sh [--weights PATH] [--no-install]
 
-A backbone describes the demo clips once, AttentionLSTM learns from what it says, and names what is in a clip. With
+Extract features of the demo clips by a backbone, train AttentionLSTM on them, and name what is in a clip. With
 the lists, class names and number of classes of your own videos in configs/demo/own_videos.txt, the same commands do it
 for those. What is there already is used again; remove checkpoints/demo/features and checkpoints/demo/own_videos to
 begin anew, as with other weights, of which no features come beside those that are there.

@@ -8,8 +8,8 @@ usage() {
     cat <<'TEXT'
 usage: bash scripts/quickstart.sh [--model NAME] [--no-install]
 
-Makes .venv, installs requirements.txt, makes a small data set, and trains, tests and uses a model on
-it with train.py, test.py and infer.py. Needs bash, Python 3.10 to 3.13 and a network for pip; no GPU.
+From a fresh clone, train, test and use a model on a small data set. Makes .venv, installs requirements.txt,
+makes the data, and runs train.py, test.py and infer.py on it. Needs bash, Python 3.10 to 3.13 and a network for pip; no GPU.
 What is there already is used again; remove checkpoints/demo to train anew.
 
   --model NAME   AttentionCluster (the default), AttentionLSTM, NEXTVLAD, STNET or TSN, in any case

@@ -9,9 +9,9 @@ case ${1:-} in
         cat <<'TEXT'
 usage: bash scripts/run_tests.sh [pytest arguments]
 
-Makes .venv, installs requirements.txt, requirements-onnxruntime.txt, requirements-serve.txt and
-tests/requirements.txt, and runs pytest. Longer tests are left out; "bash scripts/run_tests.sh -m slow" runs those. PYTHON=...
-names the Python to use.
+Run the test suite, in .venv. Makes .venv, installs requirements.txt, requirements-onnxruntime.txt,
+requirements-serve.txt and tests/requirements.txt, and runs pytest. Longer tests are left out;
+"bash scripts/run_tests.sh -m slow" runs those. PYTHON=... names the Python to use.
 TEXT
         exit 0
         ;;

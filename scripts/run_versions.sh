@@ -8,10 +8,11 @@ usage() {
     cat <<'TEXT'
 usage: bash scripts/run_versions.sh [--keep FOLDER] [pytest arguments]
 
-Makes a virtual environment with the oldest versions that requirements.txt allows, and one with the newest, and runs in
-each the tests of what reads data and makes pages, with PyAV and without. Ends with a line for each run; exit code 1 if one fails.
-The oldest are found by uv, which pip installs into the environments; where a version has no wheel for this Python, the
-oldest that has one counts, which is said. Needs a network for pip, 4 GB of disk, and about ten minutes.
+Run tests with the oldest and with the newest packages that requirements.txt allows. Makes a virtual environment of each,
+and runs in it the tests of what reads data and makes pages, with PyAV and without. Ends with a line for each run; exit
+code 1 if one fails. The oldest are found by uv, which pip installs into the environments; where a version has no wheel
+for this Python, the oldest that has one counts, which is said. Needs a network for pip, 4 GB of disk, and about ten
+minutes.
 
   --keep FOLDER     make the environments in this folder, or use those that are there; default: a temporary one
   pytest arguments  instead of the tests of datareader, dataset, and tools/files, show, doctor, runtime and pages,

@@ -1,4 +1,4 @@
-"""Fetch published files that are not this project's to ship.
+"""Download released weights, and other published files that are not part of this project.
 
 python -m tools.download list | all | NAME [--weights-dir DIR] [--offline]
 python -m tools.download vocabulary [--weights-dir DIR] [--offline]
@@ -29,7 +29,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from datareader.class_names import require_vocabulary
-from tools.config.flags import make_parser, parse_text
+from tools.config.flags import add_cache_flags, parse_text
+from tools.config.parser import Group, make_parser
 from tools.errors import ConfigError, DataError, DownloadError, UnusableError
 from tools.files.archives import extract
 from tools.files.arrays import NoArrayError, load_npy
@@ -188,13 +189,13 @@ def read_eigenvalues(archive: Path, url: str) -> np.ndarray:
 
 def parse_args() -> DownloadOptions:
     parser = make_parser(__doc__, prog="python -m tools.download")
-    add = parser.add_argument
     names = [item.name for item in RELEASED]
-    add("what", type=parse_text, metavar="NAME", help=", ".join([*OTHERS, "all", *names]))
-    add("--weights-dir", type=parse_text, metavar="DIR", help="where released weights are kept")
-    add("--offline", action="store_true", help="take what is here, and fail rather than use the network")
-    add("--output", type=Path, metavar="FILE", help=f"of eigenvals; default: {EIGENVALUES}")
-    add("--url", help=f"of vocabulary or eigenvals; default: {VOCABULARY.url}, {PCA_URL}")
+    parser.add_argument("what", type=parse_text, metavar="NAME", help=", ".join([*OTHERS, "all", *names]))
+    add_cache_flags(parser, "released")
+    add = parser.group(Group.OUTPUT).add_argument
+    add("--output", type=Path, metavar="FILE", help=f"where eigenvals go; default: {EIGENVALUES}")
+    add = parser.group(Group.MODEL).add_argument
+    add("--url", help=f"where vocabulary or eigenvals come from; default: {VOCABULARY.url} or {PCA_URL}")
     args = parser.parse_args()
     what = args.what.lower()
     if what == "eigenvals" and (args.weights_dir or args.offline):

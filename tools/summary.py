@@ -1,4 +1,4 @@
-"""What a training run left: its scores epoch by epoch, and where everything is.
+"""Show what a training run left: its scores epoch by epoch, and where everything is.
 
 python -m tools.summary checkpoints --model-name=AttentionCluster
 """
@@ -18,8 +18,9 @@ from dataclasses import dataclass
 import metrics  # noqa: F401  (registers them)
 import models  # noqa: F401
 from metrics.metric import Metric
-from tools.config.flags import make_parser, parse_text
+from tools.config.flags import parse_text
 from tools.config.load import load_config
+from tools.config.parser import Group, make_parser
 from tools.errors import CheckpointError, DataError
 from tools.files.texts import NO_JSON
 from tools.inference.predictions import describe_mixture
@@ -113,7 +114,8 @@ def find_best(path: Path) -> int | None:
 def main() -> None:
     parser = make_parser(__doc__, prog="python -m tools.summary")
     parser.add_argument("save_dir", type=Path, help="the --save-dir of train.py")
-    parser.add_argument("--model-name", type=parse_text, required=True, metavar="NAME", help=", ".join(MODELS.names()))
+    add = parser.group(Group.MODEL).add_argument
+    add("--model-name", type=parse_text, required=True, metavar="NAME", help=", ".join(MODELS.names()))
     args = parser.parse_args()
     name = MODELS.canonical_name(args.model_name)
     base = args.save_dir / name

@@ -18,7 +18,8 @@ if __name__ == "__main__":  # before anything slow, so that Ctrl-C is one line f
 from dataclasses import dataclass
 
 from dataset.kinetics.annotations import load_annotations, sort_classes
-from tools.config.flags import make_parser, parse_text
+from tools.config.flags import parse_text
+from tools.config.parser import Group, make_parser
 from tools.errors import DataError
 from tools.files.atomic import atomic_write, require_writable
 from tools.runtime.entry import run_program
@@ -38,8 +39,9 @@ def parse_args() -> LabelOptions:
     parser = make_parser(__doc__)
     parser.add_argument("csv", type=parse_text, metavar="CSV", help="columns label, youtube_id and more")
     parser.add_argument("out", type=parse_text, metavar="OUT", help="the file to write")
-    parser.add_argument("--ids", action="store_true", help="write the id behind each name, as in 2019")
-    parser.add_argument("--force", action="store_true", help="replace a file that is there and holds something else")
+    add = parser.group(Group.OUTPUT).add_argument
+    add("--ids", action="store_true", help="write the id behind each name, as in 2019")
+    add("--force", action="store_true", help="replace a file that is there and holds something else")
     args = parser.parse_args()
     return LabelOptions(args.csv, Path(args.out), args.ids, args.force)
 

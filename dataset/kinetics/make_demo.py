@@ -1,4 +1,4 @@
-"""Make a small data set of real video files, on which the order of frames earns its keep.
+"""Make a small data set of real video files, in which the order of frames matters.
 
 python dataset/kinetics/make_demo.py [FOLDER]
 

@@ -1,4 +1,4 @@
-"""Turn the videos of a Kinetics CSV into pickles of JPEG frames, which train.py reads faster than videos.
+"""Convert the videos of a Kinetics CSV to pickles of JPEG frames, which train.py reads faster than videos.
 
 python dataset/kinetics/video2pkl.py kinetics-400_train.csv SOURCE TARGET [WORKERS]
 
@@ -42,7 +42,8 @@ from dataset.kinetics.annotations import Annotation, VideoFolder, load_annotatio
 from dataset.output_folder import open_output_folder
 from dataset.parts import WHOLE, Part, add_part_flags, check_part_flags, describe_end
 from dataset.text_files import write_lines
-from tools.config.flags import make_parser, parse_text, parse_threads, real_number, whole_number
+from tools.config.flags import parse_text, parse_threads, real_number, whole_number
+from tools.config.parser import Group, make_parser
 from tools.errors import DataError
 from tools.files.atomic import atomic_write
 from tools.files.pickles import DAMAGED
@@ -201,7 +202,15 @@ def parse_args() -> ConvertOptions:
     add("csv", type=parse_text, metavar="CSV", help="columns label, youtube_id, time_start, time_end")
     add("source", type=parse_text, metavar="SOURCE", help="folder of the videos")
     add("target", type=parse_text, metavar="TARGET", help="folder of the pickles; made if needed")
-    add("workers", nargs="?", type=parse_threads, default=cores, metavar="WORKERS", help=f"processes; default: {cores}")
+    add(
+        "workers",
+        nargs="?",
+        type=parse_threads,
+        default=cores,
+        metavar="WORKERS",
+        help="processes; default: all available cores",
+    )
+    add = parser.group(Group.OUTPUT).add_argument
     add(
         "--fps",
         type=real_number(0, 1e6),
@@ -214,8 +223,8 @@ def parse_args() -> ConvertOptions:
         metavar="PX",
         help="scale larger frames down to this short side and keep their aspect; default: as they are",
     )
-    add("--quality", type=whole_number(1, 100), default=95, metavar="1-100", help="of the JPEGs; default: 95")
-    add(
+    add("--quality", type=whole_number(1, 100), default=95, metavar="1-100", help="quality of the JPEGs")
+    parser.group(Group.DATA).add_argument(
         "--class-names",
         type=parse_text,
         metavar="FILE",

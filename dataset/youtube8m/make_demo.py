@@ -1,4 +1,4 @@
-"""Make a small data set in the YouTube-8M pickle format, on which attention earns its keep.
+"""Make a small data set in the pickle format of YouTube-8M, on which attention beats averaging.
 
 python dataset/youtube8m/make_demo.py [FOLDER]
 

@@ -48,7 +48,8 @@ from dataset.output_folder import open_output_folder
 from dataset.parts import WHOLE, Part, add_part_flags, check_part_flags, describe_end
 from dataset.text_files import write_lines
 from dataset.youtube8m.journal import Journal, Result, fingerprint_of
-from tools.config.flags import make_parser, parse_text, parse_threads, whole_number
+from tools.config.flags import parse_text, parse_threads, whole_number
+from tools.config.parser import Group, make_parser
 from tools.errors import DataError, DataIssue
 from tools.files.atomic import atomic_write
 from tools.files.texts import NotTextError, read_text, split_lines
@@ -284,7 +285,9 @@ def parse_args() -> ConvertOptions:
     add = parser.add_argument
     add("source", nargs="+", type=parse_text, metavar="SOURCE", help="folder of shards, or shards")
     add("target", type=parse_text, metavar="TARGET", help="folder for the pickles")
+    add = parser.group(Group.SPEED).add_argument
     add("--workers", type=parse_threads, metavar="N", help="processes; default: as many as there are cores")
+    add = parser.group(Group.DATA).add_argument
     add("--limit", type=whole_number(1), metavar="N", help="stop after N videos; uses one process")
     add(
         "--labels",

@@ -9,9 +9,9 @@ usage() {
 usage: NNODES=N NODE=I MASTER=HOST:PORT [NPROC=P] bash scripts/train/train_multinode.sh --model-name=NAME [flags of train.py]
        HOSTS=HOST,... NODE=I [NPROC=P] bash scripts/train/train_multinode.sh --model-name=NAME [flags of train.py]
 
-Starts the processes of one machine, through python -m paddle.distributed.launch. Run it on every machine with the same
-values and flags but NODE; training begins once all have come. Paths are relative to the project and stand for the same
-files everywhere: README.md says what the machines have to share.
+Start the processes of one machine of a training on several, through python -m paddle.distributed.launch. Run it on
+every machine with the same values and flags but NODE; training begins once all have come. Paths are relative to the
+project and stand for the same files everywhere: tools/training.md says what the machines have to share.
 
   NNODES=N          how many machines
   NODE=I            which of them this is, 0 to N - 1

@@ -1,4 +1,4 @@
-"""Measure a model on this machine, on synthetic inputs of its default config.
+"""Measure the speed and memory of a model on this machine, on synthetic inputs.
 
 python -m tools.benchmark --model-name AttentionCluster
 python -m tools.benchmark --model-name TSN [--only-reading]
@@ -22,7 +22,7 @@ measures seconds of the network with all threads and with one, in turn.
 python -m tools.benchmark --model-name AttentionCluster --nproc 2
 
 times training steps of so many processes on this machine, whose gradients travel during backward, as between machines,
-and behind it, in turn. What that saves depends on the network: README.md says how to slow that of one machine.
+and behind it, in turn. What that saves depends on the network: tools/speed.md says how to slow that of one machine.
 
 python -m tools.benchmark --simulate-world 64
 
@@ -56,7 +56,8 @@ from tools.benchmark.scaling import measure_scaling
 from tools.benchmark.simulation import NUM_CLIPS, NUM_RECORDS, NUM_SHARDS, simulate_world
 from tools.benchmark.timing import show_figures
 from tools.benchmark.workers import PEERS
-from tools.config.flags import PROJECT, make_parser, parse_text, parse_threads, whole_number
+from tools.config.flags import PROJECT, parse_text, parse_threads, whole_number
+from tools.config.parser import Group, Parser, make_parser
 from tools.distributed.launcher import launch, plan_processes
 from tools.registry import MODELS
 from tools.runtime.cpu import can_pin, name_vectors, usable_cores
@@ -93,43 +94,28 @@ class BenchmarkOptions:
 
 def parse_args() -> BenchmarkOptions:
     parser = make_parser(__doc__, prog="python -m tools.benchmark")
-    add = parser.add_argument
+    add = parser.group(Group.MODEL).add_argument
     add("--model-name", type=parse_text, metavar="NAME", help=f"{', '.join(MODELS.names())}; case is ignored")
-    add(
-        "--simulate-world",
-        type=whole_number(1),
-        metavar="N",
-        help="in place of a model: what N processes need to plan an epoch of data sets of full size",
-    )
-    add("--extraction", action="store_true", help="in place of a model: features of videos")
     add("--config", type=parse_text, metavar="FILE", help="default: the model's own in configs/")
-    add(
+    add_tasks(parser)
+    parser.group(Group.DATA).add_argument(
         "--batch-size",
         type=whole_number(1),
         metavar="N",
         help=f"videos in a batch; default: {BATCH_SIZES['features']} for models on features and for each process of a "
         f"simulation, {BATCH_SIZES['clips']} for the training step of models on clips",
     )
-    add("--repeat", type=whole_number(1), default=5, metavar="N", help="timed runs of each, after one that is not (5)")
+    add = parser.group(Group.SPEED).add_argument
     add("--threads", type=parse_threads, metavar="N", help="CPU threads of the network; default: all available cores")
-    add("--only-reading", action="store_true", help="leave the network out; for models on clips")
-    add("--nproc", type=whole_number(2), metavar="N", help="measure training of N processes, and nothing else")
-    add(
-        "--against",
-        type=parse_peers,
-        default=(),
-        metavar="PEERS",
-        help=f"measure the network beside that of other frameworks alone, as {','.join(PEERS)}; these are installed by "
-        "requirements-benchmark.txt",
-    )
-    add("--scaling", action="store_true", help="measure the network alone, with all threads and with one")
     add(
         "--conv-engine",
         choices=("paddle", "onednn"),
         default="paddle",
-        help="of training with --against or --scaling, as of train.py",
+        help="what computes convolutions of training with --against or --scaling, as in train.py",
     )
-    add("--json", type=parse_text, metavar="FILE", help="also write the figures here")
+    parser.group(Group.OUTPUT).add_argument(
+        "--json", type=parse_text, metavar="FILE", help="also write the figures here"
+    )
     args = parser.parse_args()
     if [bool(args.model_name), bool(args.simulate_world), args.extraction].count(True) != 1:
         parser.error("give --model-name, --simulate-world or --extraction, one of them")
@@ -142,6 +128,30 @@ def parse_args() -> BenchmarkOptions:
     if refusal := describe_conflict(options, data):
         parser.error(refusal)
     return options
+
+
+def add_tasks(parser: Parser) -> None:
+    """What is measured."""
+    add = parser.group(Group.TASK).add_argument
+    add(
+        "--simulate-world",
+        type=whole_number(1),
+        metavar="N",
+        help="in place of a model: what N processes need to plan an epoch of data sets of full size",
+    )
+    add("--extraction", action="store_true", help="in place of a model: features of videos")
+    add("--repeat", type=whole_number(1), default=5, metavar="N", help="timed runs of each, after one that is not")
+    add("--only-reading", action="store_true", help="leave the network out; for models on clips")
+    add("--nproc", type=whole_number(2), metavar="N", help="measure training of N processes, and nothing else")
+    add(
+        "--against",
+        type=parse_peers,
+        default=(),
+        metavar="PEERS",
+        help=f"measure the network beside that of other frameworks alone, as {','.join(PEERS)}; these are installed by "
+        "requirements-benchmark.txt",
+    )
+    add("--scaling", action="store_true", help="measure the network alone, with all threads and with one")
 
 
 def describe_conflict(options: BenchmarkOptions, data: str) -> str:

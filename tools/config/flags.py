@@ -4,15 +4,12 @@ import argparse
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from difflib import get_close_matches
 from pathlib import Path
-from typing import NoReturn
 
 from tools.config.load import Config, Override, load_config, parse_set
+from tools.config.parser import Group, Parser
 from tools.errors import ConfigError
 from tools.registry import MODELS
-from tools.runtime.tables import Table
-from tools.runtime.text import escape_controls
 
 PROJECT = Path(__file__).resolve().parents[2]
 _MOST_DIGITS = 20
@@ -120,89 +117,66 @@ class EngineOptions:
         return [("engine", engine), ("precision", self.precision)]
 
 
-class _Help(Table):
-    """Text for people who ask for it; Python from 3.14 on colours it."""
-
-    __slots__ = ()
-    kept = "\n\x1b"
-
-
-class _Parser(argparse.ArgumentParser):
-    """Tells of a wrong flag in one line, with the flag that was probably meant."""
-
-    def error(self, message: str) -> NoReturn:
-        hint = ""
-        if message.startswith("unrecognized arguments"):
-            known = [flag for action in self._actions for flag in action.option_strings]
-            given = (word.partition("=")[0] for word in message.split() if word.startswith("-"))
-            near = [match for flag in given for match in get_close_matches(flag.replace("_", "-"), known, n=1)]
-            hint = f"; did you mean {', '.join(near)}? --help shows all flags" if near else "; --help shows all flags"
-        self.exit(2, f"{self.prog}: error: {escape_controls(message)}{hint}\n")
-
-    def _print_message(self, message: str, file=None) -> None:
-        super()._print_message(_Help(message), file)
-
-
-def make_parser(description: str, prog: str | None = None) -> argparse.ArgumentParser:
-    """A parser that shows its description as it is written.
-
-    prog: what users type, for a program that is a package (Python before 3.14 shows __main__.py).
-    """
-    return _Parser(
-        prog=prog, description=description, allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-
-
-def make_run_parser(description: str, prog: str | None = None) -> argparse.ArgumentParser:
-    """A parser that shows the defaults of flags."""
-    return _Parser(
-        prog=prog, description=description, allow_abbrev=False, formatter_class=argparse.ArgumentDefaultsHelpFormatter
-    )
-
-
-def add_run_flags(parser: argparse.ArgumentParser, sections: tuple[str, ...]) -> None:
+def add_run_flags(parser: Parser, sections: tuple[str, ...]) -> None:
     """The flags that the scripts share. sections: of the config, where --batch-size and --num-workers go."""
-    add = parser.add_argument
-    add(
+    model, data = parser.group(Group.MODEL).add_argument, parser.group(Group.DATA).add_argument
+    speed = parser.group(Group.SPEED).add_argument
+    model(
         "--model-name",
         type=parse_text,
         metavar="NAME",
         help=f"{', '.join(MODELS.names())}; case is ignored; default: what the config or the checkpoint says",
     )
-    add(
+    model(
         "--config",
         type=parse_text,
         metavar="FILE",
-        help="config, .txt (INI) or .yaml; default: the model's in configs/",
+        help="config, .txt (INI) or .yaml; default: the model's in configs/, or the settings of the checkpoint",
     )
-    add_override(parser, "--batch-size", sections, "batch_size", whole_number(), "videos in a batch")
-    add("--use-gpu", type=parse_switch, metavar="BOOL", help="true/false; default: a GPU if there is one")
-    add_override(
-        parser, "--num-workers", sections, "num_reader_threads", whole_number(), "threads that read ahead, 0 for none"
-    )
-    add("--threads", type=parse_threads, metavar="N", help="CPU threads for computing; default: all available cores")
-    add(
-        "--nproc",
-        type=parse_threads,
-        metavar="N",
-        help="processes on this machine that share the work; default: one for each visible GPU, or else one",
-    )
-    add(
+    add_set_flag(parser, "TRAIN.seed=1")
+    add_cache_flags(parser, "released")
+    batch = ("--batch-size", sections, "batch_size", whole_number(), "videos in a batch")
+    add_override(parser, Group.DATA, *batch)
+    data(
         "--skip-broken",
         type=whole_number(),
         default=0,
         metavar="N",
         help="skip up to N broken records and list them",
     )
-    add("--weights-dir", type=parse_text, metavar="DIR", help="where released weights are kept; ~/.paddle/weights")
-    add("--offline", action="store_true", help="do not fetch released weights: use those that are there")
+    add_device_flags(parser)
+    speed(
+        "--nproc",
+        type=parse_threads,
+        metavar="N",
+        help="processes on this machine that share the work; default: one for each visible GPU, or else one",
+    )
+    workers = ("--num-workers", sections, "num_reader_threads", whole_number(), "threads that read ahead, 0 for none")
+    add_override(parser, Group.SPEED, *workers)
     parser.set_defaults(verbose=False)
-    add_set_flag(parser, "TRAIN.seed=1")
 
 
-def add_set_flag(parser: argparse.ArgumentParser, example: str) -> None:
+def add_cache_flags(parser: Parser, kind: str) -> None:
+    """Where weights are kept that are fetched. kind: what they are called, such as "released"."""
+    add = parser.group(Group.MODEL).add_argument
+    add(
+        "--weights-dir",
+        type=parse_text,
+        metavar="DIR",
+        help=f"where {kind} weights are kept; default: $PADDLE_WEIGHTS_DIR, or ~/.paddle/weights",
+    )
+    add("--offline", action="store_true", help=f"do not fetch {kind} weights: use those that are there")
+
+
+def add_device_flags(parser: Parser) -> None:
+    add = parser.group(Group.SPEED).add_argument
+    add("--use-gpu", type=parse_switch, metavar="BOOL", help="true/false; default: a GPU if there is one")
+    add("--threads", type=parse_threads, metavar="N", help="CPU threads for computing; default: all available cores")
+
+
+def add_set_flag(parser: Parser, example: str) -> None:
     parser.set_defaults(overrides={})  # what the flags of add_override say
-    parser.add_argument(
+    parser.group(Group.MODEL).add_argument(
         "--set",
         action="append",
         default=[],
@@ -211,16 +185,16 @@ def add_set_flag(parser: argparse.ArgumentParser, example: str) -> None:
     )
 
 
-def add_verbose_flag(parser: argparse.ArgumentParser) -> None:
+def add_verbose_flag(parser: Parser) -> None:
     """For programs that log."""
-    parser.add_argument(
+    parser.group(Group.OUTPUT).add_argument(
         "--verbose", action="store_true", help="show on the terminal too what otherwise is in log files only"
     )
 
 
-def add_video_flag(parser: argparse.ArgumentParser) -> None:
+def add_video_flag(parser: Parser) -> None:
     """--video, as ``datareader.named_clips`` finds what it names."""
-    parser.add_argument(
+    parser.group(Group.DATA).add_argument(
         "--video",
         action="extend",
         nargs="+",
@@ -231,9 +205,9 @@ def add_video_flag(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def add_weights_flag(parser: argparse.ArgumentParser) -> None:
+def add_weights_flag(parser: Parser) -> None:
     """What test.py and infer.py run; ``tools.weights.resolve`` goes by it."""
-    parser.add_argument(
+    parser.group(Group.MODEL).add_argument(
         "--weights",
         type=parse_text,
         metavar="PATH",
@@ -241,9 +215,9 @@ def add_weights_flag(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def add_report_flag(parser: argparse.ArgumentParser, usual: str) -> None:
+def add_report_flag(parser: Parser, usual: str) -> None:
     """--report: False without it, True where FILE is left out. usual: where the page goes then."""
-    parser.add_argument(
+    parser.group(Group.OUTPUT).add_argument(
         "--report",
         nargs="?",
         type=parse_text,
@@ -254,9 +228,10 @@ def add_report_flag(parser: argparse.ArgumentParser, usual: str) -> None:
     )
 
 
-def add_engine_flags(parser: argparse.ArgumentParser) -> None:
+def add_engine_flags(parser: Parser) -> None:
     """How test.py and infer.py compute; ``tools.inference.load`` goes by it."""
-    parser.add_argument(
+    add = parser.group(Group.SPEED).add_argument
+    add(
         "--engine",
         choices=("auto", "dygraph", "predictor", "onnxruntime"),
         default="auto",
@@ -264,18 +239,18 @@ def add_engine_flags(parser: argparse.ArgumentParser) -> None:
         "converted one, or the network as in training (dygraph); auto: the first where a model can be exported, no GPU "
         "is used, and there are so many videos that it pays, else the last",
     )
-    parser.add_argument(
+    add(
+        "--precision", choices=("fp32", "bf16"), default="fp32", help="bf16: faster with the predictor, changes answers"
+    )
+    parser.group(Group.MODEL).add_argument(
         "--export",
         type=parse_text,
         metavar="FOLDER",
         help="run the exported model that python -m tools.export has written, in place of --weights",
     )
-    parser.add_argument(
-        "--precision", choices=("fp32", "bf16"), default="fp32", help="bf16: faster with the predictor, changes answers"
-    )
 
 
-def add_override(parser, flag, sections: tuple[str, ...], key: str, type_: Callable, text: str) -> None:
+def add_override(parser: Parser, group: Group, flag, sections: tuple[str, ...], key: str, type_, text: str) -> None:
     """A flag that stands for a config key, in one section or several; without it the config's value holds."""
     keys = " and ".join(f"{section}.{key}" for section in sections)
     flags = [flag] if isinstance(flag, str) else flag
@@ -285,14 +260,14 @@ def add_override(parser, flag, sections: tuple[str, ...], key: str, type_: Calla
             chosen = {(section, key): Override(section, key, value, flag=option_string) for section in sections}
             namespace.overrides = namespace.overrides | chosen
 
-    parser.add_argument(
+    parser.group(group).add_argument(
         *flags,
         action=Keep,
         type=type_,
         dest=key,
         default=argparse.SUPPRESS,
         metavar=key.upper(),
-        help=f"{text} ({keys})",
+        help=f"{text}; default: {keys} of the config",
     )
 
 

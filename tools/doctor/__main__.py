@@ -1,4 +1,4 @@
-"""Say what would stop a training, or spoil it, before it begins: in the config, the data, the weights, the machine.
+"""Check the config, data, weights and machine of a training, and say what would stop or spoil it.
 
 python -m tools.doctor --config configs/tsn.txt [--section TRAIN] [--deep] [--json FILE] [--write-clean-list OUT]
 
@@ -22,7 +22,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import models  # noqa: F401  (registers the specs)
-from tools.config.flags import add_run_flags, make_run_parser, parse_text, read_run_options, whole_number
+from tools.config.flags import add_run_flags, parse_text, read_run_options, whole_number
+from tools.config.parser import Group, make_parser
 from tools.doctor.clean_list import write_clean_lists
 from tools.doctor.examination import SECTIONS, examine
 from tools.doctor.options import DoctorOptions
@@ -36,9 +37,9 @@ from tools.runtime.text import escape_controls
 
 def parse_args(arguments: list[str] | None = None) -> DoctorOptions:
     """arguments: those of the command line unless given."""
-    parser = make_run_parser(__doc__, prog="python -m tools.doctor")
+    parser = make_parser(__doc__, prog="python -m tools.doctor")
     add_run_flags(parser, sections=("TRAIN", "VALID"))
-    count, add = whole_number(), parser.add_argument
+    count, add = whole_number(), parser.group(Group.TASK).add_argument
     add(
         "--section",
         action="append",
@@ -48,17 +49,20 @@ def parse_args(arguments: list[str] | None = None) -> DoctorOptions:
         "training reads decide the exit code",
     )
     add("--deep", action="store_true", help="read every record and decode every clip")
-    add("--json", type=parse_text, metavar="FILE", help="write everything found as JSON; - for standard output")
-    add(
+    output = parser.group(Group.OUTPUT).add_argument
+    output("--json", type=parse_text, metavar="FILE", help="write everything found as JSON; - for standard output")
+    output(
         "--write-clean-list",
         type=parse_text,
         metavar="OUT",
         help="write the list without the lines that cannot be used; a folder where several sections are looked at",
     )
-    add("--weights", type=parse_text, metavar="PATH", help="weights to try, as test.py takes them")
-    add("--pretrain", type=parse_text, metavar="PATH", help="weights to try, as train.py takes them")
+    model = parser.group(Group.MODEL).add_argument
+    model("--weights", type=parse_text, metavar="PATH", help="weights to try, as test.py takes them")
+    model("--pretrain", type=parse_text, metavar="PATH", help="weights to try, as train.py takes them")
+    add = parser.group(Group.SAVING).add_argument
     add("--save-dir", type=parse_text, default="checkpoints", metavar="DIR", help="where checkpoints would go")
-    add(
+    parser.group(Group.LEARNING).add_argument(
         "--accumulate",
         type=whole_number(1),
         default=1,
@@ -66,7 +70,13 @@ def parse_args(arguments: list[str] | None = None) -> DoctorOptions:
         help="micro-batches that a process computes a batch in",
     )
     add("--keep", type=count, default=0, metavar="N", help="finished epochs to keep besides the best; 0: all")
-    add("--valid-interval", type=count, default=1, metavar="EPOCHS", help="0: training reads no [VALID]")
+    add(
+        "--valid-interval",
+        type=count,
+        default=1,
+        metavar="EPOCHS",
+        help="epochs between validations; 0: training reads no [VALID]",
+    )
     args = parser.parse_args(arguments)
     if not args.config and not args.model_name:
         parser.error("give --config, or --model-name for a model's own config")

@@ -1,4 +1,4 @@
-"""Several models' predictions of the same videos as one: the weighted mean of their probabilities.
+"""Merge several models' predictions of the same videos: the weighted mean of their probabilities.
 
 python -m tools.ensemble first.npz second.npz [more.npz] [--weights 0.6 0.4] [--save-dir DIR]
 python -m tools.ensemble first.npz second.npz --search [LIST]
@@ -17,7 +17,6 @@ if __name__ == "__main__":  # before anything slow, so that Ctrl-C is one line f
 
     begin_program()
 
-import argparse
 import contextlib
 import logging
 from collections.abc import Iterator
@@ -26,7 +25,8 @@ import numpy as np
 
 import metrics  # noqa: F401  (registers them)
 from datareader.class_names import load_class_names
-from tools.config.flags import make_parser, parse_text, real_number, whole_number
+from tools.config.flags import parse_text, real_number, whole_number
+from tools.config.parser import Group, Parser, make_parser
 from tools.ensemble.inputs import Input, open_input
 from tools.ensemble.merging import Merged, choose_listed, describe_other_paths, merge_inputs, normalise
 from tools.ensemble.mixing import ScoredVideos, format_scores, format_weight, mix, score_groups
@@ -47,10 +47,10 @@ FITTED, OTHERS = "videos of --search", "all others"
 ALL = "videos"
 
 
-def build_parser() -> argparse.ArgumentParser:
+def build_parser() -> Parser:
     parser = make_parser(__doc__, prog="python -m tools.ensemble")
-    add = parser.add_argument
-    add("inputs", nargs="+", type=Path, metavar="FILE", help="predictions of the same videos")
+    parser.add_argument("inputs", nargs="+", type=Path, metavar="FILE", help="predictions of the same videos")
+    add = parser.group(Group.TASK).add_argument
     add("--weights", nargs="+", type=real_number(0, or_zero=True), metavar="W", help="one of each file; default: equal")
     add(
         "--search",
@@ -62,6 +62,7 @@ def build_parser() -> argparse.ArgumentParser:
         help="look for the weights that score best on videos with labels: on those that LIST names, or on all",
     )
     add("--skip-missing", action="store_true", help="merge the videos that all files have, and leave out the others")
+    add = parser.group(Group.OUTPUT).add_argument
     add(
         "--class-names",
         type=parse_text,
@@ -73,9 +74,15 @@ def build_parser() -> argparse.ArgumentParser:
         type=whole_number(),
         default=20,
         metavar="K",
-        help="classes to keep of each video, 0: all; default: 20",
+        help="classes to keep of each video; 0: all",
     )
-    add("--save-dir", type=parse_text, default="./", metavar="DIR", help="where the results go; default: here")
+    add(
+        "--save-dir",
+        type=parse_text,
+        default="./",
+        metavar="DIR",
+        help="where the results go; default: the working directory",
+    )
     add("--csv-safe", action="store_true", help="quote texts in .csv, as infer.py does")
     add_output_flags(parser, submission=True)
     return parser

@@ -36,11 +36,11 @@ from tools.config.flags import (
     add_override,
     add_run_flags,
     add_weights_flag,
-    make_run_parser,
     parse_text,
     read_run_options,
 )
 from tools.config.load import Override
+from tools.config.parser import Group, make_parser
 from tools.errors import CheckpointError, ConfigError, DataError
 from tools.export.card import SECTION, describe_model, describe_outputs, describe_weights
 from tools.export.verification import MOST_DIFFERENT, Comparison, compare, make_batches
@@ -72,13 +72,16 @@ class ExportOptions:
 
 
 def parse_args() -> ExportOptions:
-    parser = make_run_parser(__doc__, prog="python -m tools.export")
+    parser = make_parser(__doc__, prog="python -m tools.export")
     parser.add_argument("folder", type=parse_text, metavar="FOLDER", help="where it goes; replaces an earlier export")
     add_weights_flag(parser)
-    parser.add_argument("--verify", type=parse_text, metavar="LIST", help="compare answers on the videos of a list; "
-        "default: on made inputs")  # fmt: skip
-    parser.add_argument("--onnx", action="store_true", help="write model.onnx too, for ONNX Runtime and others")
-    add_override(parser, "--class-names", (SECTION,), "class_names", parse_text, "names by class id, .txt or .csv")
+    parser.group(Group.TASK).add_argument("--verify", type=parse_text, metavar="LIST", help="compare answers on the "
+        "videos of a list; default: on made inputs")  # fmt: skip
+    parser.group(Group.OUTPUT).add_argument(
+        "--onnx", action="store_true", help="write model.onnx too, for ONNX Runtime and others"
+    )
+    names = ("--class-names", (SECTION,), "class_names", parse_text, "names by class id, .txt or .csv")
+    add_override(parser, Group.OUTPUT, *names)
     add_run_flags(parser, sections=(SECTION,))
     args = parser.parse_args()
     if (args.nproc or 1) > 1:

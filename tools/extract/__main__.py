@@ -1,4 +1,4 @@
-"""Features of your own videos, for the models on features.
+"""Extract features of your own videos, for the models on features.
 
 python -m tools.extract --features youtube8m --video clip.mp4 [folder/ 'more*.mkv'] --output features
 python -m tools.extract --features youtube8m --filelist my_videos.list --output features [--format tfrecord]
@@ -20,7 +20,6 @@ if __name__ == "__main__":  # before anything slow, so that Ctrl-C is one line f
 
     begin_program()
 
-import argparse
 import logging
 from fractions import Fraction
 
@@ -30,16 +29,16 @@ from datareader.extraction.youtube8m import Silent
 from dataset.parts import add_part_flags, check_part_flags
 from tools.config.flags import (
     ConfigSource,
+    add_cache_flags,
+    add_device_flags,
     add_set_flag,
     add_video_flag,
-    make_parser,
-    parse_switch,
     parse_text,
-    parse_threads,
     read_config_source,
     real_number,
     whole_number,
 )
+from tools.config.parser import Group, Parser, make_parser
 from tools.errors import ConfigError
 from tools.extract.groups import VIDEOS_A_FILE, Format, plan_groups
 from tools.extract.inputs import Video, find_videos, load_videos
@@ -58,14 +57,15 @@ LEAST_SEC = 0.01  # from one row to the next; no camera of one's own shows more 
 FORMS = {"pickle": Format.PICKLE, "tfrecord": Format.TFRECORD}
 
 
-def add_weights(parser: argparse.ArgumentParser) -> None:
+def add_weights(parser: Parser) -> None:
     """What says how a backbone makes features."""
-    add = parser.add_argument
-    add("--weights", type=parse_text, metavar="PATH", help="of TSN, STNET or their ResNet, or ResNet50_pretrained: "
-        "take its 2048 pooled values")  # fmt: skip
+    add = parser.group(Group.MODEL).add_argument
+    add("--weights", type=parse_text, metavar="PATH", help="weights of TSN, STNET or their ResNet, or "
+        "ResNet50_pretrained: take its 2048 pooled values")  # fmt: skip
     add("--model-name", type=parse_text, metavar="NAME", help="TSN or STNET; default: what the checkpoint says")
     add("--config", type=parse_text, metavar="FILE", help="default: what the checkpoint says, or the model's own")
     add_set_flag(parser, "MODEL.num_layers=101")
+    add = parser.group(Group.TASK).add_argument
     add("--every", type=real_number(0), metavar="SEC", help=f"seconds from one row to the next, {LEAST_SEC} or more; "
         "default: 1")  # fmt: skip
     add("--segments", type=whole_number(1, 10_000), metavar="N", help="N rows a video, of equal parts, in their place")
@@ -73,15 +73,29 @@ def add_weights(parser: argparse.ArgumentParser) -> None:
     add("--store", choices=stores, help=f"uint8: bytes of the range that a video has; default: {stores[0]}")
 
 
-def build_parser() -> argparse.ArgumentParser:
+def build_parser() -> Parser:
     parser = make_parser(__doc__, prog="python -m tools.extract")
-    add = parser.add_argument
-    add("--features", choices=("youtube8m", "backbone"), help="those that YouTube-8M has, or those of --weights")
+    add = parser.group(Group.TASK).add_argument
+    add(
+        "--features",
+        choices=("youtube8m", "backbone"),
+        help="those that YouTube-8M has, or those of --weights",
+    )
     add_weights(parser)
-    add_video_flag(parser)
-    add("--filelist", type=parse_text, metavar="LIST", help="a list of videos, a path and its class ids a line")
+    add(
+        "--self-test",
+        action="store_true",
+        help="compare what the published files here give with the values that were published with them",
+    )
+    add_source_flags(parser)
+    add_part_flags(parser)
+    add_device_flags(parser)
+    parser.group(Group.SPEED).add_argument("--num-workers", type=whole_number(), default=2, metavar="N",
+        help="threads that read videos ahead")  # fmt: skip
+    add_cache_flags(parser, "published")
+    add = parser.group(Group.OUTPUT).add_argument
     add("--output", type=parse_text, metavar="FOLDER", help="where the records go; made if needed")
-    add("--format", choices=FORMS, default="pickle", help="of the files: pickle, or shards as YouTube-8M publishes")
+    add("--format", choices=FORMS, default="pickle", help="pickle, or shards as YouTube-8M publishes")
     add(
         "--audio",
         choices=[silent.value for silent in Silent],
@@ -93,21 +107,17 @@ def build_parser() -> argparse.ArgumentParser:
         type=whole_number(1, 10_000),
         default=VIDEOS_A_FILE,
         metavar="N",
-        help=f"a stopped run does again what is not a whole file; default: {VIDEOS_A_FILE}",
-    )
-    add("--skip-broken", type=whole_number(), default=0, metavar="N", help="leave out up to N broken videos")
-    add_part_flags(parser)
-    add("--num-workers", type=whole_number(), default=2, metavar="N", help="threads that read videos ahead; default: 2")
-    add("--threads", type=parse_threads, metavar="N", help="CPU threads for computing; default: all available cores")
-    add("--use-gpu", type=parse_switch, metavar="BOOL", help="true/false; default: a GPU if there is one")
-    add("--weights-dir", type=parse_text, metavar="DIR", help="where published weights are kept; ~/.paddle/weights")
-    add("--offline", action="store_true", help="do not fetch published weights: use those that are there")
-    add(
-        "--self-test",
-        action="store_true",
-        help="compare what the published files here give with the values that were published with them",
+        help="videos in a file of records; a stopped run does again what is not a whole file",
     )
     return parser
+
+
+def add_source_flags(parser: Parser) -> None:
+    """Which videos are described."""
+    add_video_flag(parser)
+    add = parser.group(Group.DATA).add_argument
+    add("--filelist", type=parse_text, metavar="LIST", help="a list of videos, a path and its class ids a line")
+    add("--skip-broken", type=whole_number(), default=0, metavar="N", help="leave out up to N broken videos")
 
 
 def parse_args() -> ExtractOptions:
@@ -163,7 +173,7 @@ def parse_args() -> ExtractOptions:
     )
 
 
-def refuse_flags(parser: argparse.ArgumentParser, flags: dict[str, object], why: str) -> None:
+def refuse_flags(parser: Parser, flags: dict[str, object], why: str) -> None:
     """End the program where one of these, which would have no effect, was given."""
     if flag := next((flag for flag, value in flags.items() if value), None):
         parser.error(f"{flag} has no effect here: {why}; leave it out")

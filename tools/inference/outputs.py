@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from tools.config.flags import parse_text
+from tools.config.parser import Group, Parser
 from tools.errors import ConfigError, DataError
 from tools.files.atomic import require_writable
 from tools.files.row_files import RowSpool
@@ -66,9 +67,9 @@ class OutputOptions:
         return Outputs(tables)
 
 
-def add_output_flags(parser: argparse.ArgumentParser, *, submission: bool) -> None:
+def add_output_flags(parser: Parser, *, submission: bool) -> None:
     """submission: whether there is --yt8m-csv."""
-    add = parser.add_argument
+    add = parser.group(Group.OUTPUT).add_argument
     add(
         "--save-probs",
         type=parse_text,
@@ -76,7 +77,7 @@ def add_output_flags(parser: argparse.ArgumentParser, *, submission: bool) -> No
         help="also write the probabilities of all classes, with ids and labels, FILE.npz; see python -m tools.ensemble",
     )
     parser.set_defaults(yt8m_csv=None)
-    add("--probs-dtype", choices=DTYPES, default="float32", help="of --save-probs; float16 takes half the room")
+    add("--probs-dtype", choices=DTYPES, default="float32", help="numbers of --save-probs; float16 takes half the room")
     if submission:
         add(
             "--yt8m-csv",

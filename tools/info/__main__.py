@@ -1,4 +1,4 @@
-"""A card of a model: what it is, its layers and sizes, what it multiplies, its settings, weights, scores and speed.
+"""Show a card of a model: its layers and sizes, multiply-adds, settings, weights, scores and speed.
 
 python -m tools.info
 python -m tools.info --model-name TSN [--config FILE] [--set MODEL.num_layers=101] [--json]
@@ -21,7 +21,8 @@ import json
 
 import metrics  # noqa: F401  (registers them)
 import models  # noqa: F401
-from tools.config.flags import add_set_flag, make_parser, parse_text, read_config_source
+from tools.config.flags import add_set_flag, parse_text, read_config_source
+from tools.config.parser import Group, make_parser
 from tools.errors import ConfigError
 from tools.info.card import build_card
 from tools.info.options import InfoOptions
@@ -36,11 +37,11 @@ FORMAT = 1  # of what --json prints; another once a field changes its meaning or
 
 def parse_args() -> InfoOptions:
     parser = make_parser(__doc__, prog="python -m tools.info")
-    add = parser.add_argument
+    add = parser.group(Group.MODEL).add_argument
     add("--model-name", type=parse_text, metavar="NAME", help=f"{', '.join(MODELS.names())}; case is ignored")
     add("--weights", type=parse_text, metavar="PATH", help="a checkpoint folder, or others that test.py takes")
     add("--config", type=parse_text, metavar="FILE", help="default: that of --weights, or the model's own in configs/")
-    add("--json", action="store_true", help="print all of it as JSON")
+    parser.group(Group.OUTPUT).add_argument("--json", action="store_true", help="print all of it as JSON")
     add_set_flag(parser, "TEST.seg_num=7")
     args = parser.parse_args()
     if args.model_name and args.weights:

@@ -1,4 +1,4 @@
-"""A page of training runs: several side by side, or one from what it has left.
+"""Make a page of training runs: several side by side, or one from what it has left.
 
 python -m tools.report checkpoints/first checkpoints/second
 """
@@ -14,7 +14,8 @@ if __name__ == "__main__":  # before anything slow, so that Ctrl-C is one line f
 
 import metrics  # noqa: F401  (registers them)
 import models  # noqa: F401
-from tools.config.flags import make_parser, parse_text
+from tools.config.flags import parse_text
+from tools.config.parser import Group, make_parser
 from tools.errors import ConfigError, DataError
 from tools.registry import MODELS
 from tools.report.comparison import build_comparison
@@ -57,11 +58,11 @@ def choose_output(given: str | None, files: list[RunFiles]) -> Path:
 def main() -> None:
     parser = make_parser(__doc__, prog="python -m tools.report")
     parser.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="the --save-dir of train.py")
-    parser.add_argument("--model-name", type=parse_text, metavar="NAME", help="where a folder holds runs of several: "
+    add = parser.group(Group.MODEL).add_argument
+    add("--model-name", type=parse_text, metavar="NAME", help="where a folder holds runs of several: "
         f"{', '.join(MODELS.names())}")  # fmt: skip
-    parser.add_argument(
-        "--output", type=parse_text, metavar="FILE", help=f"default: {OUTPUT}; for one run, its own page"
-    )
+    add = parser.group(Group.OUTPUT).add_argument
+    add("--output", type=parse_text, metavar="FILE", help=f"the page; default: {OUTPUT}, or of one run its own page")
     args = parser.parse_args()
     files = [find_run(path, args.model_name) for path in args.runs]
     for place, one in enumerate(files):

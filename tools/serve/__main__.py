@@ -1,4 +1,4 @@
-"""A server on this machine that names the classes of videos which are sent to it.
+"""Serve a model over HTTP: name the classes of the videos that are sent to this machine.
 
 python -m tools.serve --weights=PATH [--model-name TSN --config FILE] [--port 8866]
 curl --data-binary @clip.mp4 http://127.0.0.1:8866/classify
@@ -16,7 +16,6 @@ if __name__ == "__main__":  # before anything slow, so that Ctrl-C is one line f
 
     begin_program()
 
-import argparse
 import asyncio
 import contextlib
 import logging
@@ -27,20 +26,20 @@ from typing import Any
 import models  # noqa: F401  (registers the specs)
 from datareader.class_names import choose_class_names, load_class_names
 from tools.config.flags import (
+    add_cache_flags,
+    add_device_flags,
     add_engine_flags,
     add_override,
     add_set_flag,
     add_verbose_flag,
     add_weights_flag,
-    make_run_parser,
-    parse_switch,
     parse_text,
-    parse_threads,
     read_engine_options,
     read_run_options,
     real_number,
     whole_number,
 )
+from tools.config.parser import Group, Parser, make_parser
 from tools.errors import PackageError
 from tools.inference.load import load_network
 from tools.registry import MODELS
@@ -67,7 +66,7 @@ MOST_DECODERS = 8
 
 
 def parse_args() -> ServeOptions:
-    parser = make_run_parser(__doc__.splitlines()[0], prog="python -m tools.serve")
+    parser = make_parser(__doc__, prog="python -m tools.serve")
     parser.set_defaults(nproc=1, skip_broken=0)
     add_weights_flag(parser)
     add_network_flags(parser)
@@ -88,45 +87,57 @@ def parse_args() -> ServeOptions:
     )  # fmt: skip
 
 
-def add_network_flags(parser: argparse.ArgumentParser) -> None:
+def add_network_flags(parser: Parser) -> None:
     """What runs, and on what."""
-    add = parser.add_argument
+    add = parser.group(Group.MODEL).add_argument
     names = ", ".join(MODELS.names())
     add("--model-name", type=parse_text, metavar="NAME", help=f"{names}; default: what the checkpoint says")
     add("--config", type=parse_text, metavar="FILE", help="default: what the checkpoint says, or the model's own")
-    add_override(parser, "--class-names", ("INFER",), "class_names", parse_text, "names by class id, .txt or .csv")
-    add("--use-gpu", type=parse_switch, metavar="BOOL", help="true/false; default: a GPU if there is one")
-    add("--threads", type=parse_threads, metavar="N", help="CPU threads for computing; default: all available cores")
-    add("--weights-dir", type=parse_text, metavar="DIR", help="where released weights are kept; ~/.paddle/weights")
-    add("--offline", action="store_true", help="do not fetch released weights: use those that are there")
     add_set_flag(parser, "INFER.seg_num=5")
+    add_cache_flags(parser, "released")
+    names = ("--class-names", ("INFER",), "class_names", parse_text, "names by class id, .txt or .csv")
+    add_override(parser, Group.OUTPUT, *names)
     add_verbose_flag(parser)
+    add_device_flags(parser)
+    add = parser.group(Group.SPEED).add_argument
     add("--batch-size", type=whole_number(1, 1024), metavar="N", help="videos that the network sees at once, at most; "
         f"default: INFER.batch_size, but {LEAST_BATCH} to {MOST_BATCH}")  # fmt: skip
     add("--batch-wait-ms", type=real_number(0, 1000, or_zero=True), default=5, metavar="MS",
-        help="for others to go with the first of a batch")  # fmt: skip
+        help="how long the first of a batch waits for others")  # fmt: skip
 
 
-def add_server_flags(parser: argparse.ArgumentParser) -> None:
+def add_server_flags(parser: Parser) -> None:
     """Where the server is, and what a stranger may use up of the machine."""
-    add = parser.add_argument
+    add = parser.group(Group.SERVER).add_argument
     add("--host", type=parse_text, default="127.0.0.1", metavar="ADDRESS",
-        help="0.0.0.0 for all that reach this machine; there is no authentication")  # fmt: skip
-    add("--port", type=whole_number(0, 65535), default=8866, metavar="N", help="0 for one that is free")
+        help="where it listens, 0.0.0.0 for all that reach this machine; there is no authentication")  # fmt: skip
+    add(
+        "--port",
+        type=whole_number(0, 65535),
+        default=8866,
+        metavar="N",
+        help="where it listens, 0 for a port that is free",
+    )
     add("--allow-host", action="append", type=parse_text, default=[], metavar="NAME",
         help="also answer requests for this name, as behind a proxy; repeat for more")  # fmt: skip
     add("--queue", type=whole_number(0, 10_000), default=32, metavar="N",
         help="uploads that wait beside those that are decoded; more are answered 503")  # fmt: skip
-    add("--max-upload-mb", type=real_number(0, 1e6), default=256, metavar="MB", help="of one upload")
+    add("--max-upload-mb", type=real_number(0, 1e6), default=256, metavar="MB", help="size of one upload, at most")
     add("--slow-sec", type=real_number(0, 3600), default=10, metavar="SEC",
-        help="by which an upload may fall behind 32 kB a second")  # fmt: skip
+        help="how far an upload may fall behind 32 kB a second")  # fmt: skip
     add("--decode-processes", type=whole_number(1, 256), default=min(usable_cores(), MOST_DECODERS), metavar="N",
-        help="that read uploads")  # fmt: skip
+        help=f"processes that read uploads; default: all available cores, at most {MOST_DECODERS}")  # fmt: skip
     add("--decode-memory-mb", type=whole_number(16, 1_000_000), default=1024, metavar="MB",
-        help="of each of them, for one upload")  # fmt: skip
-    add("--decode-timeout", type=real_number(0, 86_400), default=60, metavar="SEC", help="for one upload")
+        help="memory of each of them, for one upload")  # fmt: skip
+    add(
+        "--decode-timeout",
+        type=real_number(0, 86_400),
+        default=60,
+        metavar="SEC",
+        help="how long reading one upload may take",
+    )
     add("--grace-sec", type=real_number(0, 86_400, or_zero=True), default=30, metavar="SEC",
-        help="for what is under way when a signal comes")  # fmt: skip
+        help="how long what is under way may take when a signal comes")  # fmt: skip
 
 
 def require_packages() -> None:

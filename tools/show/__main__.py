@@ -1,4 +1,4 @@
-"""One clip or one record for human eyes: what the file holds, and a picture of what the network would see.
+"""Show one clip or one record: what the file holds, and a picture of what the network would see.
 
 python -m tools.show dataset/kinetics/demo/val/rising_00.mp4 --config configs/demo/tsn.txt
 python -m tools.show dataset/youtube8m/demo/val00.pkl --config configs/demo/attention_cluster.txt --record 3
@@ -24,13 +24,13 @@ import models  # noqa: F401  (registers the specs)
 from datareader.class_names import load_class_names
 from tools.config.flags import (
     add_set_flag,
-    make_parser,
     parse_text,
     read_config,
     read_config_source,
     whole_number,
 )
 from tools.config.load import Config, read_model_name
+from tools.config.parser import Group, make_parser
 from tools.errors import ConfigError
 from tools.registry import MODELS
 from tools.runtime.entry import run_program
@@ -58,17 +58,20 @@ SECTIONS = ("TRAIN", "VALID", "TEST", "INFER")
 
 def parse_args() -> ShowOptions:
     parser = make_parser(__doc__, prog="python -m tools.show")
-    add = parser.add_argument
-    add("path", type=parse_text, metavar="PATH", help=KINDS)
+    parser.add_argument("path", type=parse_text, metavar="PATH", help=KINDS)
+    add = parser.group(Group.MODEL).add_argument
     add("--model-name", type=parse_text, metavar="NAME", help=f"{', '.join(MODELS.names())}; default: what the config "
         "says, or TSN for clips and AttentionCluster for features")  # fmt: skip
     add("--config", type=parse_text, metavar="FILE", help="default: the model's own in configs/")
-    add("--section", type=str.upper, choices=SECTIONS, default="TEST", help="whose settings hold; default: TEST. "
-        "TRAIN shows a random view, as training does")  # fmt: skip
+    data = parser.group(Group.DATA)
+    add = data.add_argument
+    add("--section", type=str.upper, choices=SECTIONS, default="TEST", help="whose settings hold; TRAIN shows a "
+        "random view, as training does")  # fmt: skip
     add("--seed", type=whole_number(), metavar="N", help="draws the view of --section TRAIN; default: 0")
-    which = parser.add_mutually_exclusive_group()
+    which = data.add_mutually_exclusive_group()
     which.add_argument("--record", type=whole_number(), metavar="N", help="which record of a file of features, from 0")
     which.add_argument("--id", type=parse_text, metavar="VIDEO", help="the same, by the video's name")
+    add = parser.group(Group.OUTPUT).add_argument
     add("--class-names", type=parse_text, metavar="FILE", help="names by class id; default: the config's")
     add("--output", type=parse_text, metavar="FILE.png", help="the picture; default: the file's name in this folder")
     add("--force", action="store_true", help="replace a picture that is there")

@@ -26,7 +26,8 @@ from dataclasses import dataclass
 import numpy as np
 
 import models  # noqa: F401  (registers the specs)
-from tools.config.flags import ConfigSource, make_parser, parse_text
+from tools.config.flags import ConfigSource, parse_text
+from tools.config.parser import Group, make_parser
 from tools.errors import CheckpointError
 from tools.files.atomic import atomic_write, require_writable
 from tools.registry import MODELS
@@ -56,22 +57,24 @@ class WeightsOptions:
 def parse_args() -> WeightsOptions:
     parser = make_parser(__doc__, prog="python -m tools.weights")
     commands = parser.add_subparsers(dest="command", required=True)
-    show = commands.add_parser("show", help="list every array: name, shape, type", allow_abbrev=False)
+    show = commands.add_parser("show", help="list every array: name, shape, type")
     show.add_argument("path", type=parse_text, metavar="PATH", help="what --weights or --pretrain takes")
     show.set_defaults(out="", to="")
-    convert = commands.add_parser("convert", help="write weights in another form", allow_abbrev=False)
+    convert = commands.add_parser("convert", help="write weights in another form")
     convert.add_argument("path", type=parse_text, metavar="IN", help="what --weights takes")
     convert.add_argument("out", type=parse_text, metavar="OUT", help="a folder (fluid) or a .pdparams file (paddle)")
-    convert.add_argument("--to", required=True, choices=("fluid", "paddle"), help="the form of 2019, or of today")
+    add = convert.group(Group.OUTPUT).add_argument
+    add("--to", required=True, choices=("fluid", "paddle"), help="the form of 2019, or of today")
     for command in (show, convert):
-        command.add_argument(
+        add = command.group(Group.MODEL).add_argument
+        add(
             "--model-name",
             type=parse_text,
             required=command is convert,
             metavar="NAME",
             help=f"{', '.join(MODELS.names())}; case is ignored",
         )
-        command.add_argument("--config", type=parse_text, metavar="FILE", help="sizes; default: the published config")
+        add("--config", type=parse_text, metavar="FILE", help="sizes; default: the published config")
     args = parser.parse_args()
     name = MODELS.canonical_name(args.model_name) if args.model_name else None
     return WeightsOptions(args.command, args.path, name, ConfigSource(args.config), args.out, args.to)
