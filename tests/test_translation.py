@@ -1,4 +1,4 @@
-"""README_cn.md says what README.md says: section by section the same commands, tables, figures, names and links.
+"""A page in Chinese holds what the English one does: section by section the same commands, tables, figures and links.
 
 Sentences are not compared. Numbers in digits stand in digits in both; those in words, as five, are not compared.
 """
@@ -9,10 +9,11 @@ from dataclasses import dataclass, fields
 import pytest
 
 from tests.conftest import PROJECT
+from tests.pages import BLOCK, PAGES, chinese_of, headings_of, links_of, read_page, resolve_link
 
-BLOCK = re.compile(r"^```.*?^```", flags=re.MULTILINE | re.DOTALL)
 NUMBER = re.compile(r"(\d+(?:,\d{3})*(?:\.\d+)?)(?: *(million|万))?")
 UNITS = {"": 1, "million": 1_000_000, "万": 10_000}
+every_page = pytest.mark.parametrize("page", PAGES)
 
 
 @dataclass
@@ -24,38 +25,51 @@ class Section:
     table_rows: list[list[set[float]]]  # of each row the cells, of each cell the numbers
     names: set[str]  # all that stands in backquotes: flags, keys, files
     numbers: set[float]
-    links: list[str]
+    links: list[str]  # to one page whatever its language, and to one section of it
 
 
 def numbers_in(text: str) -> set[float]:
     return {float(digits.replace(",", "")) * UNITS[unit] for digits, unit in NUMBER.findall(text)}
 
 
-def read_section(text: str) -> Section:
+def without_language(page: str, link: str) -> str:
+    """A link on a page: the English page that it leads to, and the number of the heading there."""
+    if link.startswith(("https://", "http://")):
+        return link
+    target, anchor = resolve_link(page, link)
+    name = target.relative_to(PROJECT).as_posix()
+    english = name.replace("_cn.md", ".md")
+    if not anchor:
+        return english
+    places = [heading.anchor for heading in headings_of(read_page(name))]
+    return f"{english}#{places.index(anchor) if anchor in places else anchor}"
+
+
+def read_section(text: str, page: str) -> Section:
     """A section's text, which begins with its heading."""
     prose = BLOCK.sub("", text)
     rows = re.findall(r"^\|(.*)\|$", prose, flags=re.MULTILINE)
+    said = re.sub(r"\]\([^)]*\)", "]", prose)  # an anchor may have numbers
     return Section(
         level=len(text) - len(text.lstrip("#")),
         code_blocks=BLOCK.findall(text),
-        table_rows=[[numbers_in(cell) for cell in row.split("|")] for row in rows],
+        table_rows=[[numbers_in(re.sub(r"\]\([^)]*\)", "]", cell)) for cell in row.split("|")] for row in rows],
         names={" ".join(name.split()) for name in re.findall(r"`([^`]+)`", prose)},
-        numbers=numbers_in(prose),
-        links=re.findall(r"\]\(([^)]+)\)", prose),
+        numbers=numbers_in(said),
+        links=[without_language(page, link) for link in links_of(text)],
     )
 
 
-def read_sections(page: str) -> list[Section]:
-    """A page's sections in order. A line in a code block that begins with # is no heading."""
-    hidden = BLOCK.sub(lambda block: " " * len(block[0]), page)
-    starts = [heading.start() for heading in re.finditer(r"^#+ ", hidden, flags=re.MULTILINE)]
-    return [read_section(page[start:end]) for start, end in zip(starts, [*starts[1:], None], strict=True)]
+def read_sections(text: str, page: str) -> list[Section]:
+    """A page's sections in order."""
+    starts = [heading.start for heading in headings_of(text)]
+    return [read_section(text[start:end], page) for start, end in zip(starts, [*starts[1:], None], strict=True)]
 
 
-def differences(english: str, chinese: str) -> list[tuple]:
-    """(section's place, what is not the same, in English, in Chinese) for each difference between two pages."""
-    pages = [read_sections(english), read_sections(chinese)]
-    lengths = [len(page) for page in pages]
+def differences(page: str, english: str, chinese: str) -> list[tuple]:
+    """(section's place, what is not the same, in English, in Chinese) for each difference between a page's texts."""
+    pages = [read_sections(english, page), read_sections(chinese, chinese_of(page))]
+    lengths = [len(sections) for sections in pages]
     found = [] if lengths[0] == lengths[1] else [(None, "headings", *lengths)]
     for place, sections in enumerate(zip(*pages, strict=False)):
         for field in fields(Section):
@@ -65,26 +79,29 @@ def differences(english: str, chinese: str) -> list[tuple]:
     return found
 
 
-@pytest.fixture(scope="module")
-def english():
-    """README.md, with its link to the other language turned round."""
-    page = (PROJECT / "README.md").read_text(encoding="utf-8")
-    assert page.count("](README_cn.md)") == 1
-    return page.replace("](README_cn.md)", "](README.md)")
+@every_page
+def test_a_page_in_chinese_holds_what_the_english_one_does(page):
+    assert differences(page, read_page(page), read_page(chinese_of(page))) == []
 
 
-@pytest.fixture(scope="module")
-def chinese():
-    return (PROJECT / "README_cn.md").read_text(encoding="utf-8")
+@every_page
+def test_a_page_leads_to_itself_in_the_other_language_and_stays_in_its_own(page):
+    name, chinese = page.rpartition("/")[2], chinese_of(page).rpartition("/")[2]
+    assert read_page(page).split("\n")[2] == f"[中文]({chinese})"
+    assert read_page(chinese_of(page)).split("\n")[2] == f"[English]({name})"
+    leads_away = [link for link in links_of(read_page(page)) if "_cn.md" in link]
+    assert leads_away == [chinese]
+    translated = {PROJECT / other for other in PAGES}
+    links = links_of(read_page(chinese_of(page)))
+    found = [link for link in links if resolve_link(chinese_of(page), link)[0] in translated]
+    assert found == [name]
 
 
-def test_the_chinese_readme_holds_what_the_english_one_does(english, chinese):
-    assert differences(english, chinese) == []
-
-
-def test_every_paragraph_of_the_chinese_readme_is_in_chinese(chinese):
-    paragraphs = [text for text in BLOCK.sub("", chinese).split("\n\n") if text.strip()]
-    assert [text for text in paragraphs if not re.search("[\u4e00-\u9fff]", text)] == ["[English](README.md)"]
+@every_page
+def test_every_paragraph_of_a_page_in_chinese_is_in_chinese(page):
+    paragraphs = [text for text in BLOCK.sub("", read_page(chinese_of(page))).split("\n\n") if text.strip()]
+    foreign = [text for text in paragraphs if not re.search("[\u4e00-\u9fff]", text)]
+    assert foreign == [f"[English]({page.rpartition('/')[2]})"]
 
 
 @pytest.mark.parametrize(
@@ -102,7 +119,11 @@ def test_every_paragraph_of_the_chinese_readme_is_in_chinese(chinese):
         (r"\(models/tsn/", "(models/stnet/", "links"),
     ],
 )
-def test_a_slip_in_the_translation_is_found(english, chinese, pattern, replacement, kind):
-    slipped, count = re.subn(pattern, replacement, chinese, count=1, flags=re.MULTILINE)
+def test_a_slip_in_the_translation_is_found(pattern, replacement, kind):
+    """Of the first page that has what slips."""
+    for page in PAGES:
+        slipped, count = re.subn(pattern, replacement, read_page(chinese_of(page)), count=1, flags=re.MULTILINE)
+        if count:
+            break
     assert count == 1
-    assert kind in {found for _, found, _, _ in differences(english, slipped)}
+    assert kind in {found for _, found, _, _ in differences(page, read_page(page), slipped)}

@@ -1,4 +1,4 @@
-"""What stands in a model's card stands nowhere else unless it is the same there: README.md and the models' pages."""
+"""What stands in a model's card is the same wherever a page repeats it: the project's pages and those of the models."""
 
 import re
 
@@ -7,9 +7,11 @@ import pytest
 import models  # noqa: F401  (registers the specs)
 from models.card import AVX2, AVX512, TWO_CORES, TWO_CORES_AVX2
 from tests.conftest import PROJECT
+from tests.pages import read_page
 from tools.registry import MODELS
 
 README = (PROJECT / "README.md").read_text(encoding="utf-8")
+SPEED = (PROJECT / "tools/speed.md").read_text(encoding="utf-8")
 TITLES = {MODELS.get(name).card.title: name for name in MODELS.names()}
 every_model = pytest.mark.parametrize("name", MODELS.names())
 
@@ -52,8 +54,8 @@ def test_a_card_says_what_the_model_does_in_one_sentence(name):
     assert re.fullmatch(r"[A-Z][^.]+\.", MODELS.get(name).card.sentence)
 
 
-def test_the_scores_of_2019_in_readme_are_those_of_the_cards():
-    features, clips = tables(README, "Results")
+def test_the_scores_of_2019_on_the_page_of_results_are_those_of_the_cards():
+    features, clips = tables(read_page("tools/results.md"), "Scores")[:2]
     shown = {
         (TITLES[title], data, "", *zip(("Hit@1", "PERR", "GAP"), scores, strict=True))
         for title, data, *scores, origin in features
@@ -92,8 +94,10 @@ def numbers_of(cell):
 
 
 def shown_speeds():
-    """(model, what, ms, processor) of every row of README's two tables of models."""
-    with_plain, beside_others = tables(README, "Speed")[:2]
+    """(model, what, ms, processor) of every row of the two tables of models."""
+    with_plain, beside_others = (
+        tables(SPEED, f"Against {what}")[0] for what in ("the plain formulation", "PyTorch and ONNX Runtime")
+    )
     for title, what, ms, _ in with_plain:
         processor = TWO_CORES_AVX2 if "with AVX2 alone" in what else TWO_CORES
         what = what.removesuffix(", with AVX2 alone").replace("JPEG pickle of the same", "10 s JPEG pickle of 340x256")
@@ -109,11 +113,12 @@ def shown_speeds():
                 yield TITLES[row[0]], row[1].replace("`", ""), number, processor
 
 
-def test_the_speeds_in_readme_are_those_of_the_cards():
+def test_the_speeds_on_their_page_are_those_of_the_cards():
     cards = [(name, one.what, one.ms, one.processor) for name in MODELS.names() for one in MODELS.get(name).card.speeds]
     assert sorted(shown_speeds()) == sorted(cards)
-    assert "Two cores of an AMD EPYC with AVX-512, default configs" in README
-    assert "On one core of an AMD EPYC with AVX-512, and of one with\nAVX2 alone" in README
+    text = " ".join(SPEED.split())
+    assert "Two cores of an AMD EPYC with AVX-512, default configs" in text
+    assert "On one core of an AMD EPYC with AVX-512, and of one with AVX2 alone" in text
 
 
 @every_model
