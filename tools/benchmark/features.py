@@ -1,7 +1,6 @@
 """Measure a model on frame features: network, reader, metrics and start, on synthetic records of its config."""
 
 import pickle
-import resource
 import subprocess
 import sys
 import tempfile
@@ -20,7 +19,7 @@ from datareader.features.records import RECORD_KEYS, Expected, expect_records
 from datareader.loader import EvaluationLoader
 from metrics.youtube8m import YouTube8MMetrics
 from models.spec import ModelSpec
-from tools.benchmark.timing import compare, median_seconds, seconds
+from tools.benchmark.timing import compare, median_seconds, peak_memory_mb, seconds
 from tools.config.flags import PROJECT
 from tools.config.load import Config, Override, load_config
 from tools.registry import METRICS, MODELS, READERS
@@ -90,7 +89,7 @@ def measure_network(
     network = spec.build_network(config)
     train, infer = make_jobs(spec, config, network, batch)
     train()
-    figures = {"peak memory after training, MB": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}
+    figures = {"peak memory after training, MB": peak_memory_mb()}
     plain_train, plain_infer = (build(network) for build in PLAIN_NETWORKS[name])
     slow_train, _ = make_jobs(spec, config, plain_train, batch)
     _, slow_infer = make_jobs(spec, config, plain_infer, batch)

@@ -2,7 +2,9 @@
 
 import json
 import re
+import resource
 import statistics
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -33,7 +35,9 @@ def compare(ours: Callable, plain: Callable, repeat: int) -> tuple[float, float,
 
 
 def peak_memory_mb() -> float:
-    """The most memory that this process has held. From Linux itself: getrusage may give the parent's."""
+    """The most memory that this process has held, from Linux itself, as getrusage may give the parent's there."""
+    if sys.platform != "linux":
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1 << 20 if sys.platform == "darwin" else 1024)
     found = re.search(r"^VmHWM:\s*(\d+) kB", Path("/proc/self/status").read_text(), flags=re.MULTILINE)
     return int(found[1]) / 1024
 

@@ -3,6 +3,7 @@
 import contextlib
 import errno
 import os
+import re
 import signal
 import sys
 from collections.abc import Callable, Iterator
@@ -16,6 +17,8 @@ from tools.runtime.text import escape_controls
 
 ERROR = "error: "  # begins the line that says why a program ended
 _MOST_SAID = 10_000  # characters of an error, more than twice the longest path
+# The one line that matters of what NumPy 2 and Paddle 3.3 say, the latter among lines of its C++ stack.
+_NO_MEMORY = re.compile(r".*(?:[Uu]nable to allocate|[Ff]ail to alloc|[Cc]annot allocate).*")
 
 
 def run_program(main: Callable[[], int | None], *, output_needed: bool = True) -> None:
@@ -113,6 +116,11 @@ def _explain(error: BaseException) -> int | None:
     if isinstance(error, ZooError):
         _say(f"{ERROR}{_bound(str(error))}")
         return error.exit_code
+    if isinstance(error, MemoryError):  # of the machine, and as Paddle raises it of a GPU
+        found = _NO_MEMORY.search(str(error))
+        reason = f": {_bound(found[0].strip().rstrip('.'))}" if found else ""
+        _say(f"{ERROR}memory ran out{reason}; smaller batches need less, and tools/troubleshooting.md says what else")
+        return 1
     return None
 
 

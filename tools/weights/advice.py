@@ -72,8 +72,15 @@ def is_exported(place: Path) -> bool:
 def refuse_exported(place: Path) -> CheckpointError:
     return CheckpointError(
         f"{place} is the weights of an exported program of Paddle's inference engine, without their names; "
-        f"{near(place) or 'give the weights that it was exported from'}"
+        f"{near(place) or _advise_exported(place.parent)}"
     )
+
+
+def _advise_exported(folder: Path) -> str:
+    advice = _advise(FileKind.PADDLE_PROGRAM)
+    if not (folder / "model.json").is_file():
+        return advice
+    return f"{advice}, which model.json beside it names; test.py, infer.py and tools.serve take --export={folder}"
 
 
 def is_tensorflow_shard(place: Path) -> bool:

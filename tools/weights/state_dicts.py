@@ -40,7 +40,8 @@ def find_state_dict(content) -> StateDict:
         )
     if not chosen:
         shown = ", ".join(short_repr(key, 40) for key in list(content)[:_MOST_SHOWN])
-        raise CheckpointError(f"it holds no dict of tensors alone, but {shown or 'nothing'}; expected {_KNOWN}")
+        what = f"no dict of tensors alone, but {shown}" if shown else "an empty dict"
+        raise CheckpointError(f"it holds {what}; expected {_KNOWN}")
     (key,) = chosen
     notes = [f"the weights are those under {key!r}" + " (averages)" * (key in _AVERAGED)]
     if others := [other for other in found if other != key]:

@@ -122,3 +122,27 @@ def test_a_program_that_ends_well_does_what_was_put_off_and_takes_nothing_apart(
     )
     assert (result.returncode, result.stderr) == (0, "")
     assert result.stdout == "done\nfrom a thread\nput off\n"
+
+
+@pytest.mark.parametrize(
+    ("said", "reason"),
+    [
+        ("Unable to allocate 7.28 TiB for an array with shape (1000000000000,)", None),
+        ("(ResourceExhausted) Fail to alloc memory of 8192000 size, error code is 12.\n [Hint: ...] (at a.cc:1)", None),
+        (
+            "\n\nC++ Traceback:\n0 AllocatorFacade::Alloc(...)\n\nOut of memory error on GPU 0. Cannot allocate 2GB "
+            "memory on GPU 0, 15GB are taken.\n\nPlease check whether there is any other process using GPU 0.",
+            "Out of memory error on GPU 0. Cannot allocate 2GB memory on GPU 0, 15GB are taken",
+        ),
+        ("", ""),
+    ],
+    ids=["NumPy", "Paddle", "Paddle on a GPU", "Python"],
+)
+def test_memory_that_runs_out_is_one_line(said, reason):
+    result = run(f"raise MemoryError({said!r})")
+    reason = said.split("\n")[0].removesuffix(".") if reason is None else reason
+    assert result.returncode == 1
+    assert result.stderr == (
+        f"error: memory ran out{': ' * bool(reason)}{reason}; smaller batches need less, and tools/troubleshooting.md "
+        "says what else\n"
+    )

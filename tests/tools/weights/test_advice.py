@@ -115,6 +115,9 @@ def test_weights_of_an_exported_program_have_no_names_and_are_not_taken_for_a_fi
     assert error_of(load_weights, str(tmp_path), "TSN").startswith(f"{tmp_path}/")
     (tmp_path / "a.pdparams").write_bytes(b"\x80\x02}.")
     assert message_for(tmp_path / "a.pdiparams").endswith(f"; give {tmp_path}/a.pdparams")
+    (tmp_path / "a.pdparams").unlink()
+    (tmp_path / "model.json").write_text("{}")
+    assert message_for(tmp_path / "a.pdiparams").endswith(f"infer.py and tools.serve take --export={tmp_path}")
 
 
 def test_what_lies_beside_a_file_is_what_to_give(tmp_path):

@@ -52,7 +52,7 @@ def test_weights_come_before_averages_of_them_which_are_taken_alone_too(name, av
         ({"epoch": 3, "optimizer": {}}, "it holds no dict of tensors alone, but 'epoch', 'optimizer'; expected "),
         ({"generator": tensors(ONE)}, "it holds no dict of tensors alone, but 'generator'; expected weights alone, or"),
         ({**tensors(ONE), "epoch": 3}, "it holds no dict of tensors alone, but 'a', 'epoch'"),
-        ({}, "it holds no dict of tensors alone, but nothing"),
+        ({}, "it holds an empty dict; expected "),
         ([tensors(ONE)], "it holds no dict by names"),
         ({3: tensors(ONE)}, "it holds no dict by names"),
         (3, "it holds no dict by names"),
