@@ -34,6 +34,7 @@ from tools.config.parser import Group, Parser, make_parser
 from tools.errors import CheckpointError, ConfigError
 from tools.files.atomic import atomic_write
 from tools.run_setup import Run, launch_processes, plan_run
+from tools.runtime.cpu import has_amx
 from tools.runtime.entry import run_program
 from tools.training.checkpoint import CheckpointStore
 from tools.training.options import TrainingOptions
@@ -138,7 +139,7 @@ def add_saving_flags(parser: Parser) -> None:
 def add_speed_flags(parser: Parser) -> None:
     add = parser.group(Group.SPEED).add_argument
     add("--amp", choices=("off", "bf16", "fp16"), default="off", help="compute with 16-bit numbers where it does no "
-        "harm (GPU)")  # fmt: skip
+        "harm (GPU; bf16 also with --conv-engine onednn on a CPU with amx_bf16)")  # fmt: skip
     add("--conv-engine", choices=("paddle", "onednn"), default="paddle", help="onednn: trains a ResNet faster (CPU)")
 
 
@@ -203,7 +204,7 @@ def open_datasets(run: Run, training: TrainingOptions):
 
 
 def fit_to(device: str, training: TrainingOptions) -> TrainingOptions:
-    """What only a GPU can do: --amp has no effect without one. Raises ConfigError for --sync-bn.
+    """What the device can do: --amp has no effect on most CPUs. Raises ConfigError for --sync-bn on any.
 
     And for --conv-engine onednn on a GPU.
     """
@@ -211,10 +212,13 @@ def fit_to(device: str, training: TrainingOptions) -> TrainingOptions:
         if training.conv_engine == "onednn":
             raise ConfigError("--conv-engine onednn computes on the CPU; leave it out, or add --use-gpu false")
         return training
-    if training.amp != "off":
-        log.info(f"--amp {training.amp} has no effect without a GPU")
     if training.sync_bn:
         raise ConfigError("--sync-bn needs GPUs; without it each process normalises by the videos of its own")
+    if training.amp == "bf16" and training.conv_engine == "onednn" and has_amx():
+        return training
+    if training.amp != "off":
+        where = ", or --conv-engine onednn and a CPU with amx_bf16" if training.amp == "bf16" else ""
+        log.info(f"--amp {training.amp} has no effect without a GPU{where}")
     return replace(training, amp="off")
 
 

@@ -76,15 +76,15 @@ class ResNet(nn.Layer):
                 blocks.append(Bottleneck(channels, 64 * 2**i, stride=2 if i > 0 and j == 0 else 1))
                 channels = 256 * 2**i
             self.stages.append(nn.Sequential(*blocks))
-        self._by_onednn = False
+        self._by_onednn = None  # the dtype of its maps
 
-    def train_by_onednn(self) -> None:
+    def train_by_onednn(self, dtype: str = "float32") -> None:
         """Have oneDNN compute in training mode, with Paddle's numbers but for rounding; on the CPU.
 
-        Raises ConfigError where it is missing.
+        dtype: of the maps, "float32" or "bfloat16". Raises ConfigError where oneDNN is missing.
         """
         load_onednn()
-        self._by_onednn = True
+        self._by_onednn = dtype
 
     def forward(self, x):
         return self.run(x, 0, 1 + len(self.stages))
@@ -93,7 +93,8 @@ class ResNet(nn.Layer):
         """Of the stem and the stages those from begin up to, and without, end; the stem is 0, ``stages[0]`` is 1."""
         stages = self.stages[max(begin - 1, 0) : end - 1]
         if self.training and self._by_onednn:
-            return train_part(x, None if begin else self.conv1, [block for stage in stages for block in stage])
+            blocks = [block for stage in stages for block in stage]
+            return train_part(x, None if begin else self.conv1, blocks, self._by_onednn)
         x = x if begin else self.stem(x)
         for stage in stages:
             x = stage(x)

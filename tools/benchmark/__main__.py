@@ -51,7 +51,7 @@ from tools.benchmark.clips import measure_clips
 from tools.benchmark.exchange import measure_exchange
 from tools.benchmark.extraction import measure_extraction
 from tools.benchmark.features import measure_features
-from tools.benchmark.peers import measure_against
+from tools.benchmark.peers import Modes, measure_against
 from tools.benchmark.scaling import measure_scaling
 from tools.benchmark.simulation import NUM_CLIPS, NUM_RECORDS, NUM_SHARDS, simulate_world
 from tools.benchmark.timing import show_figures
@@ -60,7 +60,7 @@ from tools.config.flags import PROJECT, parse_text, parse_threads, whole_number
 from tools.config.parser import Group, Parser, make_parser
 from tools.distributed.launcher import launch, plan_processes
 from tools.registry import MODELS
-from tools.runtime.cpu import can_pin, name_vectors, usable_cores
+from tools.runtime.cpu import can_pin, has_amx, name_vectors, usable_cores
 from tools.runtime.entry import run_program
 from tools.runtime.environment import processor_name
 from tools.runtime.log import start_log
@@ -73,7 +73,7 @@ class BenchmarkOptions:
     """model_name: as published, None for a simulation or extraction. simulate_world: processes, None for a model.
 
     config_path: None for the model's own. threads: None for all cores. nproc: None to measure no exchange of gradients.
-    against: of PEERS, () for none. scaling: measure several threads against one. conv_engine: of training.
+    against: of PEERS, () for none. scaling: measure several threads against one. modes: of the networks of both.
     json_path: None to write no file.
     """
 
@@ -88,7 +88,7 @@ class BenchmarkOptions:
     nproc: int | None
     against: tuple[str, ...]
     scaling: bool
-    conv_engine: str
+    modes: Modes
     json_path: str | None
 
 
@@ -113,6 +113,9 @@ def parse_args() -> BenchmarkOptions:
         default="paddle",
         help="what computes convolutions of training with --against or --scaling, as in train.py",
     )
+    add("--amp", choices=("off", "bf16"), default="off", help="with --conv-engine onednn, as in train.py")
+    add("--precision", choices=("fp32", "bf16"), default="fp32", help="of inference with --against or --scaling, as in "
+        "infer.py")  # fmt: skip
     parser.group(Group.OUTPUT).add_argument(
         "--json", type=parse_text, metavar="FILE", help="also write the figures here"
     )
@@ -123,7 +126,8 @@ def parse_args() -> BenchmarkOptions:
     data = MODELS.get(name).data if name else "features"
     options = BenchmarkOptions(
         name, args.simulate_world, args.extraction, args.config, args.batch_size or BATCH_SIZES[data], args.repeat,
-        args.threads, args.only_reading, args.nproc, args.against, args.scaling, args.conv_engine, args.json,
+        args.threads, args.only_reading, args.nproc, args.against, args.scaling,
+        Modes(args.conv_engine, args.amp, args.precision), args.json,
     )  # fmt: skip
     if refusal := describe_conflict(options, data):
         parser.error(refusal)
@@ -163,8 +167,12 @@ def describe_conflict(options: BenchmarkOptions, data: str) -> str:
         return "--against compares the network of a model; give --model-name, and not --only-reading"
     if options.scaling and (not name or options.only_reading or options.against):
         return "--scaling measures the network of a model; give --model-name, not --only-reading or --against"
-    if options.conv_engine != "paddle" and not is_network:
-        return "--conv-engine is of the training that --against or --scaling measures; give one of them"
+    if options.modes != Modes() and not is_network:
+        return "--conv-engine, --amp and --precision are of what --against or --scaling measures; give one of them"
+    if options.modes.amp != "off" and (options.modes.conv_engine != "onednn" or not has_amx()):
+        return f"--amp {options.modes.amp} needs --conv-engine onednn, and a processor with amx_bf16"
+    if options.modes.precision != "fp32" and data != "clips":
+        return f"--precision {options.modes.precision} is for models on clips, not for {name}"
     if options.nproc and (not name or options.only_reading or is_network):
         return "--nproc trains a model; give --model-name, not --only-reading, --against or --scaling"
     return ""
@@ -205,13 +213,13 @@ def benchmark_model(options: BenchmarkOptions) -> None:
 def benchmark_network(name: str, path: str, title: str, options: BenchmarkOptions) -> None:
     threads = options.threads or usable_cores()
     sizes = {"batch_size": options.batch_size, "repeat": options.repeat, "threads": threads}
-    sizes |= {"conv_engine": options.conv_engine}
+    sizes |= {"modes": options.modes}
     if options.scaling:
         figures, time = measure_scaling(name, path, **sizes), "seconds"
     else:
         figures, time = measure_against(name, path, options.against, **sizes), "CPU time"
-    if options.conv_engine != "paddle":
-        title = f"{title}, training by {options.conv_engine}"
+    if options.modes != Modes():
+        title = f"{title}, {options.modes}"
     cores = f"{threads} core{'s' * (threads > 1)}" if can_pin() else f"threads: {threads}, not pinned to cores"
     machine = f"{processor_name()}, {name_vectors()}, {cores}"
     title = f"{title}, {time}, median of {options.repeat}; {machine}"

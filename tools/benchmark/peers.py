@@ -38,10 +38,31 @@ WEIGHTS = "weights.npz"
 
 
 @dataclass(frozen=True)
+class Modes:
+    """How networks compute. conv_engine, amp: of training, as of train.py. precision: of inference, as of infer.py.
+
+    PyTorch computes in bf16 where ours does, by its autocast.
+    """
+
+    conv_engine: str = "paddle"
+    amp: str = "off"
+    precision: str = "fp32"
+
+    def __str__(self) -> str:
+        """What is not as by default, for a title."""
+        training = [self.conv_engine] * (self.conv_engine != "paddle") + [self.amp] * (self.amp != "off")
+        parts = [f"training by {' in '.join(training)}"] if training else []
+        return ", ".join([*parts, *([f"inference in {self.precision}"] if self.precision != "fp32" else [])])
+
+
+DEFAULT_MODES = Modes()
+
+
+@dataclass(frozen=True)
 class Job:
     """What each process builds: a model by a config, on batches that it makes by ``make_inputs(size)``.
 
-    folder: where ours leaves its weights, which the others take. conv_engine: of our training, as of train.py.
+    folder: where ours leaves its weights, which the others take.
     """
 
     name: str
@@ -51,7 +72,7 @@ class Job:
     train_size: int
     threads: int
     folder: Path
-    conv_engine: str = "paddle"
+    modes: Modes = DEFAULT_MODES
 
     def make_batch(self, size: int) -> Batch:
         inputs = self.make_inputs(size)
@@ -61,7 +82,7 @@ class Job:
 
 def measure_against(
     name: str, config_path: str, peers: Sequence[str], *,
-    batch_size: int, repeat: int, threads: int, conv_engine: str = "paddle",
+    batch_size: int, repeat: int, threads: int, modes: Modes = DEFAULT_MODES,
 ) -> dict[str, float]:  # fmt: skip
     """Every figure. peers: of PEERS. batch_size: of training, and of inference on features. threads: of the networks.
 
@@ -70,7 +91,7 @@ def measure_against(
     for peer in peers:
         require_peer(peer)
     with tempfile.TemporaryDirectory() as folder:
-        job = make_job(name, config_path, batch_size, threads, Path(folder), conv_engine)
+        job = make_job(name, config_path, batch_size, threads, Path(folder), modes)
         os.environ["OPENBLAS_NUM_THREADS"] = str(threads)  # NumPy's library reads it as a process loads it
         workers = {"ours": start_ours(job, threads)}
         try:
@@ -94,7 +115,7 @@ def require_peer(peer: str) -> None:
 
 
 def make_job(
-    name: str, config_path: str, batch_size: int, threads: int, folder: Path, conv_engine: str = "paddle"
+    name: str, config_path: str, batch_size: int, threads: int, folder: Path, modes: Modes = DEFAULT_MODES
 ) -> Job:
     """The job of a model, with a batch of features in the folder where it takes such."""
     spec = MODELS.get(name)()
@@ -102,12 +123,12 @@ def make_job(
         config = load_config(config_path, spec.schema, ["MODEL", "TRAIN", "TEST"], name)
         shape = spec.input_shape(config, "TRAIN")
         sizes = [size for size in CLIPS_AT_ONCE if size == 1 or size * shape[0] <= MOST_SEGMENTS]
-        return Job(name, config, partial(draw_clips, shape), sizes, batch_size, threads, folder, conv_engine)
+        return Job(name, config, partial(draw_clips, shape), sizes, batch_size, threads, folder, modes)
     config = load_synthetic_config(config_path, spec, name, folder, batch_size)
     dataset = READERS.get(spec.reader)(config, "TRAIN", training=True, skip_broken=0)
     batch = next(EvaluationLoader(dataset, batch_size, num_workers=0, as_float=True).epoch())
     np.savez(folder / "inputs.npz", *batch.inputs)
-    return Job(name, config, partial(load_inputs, folder), (batch_size,), batch_size, threads, folder)
+    return Job(name, config, partial(load_inputs, folder), (batch_size,), batch_size, threads, folder, modes)
 
 
 def draw_clips(shape: tuple[int, ...], size: int) -> tuple[np.ndarray, ...]:
@@ -197,7 +218,7 @@ def open_ours(job: Job) -> tuple[Tasks, np.ndarray]:
     if spec.data == "clips":
         moderate(network, job.make_batch(job.test_sizes[0]))
     save_weights(job, network)
-    engine = build_engine(spec, job.config, network)
+    engine = build_engine(spec, job, network)
     runs = {size: predict(engine, endless(job.make_batch(size))) for size in job.test_sizes}
     tasks = {f"inference {size}": partial(next, run) for size, run in runs.items()}
     return tasks | make_products(), next(runs[job.test_sizes[0]]).probs
@@ -214,8 +235,8 @@ def open_training(job: Job) -> tuple[Tasks, None]:
     network = spec.build_network(job.config)
     with np.load(job.folder / WEIGHTS) as arrays:
         network.set_state_dict({name: paddle.to_tensor(arrays[name]) for name in arrays.files})
-    if job.conv_engine == "onednn":
-        train_by_onednn(network)
+    if job.modes.conv_engine == "onednn":
+        train_by_onednn(network, job.modes.amp)
     optimizer = spec.build_optimizer(job.config, network)
     options = {"schedule": lambda step: 1e-6, "seed": 0, "epoch": 0, "start": 0, "steps_taken": 0}
     batch = job.make_batch(job.train_size)
@@ -239,13 +260,13 @@ def moderate(network, batch: Batch) -> None:
         weight.set_value(weight / logits.std())
 
 
-def build_engine(spec, config: Config, network):
+def build_engine(spec, job: Job, network):
     """The network, or what stands in for it where many videos are tested."""
     if spec.data != "clips":
         return network
     from tools.inference.predictor import Predictor
 
-    return Predictor(network, spec.input_shape(config, "TRAIN"), "fp32")
+    return Predictor(network, spec.input_shape(job.config, "TRAIN"), job.modes.precision)
 
 
 def open_torch(job: Job) -> tuple[Tasks, np.ndarray]:
@@ -255,7 +276,7 @@ def open_torch(job: Job) -> tuple[Tasks, np.ndarray]:
     network, trained = build_torch(job), build_torch(job).train()
     tasks = {"training": make_torch_training(job, trained)}
     for size in job.test_sizes:
-        tasks[f"inference {size}"] = partial(run_torch, network, job.make_batch(size))
+        tasks[f"inference {size}"] = partial(run_torch, network, job.make_batch(size), job.modes.precision)
     return tasks, tasks[f"inference {job.test_sizes[0]}"]()
 
 
@@ -273,12 +294,12 @@ def open_count(job: Job) -> tuple[Tasks, float]:
     return {}, count_multiply_adds(build_torch(job), inputs)
 
 
-def run_torch(network, batch: Batch) -> np.ndarray:
+def run_torch(network, batch: Batch, precision: str = "fp32") -> np.ndarray:
     """Probabilities."""
     import torch
 
-    with torch.inference_mode():
-        return network.probs(network(*map(torch.from_numpy, batch.inputs))).numpy()
+    with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16"):
+        return network.probs(network(*map(torch.from_numpy, batch.inputs)).float()).numpy()
 
 
 def make_torch_training(job: Job, network) -> Callable[[], float]:
@@ -292,7 +313,8 @@ def make_torch_training(job: Job, network) -> Callable[[], float]:
 
     def train() -> float:
         optimizer.zero_grad()
-        loss = network.loss(network(*map(torch.from_numpy, batch.inputs)), labels)
+        with torch.autocast("cpu", torch.bfloat16, enabled=job.modes.amp == "bf16"):
+            loss = network.loss(network(*map(torch.from_numpy, batch.inputs)), labels)
         loss.backward()
         optimizer.step()
         return loss.item()

@@ -5,16 +5,16 @@ import tempfile
 from dataclasses import replace
 from pathlib import Path
 
-from tools.benchmark.peers import Job, list_tasks, make_job, start_ours
+from tools.benchmark.peers import DEFAULT_MODES, Job, Modes, list_tasks, make_job, start_ours
 from tools.benchmark.workers import Team
 
 
 def measure_scaling(
-    name: str, config_path: str, *, batch_size: int, repeat: int, threads: int, conv_engine: str
+    name: str, config_path: str, *, batch_size: int, repeat: int, threads: int, modes: Modes = DEFAULT_MODES
 ) -> dict[str, float]:
     """Every figure. batch_size, threads: as of ``measure_against``. Raises PeerError where a process ends."""
     with tempfile.TemporaryDirectory() as folder:
-        job = make_job(name, config_path, batch_size, threads, Path(folder), conv_engine)
+        job = make_job(name, config_path, batch_size, threads, Path(folder), modes)
         jobs = {f"{count} thread{'s' * (count > 1)}": replace(job, threads=count) for count in (1, threads)}
         workers = {title: start_ours(one, one.threads) for title, one in jobs.items()}
         try:

@@ -102,6 +102,11 @@ def _widest_vectors(flags: set[str]) -> str:
     return "AVX-512" if flags >= _AVX512 else "AVX2" if flags >= _AVX2 else ""
 
 
+def has_amx(cpuinfo: Path = Path("/proc/cpuinfo")) -> bool:
+    """Whether this processor multiplies matrices of bfloat16 (AMX), several times as fast as any of float32."""
+    return "amx_bf16" in _processor(cpuinfo)[1]
+
+
 def describe_bf16(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
     """What Paddle's inference engine (3.3.1) makes of bfloat16 on this processor, for people who ask for it."""
     _, flags = _processor(cpuinfo)

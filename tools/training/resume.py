@@ -54,25 +54,30 @@ def build_state(spec, config, options: TrainingOptions, dataset, world: int) -> 
     network = spec.build_network(config)
     if options.sync_bn:
         network = paddle.nn.SyncBatchNorm.convert_sync_batchnorm(network)
+    amp = options.amp
     if options.conv_engine == "onednn":
-        train_by_onednn(network)
+        train_by_onednn(network, amp)
+        amp = "off"  # of all else, which is small, and gains nothing on a CPU
     return TrainingState(
         network,
         spec.build_optimizer(config, network),
         Progress(train.batch_size, train.seed, len(dataset), dataset.checksum(), world=world),
-        MixedPrecision(options.amp),
+        MixedPrecision(amp),
         ExponentialMovingAverage(network, options.ema) if options.ema else None,
     )
 
 
-def train_by_onednn(network) -> None:
-    """Have oneDNN train the network's ResNet. Raises ConfigError where it has none, and without a oneDNN."""
+def train_by_onednn(network, amp: str = "off") -> None:
+    """Have oneDNN train the network's ResNet. Raises ConfigError where it has none, and without a oneDNN.
+
+    amp: "bf16" for maps of bfloat16, "off" for float32.
+    """
     part = published(network, "pretrained_part")
     if part is None:
         raise ConfigError(
             f"--conv-engine onednn trains a ResNet, and {type(network).__name__} has none; TSN and STNET have one"
         )
-    getattr(network, part).train_by_onednn()
+    getattr(network, part).train_by_onednn({"off": "float32", "bf16": "bfloat16"}[amp])
 
 
 def find_checkpoint(

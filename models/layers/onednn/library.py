@@ -16,8 +16,9 @@ from tools.errors import ConfigError
 from tools.runtime.cpu import name_vectors
 
 # Of dnnl_types.h and dnnl_common_types.h, version 3, whose numbers are the same in all of its releases.
-_SUCCESS, _CPU, _IN_ORDER, _FLOAT32, _MOST_DIMS = 0, 1, 1, 3, 12
-_ANY, _VECTOR, _PLAIN, _BLOCKS_OF_8, _BLOCKS_OF_16 = 1, 2, 5, 102, 78
+_SUCCESS, _CPU, _IN_ORDER, _MOST_DIMS = 0, 1, 1, 12
+_NUMBERS = {"float32": 3, "bfloat16": 2}
+_ANY, _VECTOR, _PLAIN, _CHANNELS_LAST, _BLOCKS_OF_8, _BLOCKS_OF_16 = 1, 2, 5, 22, 102, 78
 FORWARD_TRAINING, BACKWARD = 64, 128
 SRC, SRC_1, DST, WEIGHTS, MEAN, VARIANCE, SCALE, SHIFT, WORKSPACE = 1, 2, 17, 33, 49, 50, 51, 52, 64
 DIFF_SRC, DIFF_DST, DIFF_WEIGHTS, DIFF_SCALE, DIFF_SHIFT = 129, 145, 161, 255, 256
@@ -95,28 +96,33 @@ def _dims(numbers: Iterable[int]) -> ctypes.Array:
 
 
 class Layout:
-    """A shape of float32 numbers and how they lie in memory. handle: oneDNN's descriptor of it."""
+    """A shape of numbers and how they lie in memory. handle: oneDNN's descriptor of it."""
 
-    def __init__(self, shape: Iterable[int], tag: int):
-        self.shape = tuple(shape)
+    def __init__(self, shape: Iterable[int], tag: int, dtype: str):
+        self.shape, self.dtype = tuple(shape), dtype
         name, count = "dnnl_memory_desc_create_with_tag", len(self.shape)
-        self.handle = _create("memory_desc", name, count, _dims(self.shape), _FLOAT32, tag, owner=self)
+        self.handle = _create("memory_desc", name, count, _dims(self.shape), _NUMBERS[dtype], tag, owner=self)
 
     @staticmethod
-    def any(shape: Iterable[int]) -> "Layout":
+    def any(shape: Iterable[int], dtype: str) -> "Layout":
         """One that oneDNN chooses."""
-        return Layout(shape, _ANY)
+        return Layout(shape, _ANY, dtype)
 
     @staticmethod
     def plain(shape: Iterable[int]) -> "Layout":
-        """As Paddle's tensors lie, of one or four axes."""
+        """As Paddle's tensors lie, of one or four axes of float32."""
         shape = tuple(shape)
-        return Layout(shape, {1: _VECTOR, 4: _PLAIN}[len(shape)])
+        return Layout(shape, {1: _VECTOR, 4: _PLAIN}[len(shape)], "float32")
 
     @staticmethod
-    def blocked(shape: Iterable[int]) -> "Layout":
-        """(N, C, H, W) in blocks of as many channels as the processor computes at once."""
-        return Layout(shape, _BLOCKS_OF_16 if name_vectors() == "AVX-512" else _BLOCKS_OF_8)
+    def of_maps(shape: Iterable[int], dtype: str) -> "Layout":
+        """(N, C, H, W) as convolutions take them fastest.
+
+        In blocks of as many channels as the processor computes at once; bfloat16 with all channels together, without
+        which oneDNN (3.6) leaves AMX alone.
+        """
+        blocks = _BLOCKS_OF_16 if name_vectors() == "AVX-512" else _BLOCKS_OF_8
+        return Layout(shape, blocks if dtype == "float32" else _CHANNELS_LAST, dtype)
 
 
 class Memory:
@@ -151,8 +157,8 @@ class Memory:
 class _Queried:
     """The layout of an argument, as long as the primitive that has chosen it is there."""
 
-    def __init__(self, primitive: "Primitive", handle: int, shape: tuple[int, ...]):
-        self._primitive, self.handle, self.shape = primitive, ctypes.c_void_p(handle), shape
+    def __init__(self, primitive: "Primitive", handle: int, shape: tuple[int, ...], dtype: str):
+        self._primitive, self.handle, self.shape, self.dtype = primitive, ctypes.c_void_p(handle), shape, dtype
 
 
 class Primitive:
@@ -165,10 +171,10 @@ class Primitive:
         self.description = _create("primitive_desc", create, *arguments, owner=self)
         self._handle = _create("primitive", "dnnl_primitive_create", self.description, owner=self)
 
-    def layout(self, role: int, shape: Iterable[int] = ()) -> _Queried:
-        """What it takes or gives as an argument; shape: that of it, where somebody needs to know."""
+    def layout(self, role: int, shape: Iterable[int] = (), dtype: str = "") -> _Queried:
+        """What it takes or gives as an argument; shape and dtype: those of it, where somebody needs to know."""
         handle = load_onednn().dnnl_primitive_desc_query_md(self.description, _QUERIES[role], 0)
-        return _Queried(self, handle, tuple(shape))
+        return _Queried(self, handle, tuple(shape), dtype)
 
     def run(self, arguments: dict[int, Memory]) -> None:
         """arguments: role -> memory."""

@@ -1,6 +1,7 @@
-"""What a ResNet in training is made of, forward and backward, on oneDNN's memory: float32 on the CPU.
+"""What a ResNet in training is made of, forward and backward, on oneDNN's memory: on the CPU, in float32 or bfloat16.
 
-Each class is compiled for one shape; the functions at the end keep what they have made, as steps have few shapes.
+Sums are float32 in both, as are weights, their gradients, and what normalisation knows of a channel. Each class is
+compiled for one shape; the functions at the end keep what they have made, as steps have few shapes.
 """
 
 import ctypes
@@ -42,22 +43,24 @@ _KEPT = 512  # operations of different shapes: a ResNet has fewer than a hundred
 class Convolution:
     """Without bias; padding keeps the size for stride 1. Maps are (N, C, H, W), a weight (C', C, k, k)."""
 
-    def __init__(self, x_shape: tuple[int, ...], weight_shape: tuple[int, ...], stride: int):
+    def __init__(self, x_shape: tuple[int, ...], weight_shape: tuple[int, ...], stride: int, dtype: str):
         videos, channels, *sizes = x_shape
         self._x_shape, self._weight_shape = x_shape, weight_shape
         # Few channels lie as oneDNN likes best: that is not in blocks.
-        x = Layout.blocked(x_shape) if channels % 16 == 0 else Layout.any(x_shape)
-        self.y = Layout.blocked((videos, weight_shape[0], *(-(-size // stride) for size in sizes)))
-        self._x, self._weight = x, Layout.any(weight_shape)
+        x = Layout.of_maps(x_shape, dtype) if channels % 16 == 0 else Layout.any(x_shape, dtype)
+        self.y = Layout.of_maps((videos, weight_shape[0], *(-(-size // stride) for size in sizes)), dtype)
+        self._x, self._weight = x, Layout.any(weight_shape, dtype)
         self._window = pair(stride), pair(0), pair(weight_shape[2] // 2), pair(weight_shape[2] // 2)
         layouts = x.handle, self._weight.handle, None, self.y.handle
         self._forward = Primitive(
             "dnnl_convolution_forward_primitive_desc_create",
             *(engine(), FORWARD_TRAINING, _DIRECT, *layouts, *self._window, None),
         )
+        gradient = Layout.any(weight_shape, "float32")
         self._by_weight = Primitive(
             "dnnl_convolution_backward_weights_primitive_desc_create",
-            *(engine(), _DIRECT, *layouts, *self._window, self._forward.description, None),
+            *(engine(), _DIRECT, x.handle, gradient.handle, None, self.y.handle, *self._window),
+            *(self._forward.description, None),
         )
         self._by_x = None  # not needed of a network's first
 
@@ -81,7 +84,7 @@ class Convolution:
                 "dnnl_convolution_backward_data_primitive_desc_create",
                 *(engine(), _DIRECT, *layouts, *self._window, self._forward.description, None),
             )
-        dx = Memory(self._by_x.layout(DIFF_SRC, self._x_shape))
+        dx = Memory(self._by_x.layout(DIFF_SRC, self._x_shape, self._x.dtype))
         weight = Memory.of(weight).to(self._by_x.layout(WEIGHTS))
         self._by_x.run({DIFF_DST: dy, WEIGHTS: weight, DIFF_SRC: dx})
         return dx
@@ -141,7 +144,7 @@ class MaxPool:
 
     def __init__(self, layout: Layout):
         self._x = layout
-        self.y = Layout.blocked((*layout.shape[:2], *(-(-size // 2) for size in layout.shape[2:])))
+        self.y = Layout.of_maps((*layout.shape[:2], *(-(-size // 2) for size in layout.shape[2:])), layout.dtype)
         arguments = layout.handle, self.y.handle, pair(2), pair(3), pair(0), pair(1), pair(1)
         self._forward = Primitive(
             "dnnl_pooling_forward_primitive_desc_create", engine(), FORWARD_TRAINING, _MAX, *arguments, None
@@ -193,20 +196,20 @@ class Shortcut:
 
 
 @lru_cache(_KEPT)
-def convolution(x_shape: tuple[int, ...], weight_shape: tuple[int, ...], stride: int) -> Convolution:
-    return Convolution(x_shape, weight_shape, stride)
+def convolution(x_shape: tuple[int, ...], weight_shape: tuple[int, ...], stride: int, dtype: str) -> Convolution:
+    return Convolution(x_shape, weight_shape, stride, dtype)
 
 
 @lru_cache(_KEPT)
-def normalization(shape: tuple[int, ...], epsilon: float, with_relu: bool) -> Normalization:
-    return Normalization(Layout.blocked(shape), epsilon, with_relu)
+def normalization(shape: tuple[int, ...], dtype: str, epsilon: float, with_relu: bool) -> Normalization:
+    return Normalization(Layout.of_maps(shape, dtype), epsilon, with_relu)
 
 
 @lru_cache(_KEPT)
-def max_pool(shape: tuple[int, ...]) -> MaxPool:
-    return MaxPool(Layout.blocked(shape))
+def max_pool(shape: tuple[int, ...], dtype: str) -> MaxPool:
+    return MaxPool(Layout.of_maps(shape, dtype))
 
 
 @lru_cache(_KEPT)
-def shortcut(shape: tuple[int, ...]) -> Shortcut:
-    return Shortcut(Layout.blocked(shape))
+def shortcut(shape: tuple[int, ...], dtype: str) -> Shortcut:
+    return Shortcut(Layout.of_maps(shape, dtype))

@@ -12,14 +12,15 @@ from models.layers.onednn.operations import convolution, max_pool, normalization
 Backward = Callable[[Memory, bool], Memory | None]
 
 
-def train_part(x, stem, blocks: Sequence):
+def train_part(x, stem, blocks: Sequence, dtype: str = "float32"):
     """Run layers of a ResNet as in training mode: batch statistics normalise, and move the running ones.
 
     stem: the ConvNorm that relu and a maximum over 3x3 follow; None to begin with the blocks. blocks: of Bottleneck.
+    dtype: of the maps between layers, "float32" or "bfloat16".
 
     Shape: x (N, C, H, W) float32 on the CPU -> what the last layer gives, (N, C', H', W').
     """
-    return _Part.apply(x, stem, blocks, *_parameters(stem, blocks))
+    return _Part.apply(x, stem, blocks, dtype, *_parameters(stem, blocks))
 
 
 def _parameters(stem, blocks: Sequence) -> list:
@@ -31,16 +32,16 @@ class _Part(PyLayer):
     """The parameters are arguments for Paddle alone, which takes gradients of those."""
 
     @staticmethod
-    def forward(ctx, x, stem, blocks, *_):
+    def forward(ctx, x, stem, blocks, dtype, *_):
         ctx.gradients, ctx.backwards = {}, []
         ctx.order = [id(parameter) for parameter in _parameters(stem, blocks)]
-        ctx.x_needed = not x.stop_gradient
+        ctx.x_needed, ctx.dtype = not x.stop_gradient, dtype
         y = Memory.of(x.contiguous())
         if stem is not None:
-            y, backward = _stem(stem, y, ctx.gradients)
+            y, backward = _stem(stem, y, dtype, ctx.gradients)
             ctx.backwards.append(backward)
         for block in blocks:
-            y, backward = _bottleneck(block, y.to(Layout.blocked(y.layout.shape)), ctx.gradients)
+            y, backward = _bottleneck(block, y.to(Layout.of_maps(y.layout.shape, dtype)), dtype, ctx.gradients)
             ctx.backwards.append(backward)
         return y.copy_to(Memory.of(paddle.empty(y.layout.shape))).tensor
 
@@ -48,7 +49,7 @@ class _Part(PyLayer):
     def backward(ctx, dy):
         assert ctx.backwards, "gradients are taken once, as what they need is freed on the way"
         shape, dy = dy.shape, Memory.of(dy.contiguous())
-        dy = dy.copy_to(Memory(Layout.blocked(shape)))  # layers write into it
+        dy = dy.copy_to(Memory(Layout.of_maps(shape, ctx.dtype)))  # layers write into it
         while ctx.backwards:  # what a layer has kept is free once its gradients are there
             backward = ctx.backwards.pop()
             dy = backward(dy, bool(ctx.backwards) or ctx.x_needed)
@@ -56,9 +57,9 @@ class _Part(PyLayer):
         return dx, *(ctx.gradients[key] for key in ctx.order)
 
 
-def _stem(layer, x: Memory, gradients: dict) -> tuple[Memory, Backward]:
-    y, of_layer = _conv_norm(layer, x, True, gradients)
-    pool = max_pool(y.layout.shape)
+def _stem(layer, x: Memory, dtype: str, gradients: dict) -> tuple[Memory, Backward]:
+    y, of_layer = _conv_norm(layer, x, True, dtype, gradients)
+    pool = max_pool(y.layout.shape, dtype)
     y, places = pool.forward(y)
 
     def backward(dy: Memory, needed: bool) -> Memory | None:
@@ -67,14 +68,14 @@ def _stem(layer, x: Memory, gradients: dict) -> tuple[Memory, Backward]:
     return y, backward
 
 
-def _bottleneck(block, x: Memory, gradients: dict) -> tuple[Memory, Backward]:
-    y, of_a = _conv_norm(block.branch2a, x, True, gradients)
-    y, of_b = _conv_norm(block.branch2b, y, True, gradients)
-    y, of_c = _conv_norm(block.branch2c, y, False, gradients)
+def _bottleneck(block, x: Memory, dtype: str, gradients: dict) -> tuple[Memory, Backward]:
+    y, of_a = _conv_norm(block.branch2a, x, True, dtype, gradients)
+    y, of_b = _conv_norm(block.branch2b, y, True, dtype, gradients)
+    y, of_c = _conv_norm(block.branch2c, y, False, dtype, gradients)
     other, of_other = x, None
     if block.branch1 is not None:
-        other, of_other = _conv_norm(block.branch1, x, False, gradients)
-    join = shortcut(y.layout.shape)
+        other, of_other = _conv_norm(block.branch1, x, False, dtype, gradients)
+    join = shortcut(y.layout.shape, dtype)
     join.forward(y, other)
 
     def backward(dy: Memory, needed: bool) -> Memory | None:
@@ -82,17 +83,17 @@ def _bottleneck(block, x: Memory, gradients: dict) -> tuple[Memory, Backward]:
         dx = of_a(of_b(of_c(dy, True), True), needed)
         other = of_other(dy, needed) if of_other else dy
         if needed:
-            shortcut(x.layout.shape).add(dx, other)
+            shortcut(x.layout.shape, dtype).add(dx, other)
         return dx
 
     return y, backward
 
 
-def _conv_norm(layer, x: Memory, with_relu: bool, gradients: dict) -> tuple[Memory, Backward]:
+def _conv_norm(layer, x: Memory, with_relu: bool, dtype: str, gradients: dict) -> tuple[Memory, Backward]:
     weight, norm = layer.conv.weight, layer.norm
-    conv = convolution(x.layout.shape, tuple(weight.shape), layer.conv._stride[0])
+    conv = convolution(x.layout.shape, tuple(weight.shape), layer.conv._stride[0], dtype)
     maps = conv.forward(x, weight)
-    normalize = normalization(conv.y.shape, norm._epsilon, with_relu)
+    normalize = normalization(conv.y.shape, dtype, norm._epsilon, with_relu)
     y, statistics = normalize.forward(maps, norm.weight, norm.bias)
     with paddle.no_grad():
         for running, seen in ((norm._mean, statistics.mean), (norm._variance, statistics.variance)):

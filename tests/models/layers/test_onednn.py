@@ -11,6 +11,10 @@ from models.layers.onednn import library
 from models.layers.onednn.part import train_part
 from models.layers.resnet import Bottleneck, ConvNorm, ResNet
 from tools.errors import ConfigError
+from tools.runtime.cpu import name_vectors
+
+# A little of bfloat16 is 2**-8 of a number, as it has 8 bits. AVX-512 without bfloat16 computes the same, only slowly.
+computes_bf16 = pytest.mark.skipif(name_vectors() != "AVX-512", reason="oneDNN has no bfloat16 without AVX-512")
 
 
 def random(*shape, seed=0):
@@ -40,8 +44,12 @@ def set_norms(layer, kinks):
             parameter.set_value((spread - 0.3 if kinks else far).astype(np.float32))
 
 
-def compare(layer, x, kinks, by_onednn):
-    """Hold maps, all gradients and running statistics of one step against Paddle's; weights are those of ``layer``."""
+def compare(layer, x, kinks, by_onednn, largest, noise=1):
+    """Hold maps, all gradients and running statistics of one step against Paddle's; weights are those of ``layer``.
+
+    largest: the norm of a difference, as a share of that of Paddle's; some gradients are 0 but for rounding, as that of
+    a constant before a normalisation, so that ``noise`` is added to the latter.
+    """
     set_norms(layer, kinks)
     twin = copy.deepcopy(layer)
     inputs = [x.clone().detach() for _ in range(2)]
@@ -56,9 +64,8 @@ def compare(layer, x, kinks, by_onednn):
         if not one.stop_gradient:
             pairs[f"gradient of {name}"] = one.grad, other.grad
     pairs |= {name: (tensor, twin.state_dict()[name]) for name, tensor in layer.state_dict().items()}
-    # Some gradients are 0 but for rounding, as that of a constant before a normalisation.
-    differences = {name: float((other - one).norm() / (one.norm() + 1)) for name, (one, other) in pairs.items()}
-    assert max(differences.values()) < (0.05 if kinks else 2e-3), differences
+    differences = {name: float((other - one).norm() / (one.norm() + noise)) for name, (one, other) in pairs.items()}
+    assert max(differences.values()) < largest, differences
 
 
 @pytest.mark.parametrize(("channels", "stride"), [(256, 1), (64, 1), (128, 2)])
@@ -66,7 +73,25 @@ def compare(layer, x, kinks, by_onednn):
 def test_a_bottleneck_has_the_maps_gradients_and_statistics_of_paddles(channels, stride, size, kinks):
     paddle.seed(0)
     layer, x = Bottleneck(channels, 64, stride), random(3, channels, size, size) * 0.3
-    compare(layer, x, kinks, lambda twin, x: train_part(x, None, [twin]))
+    compare(layer, x, kinks, lambda twin, x: train_part(x, None, [twin]), 0.05 if kinks else 2e-3)
+
+
+@computes_bf16
+@pytest.mark.parametrize(("channels", "stride"), [(256, 1), (64, 1), (128, 2)])
+@pytest.mark.parametrize("kinks", [False, True])
+def test_a_bottleneck_in_bfloat16_is_near_paddles_in_float32(channels, stride, kinks):
+    paddle.seed(0)
+    layer, x = Bottleneck(channels, 64, stride), random(3, channels, 10, 10) * 0.3
+    largest = 0.2 if kinks else 0.05
+    compare(layer, x, kinks, lambda twin, x: train_part(x, None, [twin], "bfloat16"), largest, noise=30)
+
+
+@computes_bf16
+@pytest.mark.parametrize("in_channels", [3, 15])
+def test_the_stem_in_bfloat16_is_near_paddles_in_float32(in_channels):
+    paddle.seed(0)
+    x = random(2, in_channels, 45, 45)
+    compare(Stem(in_channels), x, True, lambda twin, x: train_part(x, twin.conv1, [], "bfloat16"), 0.2, noise=30)
 
 
 @pytest.mark.parametrize("in_channels", [3, 15])
@@ -74,14 +99,14 @@ def test_a_bottleneck_has_the_maps_gradients_and_statistics_of_paddles(channels,
 def test_the_stem_has_the_maps_gradients_and_statistics_of_paddles(in_channels, size):
     paddle.seed(0)
     x = random(2, in_channels, size, size)
-    compare(Stem(in_channels), x, True, lambda twin, x: train_part(x, twin.conv1, []))
+    compare(Stem(in_channels), x, True, lambda twin, x: train_part(x, twin.conv1, []), 0.05)
 
 
-@pytest.fixture(scope="module")
-def network():
+@pytest.fixture(scope="module", params=["float32", pytest.param("bfloat16", marks=computes_bf16)])
+def network(request):
     paddle.seed(0)
     network = ResNet(50)
-    network.train_by_onednn()
+    network.train_by_onednn(request.param)
     return network
 
 

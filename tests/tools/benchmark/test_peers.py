@@ -107,10 +107,20 @@ def test_logits_that_say_nothing_of_answers_are_made_moderate(tmp_path):
         (["--model-name=TSN", "--only-reading", "--against=torch"], "and not --only-reading"),
         (["--model-name=TSN", "--scaling", "--against=torch"], "not --only-reading or --against"),
         (["--extraction", "--scaling"], "--scaling measures the network of a model; give --model-name"),
-        (["--model-name=TSN", "--conv-engine=onednn"], "that --against or --scaling measures; give one of them"),
+        (["--model-name=TSN", "--conv-engine=onednn"], "what --against or --scaling measures; give one of them"),
+        (
+            ["--model-name=TSN", "--scaling", "--amp=bf16"],
+            "--amp bf16 needs --conv-engine onednn, and a processor with",
+        ),
+        (["--model-name=TSN", "--scaling", "--amp=bf16", "--conv-engine=onednn"], "needs --conv-engine onednn, and a"),
+        (
+            ["--model-name=NEXTVLAD", "--scaling", "--precision=bf16"],
+            "--precision bf16 is for models on clips, not for",
+        ),
     ],
 )
 def test_what_cannot_be_compared_is_refused(flags, text, monkeypatch, capsys):
+    monkeypatch.setattr(benchmark, "has_amx", lambda: False)
     monkeypatch.setattr(sys, "argv", ["benchmark", *flags])
     with pytest.raises(SystemExit) as ended:
         benchmark.parse_args()

@@ -34,6 +34,6 @@ def test_threads_are_compared_by_the_clock_in_pairs(tmp_path):
 
 @pytest.mark.slow
 def test_a_network_is_measured_with_two_threads_and_with_one():
-    figures = measure_scaling("AttentionCluster", CLUSTER, batch_size=4, repeat=1, threads=2, conv_engine="paddle")
+    figures = measure_scaling("AttentionCluster", CLUSTER, batch_size=4, repeat=1, threads=2)
     assert len(figures) == 6
     assert all(value > 0 for value in figures.values())

@@ -138,6 +138,14 @@ def test_what_becomes_of_bf16_depends_on_the_processor(tmp_path, flags, text):
     assert ("simulated" in said) == ("simulated" in text)
 
 
+@pytest.mark.parametrize(
+    ("flags", "has"), [("avx512f avx512_bf16", False), ("avx512f amx_bf16 amx_tile", True), ("", False)]
+)
+def test_amx_is_known_by_its_flag(tmp_path, flags, has):
+    (tmp_path / "cpuinfo").write_text(f"vendor_id : GenuineIntel\nflags : {flags}\n")
+    assert cpu.has_amx(tmp_path / "cpuinfo") is has
+
+
 def test_the_processor_is_read_from_cpuinfo(tmp_path):
     path = tmp_path / "cpuinfo"
     path.write_text("vendor_id\t: AuthenticAMD\nflags\t\t: fpu avx2\n\nvendor_id\t: Other\nflags\t\t: x\n")
