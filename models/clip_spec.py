@@ -227,6 +227,7 @@ class ClipSpec(ModelSpec):
 class ResNetClipSpec(ClipSpec):
     """A network with a ResNet as its backbone, from which its training starts."""
 
+    infers_by_onednn = True
     schema = clip_schema(ResNetModelSection, ResNetTrainSection)
 
     @abstractmethod

@@ -148,6 +148,12 @@ class PublishedNetwork(Network, Protocol):
     def classify_segments(self, features) -> Any:
         """(N, S, 2048) float32 -> logits (N, num_classes) float32."""
 
+    def infer_by_onednn(self, dtype: str) -> None:
+        """Have oneDNN compute the backbone in test mode, with the weights as they are now; on the CPU.
+
+        dtype: of the maps between its layers, "float32" or "bfloat16". Raises ConfigError where oneDNN is missing.
+        """
+
     def backbone(self) -> Any:
         """What describes segments: (M, 3 * seglen, H, W) float32 normalised -> (M, 2048) float32; a layer."""
 
@@ -160,6 +166,7 @@ class ModelSpec(ABC):
     schema: what its config may hold. default_config: path in the project.
     optimizer_states: numbers that the optimizer keeps for each one it trains.
     rate_rule: how the learning rate follows the batch size, as is usual for such an optimizer.
+    infers_by_onednn: whether its network has ``infer_by_onednn``, see ``PublishedNetwork``.
     card: what is known of the model beside its code; None where nobody has written it down.
     """
 
@@ -170,6 +177,7 @@ class ModelSpec(ABC):
     default_config: str
     optimizer_states: int
     rate_rule: Literal["linear", "square root"]
+    infers_by_onednn: bool = False
     card: ModelCard | None = None
 
     @abstractmethod

@@ -16,7 +16,7 @@ from tests.test_train import assert_same_bits, wait_for
 from tests.torch_files import tensors, zip_content
 from tests.torch_resnets import resnet_arrays
 from tools.files.pickles import load_pickle
-from tools.runtime.cpu import describe_bf16
+from tools.runtime.cpu import describe_bf16, has_amx
 
 CONFIG = """
 [MODEL]
@@ -121,18 +121,37 @@ def test_videos_of_one_name_are_told_apart_by_path_and_line_and_answers_are_show
     assert [video for video, *_ in pickle.loads((clips_copy / "TSN_infer_result").read_bytes())] == ["0001", "0001"]
 
 
-def test_plain_video_paths_are_inferred_alike_in_both_engines_and_nearly_so_in_bf16(clips_copy):
+def test_plain_video_paths_are_inferred_alike_in_all_engines_and_nearly_so_in_bf16(clips_copy):
     fast, shown = probabilities(clips_copy, "--engine=predictor")
     assert "exported for the inference engine" in shown
     assert list(fast) == [f"a video {i}" for i in range(4)]
     exact, _ = probabilities(clips_copy, "--engine=dygraph")
-    rough, shown = probabilities(clips_copy, "--precision=bf16")
+    usual, shown = probabilities(clips_copy)
+    assert "exported" not in shown
+    rough, shown = probabilities(clips_copy, "--precision=bf16", "--engine=predictor")
     assert "exported" not in shown  # the program is kept
     assert f"--precision bf16: {describe_bf16()}" in shown
     for name, probs in exact.items():
-        np.testing.assert_allclose(fast[name], probs, atol=1e-4)
-        assert fast[name].argmax() == probs.argmax()
+        for other in (fast, usual):
+            np.testing.assert_allclose(other[name], probs, atol=1e-4)
+            assert other[name].argmax() == probs.argmax()
         np.testing.assert_allclose(rough[name], probs, atol=0.1)
+
+
+@pytest.mark.skipif(not has_amx(), reason="this processor has no AMX")
+def test_a_processor_with_amx_trains_and_infers_in_bf16(clips_copy):
+    exact, _ = probabilities(clips_copy)
+    rough, shown = probabilities(clips_copy, "--precision=bf16")
+    assert f"--precision bf16: {describe_bf16()}" in shown
+    assert rough != exact
+    for name, probs in exact.items():
+        np.testing.assert_allclose(rough[name], probs, atol=0.1)
+    flags = (*FLAGS, "--epoch=1", "--valid-interval=0", "--conv-engine=onednn")
+    for amp in ("off", "bf16"):
+        run_script("train", *flags, f"--amp={amp}", f"--save-dir={amp}", cwd=clips_copy)
+    assert '"--amp": "bf16"' in (clips_copy / "bf16/TSN_epoch0/state.json").read_text()
+    weights = [(clips_copy / amp / "TSN_epoch0/model.pdparams").read_bytes() for amp in ("off", "bf16")]
+    assert weights[0] != weights[1]
 
 
 def test_lists_with_labels_of_another_set_of_classes_are_inferred_too(clips_copy):
@@ -230,11 +249,11 @@ def test_a_killed_run_of_tsn_resumes_with_the_same_bits(clips_copy):
     assert_same_bits(clips_copy / "whole/TSN_epoch1", clips_copy / "cut/TSN_epoch1")
 
 
-def test_bf16_needs_the_predictor(trained_clips):
+def test_bf16_needs_an_engine_that_computes_in_it(trained_clips):
     flags = ("--precision=bf16", "--engine=dygraph")
     result = run_script("test", *FLAGS, WEIGHTS, *flags, cwd=trained_clips, check=False)
     assert result.returncode == 1
-    assert "--precision bf16 needs --engine predictor" in result.stderr
+    assert "--precision bf16 needs --engine predictor or onednn" in result.stderr
 
 
 def test_a_broken_clip_of_validation_stops_a_run_before_its_first_step(clips_copy):

@@ -138,7 +138,7 @@ def test_checks_of_config_and_data_do_not_need_paddle(code):
 LAYER = {"train", "eval", "parameters", "named_parameters", "sublayers", "named_children", "state_dict"}  # of Paddle
 LAYER |= {"named_buffers", "named_sublayers"}
 OF_2019 = {"released_names", "released_layouts", "released_buffers", "pretrained_part", "first_convolution", "backbone"}
-OF_2019 |= {"backbone_parts", "describe_segments", "classify_segments"}
+OF_2019 |= {"backbone_parts", "describe_segments", "classify_segments", "infer_by_onednn"}
 CONTRACTS = {  # a contract -> what variables that hold such an object are called, and what else may be asked of them
     Dataset: (("dataset", "train_set", "valid_set"), set()),
     Metric: (("metric", "of_batch"), set()),

@@ -8,6 +8,7 @@ import string
 import paddle.nn.functional as F
 from paddle import nn
 
+from models.layers.onednn.inference import FoldedResNet
 from models.layers.onednn.library import load_onednn
 from models.layers.onednn.part import train_part
 
@@ -76,7 +77,8 @@ class ResNet(nn.Layer):
                 blocks.append(Bottleneck(channels, 64 * 2**i, stride=2 if i > 0 and j == 0 else 1))
                 channels = 256 * 2**i
             self.stages.append(nn.Sequential(*blocks))
-        self._by_onednn = None  # the dtype of its maps
+        self._by_onednn = None  # in training: the dtype of its maps
+        self._folded = None  # in test mode
 
     def train_by_onednn(self, dtype: str = "float32") -> None:
         """Have oneDNN compute in training mode, with Paddle's numbers but for rounding; on the CPU.
@@ -86,11 +88,24 @@ class ResNet(nn.Layer):
         load_onednn()
         self._by_onednn = dtype
 
+    def infer_by_onednn(self, dtype: str = "float32") -> None:
+        """Have oneDNN compute in test mode, with the weights as they are now; on the CPU.
+
+        dtype: of the maps, "float32" or "bfloat16". Raises ConfigError where oneDNN is missing.
+        """
+        load_onednn()
+        self._folded = FoldedResNet(self, dtype)
+
     def forward(self, x):
         return self.run(x, 0, 1 + len(self.stages))
 
     def run(self, x, begin: int, end: int):
-        """Of the stem and the stages those from begin up to, and without, end; the stem is 0, ``stages[0]`` is 1."""
+        """Of the stem and the stages those from begin up to, and without, end; the stem is 0, ``stages[0]`` is 1.
+
+        After ``infer_by_onednn``, parts in test mode hand on oneDNN's memory in place of tensors.
+        """
+        if self._folded and not self.training:
+            return self._folded.run(x, begin, end)
         stages = self.stages[max(begin - 1, 0) : end - 1]
         if self.training and self._by_onednn:
             blocks = [block for stage in stages for block in stage]

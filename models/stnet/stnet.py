@@ -9,6 +9,7 @@ import paddle.nn.functional as F
 from paddle import nn
 
 from models.layers.losses import average_views, class_losses
+from models.layers.onednn.inference import FoldedTemporalBlock
 from models.layers.pixels import NormalizePixels
 from models.layers.resnet import STAGE_SIZES, ResNet, released_backbone_names, torchvision_names
 
@@ -37,8 +38,15 @@ class TemporalBlock(nn.Layer):
         self.weight = self.create_parameter([channels, channels, 3, 1, 1], default_initializer=_uniform(3 * channels))
         self.bias = self.create_parameter([channels], is_bias=True)
         self.norm = nn.BatchNorm2D(channels, momentum=0.9, epsilon=1e-5)
+        self._folded = None
+
+    def infer_by_onednn(self, dtype: str) -> None:
+        """See ``ResNet.infer_by_onednn``: x and the result are then maps in oneDNN's memory."""
+        self._folded = FoldedTemporalBlock(self, dtype)
 
     def forward(self, x, segments: int):
+        if self._folded and not self.training:
+            return self._folded(x, segments)
         channels, height, width = x.shape[1:]
         y = x.reshape([-1, segments, channels, height, width]).transpose([0, 2, 1, 3, 4])  # (N, C, S, H, W)
         y = F.conv3d(y, self.weight, padding=(1, 0, 0))
@@ -179,6 +187,11 @@ class STNET(nn.Layer):
     def backbone(self) -> PooledSegments:
         """What describes a segment: (M, 3 * seglen, H, W) float32 normalised -> (M, 2048)."""
         return PooledSegments(self.trunk, self.temporal1, self.temporal2)
+
+    def infer_by_onednn(self, dtype: str) -> None:
+        """See ``ResNet.infer_by_onednn``."""
+        for part in (self.trunk, self.temporal1, self.temporal2):
+            part.infer_by_onednn(dtype)
 
     def losses(self, logits, labels, class_weights=None, label_smoothing=0.0):
         return class_losses(logits, labels, class_weights, label_smoothing)

@@ -67,6 +67,10 @@ class TSN(nn.Layer):
         """What describes a segment: (M, 3 * seglen, H, W) float32 normalised -> (M, 2048)."""
         return PooledResNet(self.trunk)
 
+    def infer_by_onednn(self, dtype: str) -> None:
+        """See ``ResNet.infer_by_onednn``."""
+        self.trunk.infer_by_onednn(dtype)
+
     def losses(self, logits, labels, class_weights=None, label_smoothing=0.0):
         return class_losses(logits, labels, class_weights, label_smoothing)
 

@@ -23,6 +23,7 @@ from datareader.dataset import Batch
 from models.spec import ModelSpec
 from tools.benchmark.timing import compare, median_seconds, peak_memory_mb
 from tools.config.load import Config, Override, load_config
+from tools.inference.load import fastest_engine, run_by
 from tools.registry import MODELS, READERS
 from tools.runtime.cpu import OPT_OUT
 from tools.runtime.device import start_paddle
@@ -162,7 +163,7 @@ def measure_network(
     os.environ[FOLDER_VARIABLE] = str(folder)
     spec, config, network = build_network(name, config_path)
     return {
-        **measure_inference(network, spec.input_shape(config, "TEST"), shipped_sec, repeat),
+        **measure_inference(name, config_path, shipped_sec, repeat),
         **measure_training(spec, config, network, batch_size, repeat),
     }
 
@@ -191,7 +192,7 @@ def build_network(name: str, config_path: str) -> tuple:
 
 
 def make_inference(network, shape: tuple[int, ...]) -> Callable:
-    """A function that runs a network or predictor on one video."""
+    """A function that runs a network, or what takes its place, on one video."""
     import paddle
 
     x = paddle.randn([1, *shape])
@@ -204,13 +205,18 @@ def make_inference(network, shape: tuple[int, ...]) -> Callable:
     return infer
 
 
-def measure_inference(network, shape: tuple[int, ...], shipped_sec: float, repeat: int) -> dict[str, float]:
-    """shipped_sec: of one video with Paddle's own settings."""
-    from tools.inference.predictor import Predictor
+def open_inference(name: str, config_path: str, precision: str = "fp32", engine: str | None = None) -> Callable:
+    """A function that runs one video in an engine, the one that infer.py would take for many videos by default."""
+    spec, config, network = build_network(name, config_path)  # anew, as an engine may change it
+    shape = spec.input_shape(config, "TEST")
+    return make_inference(run_by(engine or fastest_engine(spec, precision), network, shape, precision), shape)
 
-    infer, infer_dygraph = (make_inference(part, shape) for part in (Predictor(network, shape, "fp32"), network))
+
+def measure_inference(name: str, config_path: str, shipped_sec: float, repeat: int) -> dict[str, float]:
+    """shipped_sec: of one video with Paddle's own settings."""
+    infer, infer_dygraph = open_inference(name, config_path), open_inference(name, config_path, engine="dygraph")
     our_sec, dygraph_sec, ratio = compare(infer, infer_dygraph, repeat)
-    infer_bf16 = make_inference(Predictor(network, shape, "bf16"), shape)
+    infer_bf16 = open_inference(name, config_path, precision="bf16")
     infer_bf16()
     return {
         "inference, ms a video": our_sec * 1000,

@@ -27,6 +27,7 @@ from tools.benchmark.floor import PASSES, count_multiply_adds, make_products, me
 from tools.benchmark.workers import PEERS, Tasks, Team, Worker
 from tools.config.load import Config, load_config
 from tools.errors import PackageError
+from tools.inference.load import fastest_engine, run_by
 from tools.registry import MODELS, READERS
 from tools.runtime.device import start_paddle
 
@@ -261,12 +262,11 @@ def moderate(network, batch: Batch) -> None:
 
 
 def build_engine(spec, job: Job, network):
-    """The network, or what stands in for it where many videos are tested."""
+    """The network in the engine that infer.py would take for many videos, or what stands in for it."""
     if spec.data != "clips":
         return network
-    from tools.inference.predictor import Predictor
-
-    return Predictor(network, spec.input_shape(job.config, "TRAIN"), job.modes.precision)
+    precision = job.modes.precision
+    return run_by(fastest_engine(spec, precision), network, spec.input_shape(job.config, "TRAIN"), precision)
 
 
 def open_torch(job: Job) -> tuple[Tasks, np.ndarray]:

@@ -233,14 +233,17 @@ def add_engine_flags(parser: Parser) -> None:
     add = parser.group(Group.SPEED).add_argument
     add(
         "--engine",
-        choices=("auto", "dygraph", "predictor", "onnxruntime"),
+        choices=("auto", "onednn", "predictor", "onnxruntime", "dygraph"),
         default="auto",
-        help="what runs the network: Paddle's inference engine on an exported program (predictor), ONNX Runtime on a "
-        "converted one, or the network as in training (dygraph); auto: the first where a model can be exported, no GPU "
-        "is used, and there are so many videos that it pays, else the last",
+        help="what runs the network: the library oneDNN its ResNet (onednn), Paddle's inference engine an exported "
+        "program (predictor), ONNX Runtime a converted one, or the network as in training (dygraph); auto: the first "
+        "where a model has a ResNet and no GPU is used, else the last",
     )
     add(
-        "--precision", choices=("fp32", "bf16"), default="fp32", help="bf16: faster with the predictor, changes answers"
+        "--precision",
+        choices=("fp32", "bf16"),
+        default="fp32",
+        help="bf16: faster on processors with bf16, changes answers",
     )
     parser.group(Group.MODEL).add_argument(
         "--export",

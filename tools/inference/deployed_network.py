@@ -68,8 +68,10 @@ def load_deployed(
 
 def choose_run(deployed: DeployedModel, device: str, options: EngineOptions) -> Run:
     """How a program is run. Raises as ``load_deployed``."""
-    if options.engine == "dygraph":
-        raise ConfigError("--engine dygraph: an exported model is run by predictor or onnxruntime; leave the flag out")
+    if options.engine in ("dygraph", "onednn"):
+        raise ConfigError(
+            f"--engine {options.engine}: an exported model is run by predictor or onnxruntime; leave the flag out"
+        )
     if options.engine == "onnxruntime":
         if options.precision != "fp32":
             raise ConfigError(f"--precision {options.precision} needs --engine predictor; here it is onnxruntime")

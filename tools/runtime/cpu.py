@@ -9,6 +9,7 @@ core unless told otherwise. On the third see ``malloc.py``.
 import contextlib
 import gc
 import importlib.abc
+import importlib.util
 import io
 import math
 import os
@@ -105,6 +106,15 @@ def _widest_vectors(flags: set[str]) -> str:
 def has_amx(cpuinfo: Path = Path("/proc/cpuinfo")) -> bool:
     """Whether this processor multiplies matrices of bfloat16 (AMX), several times as fast as any of float32."""
     return "amx_bf16" in _processor(cpuinfo)[1]
+
+
+def find_onednn() -> Path | None:
+    """The library oneDNN 3 that Paddle's wheels for Linux on x86 bring along; None without one."""
+    paddle = importlib.util.find_spec("paddle")  # imports nothing
+    for folder in (paddle and paddle.submodule_search_locations) or ():
+        if (path := Path(folder) / "libs" / "libdnnl.so.3").is_file():  # the number is that of its binary interface
+            return path
+    return None
 
 
 def describe_bf16(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:

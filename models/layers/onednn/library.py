@@ -8,19 +8,19 @@ import ctypes
 import weakref
 from collections.abc import Iterable
 from functools import cache
-from pathlib import Path
 
 import paddle
 
 from tools.errors import ConfigError
-from tools.runtime.cpu import name_vectors
+from tools.runtime.cpu import find_onednn, name_vectors
 
 # Of dnnl_types.h and dnnl_common_types.h, version 3, whose numbers are the same in all of its releases.
 _SUCCESS, _CPU, _IN_ORDER, _MOST_DIMS = 0, 1, 1, 12
 _NUMBERS = {"float32": 3, "bfloat16": 2}
 _ANY, _VECTOR, _PLAIN, _CHANNELS_LAST, _BLOCKS_OF_8, _BLOCKS_OF_16 = 1, 2, 5, 22, 102, 78
-FORWARD_TRAINING, BACKWARD = 64, 128
-SRC, SRC_1, DST, WEIGHTS, MEAN, VARIANCE, SCALE, SHIFT, WORKSPACE = 1, 2, 17, 33, 49, 50, 51, 52, 64
+FORWARD_TRAINING, FORWARD_INFERENCE, BACKWARD = 64, 96, 128
+DIRECT, RELU, MAX, ADD = 0x1, 0x20, 0x1FF, 0x1FFF0  # algorithms
+SRC, SRC_1, DST, WEIGHTS, BIAS, MEAN, VARIANCE, SCALE, SHIFT, WORKSPACE = 1, 2, 17, 33, 41, 49, 50, 51, 52, 64
 DIFF_SRC, DIFF_DST, DIFF_WEIGHTS, DIFF_SCALE, DIFF_SHIFT = 129, 145, 161, 255, 256
 _QUERIES = {
     SRC: 129,
@@ -40,14 +40,17 @@ class _Argument(ctypes.Structure):
 @cache
 def load_onednn() -> ctypes.CDLL:
     """oneDNN of version 3, as Paddle's wheels for x86 have it. Raises ConfigError without one."""
-    path = Path(paddle.__path__[0]) / "libs" / "libdnnl.so.3"  # the number is that of its binary interface
+    path = find_onednn()
     try:
-        library = ctypes.CDLL(str(path))
+        library = ctypes.CDLL(str(path)) if path else None
+        reason = "none is in this one"
     except OSError as error:
+        library, reason = None, f"it cannot be loaded here ({error})"
+    if not library:
         raise ConfigError(
-            f"--conv-engine onednn needs oneDNN 3, which Paddle's wheels for Linux on x86 hold; {path} could not be "
-            f"loaded ({error}). --conv-engine paddle works everywhere"
-        ) from None
+            f"--conv-engine onednn and --engine onednn need oneDNN 3, which Paddle's wheels for Linux on x86 hold, but "
+            f"{reason}; the other engines work everywhere"
+        )
     pointer, number = ctypes.c_void_p, ctypes.c_int
     library.dnnl_primitive_desc_query_md.restype = pointer
     library.dnnl_primitive_desc_query_md.argtypes = [pointer, number, number]
@@ -55,7 +58,7 @@ def load_onednn() -> ctypes.CDLL:
     library.dnnl_memory_desc_get_size.argtypes = [pointer]
     library.dnnl_memory_desc_equal.argtypes = [pointer, pointer]
     library.dnnl_primitive_execute.argtypes = [pointer, pointer, number, pointer]
-    for name in ("primitive", "primitive_desc", "memory", "memory_desc"):
+    for name in ("primitive", "primitive_desc", "primitive_attr", "post_ops", "memory", "memory_desc"):
         getattr(library, f"dnnl_{name}_destroy").argtypes = [pointer]
     return library
 
@@ -63,7 +66,7 @@ def load_onednn() -> ctypes.CDLL:
 def _call(name: str, *arguments) -> None:
     status = getattr(load_onednn(), name)(*arguments)
     if status != _SUCCESS:
-        raise RuntimeError(f"oneDNN's {name} ended with status {status}; --conv-engine paddle does without it")
+        raise RuntimeError(f"oneDNN's {name} ended with status {status}; the other engines do without it")
 
 
 def _create(kind: str, function: str, *arguments, owner=None) -> ctypes.c_void_p:
@@ -125,33 +128,99 @@ class Layout:
         return Layout(shape, blocks if dtype == "float32" else _CHANNELS_LAST, dtype)
 
 
-class Memory:
-    """Numbers of one layout, in a tensor of their own or in one that is given, which has to be contiguous."""
+def count_channels(channels: int) -> int:
+    """How many a convolution takes in place of so many, the last of which are zeros.
 
-    def __init__(self, layout, tensor=None):
+    With some that fill no block, and are not the colours of one image, oneDNN (3.6) computes gradients of a weight by
+    its plain loops, a thousand times as long.
+    """
+    return channels if channels <= 3 else -(-channels // 16) * 16
+
+
+def _size(layout) -> int:
+    """In bytes."""
+    return load_onednn().dnnl_memory_desc_get_size(layout.handle)
+
+
+class Memory:
+    """Numbers of one layout, in a tensor of their own or in one that is given, which has to be contiguous.
+
+    offset: bytes of the tensor before them.
+    """
+
+    def __init__(self, layout, tensor=None, offset: int = 0):
         self.layout = layout
-        if tensor is None:
-            tensor = paddle.empty([load_onednn().dnnl_memory_desc_get_size(layout.handle)], "uint8")
-        self.tensor = tensor
-        address = ctypes.c_void_p(tensor.data_ptr())
+        self.tensor = paddle.empty([_size(layout)], "uint8") if tensor is None else tensor
+        address = ctypes.c_void_p(self.tensor.data_ptr() + offset)
         self.handle = _create("memory", "dnnl_memory_create", layout.handle, engine(), address, owner=self)
+
+    def part(self, layout: Layout, begin: int) -> "Memory":
+        """From the begin of its first axis on as much as the layout has, which says how these numbers lie."""
+        return Memory(layout, self.tensor, begin * _size(layout) // layout.shape[0])
 
     @staticmethod
     def of(tensor) -> "Memory":
         """A float32 tensor of one or four axes as it is."""
         return Memory(Layout.plain(tensor.shape), tensor)
 
+    def widen(self, channels: int) -> "Memory":
+        """Plain numbers with as many channels, the second axis: those that are not there are zeros."""
+        missing = channels - self.layout.shape[1]
+        if not missing:
+            return self
+        zeros = paddle.zeros([self.layout.shape[0], missing, *self.layout.shape[2:]])
+        return Memory.of(paddle.concat([self.tensor.reshape(self.layout.shape), zeros], axis=1))
+
+    def narrow(self, channels: int) -> "Memory":
+        """The first channels; this memory where there are no others, else plain float32."""
+        if channels == self.layout.shape[1]:
+            return self
+        plain = self.copy_to(Memory.of(paddle.empty(self.layout.shape))).tensor
+        return Memory.of(plain[:, :channels].contiguous())
+
+    def lies_as(self, layout) -> bool:
+        return bool(load_onednn().dnnl_memory_desc_equal(self.layout.handle, layout.handle))
+
     def to(self, layout) -> "Memory":
         """The same numbers in another layout; this memory where it has that layout already."""
-        if load_onednn().dnnl_memory_desc_equal(self.layout.handle, layout.handle):
-            return self
-        return self.copy_to(Memory(layout))
+        return self if self.lies_as(layout) else self.copy_to(Memory(layout))
 
     def copy_to(self, other: "Memory") -> "Memory":
         """Fill another memory of the same shape with these numbers; that memory."""
         layouts = self.layout.handle, engine(), other.layout.handle, engine()
         Primitive("dnnl_reorder_primitive_desc_create", *layouts, None).run({SRC: self, DST: other})
         return other
+
+
+class Attributes:
+    """What an operation does to each of its results before it is written, in the order of the calls of ``then_``.
+
+    handle: None until there is something.
+    """
+
+    def __init__(self):
+        self._steps = _create("post_ops", "dnnl_post_ops_create", owner=self)
+        self._count = 0
+
+    def then_relu(self) -> "Attributes":
+        return self._append("dnnl_post_ops_append_eltwise", RELU, ctypes.c_float(0), ctypes.c_float(0))
+
+    def then_add_to_result(self) -> "Attributes":
+        """To what lies where the results go."""
+        return self._append("dnnl_post_ops_append_sum", ctypes.c_float(1), 0, 0)
+
+    @property
+    def handle(self) -> ctypes.c_void_p | None:
+        if not self._count:
+            return None
+        made = _create("primitive_attr", "dnnl_primitive_attr_create", owner=self)
+        _call("dnnl_primitive_attr_set_post_ops", made, self._steps)
+        return made
+
+    def _append(self, name: str, *arguments) -> "Attributes":
+        _call(name, self._steps, *arguments)
+        self._count += 1
+        return self
 
 
 class _Queried:

@@ -11,15 +11,19 @@ from functools import lru_cache
 import paddle
 
 from models.layers.onednn.library import (
+    ADD,
     BACKWARD,
     DIFF_DST,
     DIFF_SCALE,
     DIFF_SHIFT,
     DIFF_SRC,
     DIFF_WEIGHTS,
+    DIRECT,
     DST,
     FORWARD_TRAINING,
+    MAX,
     MEAN,
+    RELU,
     SCALE,
     SHIFT,
     SRC,
@@ -30,11 +34,11 @@ from models.layers.onednn.library import (
     Layout,
     Memory,
     Primitive,
+    count_channels,
     engine,
     pair,
 )
 
-_DIRECT, _RELU, _MAX, _ADD = 0x1, 0x20, 0x1FF, 0x1FFF0  # algorithms
 _SCALED, _SHIFTED, _WITH_RELU = 0x2, 0x4, 0x8  # of a normalisation
 _ZERO = ctypes.c_float(0.0)
 _KEPT = 512  # operations of different shapes: a ResNet has fewer than a hundred for each size of batch
@@ -45,36 +49,39 @@ class Convolution:
 
     def __init__(self, x_shape: tuple[int, ...], weight_shape: tuple[int, ...], stride: int, dtype: str):
         videos, channels, *sizes = x_shape
-        self._x_shape, self._weight_shape = x_shape, weight_shape
+        self._channels, wide = channels, count_channels(channels)
+        self._x_shape, self._weight_shape = (videos, wide, *sizes), (weight_shape[0], wide, *weight_shape[2:])
         # Few channels lie as oneDNN likes best: that is not in blocks.
-        x = Layout.of_maps(x_shape, dtype) if channels % 16 == 0 else Layout.any(x_shape, dtype)
+        x = (Layout.of_maps if wide % 16 == 0 else Layout.any)(self._x_shape, dtype)
         self.y = Layout.of_maps((videos, weight_shape[0], *(-(-size // stride) for size in sizes)), dtype)
-        self._x, self._weight = x, Layout.any(weight_shape, dtype)
+        self._x, self._weight = x, Layout.any(self._weight_shape, dtype)
         self._window = pair(stride), pair(0), pair(weight_shape[2] // 2), pair(weight_shape[2] // 2)
         layouts = x.handle, self._weight.handle, None, self.y.handle
         self._forward = Primitive(
             "dnnl_convolution_forward_primitive_desc_create",
-            *(engine(), FORWARD_TRAINING, _DIRECT, *layouts, *self._window, None),
+            *(engine(), FORWARD_TRAINING, DIRECT, *layouts, *self._window, None),
         )
-        gradient = Layout.any(weight_shape, "float32")
+        gradient = Layout.any(self._weight_shape, "float32")
         self._by_weight = Primitive(
             "dnnl_convolution_backward_weights_primitive_desc_create",
-            *(engine(), _DIRECT, x.handle, gradient.handle, None, self.y.handle, *self._window),
+            *(engine(), DIRECT, x.handle, gradient.handle, None, self.y.handle, *self._window),
             *(self._forward.description, None),
         )
         self._by_x = None  # not needed of a network's first
 
     def forward(self, x: Memory, weight) -> Memory:
         y = Memory(self.y)
-        weight = Memory.of(weight).to(self._forward.layout(WEIGHTS))
-        self._forward.run({SRC: x.to(self._forward.layout(SRC)), WEIGHTS: weight, DST: y})
+        weight = Memory.of(weight).widen(self._x_shape[1]).to(self._forward.layout(WEIGHTS))
+        x = x.widen(self._x_shape[1]).to(self._forward.layout(SRC))
+        self._forward.run({SRC: x, WEIGHTS: weight, DST: y})
         return y
 
     def backward_weight(self, x: Memory, dy: Memory):
         """The gradient of the weight, as a tensor of its shape."""
         gradient = Memory(self._by_weight.layout(DIFF_WEIGHTS))
-        self._by_weight.run({SRC: x.to(self._by_weight.layout(SRC)), DIFF_DST: dy, DIFF_WEIGHTS: gradient})
-        return gradient.copy_to(Memory.of(paddle.empty(self._weight_shape))).tensor
+        x = x.widen(self._x_shape[1]).to(self._by_weight.layout(SRC))
+        self._by_weight.run({SRC: x, DIFF_DST: dy, DIFF_WEIGHTS: gradient})
+        return gradient.copy_to(Memory.of(paddle.empty(self._weight_shape))).tensor[:, : self._channels]
 
     def backward_x(self, weight, dy: Memory) -> Memory:
         """The gradient of the maps."""
@@ -82,12 +89,12 @@ class Convolution:
             layouts = self._x.handle, self._weight.handle, self.y.handle
             self._by_x = Primitive(
                 "dnnl_convolution_backward_data_primitive_desc_create",
-                *(engine(), _DIRECT, *layouts, *self._window, self._forward.description, None),
+                *(engine(), DIRECT, *layouts, *self._window, self._forward.description, None),
             )
         dx = Memory(self._by_x.layout(DIFF_SRC, self._x_shape, self._x.dtype))
-        weight = Memory.of(weight).to(self._by_x.layout(WEIGHTS))
+        weight = Memory.of(weight).widen(self._x_shape[1]).to(self._by_x.layout(WEIGHTS))
         self._by_x.run({DIFF_DST: dy, WEIGHTS: weight, DIFF_SRC: dx})
-        return dx
+        return dx.narrow(self._channels)
 
 
 @dataclass(frozen=True)
@@ -147,11 +154,11 @@ class MaxPool:
         self.y = Layout.of_maps((*layout.shape[:2], *(-(-size // 2) for size in layout.shape[2:])), layout.dtype)
         arguments = layout.handle, self.y.handle, pair(2), pair(3), pair(0), pair(1), pair(1)
         self._forward = Primitive(
-            "dnnl_pooling_forward_primitive_desc_create", engine(), FORWARD_TRAINING, _MAX, *arguments, None
+            "dnnl_pooling_forward_primitive_desc_create", engine(), FORWARD_TRAINING, MAX, *arguments, None
         )
         forward = self._forward.description
         self._backward = Primitive(
-            "dnnl_pooling_backward_primitive_desc_create", engine(), _MAX, *arguments, forward, None
+            "dnnl_pooling_backward_primitive_desc_create", engine(), MAX, *arguments, forward, None
         )
 
     def forward(self, x: Memory) -> tuple[Memory, Memory]:
@@ -171,14 +178,14 @@ class Shortcut:
 
     def __init__(self, layout: Layout):
         here = layout.handle
-        self._add = Primitive("dnnl_binary_primitive_desc_create", engine(), _ADD, here, here, here, None)
+        self._add = Primitive("dnnl_binary_primitive_desc_create", engine(), ADD, here, here, here, None)
         self._relu = Primitive(
             "dnnl_eltwise_forward_primitive_desc_create",
-            *(engine(), FORWARD_TRAINING, _RELU, here, here, _ZERO, _ZERO, None),
+            *(engine(), FORWARD_TRAINING, RELU, here, here, _ZERO, _ZERO, None),
         )
         self._backward = Primitive(
             "dnnl_eltwise_backward_primitive_desc_create",
-            *(engine(), _RELU, here, here, here, _ZERO, _ZERO, self._relu.description, None),
+            *(engine(), RELU, here, here, here, _ZERO, _ZERO, self._relu.description, None),
         )
 
     def add(self, x: Memory, other: Memory) -> None:

@@ -143,10 +143,14 @@ def test_what_is_not_trained_gets_no_gradient():
 
 
 def test_a_paddle_without_onednn_is_one_clear_error(monkeypatch, tmp_path):
-    monkeypatch.setattr(library.paddle, "__path__", [str(tmp_path)])
-    library.load_onednn.cache_clear()
+    damaged = tmp_path / "libdnnl.so.3"
+    damaged.write_bytes(b"damaged")
     try:
-        with pytest.raises(ConfigError, match=r"--conv-engine onednn needs oneDNN 3, .* could not be loaded"):
-            ResNet(50).train_by_onednn()
+        for path, reason in ((None, "none is in this one"), (damaged, "it cannot be loaded here .*libdnnl")):
+            monkeypatch.setattr(library, "find_onednn", lambda path=path: path)
+            library.load_onednn.cache_clear()
+            for act in (ResNet.train_by_onednn, ResNet.infer_by_onednn):
+                with pytest.raises(ConfigError, match=f"--engine onednn need oneDNN 3, .*, but {reason}"):
+                    act(ResNet(50))
     finally:
         library.load_onednn.cache_clear()

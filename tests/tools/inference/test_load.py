@@ -1,5 +1,7 @@
 """Which engine runs a network: the one that was asked for, or the one that takes less time for so many videos."""
 
+from pathlib import Path
+
 import pytest
 
 import models  # noqa: F401
@@ -7,8 +9,22 @@ from tests.conftest import PROJECT
 from tools.config.flags import EngineOptions
 from tools.config.load import Override, load_config
 from tools.errors import ConfigError
+from tools.inference import load
 from tools.inference.load import choose_engine
 from tools.registry import MODELS
+from tools.weights.networks import published_networks
+
+
+@pytest.fixture
+def processor(monkeypatch):
+    """A function that says what Paddle's wheel and the processor have."""
+
+    def have(*, onednn, amx):
+        monkeypatch.setattr(load, "find_onednn", lambda: Path("libdnnl.so.3") if onednn else None)
+        monkeypatch.setattr(load, "has_amx", lambda: amx)
+
+    have(onednn=True, amx=False)
+    return have
 
 
 def choose(name, num_records, *, engine="auto", precision="fp32", device="cpu", section="INFER", more=()):
@@ -21,13 +37,9 @@ def choose(name, num_records, *, engine="auto", precision="fp32", device="cpu", 
 @pytest.mark.parametrize(
     ("name", "num_records", "options", "engine"),
     [
-        ("TSN", 1, {}, "dygraph"),
-        ("TSN", 19, {}, "dygraph"),
-        ("TSN", 20, {}, "predictor"),  # of 3 frames of 224 px
-        ("TSN", 30, {"more": [("target_size", 112), ("short_size", 128)]}, "dygraph"),
-        ("TSN", 1, {"section": "TEST", "more": [("num_clips", 2), ("num_crops", 10)]}, "predictor"),
-        ("TSN", None, {}, "predictor"),  # windows, however many
-        ("TSN", 1, {"precision": "bf16"}, "predictor"),
+        ("TSN", 1, {}, "onednn"),
+        ("STNET", None, {}, "onednn"),  # windows, however many
+        ("TSN", 1, {"precision": "bf16"}, "predictor"),  # which simulates it
         ("TSN", 1, {"engine": "predictor"}, "predictor"),
         ("TSN", 1, {"engine": "onnxruntime"}, "onnxruntime"),
         ("TSN", 10**6, {"engine": "dygraph"}, "dygraph"),
@@ -36,8 +48,35 @@ def choose(name, num_records, *, engine="auto", precision="fp32", device="cpu", 
         ("AttentionLSTM", None, {}, "dygraph"),
     ],
 )
-def test_the_engine_is_the_one_that_was_asked_for_or_the_faster_one(name, num_records, options, engine):
+def test_the_engine_is_the_one_that_was_asked_for_or_the_faster_one(name, num_records, options, engine, processor):
     assert choose(name, num_records, **options) == engine
+
+
+@pytest.mark.parametrize(
+    ("num_records", "options", "engine"),
+    [
+        (1, {}, "dygraph"),
+        (19, {}, "dygraph"),
+        (20, {}, "predictor"),  # of 3 frames of 224 px
+        (30, {"more": [("target_size", 112), ("short_size", 128)]}, "dygraph"),
+        (1, {"section": "TEST", "more": [("num_clips", 2), ("num_crops", 10)]}, "predictor"),
+        (None, {}, "predictor"),
+        (1, {"precision": "bf16"}, "predictor"),
+    ],
+)
+def test_without_onednn_the_predictor_runs_what_it_pays_for(num_records, options, engine, processor):
+    processor(onednn=False, amx=True)
+    assert choose("TSN", num_records, **options) == engine
+
+
+def test_a_processor_with_amx_computes_bf16_by_onednn(processor):
+    processor(onednn=True, amx=True)
+    assert choose("TSN", 1, precision="bf16") == "onednn"
+
+
+def test_a_network_has_what_its_spec_says_of_onednn():
+    for name, network in published_networks():
+        assert MODELS.get(name).infers_by_onednn == hasattr(network, "infer_by_onednn")
 
 
 @pytest.mark.parametrize(
@@ -50,8 +89,11 @@ def test_the_engine_is_the_one_that_was_asked_for_or_the_faster_one(name, num_re
         ("TSN", {"engine": "onnxruntime", "precision": "bf16"}, "here the engine is onnxruntime"),
         ("TSN", {"engine": "dygraph", "precision": "bf16"}, "here the engine is dygraph"),
         ("AttentionLSTM", {"precision": "bf16"}, "here the engine is dygraph"),
+        ("AttentionLSTM", {"engine": "onednn"}, "--engine onednn: AttentionLSTM has no ResNet that oneDNN computes"),
+        ("TSN", {"engine": "onednn", "device": "gpu"}, "--engine onednn computes on the CPU"),
+        ("TSN", {"engine": "onednn", "precision": "bf16"}, "needs a processor with amx_bf16; say predictor"),
     ],
 )
-def test_what_does_not_go_together_is_told(name, options, text):
+def test_what_does_not_go_together_is_told(name, options, text, processor):
     with pytest.raises(ConfigError, match=text):
         choose(name, 1, **options)
