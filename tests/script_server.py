@@ -105,7 +105,11 @@ class AlreadyImported(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         self.name, self.module = name, sys.modules.pop(name)
 
     def find_spec(self, fullname, path, target=None):
-        return importlib.machinery.ModuleSpec(fullname, self) if fullname == self.name else None
+        if fullname != self.name:
+            return None
+        spec = importlib.machinery.ModuleSpec(fullname, self, is_package=True)
+        spec.submodule_search_locations = [*self.module.__path__]
+        return spec
 
     def create_module(self, spec):
         return self.module

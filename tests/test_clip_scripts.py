@@ -143,7 +143,7 @@ def test_a_processor_with_amx_trains_and_infers_in_bf16(clips_copy):
     exact, _ = probabilities(clips_copy)
     rough, shown = probabilities(clips_copy, "--precision=bf16")
     assert f"--precision bf16: {describe_bf16()}" in shown
-    assert rough != exact
+    assert any((rough[name] != exact[name]).any() for name in exact)
     for name, probs in exact.items():
         np.testing.assert_allclose(rough[name], probs, atol=0.1)
     flags = (*FLAGS, "--epoch=1", "--valid-interval=0", "--conv-engine=onednn")
