@@ -125,12 +125,15 @@ def test_flags_of_2019_without_effect_are_one_line():
 
 @every_program
 def test_flags_are_those_of_3_1_0_or_more(program):
-    """Names, and what comes of them. A flag that is added stands there with the next version."""
+    """Names, and what comes of them. A flag or a choice that is added stands there with the next version."""
     known = json.loads(FLAGS_OF_3_1_0.read_text())[program]
     flags = flags_of(program)
     assert known
     for name, of_then in known.items():
+        choices = of_then.pop("choices")
         assert {key: flags[name][key] for key in of_then} == of_then, name
+        assert set(choices or ()) <= set(flags[name]["choices"] or ()), name
+        assert (choices is None) == (flags[name]["choices"] is None), name
 
 
 @every_program

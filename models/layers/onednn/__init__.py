@@ -1,1 +1,3 @@
-"""Training of a ResNet by oneDNN: library.py binds it, operations.py has its operations, part.py the gradients."""
+"""A ResNet by oneDNN: library.py binds it; operations.py has what training needs and part.py its gradients; inference.py
+is for test mode.
+"""
