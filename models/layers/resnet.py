@@ -11,6 +11,8 @@ from paddle import nn
 from models.layers.onednn.inference import FoldedResNet
 from models.layers.onednn.library import load_onednn
 from models.layers.onednn.part import train_part
+from tools.errors import ConfigError
+from tools.runtime.cpu import WITHOUT_AVX2, name_vectors
 
 # Layers -> bottlenecks in each of the four stages (table 1).
 STAGE_SIZES = {50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3)}
@@ -83,9 +85,12 @@ class ResNet(nn.Layer):
     def train_by_onednn(self, dtype: str = "float32") -> None:
         """Have oneDNN compute in training mode, with Paddle's numbers but for rounding; on the CPU.
 
-        dtype: of the maps, "float32" or "bfloat16". Raises ConfigError where oneDNN is missing.
+        dtype: of the maps, "float32" or "bfloat16". Raises ConfigError where oneDNN is missing, and where it would take
+        its plain loops.
         """
         load_onednn()
+        if name_vectors() == WITHOUT_AVX2:
+            raise ConfigError("--conv-engine onednn needs a processor with AVX2; --conv-engine paddle works everywhere")
         self._by_onednn = dtype
 
     def infer_by_onednn(self, dtype: str = "float32") -> None:

@@ -30,6 +30,7 @@ OF_PADDLE = "PADDLE_RANK_IN_NODE"  # set by paddle.distributed.launch alone, the
 _AVX512 = {"avx512f", "avx512dq", "avx512bw", "avx512vl"}
 _AVX2 = {"avx2", "fma"}
 _BF16 = {"avx512_bf16", "amx_bf16"}
+WITHOUT_AVX2 = "without AVX2"
 
 
 def tune_cpu(threads: int | None = None, processes: int = 1) -> str:
@@ -96,7 +97,7 @@ def _set_mkl_path() -> str:
 
 def name_vectors(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
     """The widest vectors of this processor, which decide how fast networks are: AVX-512, AVX2, or neither."""
-    return _widest_vectors(_processor(cpuinfo)[1]) or "without AVX2"
+    return _widest_vectors(_processor(cpuinfo)[1]) or WITHOUT_AVX2
 
 
 def _widest_vectors(flags: set[str]) -> str:

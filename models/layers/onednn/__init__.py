@@ -1,3 +1,1 @@
-"""A ResNet by oneDNN: library.py binds it; operations.py has what training needs and part.py its gradients; inference.py
-is for test mode.
-"""
+"""A ResNet by oneDNN: library.py binds it, inference.py is for test mode, operations.py and part.py for training."""

@@ -98,6 +98,11 @@ def _dims(numbers: Iterable[int]) -> ctypes.Array:
     return (ctypes.c_int64 * _MOST_DIMS)(*numbers)
 
 
+@cache
+def _blocks() -> int:
+    return _BLOCKS_OF_16 if name_vectors() == "AVX-512" else _BLOCKS_OF_8
+
+
 class Layout:
     """A shape of numbers and how they lie in memory. handle: oneDNN's descriptor of it."""
 
@@ -124,8 +129,7 @@ class Layout:
         In blocks of as many channels as the processor computes at once; bfloat16 with all channels together, without
         which oneDNN (3.6) leaves AMX alone.
         """
-        blocks = _BLOCKS_OF_16 if name_vectors() == "AVX-512" else _BLOCKS_OF_8
-        return Layout(shape, blocks if dtype == "float32" else _CHANNELS_LAST, dtype)
+        return Layout(shape, _blocks() if dtype == "float32" else _CHANNELS_LAST, dtype)
 
 
 def count_channels(channels: int) -> int:

@@ -11,7 +11,7 @@ from models.layers.onednn import library
 from models.layers.onednn.part import train_part
 from models.layers.resnet import Bottleneck, ConvNorm, ResNet
 from tools.errors import ConfigError
-from tools.runtime.cpu import name_vectors
+from tools.runtime.cpu import WITHOUT_AVX2, name_vectors
 
 # A little of bfloat16 is 2**-8 of a number, as it has 8 bits. AVX-512 without bfloat16 computes the same, only slowly.
 computes_bf16 = pytest.mark.skipif(name_vectors() != "AVX-512", reason="oneDNN has no bfloat16 without AVX-512")
@@ -140,6 +140,12 @@ def test_what_is_not_trained_gets_no_gradient():
     assert layer.branch2a.conv.weight.grad is None
     assert x.grad is None
     assert layer.branch2b.conv.weight.grad is not None
+
+
+def test_training_by_plain_loops_is_refused(monkeypatch):
+    monkeypatch.setattr(resnet_module, "name_vectors", lambda: WITHOUT_AVX2)
+    with pytest.raises(ConfigError, match="--conv-engine onednn needs a processor with AVX2"):
+        ResNet(50).train_by_onednn()
 
 
 def test_a_paddle_without_onednn_is_one_clear_error(monkeypatch, tmp_path):

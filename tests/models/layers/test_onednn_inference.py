@@ -107,7 +107,7 @@ import sys
 import paddle
 from models.layers.onednn.library import load_onednn
 from models.layers.resnet import ResNet
-network, x = ResNet(50, in_channels=int(sys.argv[1])), paddle.randn([1, int(sys.argv[1]), 64, 64])
+network, x = ResNet(50, in_channels=int(sys.argv[1])), paddle.randn([1, int(sys.argv[1]), 96, 96])
 network.train_by_onednn(sys.argv[2])
 network(x).sum().backward()
 network.eval()
