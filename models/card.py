@@ -7,7 +7,7 @@ repeat them, of the project and of the models, against them.
 from dataclasses import dataclass, field
 
 TWO_CORES, TWO_CORES_AVX2 = "two cores of an AMD EPYC with AVX-512", "two cores of an AMD EPYC with AVX2 alone"
-AVX512, AVX2 = "one core of an AMD EPYC with AVX-512", "one core of an AMD EPYC with AVX2 alone"
+AVX512, AVX2 = "one core of an Intel Xeon with AVX-512 and AMX", "one core of an AMD EPYC with AVX2 alone"
 
 
 @dataclass(frozen=True)

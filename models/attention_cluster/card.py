@@ -19,8 +19,8 @@ CARD = ModelCard(
     speeds=(
         Speed("inference, batches of 64", 1.3, TWO_CORES),
         Speed("training step, batches of 64", 5.7, TWO_CORES),
-        Speed("inference, batches of 64", 1.66, AVX512),
-        Speed("training step, batches of 64", 8.16, AVX512),
+        Speed("inference, batches of 64", 1.27, AVX512),
+        Speed("training step, batches of 64", 7.12, AVX512),
         Speed("inference, batches of 64", 2.36, AVX2),
         Speed("training step, batches of 64", 13.5, AVX2),
     ),

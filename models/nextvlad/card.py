@@ -20,8 +20,8 @@ CARD = ModelCard(
     speeds=(
         Speed("inference, batches of 64", 31, TWO_CORES),
         Speed("training step, batches of 64", 64, TWO_CORES),
-        Speed("inference, batches of 64", 22.6, AVX512),
-        Speed("training step, batches of 64", 58.4, AVX512),
+        Speed("inference, batches of 64", 15.7, AVX512),
+        Speed("training step, batches of 64", 42.3, AVX512),
         Speed("inference, batches of 64", 30.6, AVX2),
         Speed("training step, batches of 64", 80.8, AVX2),
     ),
