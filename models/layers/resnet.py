@@ -96,6 +96,7 @@ class ResNet(nn.Layer):
     def infer_by_onednn(self, dtype: str = "float32") -> None:
         """Have oneDNN compute in test mode, with the weights as they are now; on the CPU.
 
+        The network can be neither copied nor exported from then on.
         dtype: of the maps, "float32" or "bfloat16". Raises ConfigError where oneDNN is missing.
         """
         load_onednn()

@@ -171,6 +171,8 @@ def describe_conflict(options: BenchmarkOptions, data: str) -> str:
         return "--conv-engine, --amp and --precision are of what --against or --scaling measures; give one of them"
     if options.modes.amp != "off" and (options.modes.conv_engine != "onednn" or not has_amx()):
         return f"--amp {options.modes.amp} needs --conv-engine onednn, and a processor with amx_bf16"
+    if options.modes.conv_engine != "paddle" and data != "clips":
+        return f"--conv-engine {options.modes.conv_engine} trains a ResNet, which {name} has not"
     if options.modes.precision != "fp32" and data != "clips":
         return f"--precision {options.modes.precision} is for models on clips, not for {name}"
     if options.nproc and (not name or options.only_reading or is_network):

@@ -155,7 +155,7 @@ def measure_memory(path: Path, config_path: str, name: str) -> tuple[float, floa
 def measure_network(
     name: str, config_path: str, batch_size: int, repeat: int, threads: int | None, folder: Path
 ) -> dict[str, float]:
-    """Inference of one video in both engines and with Paddle's own settings, and a training step."""
+    """Inference of one video in the default engine, in dygraph and with Paddle's own settings, and a training step."""
     shipped_sec = call_in_process(measure_shipped, name, config_path, repeat)
     start_paddle(threads, use_gpu=False, gpu_wanted=False)
     from tools.inference.export import FOLDER_VARIABLE

@@ -6,7 +6,7 @@ from typing import Any
 from tools.config.flags import EngineOptions
 from tools.config.load import Config
 from tools.errors import ConfigError
-from tools.runtime.cpu import describe_bf16, find_onednn, has_amx
+from tools.runtime.cpu import WITHOUT_AVX2, describe_bf16, find_onednn, has_amx, name_vectors
 from tools.weights.files import WeightFile
 from tools.weights.loading import Match, load_into_network
 
@@ -66,7 +66,8 @@ def run_by(engine: str, network, shape: tuple[int, ...] | None, precision: str):
 
 def fastest_engine(spec, precision: str) -> str:
     """Of those that need nothing besides Paddle, for many clips on the CPU."""
-    is_able = spec.infers_by_onednn and find_onednn() and (precision == "fp32" or has_amx())
+    is_fast = has_amx() if precision == "bf16" else name_vectors() != WITHOUT_AVX2
+    is_able = spec.infers_by_onednn and find_onednn() and is_fast
     return "onednn" if is_able else "predictor"
 
 

@@ -116,8 +116,9 @@ def _explain(error: BaseException) -> int | None:
     if isinstance(error, ZooError):
         _say(f"{ERROR}{_bound(str(error))}")
         return error.exit_code
-    if isinstance(error, MemoryError):  # of the machine, and as Paddle raises it of a GPU
-        found = _NO_MEMORY.search(str(error))
+    found = _NO_MEMORY.search(str(error))
+    # Of the machine, and as Paddle raises it of a GPU. One in a backward of Python comes out of Paddle 3.3 as OSError.
+    if isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno is None and found):
         reason = f": {_bound(found[0].strip().rstrip('.'))}" if found else ""
         _say(f"{ERROR}memory ran out{reason}; smaller batches need less, and tools/troubleshooting.md says what else")
         return 1

@@ -35,7 +35,7 @@ from models.layers.onednn.library import (
 
 _ZERO = ctypes.c_float(0.0)
 _KNOWN, _SCALED, _SHIFTED = 0x1, 0x2, 0x4  # of a normalisation
-_KEPT = 512  # operations of different shapes: a ResNet has 30 for each size of batch
+_KEPT = 512  # operations of different shapes: ResNet-50 has 24 for each size of batch
 
 
 class FoldedResNet:
@@ -84,7 +84,7 @@ class FoldedTemporalBlock:
             taps = [block.weight[:, :, i].contiguous() for i in range(3)]
             self._before, self._here, self._after = (
                 FoldedConvolution(tap, bias, 1, dtype)
-                for tap, bias in zip(taps, (nothing, block.bias, nothing), strict=True)
+                for tap, bias in zip(taps, (nothing, block.bias.clone(), nothing), strict=True)
             )
             norm = block.norm
             known = {MEAN: norm._mean, VARIANCE: norm._variance, SCALE: norm.weight, SHIFT: norm.bias}
@@ -163,7 +163,8 @@ class _Convolution:
         self.primitive = Primitive(
             "dnnl_convolution_forward_primitive_desc_create",
             *(engine(), FORWARD_INFERENCE, DIRECT, x.handle, weight.handle, bias.handle, self.y.handle),
-            *(pair(stride), pair(0), padding, padding, attributes.handle),
+            *(pair(stride), pair(0), padding, padding),
+            attributes=attributes,
         )
 
 
@@ -175,7 +176,7 @@ class _MaxPool:
         self._primitive = Primitive(
             "dnnl_pooling_forward_primitive_desc_create",
             *(engine(), FORWARD_INFERENCE, MAX, layout.handle, self._y.handle, pair(2), pair(3), pair(0)),
-            *(pair(1), pair(1), None),
+            *(pair(1), pair(1)),
         )
 
     def run(self, x: Memory) -> Memory:
@@ -191,13 +192,13 @@ class _NormalizeCut:
         here = layout.handle
         self._relu = Primitive(
             "dnnl_eltwise_forward_primitive_desc_create",
-            *(engine(), FORWARD_INFERENCE, RELU, here, here, _ZERO, _ZERO, None),
+            *(engine(), FORWARD_INFERENCE, RELU, here, here, _ZERO, _ZERO),
         )
         self._normalize = Primitive(
             "dnnl_batch_normalization_forward_primitive_desc_create",
-            *(engine(), FORWARD_INFERENCE, here, here, ctypes.c_float(epsilon), _KNOWN | _SCALED | _SHIFTED, None),
+            *(engine(), FORWARD_INFERENCE, here, here, ctypes.c_float(epsilon), _KNOWN | _SCALED | _SHIFTED),
         )
-        self._add = Primitive("dnnl_binary_primitive_desc_create", engine(), ADD, here, here, here, None)
+        self._add = Primitive("dnnl_binary_primitive_desc_create", engine(), ADD, here, here, here)
 
     def run(self, y: Memory, statistics: dict[int, Memory], other: Memory) -> None:
         """In the place of y. statistics: MEAN, VARIANCE, SCALE and SHIFT -> (C,)."""

@@ -15,13 +15,14 @@ from tools.errors import ConfigError
 from tools.runtime.cpu import find_onednn, name_vectors
 
 # Of dnnl_types.h and dnnl_common_types.h, version 3, whose numbers are the same in all of its releases.
-_SUCCESS, _CPU, _IN_ORDER, _MOST_DIMS = 0, 1, 1, 12
+_SUCCESS, _NO_MEMORY, _CPU, _IN_ORDER, _MOST_DIMS = 0, 1, 1, 1, 12
 _NUMBERS = {"float32": 3, "bfloat16": 2}
 _ANY, _VECTOR, _PLAIN, _CHANNELS_LAST, _BLOCKS_OF_8, _BLOCKS_OF_16 = 1, 2, 5, 22, 102, 78
 FORWARD_TRAINING, FORWARD_INFERENCE, BACKWARD = 64, 96, 128
 DIRECT, RELU, MAX, ADD = 0x1, 0x20, 0x1FF, 0x1FFF0  # algorithms
 SRC, SRC_1, DST, WEIGHTS, BIAS, MEAN, VARIANCE, SCALE, SHIFT, WORKSPACE = 1, 2, 17, 33, 41, 49, 50, 51, 52, 64
 DIFF_SRC, DIFF_DST, DIFF_WEIGHTS, DIFF_SCALE, DIFF_SHIFT = 129, 145, 161, 255, 256
+_SCRATCHPAD, _OF_THE_CALLER = 80, 1
 _QUERIES = {
     SRC: 129,
     DIFF_SRC: 130,
@@ -30,6 +31,7 @@ _QUERIES = {
     DST: 133,
     DIFF_DST: 134,
     WORKSPACE: 135,
+    _SCRATCHPAD: 136,
 }
 
 
@@ -65,6 +67,8 @@ def load_onednn() -> ctypes.CDLL:
 
 def _call(name: str, *arguments) -> None:
     status = getattr(load_onednn(), name)(*arguments)
+    if status == _NO_MEMORY:
+        raise MemoryError(f"oneDNN's {name} cannot allocate memory")
     if status != _SUCCESS:
         raise RuntimeError(f"oneDNN's {name} ended with status {status}; the other engines do without it")
 
@@ -165,6 +169,8 @@ class Memory:
     @staticmethod
     def of(tensor) -> "Memory":
         """A float32 tensor of one or four axes as it is."""
+        assert tensor.dtype == paddle.float32
+        assert tensor.is_contiguous()
         return Memory(Layout.plain(tensor.shape), tensor)
 
     def widen(self, channels: int) -> "Memory":
@@ -192,19 +198,21 @@ class Memory:
     def copy_to(self, other: "Memory") -> "Memory":
         """Fill another memory of the same shape with these numbers; that memory."""
         layouts = self.layout.handle, engine(), other.layout.handle, engine()
-        Primitive("dnnl_reorder_primitive_desc_create", *layouts, None).run({SRC: self, DST: other})
+        Primitive("dnnl_reorder_primitive_desc_create", *layouts).run({SRC: self, DST: other})
         return other
 
 
 class Attributes:
     """What an operation does to each of its results before it is written, in the order of the calls of ``then_``.
 
-    handle: None until there is something.
+    What it notes meanwhile lies in memory of the caller. In oneDNN's own, which each operation keeps, two threads that
+    run the same one would disturb each other, and the notes for all shapes would take gigabytes on many cores.
     """
 
     def __init__(self):
         self._steps = _create("post_ops", "dnnl_post_ops_create", owner=self)
-        self._count = 0
+        self.handle = _create("primitive_attr", "dnnl_primitive_attr_create", owner=self)
+        _call("dnnl_primitive_attr_set_scratchpad_mode", self.handle, _OF_THE_CALLER)
 
     def then_relu(self) -> "Attributes":
         return self._append("dnnl_post_ops_append_eltwise", RELU, ctypes.c_float(0), ctypes.c_float(0))
@@ -213,36 +221,37 @@ class Attributes:
         """To what lies where the results go."""
         return self._append("dnnl_post_ops_append_sum", ctypes.c_float(1), 0, 0)
 
-    @property
-    def handle(self) -> ctypes.c_void_p | None:
-        if not self._count:
-            return None
-        made = _create("primitive_attr", "dnnl_primitive_attr_create", owner=self)
-        _call("dnnl_primitive_attr_set_post_ops", made, self._steps)
-        return made
-
     def _append(self, name: str, *arguments) -> "Attributes":
         _call(name, self._steps, *arguments)
-        self._count += 1
+        _call("dnnl_primitive_attr_set_post_ops", self.handle, self._steps)
         return self
+
+
+@cache
+def _usual() -> Attributes:
+    return Attributes()
 
 
 class _Queried:
     """The layout of an argument, as long as the primitive that has chosen it is there."""
 
-    def __init__(self, primitive: "Primitive", handle: int, shape: tuple[int, ...], dtype: str):
+    def __init__(self, primitive: "Primitive | None", handle: int, shape: tuple[int, ...], dtype: str):
         self._primitive, self.handle, self.shape, self.dtype = primitive, ctypes.c_void_p(handle), shape, dtype
 
 
 class Primitive:
     """One operation on memory of fixed layouts, compiled for this processor.
 
-    create: the function of oneDNN that describes it, which takes the arguments after the engine, where it takes one.
+    create: the function of oneDNN that describes it, which takes the arguments, and attributes behind them.
     """
 
-    def __init__(self, create: str, *arguments):
-        self.description = _create("primitive_desc", create, *arguments, owner=self)
+    def __init__(self, create: str, *arguments, attributes: Attributes | None = None):
+        attributes = attributes or _usual()
+        self.description = _create("primitive_desc", create, *arguments, attributes.handle, owner=self)
         self._handle = _create("primitive", "dnnl_primitive_create", self.description, owner=self)
+        handle = load_onednn().dnnl_primitive_desc_query_md(self.description, _QUERIES[_SCRATCHPAD], 0)
+        notes = _Queried(None, handle, (), "")  # of this primitive, which would not go while it held itself
+        self._notes = notes if _size(notes) else None
 
     def layout(self, role: int, shape: Iterable[int] = (), dtype: str = "") -> _Queried:
         """What it takes or gives as an argument; shape and dtype: those of it, where somebody needs to know."""
@@ -251,5 +260,7 @@ class Primitive:
 
     def run(self, arguments: dict[int, Memory]) -> None:
         """arguments: role -> memory."""
+        if self._notes:
+            arguments = {**arguments, _SCRATCHPAD: Memory(self._notes)}
         array = (_Argument * len(arguments))(*[(role, memory.handle) for role, memory in arguments.items()])
         _call("dnnl_primitive_execute", self._handle, _stream(), len(arguments), array)

@@ -59,13 +59,13 @@ class Convolution:
         layouts = x.handle, self._weight.handle, None, self.y.handle
         self._forward = Primitive(
             "dnnl_convolution_forward_primitive_desc_create",
-            *(engine(), FORWARD_TRAINING, DIRECT, *layouts, *self._window, None),
+            *(engine(), FORWARD_TRAINING, DIRECT, *layouts, *self._window),
         )
         gradient = Layout.any(self._weight_shape, "float32")
         self._by_weight = Primitive(
             "dnnl_convolution_backward_weights_primitive_desc_create",
             *(engine(), DIRECT, x.handle, gradient.handle, None, self.y.handle, *self._window),
-            *(self._forward.description, None),
+            self._forward.description,
         )
         self._by_x = None  # not needed of a network's first
 
@@ -89,7 +89,7 @@ class Convolution:
             layouts = self._x.handle, self._weight.handle, self.y.handle
             self._by_x = Primitive(
                 "dnnl_convolution_backward_data_primitive_desc_create",
-                *(engine(), DIRECT, *layouts, *self._window, self._forward.description, None),
+                *(engine(), DIRECT, *layouts, *self._window, self._forward.description),
             )
         dx = Memory(self._by_x.layout(DIFF_SRC, self._x_shape, self._x.dtype))
         weight = Memory.of(weight).widen(self._x_shape[1]).to(self._by_x.layout(WEIGHTS))
@@ -115,11 +115,11 @@ class Normalization:
         here = layout.handle
         self._forward = Primitive(
             "dnnl_batch_normalization_forward_primitive_desc_create",
-            *(engine(), FORWARD_TRAINING, here, here, ctypes.c_float(epsilon), flags, None),
+            *(engine(), FORWARD_TRAINING, here, here, ctypes.c_float(epsilon), flags),
         )
         self._backward = Primitive(
             "dnnl_batch_normalization_backward_primitive_desc_create",
-            *(engine(), BACKWARD, here, here, here, ctypes.c_float(epsilon), flags, self._forward.description, None),
+            *(engine(), BACKWARD, here, here, here, ctypes.c_float(epsilon), flags, self._forward.description),
         )
 
     def forward(self, x: Memory, scale, shift) -> tuple[Memory, Statistics]:
@@ -154,12 +154,10 @@ class MaxPool:
         self.y = Layout.of_maps((*layout.shape[:2], *(-(-size // 2) for size in layout.shape[2:])), layout.dtype)
         arguments = layout.handle, self.y.handle, pair(2), pair(3), pair(0), pair(1), pair(1)
         self._forward = Primitive(
-            "dnnl_pooling_forward_primitive_desc_create", engine(), FORWARD_TRAINING, MAX, *arguments, None
+            "dnnl_pooling_forward_primitive_desc_create", engine(), FORWARD_TRAINING, MAX, *arguments
         )
         forward = self._forward.description
-        self._backward = Primitive(
-            "dnnl_pooling_backward_primitive_desc_create", engine(), MAX, *arguments, forward, None
-        )
+        self._backward = Primitive("dnnl_pooling_backward_primitive_desc_create", engine(), MAX, *arguments, forward)
 
     def forward(self, x: Memory) -> tuple[Memory, Memory]:
         """The maps, and where their maxima were."""
@@ -178,14 +176,14 @@ class Shortcut:
 
     def __init__(self, layout: Layout):
         here = layout.handle
-        self._add = Primitive("dnnl_binary_primitive_desc_create", engine(), ADD, here, here, here, None)
+        self._add = Primitive("dnnl_binary_primitive_desc_create", engine(), ADD, here, here, here)
         self._relu = Primitive(
             "dnnl_eltwise_forward_primitive_desc_create",
-            *(engine(), FORWARD_TRAINING, RELU, here, here, _ZERO, _ZERO, None),
+            *(engine(), FORWARD_TRAINING, RELU, here, here, _ZERO, _ZERO),
         )
         self._backward = Primitive(
             "dnnl_eltwise_backward_primitive_desc_create",
-            *(engine(), RELU, here, here, here, _ZERO, _ZERO, self._relu.description, None),
+            *(engine(), RELU, here, here, here, _ZERO, _ZERO, self._relu.description),
         )
 
     def add(self, x: Memory, other: Memory) -> None:

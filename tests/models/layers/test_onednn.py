@@ -11,8 +11,10 @@ from models.layers.onednn import library
 from models.layers.onednn.part import train_part
 from models.layers.resnet import Bottleneck, ConvNorm, ResNet
 from tools.errors import ConfigError
-from tools.runtime.cpu import WITHOUT_AVX2, name_vectors
+from tools.runtime.cpu import WITHOUT_AVX2, find_onednn, name_vectors
 
+needs_onednn = pytest.mark.skipif(find_onednn() is None, reason="this Paddle holds no oneDNN")
+pytestmark = needs_onednn
 # A little of bfloat16 is 2**-8 of a number, as it has 8 bits. AVX-512 without bfloat16 computes the same, only slowly.
 computes_bf16 = pytest.mark.skipif(name_vectors() != "AVX-512", reason="oneDNN has no bfloat16 without AVX-512")
 

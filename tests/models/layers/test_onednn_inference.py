@@ -2,18 +2,22 @@
 
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import paddle
 import pytest
 
 import models  # noqa: F401
-from models.layers.resnet import ResNet
+from models.layers.onednn.inference import FoldedBottleneck
+from models.layers.onednn.library import Layout, Memory
+from models.layers.resnet import Bottleneck, ResNet
 from models.stnet.stnet import STNET
 from models.tsn.tsn import TSN
 from tests.conftest import PROJECT, clean_env
-from tests.models.layers.test_onednn import computes_bf16
+from tests.models.layers.test_onednn import computes_bf16, needs_onednn
 
+pytestmark = needs_onednn
 CLASSES, PIXELS = 7, {"image_mean": [0.5] * 3, "image_std": [0.2] * 3}
 dtypes = pytest.mark.parametrize(
     ("dtype", "largest"), [("float32", 1e-5), pytest.param("bfloat16", 0.05, marks=computes_bf16)]
@@ -100,6 +104,37 @@ def test_training_goes_on_in_paddle_and_the_weights_are_those_of_the_call():
     network.train()
     network(x).sum().backward()
     assert network.conv1.conv.weight.grad is not None
+
+
+def test_a_temporal_block_has_the_weights_of_the_call():
+    paddle.seed(0)
+    network = settle(STNET(50, CLASSES, seglen=5, **PIXELS))
+    x = random(1, 3, 15, 32, 32)
+    with paddle.no_grad():
+        network.infer_by_onednn("float32")
+        before = network(x)
+        for tensor in network.temporal1.state_dict().values():
+            tensor.set_value(tensor * 2 + 1)
+        assert bool((network(x) == before).all())
+
+
+@dtypes
+def test_threads_that_compute_at_once_do_not_disturb_one_another(dtype, largest):
+    """As oneDNN lets others run meanwhile, and operations of the same shape are shared by all networks."""
+    paddle.seed(0)
+    block = settle(Bottleneck(64, 64, 2))
+    folded = [FoldedBottleneck(block, dtype) for _ in range(2)]
+    inputs = [random(2, 64, 56, 56, seed=seed) for seed in range(2)]
+
+    def run(i):
+        maps = Memory.of(inputs[i]).to(Layout.of_maps(inputs[i].shape, dtype))
+        y = folded[i](maps)
+        return y.copy_to(Memory.of(paddle.empty(y.layout.shape))).tensor.numpy()
+
+    expected = [run(0), run(1)]
+    with ThreadPoolExecutor(2) as pool:
+        found = list(pool.map(run, [0, 1] * 200))
+    assert all((one == expected[i % 2]).all() for i, one in enumerate(found))
 
 
 STEP = """

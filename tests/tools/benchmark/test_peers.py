@@ -113,6 +113,7 @@ def test_logits_that_say_nothing_of_answers_are_made_moderate(tmp_path):
             "--amp bf16 needs --conv-engine onednn, and a processor with",
         ),
         (["--model-name=TSN", "--scaling", "--amp=bf16", "--conv-engine=onednn"], "needs --conv-engine onednn, and a"),
+        (["--model-name=NEXTVLAD", "--scaling", "--conv-engine=onednn"], "trains a ResNet, which NEXTVLAD has not"),
         (
             ["--model-name=NEXTVLAD", "--scaling", "--precision=bf16"],
             "--precision bf16 is for models on clips, not for",

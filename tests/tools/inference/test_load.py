@@ -19,7 +19,8 @@ from tools.weights.networks import published_networks
 def processor(monkeypatch):
     """A function that says what Paddle's wheel and the processor have."""
 
-    def have(*, onednn, amx):
+    def have(*, onednn, amx, vectors="AVX2"):
+        monkeypatch.setattr(load, "name_vectors", lambda: vectors)
         monkeypatch.setattr(load, "find_onednn", lambda: Path("libdnnl.so.3") if onednn else None)
         monkeypatch.setattr(load, "has_amx", lambda: amx)
 
@@ -67,6 +68,11 @@ def test_the_engine_is_the_one_that_was_asked_for_or_the_faster_one(name, num_re
 def test_without_onednn_the_predictor_runs_what_it_pays_for(num_records, options, engine, processor):
     processor(onednn=False, amx=True)
     assert choose("TSN", num_records, **options) == engine
+
+
+def test_a_processor_without_avx2_is_left_to_the_predictor(processor):
+    processor(onednn=True, amx=False, vectors=load.WITHOUT_AVX2)
+    assert choose("TSN", None) == "predictor"
 
 
 def test_a_processor_with_amx_computes_bf16_by_onednn(processor):
