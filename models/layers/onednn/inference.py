@@ -121,9 +121,8 @@ class FoldedConvolution:
         x = x.widen(self._window[0][1])
         convolution = _convolution(x.layout.shape, *self._window, self._dtype, with_relu, onto is not None)
         y = onto or Memory(convolution.y)
-        weight = self._lay_out(convolution.primitive.layout(WEIGHTS))
-        x = x.to(convolution.primitive.layout(SRC))
-        convolution.primitive.run({SRC: x, WEIGHTS: weight, BIAS: self._bias, DST: y})
+        weight = self._lay_out(convolution.weight)
+        convolution.primitive.run({SRC: x.to(convolution.x), WEIGHTS: weight, BIAS: self._bias, DST: y})
         return y
 
     def _lay_out(self, layout) -> Memory:
@@ -166,6 +165,7 @@ class _Convolution:
             *(pair(stride), pair(0), padding, padding),
             attributes=attributes,
         )
+        self.x, self.weight = self.primitive.layout(SRC), self.primitive.layout(WEIGHTS)
 
 
 class _MaxPool:
